@@ -1,0 +1,61 @@
+package order
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// ErrWorkerRetired is the error of an IDMaker whose worker number is about to
+// be given to another process: the 13 bits have nearly come round.
+var ErrWorkerRetired = errors.New("order: worker number used up, restart the process")
+
+// retireAfter is how far the counter of worker numbers may run ahead of a
+// process: 8,000 of the 8,192 that fit 13 bits.
+const retireAfter = 8_000
+
+// IDMaker makes order IDs that no other process makes, as long as each takes
+// its worker number from the same counter. Time is the wall clock at the start
+// plus monotonic elapsed time, so it never runs back. Safe for concurrent use.
+type IDMaker struct {
+	worker  int64
+	started time.Time
+	last    atomic.Int64 // the last tick used: milliseconds << sequenceBits | sequence
+	retired atomic.Bool
+}
+
+// NewIDMaker returns an IDMaker for the worker number that the store's counter
+// gave to this process.
+func NewIDMaker(worker int64) *IDMaker {
+	return &IDMaker{worker: worker, started: time.Now()}
+}
+
+// Worker returns the number given to NewIDMaker.
+func (m *IDMaker) Worker() int64 { return m.worker }
+
+// Observe takes the present value of the counter; once it is too far past the
+// own number, Next refuses for good.
+func (m *IDMaker) Observe(counter int64) {
+	if counter-m.worker >= retireAfter {
+		m.retired.Store(true)
+	}
+}
+
+// Next returns a new ID, larger than every one before. More than 512 in a
+// millisecond borrow from the next one. The error is ErrWorkerRetired.
+func (m *IDMaker) Next() (ID, error) {
+	if m.retired.Load() {
+		return 0, ErrWorkerRetired
+	}
+	elapsed := time.Since(m.started) // monotonic
+	now := (m.started.UnixMilli() + elapsed.Milliseconds() - epochMillis) << sequenceBits
+	for {
+		last := m.last.Load()
+		tick := max(now, last+1)
+		if m.last.CompareAndSwap(last, tick) {
+			millis, sequence := tick>>sequenceBits, tick&(1<<sequenceBits-1)
+			worker := m.worker & (1<<workerBits - 1)
+			return ID(millis<<timeShift | worker<<sequenceBits | sequence), nil
+		}
+	}
+}

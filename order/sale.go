@@ -1,0 +1,107 @@
+package order
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// SaleState is what the operators have decided about a sale. Whether it sells
+// also depends on its window and its stock.
+type SaleState string
+
+// The states: scheduled -> open <-> paused, any of them -> ended -> closed.
+const (
+	SaleScheduled SaleState = "scheduled" // made, not yet loaded into Redis
+	SaleOpen      SaleState = "open"      // loaded; sells within its window
+	SalePaused    SaleState = "paused"    // loaded; refuses until it is resumed
+	SaleEnded     SaleState = "ended"     // refuses for good; orders may still be pending or unpaid
+	SaleClosed    SaleState = "closed"    // unloaded from Redis
+)
+
+// Loaded reports whether a sale in state s belongs in Redis: losing it there
+// is a reason to load it again.
+func (s SaleState) Loaded() bool { return s == SaleOpen || s == SalePaused }
+
+// Follows reports whether an operator may move a sale from old to s.
+func (s SaleState) Follows(old SaleState) bool {
+	switch s {
+	case SaleOpen:
+		return old == SaleScheduled || old == SalePaused
+	case SalePaused:
+		return old == SaleOpen
+	case SaleEnded:
+		return old == SaleScheduled || old == SaleOpen || old == SalePaused
+	case SaleClosed:
+		return old == SaleEnded
+	default:
+		return false
+	}
+}
+
+// Sale is one SKU at one price, sold within a window.
+type Sale struct {
+	ID               int64
+	ExternalID       string // the shop's own name for it, unique; may be empty
+	Title            string
+	SKU              string
+	PriceMinor       int64  // in the currency's minor unit
+	Currency         string // ISO 4217
+	Total            int    // units
+	Available        int    // units in no live order, by MySQL
+	OrdersPerShopper int    // live orders a shopper may hold, 1-16
+	UnitsPerOrder    int
+	StartsAt         time.Time
+	EndsAt           time.Time
+	PayWithin        time.Duration // a confirmed order is cancelled unpaid after this
+	State            SaleState
+	Seq              uint64 // of its last change
+	Epoch            uint64 // raised by each load into Redis
+}
+
+// Outcomes of operations on sales and orders.
+var (
+	ErrNotFound = errors.New("order: not found")
+	// ErrConflict: the state it is in does not allow it.
+	ErrConflict = errors.New("order: conflict")
+)
+
+// FieldError is one bad field of a sale.
+type FieldError struct{ Field, Detail string }
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Detail }
+
+// Validate returns every field that is out of range, joined, as *FieldError.
+func (s Sale) Validate() error {
+	var errs []error
+	check := func(ok bool, field, detail string, args ...any) {
+		if !ok {
+			errs = append(errs, &FieldError{field, fmt.Sprintf(detail, args...)})
+		}
+	}
+	check(s.Title != "" && len(s.Title) <= 200 && utf8.ValidString(s.Title), "title", "wants 1-200 bytes of UTF-8")
+	check(len(s.SKU) <= 64 && utf8.ValidString(s.SKU), "sku", "wants at most 64 bytes of UTF-8")
+	check(len(s.ExternalID) <= 64 && printable(s.ExternalID, '!'), "external_id", "wants at most 64 printable ASCII bytes")
+	check(s.PriceMinor >= 0 && s.PriceMinor <= 1e12, "price_minor", "wants 0 to 1e12, got %d", s.PriceMinor)
+	check(currency(s.Currency), "currency", "wants three capital letters (ISO 4217), got %q", s.Currency)
+	check(s.Total >= 0 && s.Total <= 1e9, "stock", "wants 0 to 1e9, got %d", s.Total)
+	check(s.OrdersPerShopper >= 1 && s.OrdersPerShopper <= MaxSlots, "orders_per_shopper", "wants 1 to %d, got %d", MaxSlots, s.OrdersPerShopper)
+	check(s.UnitsPerOrder >= 1 && s.UnitsPerOrder <= MaxQuantity, "units_per_order", "wants 1 to %d, got %d", MaxQuantity, s.UnitsPerOrder)
+	check(!s.StartsAt.IsZero(), "starts_at", "is missing")
+	check(s.EndsAt.After(s.StartsAt), "ends_at", "must be after starts_at")
+	check(s.PayWithin >= time.Second && s.PayWithin <= 30*24*time.Hour, "pay_within", "wants 1s to 720h, got %s", s.PayWithin)
+	return errors.Join(errs...)
+}
+
+func currency(s string) bool {
+	if len(s) != 3 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < 'A' || s[i] > 'Z' {
+			return false
+		}
+	}
+	return true
+}
