@@ -1,0 +1,111 @@
+// Package breaker guards a dependency with sony/gobreaker. Calls go through Do;
+// Ready tells, before anything is done, whether the dependency may be asked. A
+// probe of our own tries the dependency every second, so that an idle process
+// notices an outage and no shopper's order has to find out that it is over.
+package breaker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// ErrOpen is the error of a call that was not made because the breaker is not
+// closed.
+var ErrOpen = errors.New("breaker: open")
+
+const (
+	openFor  = 5 * time.Second // before a probe is let through
+	failures = 3               // in a row that open it
+	probing  = time.Second     // between probes
+)
+
+// Breaker guards one dependency. Safe for concurrent use.
+type Breaker struct {
+	cb    *gobreaker.CircuitBreaker[struct{}]
+	probe func(context.Context) error
+	log   *slog.Logger
+}
+
+// Options of a Breaker.
+type Options struct {
+	Name string
+	// Failed reports whether an error of a call is the dependency's fault; nil
+	// counts every error.
+	Failed func(error) bool
+	// Probe tries the dependency; Run calls it through the breaker once a second.
+	Probe func(context.Context) error
+	// OnChange is told of each change of state; may be nil.
+	OnChange func(name, state string)
+	Log      *slog.Logger
+}
+
+// New returns a closed Breaker. Its probe runs only while Run does.
+func New(o Options) *Breaker {
+	st := gobreaker.Settings{
+		Name:        o.Name,
+		MaxRequests: 1,
+		Timeout:     openFor,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			o.Log.Warn("breaker changed", "name", name, "from", from.String(), "to", to.String())
+			if o.OnChange != nil {
+				o.OnChange(name, to.String())
+			}
+		},
+		IsSuccessful: func(err error) bool {
+			// The caller's own cancellation says nothing of the dependency.
+			return err == nil || errors.Is(err, context.Canceled) || o.Failed != nil && !o.Failed(err)
+		},
+	}
+	return &Breaker{cb: gobreaker.NewCircuitBreaker[struct{}](st), probe: o.Probe, log: o.Log}
+}
+
+// Do calls fn through the breaker. Its error is fn's, or ErrOpen when fn was
+// not called.
+func (b *Breaker) Do(fn func() error) error {
+	_, err := b.cb.Execute(func() (struct{}, error) { return struct{}{}, fn() })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return ErrOpen
+	}
+	return err
+}
+
+// Ready returns ErrOpen unless the breaker is closed.
+func (b *Breaker) Ready() error {
+	if b.cb.State() != gobreaker.StateClosed {
+		return ErrOpen
+	}
+	return nil
+}
+
+// State returns closed, half-open or open.
+func (b *Breaker) State() string { return b.cb.State().String() }
+
+// RetryAfter is how long a refused caller should wait: until the next probe
+// may have closed the breaker again.
+func RetryAfter() time.Duration { return openFor }
+
+// Run probes the dependency once a second until ctx is done.
+func (b *Breaker) Run(ctx context.Context) error {
+	t := time.NewTicker(probing)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		err := b.Do(func() error {
+			ctx, cancel := context.WithTimeout(ctx, 2*probing)
+			defer cancel()
+			return b.probe(ctx)
+		})
+		if err != nil && !errors.Is(err, ErrOpen) {
+			b.log.DebugContext(ctx, "probe failed", "name", b.cb.Name(), "err", err)
+		}
+	}
+}

@@ -1,0 +1,275 @@
+package config
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is one row of the settings table.
+type Setting struct {
+	Key     string // in the settings file
+	Default string
+	Help    string
+	Secret  bool // may also come from a file: SECKILL_<KEY>_FILE; shown redacted
+	set     func(*Config, string) error
+}
+
+// Env returns the environment variable of s.
+func (s Setting) Env() string { return prefix + strings.ToUpper(s.Key) }
+
+// Settings returns the table of all settings, in the order to show them.
+//
+//nolint:funlen // a table
+func Settings() []Setting {
+	return []Setting{
+		{"listen", "127.0.0.1:8080", "address shoppers reach", false, addr(func(c *Config) *string { return &c.Listen })},
+		{"admin_listen", "127.0.0.1:8081", "address of health checks and metrics; never public", false, addr(func(c *Config) *string { return &c.AdminListen })},
+		{"log_level", "info", "debug, info, warn or error", false, oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
+		{"log_format", "json", "json or text", false, oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text")},
+
+		{"mysql_dsn", "", "user:password@tcp(host:3306)/seckill", true, str(func(c *Config) *string { return &c.MySQL.DSN })},
+		{"mysql_max_conns", "8", "connections of one process", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
+		{"mysql_tls", "false", "true verifies the server's certificate", false, boolean(func(c *Config) *bool { return &c.MySQL.TLS })},
+		{"mysql_ca_file", "", "PEM file of the authority that signed it; the system's without one", false, str(func(c *Config) *string { return &c.MySQL.CAFile })},
+
+		{"redis_addrs", "", "host:port, several for Sentinel or Cluster", false, list(func(c *Config) *[]string { return &c.Redis.Addrs })},
+		{"redis_username", "", "ACL user", false, str(func(c *Config) *string { return &c.Redis.Username })},
+		{"redis_password", "", "password of that user, or of the server", true, str(func(c *Config) *string { return &c.Redis.Password })},
+		{"redis_db", "0", "database number; 0 on a Cluster", false, num(func(c *Config) *int { return &c.Redis.DB }, 0, 1<<20)},
+		{"redis_cluster", "false", "the addresses are nodes of a Redis Cluster", false, boolean(func(c *Config) *bool { return &c.Redis.Cluster })},
+		{"redis_sentinel_master", "", "name of the master; the addresses are Sentinels then", false, str(func(c *Config) *string { return &c.Redis.SentinelMaster })},
+		{"redis_sentinel_password", "", "password of the Sentinels", true, str(func(c *Config) *string { return &c.Redis.SentinelPassword })},
+		{"redis_tls", "false", "true verifies the server's certificate", false, boolean(func(c *Config) *bool { return &c.Redis.TLS })},
+		{"redis_ca_file", "", "PEM file of the authority that signed it; the system's without one", false, str(func(c *Config) *string { return &c.Redis.CAFile })},
+		// One collector per sale makes one call at a time: connections are for polls.
+		{"redis_pool_size", "32", "connections of one process", false, num(func(c *Config) *int { return &c.Redis.PoolSize }, 4, 10000)},
+
+		{"rocketmq_nameservers", "", "host:port of each name server", false, list(func(c *Config) *[]string { return &c.RocketMQ.NameServers })},
+		{"rocketmq_access_key", "", "ACL access key", false, str(func(c *Config) *string { return &c.RocketMQ.AccessKey })},
+		{"rocketmq_secret_key", "", "ACL secret key", true, str(func(c *Config) *string { return &c.RocketMQ.SecretKey })},
+		{"rocketmq_namespace", "", "namespace of topics and groups", false, str(func(c *Config) *string { return &c.RocketMQ.Namespace })},
+		{"rocketmq_topic", "SECKILL_ORDER", "topic of the orders", false, name(func(c *Config) *string { return &c.RocketMQ.Topic })},
+		{"rocketmq_probe_topic", "SECKILL_PROBE", "topic that tells whether the broker is back", false, name(func(c *Config) *string { return &c.RocketMQ.ProbeTopic })},
+		{"rocketmq_group", "SECKILL_SETTLE", "consumer group that settles", false, name(func(c *Config) *string { return &c.RocketMQ.Group })},
+		{"rocketmq_queues", "8", "queues of the orders' topic when it is made", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
+
+		{"jwt_secrets", "", "HS256 secrets of 32 bytes or more, comma-separated, each `secret` or `kid=secret`", true, setSecrets},
+		{"jwt_public_keys", "", "`kid=file.pem`, comma-separated: EdDSA or RS256 public keys", false, setPublicKeys},
+		{"jwt_issuer", "seckill", "`iss` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Issuer })},
+		{"jwt_audience", "shoppers", "`aud` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Audience })},
+		{"id_keys", "", "keys that seal order IDs, 32 bytes or more, hex or text; the first seals, all are accepted", true, setIDKeys},
+
+		{"cors_origins", "", "origins allowed to call from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
+		{"trusted_proxies", "", "networks whose X-Forwarded-For is believed", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
+		{"buy_inflight", "4096", "purchases under way in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
+		{"poll_inflight", "4096", "polls under way, apart from the held ones", false, num(func(c *Config) *int { return &c.API.PollInflight }, 1, 1<<20)},
+		{"held_polls", "20000", "long polls held; past it the answer comes at once", false, num(func(c *Config) *int { return &c.API.HeldPolls }, 0, 1<<20)},
+		{"shopper_rps", "10", "requests a second of one shopper; 0 is no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS })},
+		{"shopper_burst", "50", "requests a shopper may make at once", false, num(func(c *Config) *int { return &c.API.ShopperBurst }, 1, 1<<20)},
+		{"address_rps", "0", "requests a second of one address; 0 is no limit, since carriers hide thousands behind one", false, float(func(c *Config) *float64 { return &c.API.AddressRPS })},
+		// At 10,000 settled a second this is half a minute of waiting for a result.
+		{"backlog_limit", "300000", "orders waiting in the queue above which buying is refused (503)", false, num64(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
+		{"stop_delay", "0s", "how long an API that is told to stop still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0)},
+		{"api_drain_timeout", "10s", "how long an API that is told to stop waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second)},
+
+		// One hot row: 1-2 workers are the knee, 4 where an fsync takes a millisecond.
+		{"consumer_workers", "2", "settling workers of one process: open transactions never exceed them", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
+		{"settle_batch", "256", "orders a transaction settles at most", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
+		{"settle_linger", "10ms", "how long a busy worker waits to fill a batch; an idle one never does", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
+		{"consumer_drain_timeout", "15s", "how long a consumer that is told to stop waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
+	}
+}
+
+func str(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error { *field(c) = v; return nil }
+}
+
+func list(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error { *field(c) = split(v); return nil }
+}
+
+func split(v string) (parts []string) {
+	for p := range strings.SplitSeq(v, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+func addr(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+			return fmt.Errorf("want host:port, got %q", v)
+		}
+		*field(c) = v
+		return nil
+	}
+}
+
+func oneOf(field func(*Config) *string, values ...string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for _, allowed := range values {
+			if v == allowed {
+				*field(c) = v
+				return nil
+			}
+		}
+		return fmt.Errorf("want one of %s, got %q", strings.Join(values, ", "), v)
+	}
+}
+
+// nameRE is what RocketMQ allows in the names of topics and groups.
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9_%-]{1,127}$`)
+
+func name(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if !nameRE.MatchString(v) {
+			return fmt.Errorf("want letters, digits, _, %% and -, got %q", v)
+		}
+		*field(c) = v
+		return nil
+	}
+}
+
+func prefixes(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = split(v)
+		for _, p := range *field(c) {
+			if _, err := netip.ParsePrefix(p); err != nil {
+				return fmt.Errorf("want networks such as 10.0.0.0/8, got %q", p)
+			}
+		}
+		return nil
+	}
+}
+
+func num(field func(*Config) *int, lowest, highest int) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < lowest || n > highest {
+			return fmt.Errorf("want a whole number from %d to %d, got %q", lowest, highest, v)
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+func num64(field func(*Config) *int64, lowest, highest int64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < lowest || n > highest {
+			return fmt.Errorf("want a whole number from %d to %d, got %q", lowest, highest, v)
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+func float(field func(*Config) *float64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(n >= 0 && n <= 1e9) {
+			return fmt.Errorf("want a number from 0 to 1e9, got %q", v)
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+func boolean(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return fmt.Errorf("want true or false, got %q", v)
+		}
+		*field(c) = b
+		return nil
+	}
+}
+
+func duration(field func(*Config) *time.Duration, lowest time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < lowest || d > time.Hour {
+			return fmt.Errorf("want a duration such as 10s, from %s to 1h, got %q", lowest, v)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+// minSecret is the shortest secret taken: HS256 wants a key as long as its
+// output (RFC 7518, 3.2).
+const minSecret = 32
+
+var errShortSecret = errors.New("a secret needs at least 32 bytes: make one with `openssl rand -hex 32`")
+
+func setSecrets(c *Config, v string) error {
+	c.Auth.JWTSecrets = map[string][]byte{}
+	for _, part := range split(v) {
+		kid, secret, ok := strings.Cut(part, "=")
+		if !ok || strings.Trim(secret, "=") == "" { // base64 padding is not a separator
+			kid, secret = "", part
+		}
+		if len(secret) < minSecret {
+			return errShortSecret
+		}
+		if _, twice := c.Auth.JWTSecrets[kid]; twice {
+			return fmt.Errorf("two secrets under the key ID %q", kid)
+		}
+		c.Auth.JWTSecrets[kid] = []byte(secret)
+	}
+	return nil
+}
+
+func setPublicKeys(c *Config, v string) error {
+	c.Auth.JWTPublicKeys = map[string]string{}
+	for _, part := range split(v) {
+		kid, path, ok := strings.Cut(part, "=")
+		if !ok || kid == "" || path == "" {
+			return fmt.Errorf("want kid=file.pem, got %q", part)
+		}
+		c.Auth.JWTPublicKeys[kid] = path
+	}
+	return nil
+}
+
+func setIDKeys(c *Config, v string) error {
+	c.Auth.IDKeys = nil
+	for _, part := range split(v) {
+		key := []byte(part)
+		if b, err := hex.DecodeString(part); err == nil && len(b) >= minSecret {
+			key = b
+		}
+		if len(key) < minSecret {
+			return errShortSecret
+		}
+		c.Auth.IDKeys = append(c.Auth.IDKeys, key)
+	}
+	return nil
+}
+
+var dsnPassword = regexp.MustCompile(`^([^:@/]*):[^@]*@`)
+
+// redact hides a secret but says whether it is set; of a DSN only the password.
+func redact(s Setting, v string) string {
+	switch {
+	case v == "":
+		return ""
+	case s.Key == "mysql_dsn":
+		if i := strings.LastIndex(v, "@"); i >= 0 && dsnPassword.MatchString(v) {
+			return v[:strings.Index(v, ":")] + ":redacted" + v[i:]
+		}
+		return v
+	default:
+		return "redacted"
+	}
+}
