@@ -1,0 +1,101 @@
+# RocketMQ 5.5.0 from its Maven artifacts: a name server and one broker.
+# shellcheck shell=bash
+
+# maven FOLDER ARGUMENT…: quiet unless it fails; one more try for a network that stumbles.
+maven() {
+	local folder=$1 log=$run/log/maven.log
+	shift
+	mkdir -p "$folder" "$run/log"
+	(cd "$folder" && { mvn -q -B "$@" || mvn -q -B "$@"; }) >"$log" 2>&1 9>&- || {
+		tail -n 20 "$log" >&2
+		die maven "could not fetch: $*"
+	}
+}
+
+fetch_rocketmq() {
+	local pom=$root/deploy/rocketmq/pom.xml lib=$run/rocketmq/lib
+	cmp -s "$pom" "$run/rocketmq/pom.xml" && return
+	say rocketmq "fetching RocketMQ"
+	rm -rf "$lib" "$lib.new" && mkdir -p "$lib.new"
+	maven "$root/deploy/rocketmq" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$lib.new"
+	mv "$lib.new" "$lib"
+	cp "$pom" "$run/rocketmq/pom.xml"
+}
+
+# java_17 prefers the version RocketMQ was tried with over a newer default.
+java_17() {
+	local java
+	for java in /usr/lib/jvm/java-17-openjdk-*/bin/java; do
+		if [[ -x $java ]]; then
+			echo "$java"
+			return
+		fi
+	done
+	command -v java
+}
+
+# rpc PORT HEADER: one request of RocketMQ's own protocol; prints the answer's header and body.
+rpc() {
+	local fd n=${#2} length
+	exec {fd}<>"/dev/tcp/127.0.0.1/$1" || return 1
+	# shellcheck disable=SC2059 # the two lengths, as bytes
+	printf "$(printf '\\x%02x' $(((n + 4) >> 24 & 255)) $(((n + 4) >> 16 & 255)) $(((n + 4) >> 8 & 255)) $(((n + 4) & 255)) \
+		$((n >> 24 & 255)) $((n >> 16 & 255)) $((n >> 8 & 255)) $((n & 255)))" >&"$fd"
+	printf '%s' "$2" >&"$fd"
+	length=$(timeout 5 head -c 4 <&"$fd" | od -An -tu1 | awk 'NF == 4 {print (($1*256+$2)*256+$3)*256+$4}')
+	if [[ -n $length ]]; then timeout 5 head -c "$length" <&"$fd" | tail -c +5 | tr -d '\0'; fi
+	exec {fd}>&-
+}
+
+# call PORT CODE [FIELDS]: succeeds when the answer's code is 0.
+call() {
+	[[ $(rpc "$1" "{\"code\":$2,\"language\":\"JAVA\",\"version\":0,\"opaque\":1,\"flag\":0,\"extFields\":{${3:-}}}") == *'"code":0,'* ]]
+}
+
+# topic NAMESRV BROKER NAME QUEUES: makes it when missing, and waits until clients can find it.
+topic() {
+	if ! call "$2" 351 "\"topic\":\"$3\""; then
+		call "$2" 17 "\"topic\":\"$3\",\"defaultTopic\":\"TBW102\",\"readQueueNums\":\"$4\",\"writeQueueNums\":\"$4\",\"perm\":\"6\",\"topicFilterType\":\"SINGLE_TAG\",\"topicSysFlag\":\"0\",\"order\":\"false\"" ||
+			fail broker "refused to make topic $3"
+		say topic "$3 made, $4 queues"
+	fi
+	# A name server that was just restarted learns of the broker within 10 s.
+	await broker 60 "route of topic $3" call "$1" 105 "\"topic\":\"$3\""
+}
+
+# rocketmq_java NAME OPTION…: fills `java` with a command line that keeps everything in its own folder.
+rocketmq_java() {
+	local home=$run/data/$1
+	mkdir -p "$home"
+	java=(env ROCKETMQ_HOME="$home" "$(java_17)" --add-exports java.base/sun.nio.ch=ALL-UNNAMED
+		--add-opens java.base/java.nio=ALL-UNNAMED -Duser.home="$home" -Drmq.logback.configurationFile="rmq.$1.logback.xml"
+		# Two cores: no parallel or concurrent collector that takes one of them.
+		-XX:+UseSerialGC -XX:-UsePerfData "${@:2}" -cp "$run/rocketmq/lib/*")
+}
+
+# configure NAME: its configuration with the @…@ of deploy/rocketmq filled in.
+configure() {
+	sed -e "s|@NAMESRV_PORT@|$namesrv_port|" -e "s|@BROKER_PORT@|$broker_port|" -e "s|@FLUSH@|$flush|" \
+		-e "s|@DATA@|$run/data/broker|" "$root/deploy/rocketmq/$1.conf" >"$run/$1.conf"
+}
+
+up_rocketmq() {
+	local java flush=$1 namesrv_port=$2 broker_port=$3 full
+	fetch_rocketmq
+	configure namesrv
+	rocketmq_java namesrv -Xms128m -Xmx128m
+	start namesrv "$namesrv_port" "$run/namesrv.conf" "${java[@]}" org.apache.rocketmq.namesrv.NamesrvStartup -c "$run/namesrv.conf"
+	await namesrv 60 "answer on port $namesrv_port" call "$namesrv_port" 106
+	say namesrv "$became on 127.0.0.1:$namesrv_port"
+
+	full=$(df --output=pcent "$run" | tr -dc 0-9)
+	((full < 90)) || say broker "the disk of $run is $full % full: RocketMQ refuses to write above 90 %. Make .run a link to a folder on another disk"
+	configure broker
+	rocketmq_java broker -Xms512m -Xmx512m -Xmn256m -XX:MaxDirectMemorySize=512m
+	start broker "$broker_port" "$run/broker.conf" "${java[@]}" org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$namesrv_port" -c "$run/broker.conf"
+	await broker 90 "answer on port $broker_port" call "$broker_port" 28
+	say broker "$became on 127.0.0.1:$broker_port, $flush"
+	topic "$namesrv_port" "$broker_port" SECKILL_ORDER 8
+	topic "$namesrv_port" "$broker_port" SECKILL_PROBE 1
+	topic "$namesrv_port" "$broker_port" SECKILL_ORDER_EVENT 8
+}
