@@ -78,6 +78,8 @@ up_mysql8() {
 	# Any client can log in this way; the default of 8.0 needs TLS or a key exchange.
 	database_init "$run/mysql8.sql" "WITH mysql_native_password BY"
 	echo "ALTER USER root@localhost IDENTIFIED BY '$(secret mysql)';" >>"$run/mysql8.sql"
+	# After a kill -9 its number may still be taken, by another process or a zombie.
+	alive mysql8 || rm -f "$data"/mysql8.sock*
 	# Its defaults are kept where they cost: a binary log, synced at each commit.
 	# shellcheck disable=SC2046
 	start mysql8 "$port" "$run/mysql8.sql" "$mysqld" --no-defaults --datadir="$data" $(as_user) \
