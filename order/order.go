@@ -26,6 +26,11 @@ const (
 // Live reports whether an order of status s holds units and a slot.
 func (s Status) Live() bool { return s == StatusConfirmed || s == StatusPaid }
 
+// Final reports whether an order of status s stays as it is for good.
+func (s Status) Final() bool {
+	return s == StatusRejected || s == StatusPaid || s == StatusCancelled
+}
+
 // Reason of a rejection; empty for every other status.
 type Reason string
 

@@ -1,0 +1,85 @@
+package order
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The rules of sales, apart from where sales are kept.
+
+// maxTotal bounds the units of a sale.
+const maxTotal = 1_000_000_000
+
+// AsCreated returns s as a new sale is kept: scheduled, all units available,
+// times in UTC to the millisecond, pay_within to the second.
+func (s Sale) AsCreated() Sale {
+	s.State, s.Available, s.Seq, s.Epoch = SaleScheduled, s.Total, 0, 0
+	s.StartsAt = s.StartsAt.UTC().Truncate(time.Millisecond)
+	s.EndsAt = s.EndsAt.UTC().Truncate(time.Millisecond)
+	s.PayWithin = s.PayWithin.Truncate(time.Second)
+	return s
+}
+
+// SameTerms reports whether creating other again may answer s: all that the
+// shop says of a sale is the same. The total counts until the first change.
+func (s Sale) SameTerms(other Sale) bool {
+	a, b := s.AsCreated(), other.AsCreated()
+	if s.Seq > 0 {
+		b.Total, b.Available = a.Total, a.Available
+	}
+	if s.ExternalID != "" {
+		b.ID = a.ID
+	}
+	return a == b
+}
+
+// Move takes s to another state. The effect is nil when it is there already,
+// the error ErrConflict when no way leads there.
+func (s *Sale) Move(to SaleState) (*SaleEffect, error) {
+	if s.State == to {
+		return nil, nil //nolint:nilnil // nothing to do is no error
+	}
+	if !to.Follows(s.State) {
+		return nil, fmt.Errorf("%w: sale %d is %s, cannot be %s", ErrConflict, s.ID, s.State, to)
+	}
+	s.State = to
+	return s.effect(0), nil
+}
+
+// Restock adds units, which may be negative, to s. The error is ErrConflict.
+func (s *Sale) Restock(units int) (*SaleEffect, error) {
+	switch {
+	case s.State == SaleEnded || s.State == SaleClosed:
+		return nil, fmt.Errorf("%w: sale %d is %s", ErrConflict, s.ID, s.State)
+	case units < -s.Available:
+		return nil, fmt.Errorf("%w: sale %d has %d units available", ErrConflict, s.ID, s.Available)
+	case units > maxTotal-s.Total:
+		return nil, fmt.Errorf("%w: sale %d would have more than %d units", ErrConflict, s.ID, maxTotal)
+	case units == 0:
+		return nil, nil //nolint:nilnil // nothing to do is no error
+	}
+	s.Total += units
+	s.Available += units
+	return s.effect(units), nil
+}
+
+func (s *Sale) effect(units int) *SaleEffect {
+	return &SaleEffect{Units: units, State: s.State, StartsAt: s.StartsAt, EndsAt: s.EndsAt}
+}
+
+// StateCommand and RestockCommand say what a command does; a name stands for
+// one of them on one sale.
+func StateCommand(to SaleState) string { return "set " + string(to) }
+
+// RestockCommand is the one of Restock.
+func RestockCommand(units int) string { return "restock " + strconv.Itoa(units) }
+
+// ValidateCommand checks the name of a command: 1-64 printable ASCII bytes,
+// else ErrInvalid.
+func ValidateCommand(cmd string) error {
+	if !ValidShopperID(cmd) { // the same rule
+		return fmt.Errorf("%w: command ID %q", ErrInvalid, cmd)
+	}
+	return nil
+}

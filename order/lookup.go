@@ -1,0 +1,147 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// ErrClosed is the error of a Lookup that was closed.
+var ErrClosed = errors.New("order: closed")
+
+const (
+	lookupBatch   = 128             // IDs in one read
+	lookupReads   = 2               // reads at a time
+	lookupQueue   = 1024            // callers that wait for a read to take them
+	lookupTimeout = 5 * time.Second // of one read, which many callers share
+	lookupCache   = 16384           // records, about 4 MB
+	lookupTTL     = time.Second
+)
+
+// Lookup reads orders by ID for many callers at once with few connections: it
+// takes whatever IDs are asked for while a read is under way into the next
+// one. Records that cannot change any more are kept for a second.
+type Lookup struct {
+	find     func(context.Context, []ID) ([]Record, error)
+	requests chan *request
+	cache    *lru.Cache[ID, kept]
+	closed   context.Context
+	close    context.CancelFunc
+	readers  sync.WaitGroup
+}
+
+type request struct {
+	id     ID
+	record Record
+	err    error
+	done   chan struct{}
+}
+
+type kept struct {
+	record Record
+	until  time.Time
+}
+
+// NewLookup returns a Lookup on find, which is Store.Find or its twin. Close
+// ends it.
+func NewLookup(find func(context.Context, []ID) ([]Record, error)) *Lookup {
+	cache, err := lru.New[ID, kept](lookupCache)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
+	l := &Lookup{find: find, requests: make(chan *request, lookupQueue), cache: cache}
+	l.closed, l.close = context.WithCancel(context.Background())
+	for range lookupReads {
+		l.readers.Go(l.read)
+	}
+	return l
+}
+
+// Close ends the reads under way and waits for them. Callers get ErrClosed.
+func (l *Lookup) Close() {
+	l.close()
+	l.readers.Wait()
+}
+
+// Get returns an order's row, or ErrNotFound when there is none. Any other
+// error says nothing about the order.
+func (l *Lookup) Get(ctx context.Context, id ID) (Record, error) {
+	if k, ok := l.cache.Get(id); ok && time.Now().Before(k.until) {
+		return k.record, nil
+	}
+	r := &request{id: id, done: make(chan struct{})}
+	select {
+	case l.requests <- r:
+	case <-ctx.Done():
+		return Record{}, ctx.Err()
+	case <-l.closed.Done():
+		return Record{}, ErrClosed
+	}
+	select {
+	case <-r.done:
+		return r.record, r.err
+	case <-ctx.Done():
+		return Record{}, ctx.Err()
+	case <-l.closed.Done():
+		return Record{}, ErrClosed
+	}
+}
+
+// read is one reader.
+func (l *Lookup) read() {
+	for {
+		select {
+		case first := <-l.requests:
+			l.answer(l.gather(first))
+		case <-l.closed.Done():
+			return
+		}
+	}
+}
+
+// gather takes what else is waiting, without waiting itself. Gosched lets
+// callers that are about to ask do so.
+func (l *Lookup) gather(first *request) []*request {
+	runtime.Gosched()
+	batch := []*request{first}
+	for len(batch) < lookupBatch {
+		select {
+		case r := <-l.requests:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (l *Lookup) answer(batch []*request) {
+	ids := make([]ID, 0, len(batch))
+	wanted := make(map[ID]Record, len(batch))
+	for _, r := range batch {
+		if _, ok := wanted[r.id]; !ok {
+			wanted[r.id] = Record{}
+			ids = append(ids, r.id)
+		}
+	}
+	ctx, cancel := context.WithTimeout(l.closed, lookupTimeout)
+	defer cancel()
+	found, err := l.find(ctx, ids)
+	for _, record := range found {
+		wanted[record.ID] = record
+		if record.Status.Final() {
+			l.cache.Add(record.ID, kept{record, time.Now().Add(lookupTTL)})
+		}
+	}
+	for _, r := range batch {
+		r.record, r.err = wanted[r.id], err
+		if err == nil && r.record.ID == 0 {
+			r.err = ErrNotFound
+		}
+		close(r.done)
+	}
+}

@@ -1,0 +1,126 @@
+package order
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// terms are what a sale says of its orders, fixed once it is made.
+type terms struct {
+	slots     int // orders per shopper
+	units     int // per order
+	price     int64
+	payWithin time.Duration
+}
+
+// saleTerms returns the terms of the sales that the orders name; those that do
+// not exist are left out, and asked for again the next time.
+func (s *Store) saleTerms(ctx context.Context, orders []Order) (map[int64]terms, error) {
+	known := make(map[int64]terms, 1)
+	var missing []any
+	for _, o := range orders {
+		if _, ok := known[o.SaleID]; ok || slices.Contains(missing, any(o.SaleID)) {
+			continue
+		}
+		if t, ok := s.terms.Get(o.SaleID); ok {
+			known[o.SaleID] = t
+		} else {
+			missing = append(missing, o.SaleID)
+		}
+	}
+	if len(missing) == 0 {
+		return known, nil
+	}
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		sale, err := scanSale(rows)
+		t := terms{slots: sale.OrdersPerShopper, units: sale.UnitsPerOrder, price: sale.PriceMinor, payWithin: sale.PayWithin}
+		known[sale.ID] = t
+		s.terms.Add(sale.ID, t)
+		return err
+	}, `SELECT `+saleColumns+` FROM sales WHERE id IN (`+repeat("?", len(missing))+`)`, missing...)
+	if err != nil {
+		return nil, fmt.Errorf("terms: %w", err)
+	}
+	return known, nil
+}
+
+// slotExists reports whether v needs no other slot, as far as its sale's terms
+// tell.
+func (t *settling) slotExists(v *Verdict) bool {
+	return v.Status != StatusConfirmed || v.Slot >= 0 && v.Slot < t.terms[v.SaleID].slots
+}
+
+// place gives each of vs that is to be confirmed a slot that is free, its own
+// if it can be, or rejects it. The orders that hold the slots were locked by
+// the INSERT that met them.
+func (t *settling) place(ctx context.Context, vs []*Verdict) error {
+	wanting := slices.DeleteFunc(slices.Clone(vs), func(v *Verdict) bool { return v.Status != StatusConfirmed })
+	for saleID, vs := range bySale(wanting) {
+		held, err := t.liveOrders(ctx, saleID, vs)
+		if err != nil {
+			return err
+		}
+		for _, v := range vs {
+			slot := freeSlot(v.Order, held[v.ShopperID], t.terms[saleID].slots)
+			if slot < 0 { // and so it has none
+				v.Slot, v.Status, v.Reason = 0, StatusRejected, ReasonPurchaseLimit
+				continue
+			}
+			v.Slot = slot
+			held[v.ShopperID] = append(held[v.ShopperID], v.Order)
+		}
+	}
+	return nil
+}
+
+// freeSlot returns the slot for o beside the shopper's other live orders: the
+// one it asks for or else the lowest that is free; -1 when there is none, or
+// when its key has bought already.
+func freeSlot(o Order, held []Order, slots int) int {
+	var taken [MaxSlots]bool
+	for _, h := range held {
+		if h.Key == o.Key {
+			return -1
+		}
+		taken[h.Slot] = true
+	}
+	if o.Slot >= 0 && o.Slot < slots && !taken[o.Slot] {
+		return o.Slot
+	}
+	return slices.Index(taken[:slots], false)
+}
+
+const readLive = `SELECT id, shopper_id, slot, idem_key FROM orders WHERE sale_id = ? AND live = 1 AND shopper_id IN (`
+
+// liveOrders returns the live orders of the shoppers of vs in one sale, by
+// shopper; only ID, slot and key are set.
+func (t *settling) liveOrders(ctx context.Context, saleID int64, vs []*Verdict) (map[string][]Order, error) {
+	args := make([]any, 1, 1+len(vs))
+	args[0] = saleID
+	for _, v := range vs {
+		args = append(args, v.ShopperID)
+	}
+	held := make(map[string][]Order, len(vs))
+	err := query(ctx, t.tx, func(rows *sql.Rows) error {
+		var o Order
+		err := rows.Scan(&o.ID, &o.ShopperID, &o.Slot, &o.Key)
+		held[o.ShopperID] = append(held[o.ShopperID], o)
+		return err
+	}, readLive+repeat("?", len(vs))+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read live orders: %w", err)
+	}
+	return held, nil
+}
+
+// bySale groups vs; the order within each group stays.
+func bySale(vs []*Verdict) map[int64][]*Verdict {
+	groups := make(map[int64][]*Verdict, 1)
+	for _, v := range vs {
+		groups[v.SaleID] = append(groups[v.SaleID], v)
+	}
+	return groups
+}

@@ -1,0 +1,83 @@
+package order
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// snapshotPage is how many records Snapshot hands over at a time.
+const snapshotPage = 1000
+
+// Snapshot returns a sale and hands all its live orders to page, by ID, at
+// most 1,000 at a time, both as of one moment: the sale's Seq tells which
+// changes they hold. page must not keep the slice, nor take longer than the
+// server waits for its reader (a minute by default). An error of page ends it.
+func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]Record) error) (sale Sale, err error) {
+	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
+		if sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+			return err
+		}
+		records := make([]Record, 0, snapshotPage)
+		// One statement that is read as it comes: pages by ID of their own would
+		// each sort the rest of the sale.
+		err := query(ctx, tx, func(rows *sql.Rows) error {
+			if len(records) == snapshotPage {
+				if err := page(records); err != nil {
+					return err
+				}
+				records = records[:0]
+			}
+			var r Record
+			err := scanRecord(rows, &r)
+			records = append(records, r)
+			return err
+		}, `SELECT `+recordColumns+` FROM orders WHERE sale_id = ? AND live = 1 ORDER BY id`, saleID)
+		if err != nil || len(records) == 0 {
+			return err
+		}
+		return page(records)
+	})
+	if err != nil {
+		return Sale{}, fmt.Errorf("order: snapshot of sale %d: %w", saleID, err)
+	}
+	return sale, nil
+}
+
+// Tally is what a sale's rows add up to.
+type Tally struct {
+	Sale        Sale
+	Orders      map[Status]int64
+	Units       map[Status]int64
+	LiveUnits   int64 // confirmed and paid: Sale.Total - Sale.Available, or something is wrong
+	DeadLetters int64
+}
+
+// Tally counts the orders of a sale, all as of one moment. It reads every row
+// of the sale: not for a hot path.
+func (s *Store) Tally(ctx context.Context, saleID int64) (t Tally, err error) {
+	t = Tally{Orders: map[Status]int64{}, Units: map[Status]int64{}}
+	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
+		if t.Sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+			return err
+		}
+		err := query(ctx, tx, func(rows *sql.Rows) error {
+			var status Status
+			var orders, units int64
+			err := rows.Scan(&status, &orders, &units)
+			t.Orders[status], t.Units[status] = orders, units
+			if status.Live() {
+				t.LiveUnits += units
+			}
+			return err
+		}, `SELECT status, COUNT(*), SUM(quantity) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
+		if err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM dead_letters WHERE sale_id = ?`, saleID).Scan(&t.DeadLetters)
+	})
+	if err != nil {
+		return Tally{}, fmt.Errorf("order: tally of sale %d: %w", saleID, err)
+	}
+	return t, nil
+}
