@@ -1,5 +1,5 @@
 # Shared by the scripts beside it: where things are, what is printed, what is installed.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of the scripts that source it
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 run=$root/.run

