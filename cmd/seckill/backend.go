@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/config"
+	"seckill/internal/rocketmq"
+	"seckill/order"
+)
+
+// backend is what the roles stand on: the real servers, or dev's embedded ones.
+type backend struct {
+	redis  redis.UniversalClient
+	orders orderStore
+	queue  queue
+	close  func()
+}
+
+// orderStore is all that order.Store and its twin do for the roles; each
+// package asks for its own small part of it.
+type orderStore interface {
+	Ping(ctx context.Context) error
+	NextWorker(ctx context.Context) (int64, error)
+	LastWorker(ctx context.Context) (int64, error)
+
+	CreateSale(ctx context.Context, s order.Sale) (order.Sale, error)
+	Sale(ctx context.Context, id int64) (order.Sale, error)
+	Sales(ctx context.Context) ([]order.Sale, error)
+	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
+	RaiseEpoch(ctx context.Context, saleID int64) (uint64, error)
+	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
+	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
+	Tally(ctx context.Context, saleID int64) (order.Tally, error)
+
+	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
+	Void(ctx context.Context, o order.Order) (order.Verdict, error)
+	Bury(ctx context.Context, d order.DeadLetter) error
+	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
+	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
+	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
+}
+
+// queue is RocketMQ or its twin.
+type queue interface {
+	MaxOffsets(ctx context.Context) (order.Offsets, error)
+	Committed(ctx context.Context) (order.Offsets, error)
+	Lag(ctx context.Context) (int64, error)
+	publisher(o publisherOptions) (publisher, error)
+	subscriber(handle func(context.Context, []order.Message) error, drain time.Duration) (subscriber, error)
+}
+
+type publisher interface {
+	Publish(ctx context.Context, o order.Order) error
+	Probe(ctx context.Context) error
+	Close(ctx context.Context) error
+}
+
+// subscriber delivers messages until ctx is done, then drains.
+type subscriber interface {
+	Run(ctx context.Context) error
+}
+
+type publisherOptions struct {
+	guard   func(func() error) error
+	observe func(outcome string, batch int, took time.Duration)
+}
+
+// servers are the settings without which no role and no operator's command can
+// reach the servers.
+var servers = []string{"mysql_dsn", "redis_addrs", "rocketmq_nameservers"} //nolint:gochecknoglobals // a table
+
+// openBackend returns the real servers. It waits for none of them: a role
+// starts while they are away and says so in its readiness.
+func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
+	db, err := openDB(cfg.MySQL)
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := openRedis(cfg.Redis)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	opts := rocketOptions(cfg.RocketMQ, log)
+	admin, err := rocketmq.NewAdmin(opts)
+	if err != nil {
+		return nil, &usageError{errors.Join(fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err), db.Close(), rdb.Close())}
+	}
+	return &backend{
+		redis: rdb, orders: order.NewStore(db, log), queue: &broker{admin, opts},
+		close: func() {
+			admin.Close()
+			if err := errors.Join(rdb.Close(), db.Close()); err != nil {
+				log.Warn("closing connections", "err", err)
+			}
+		},
+	}, nil
+}
+
+func rocketOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
+	return rocketmq.Options{
+		NameServers: c.NameServers, AccessKey: c.AccessKey, SecretKey: c.SecretKey,
+		Namespace: c.Namespace, Topic: c.Topic, ProbeTopic: c.ProbeTopic, Group: c.Group, Log: log,
+	}
+}
+
+// broker is RocketMQ as a queue.
+type broker struct {
+	*rocketmq.Admin
+	opts rocketmq.Options
+}
+
+func (b *broker) publisher(o publisherOptions) (publisher, error) {
+	return rocketmq.NewPublisher(b.opts, rocketmq.PublisherOptions{Guard: o.guard, Observe: o.observe})
+}
+
+func (b *broker) subscriber(handle func(context.Context, []order.Message) error, drain time.Duration) (subscriber, error) {
+	return rocketmq.NewSubscriber(b.opts, rocketmq.SubscriberOptions{Handle: handle, DrainTimeout: drain})
+}
+
+// newRegistry returns a registry with what every process exports.
+func newRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	registerProcess(reg)
+	return reg
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"seckill/internal/config"
+)
+
+func newConfig(p *process) *cobra.Command {
+	var list bool
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Show every setting and what it comes to, secrets redacted",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			values, err := config.Values(p.environ, p.configFile)
+			if err != nil {
+				return &usageError{err}
+			}
+			switch {
+			case p.json:
+				err = writeJSON(p.stdout, values)
+			case list:
+				err = writeSettings(p.stdout)
+			default:
+				err = writeValues(p.stdout, values)
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := config.Load(p.environ, p.configFile); err != nil {
+				return &usageError{fmt.Errorf("bad settings:\n%w", err)}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&list, "list", false, "name the settings with their defaults, as the README does")
+	return c
+}
+
+func writeValues(w io.Writer, values map[string]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range config.Settings() {
+		fmt.Fprintf(t, "%s\t%s\n", s.Env(), values[s.Key])
+	}
+	return t.Flush()
+}
+
+// writeSettings prints the README's settings table; a test compares the two.
+func writeSettings(w io.Writer) error {
+	fmt.Fprintln(w, "| setting | default | |\n|---|---|---|")
+	for _, s := range config.Settings() {
+		def := ""
+		if s.Default != "" {
+			def = "`" + s.Default + "`"
+		}
+		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s |\n", s.Env(), def, s.Help); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// settings loads the configuration and checks that what the command needs is
+// there: need names the keys of settings without which it cannot run.
+func (p *process) settings(need ...string) (config.Config, error) {
+	cfg, err := config.Load(p.environ, p.configFile)
+	if err != nil {
+		return cfg, &usageError{fmt.Errorf("bad settings:\n%w", err)}
+	}
+	values, err := config.Values(p.environ, p.configFile)
+	if err != nil {
+		return cfg, &usageError{err}
+	}
+	for _, s := range config.Settings() {
+		for _, key := range need {
+			if key == s.Key && values[key] == "" {
+				return cfg, &usageError{fmt.Errorf("%s is not set: %s (`. .run/env` after scripts/up has it; `seckill dev` needs no settings)", s.Env(), s.Help)}
+			}
+		}
+	}
+	return cfg, nil
+}
+
+func (p *process) logger(cfg config.Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked when it was loaded
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(p.stderr, opts))
+	}
+	return slog.New(slog.NewJSONHandler(p.stderr, opts))
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/config"
+	"seckill/order"
+)
+
+// openRedis returns a client for one server, a Sentinel group or a Cluster. It
+// connects when it is first used.
+func openRedis(c config.Redis) (redis.UniversalClient, error) {
+	opts := &redis.UniversalOptions{
+		Addrs: c.Addrs, DB: c.DB, Username: c.Username, Password: c.Password,
+		MasterName: c.SentinelMaster, SentinelPassword: c.SentinelPassword,
+		IsClusterMode: c.Cluster,
+		PoolSize:      c.PoolSize,
+		DialTimeout:   time.Second,
+		ReadTimeout:   2 * time.Second,
+		WriteTimeout:  2 * time.Second,
+		PoolTimeout:   time.Second,
+		// A script call whose answer was lost is repeated by the caller that knows
+		// it may be; the client itself must not.
+		MaxRetries:            -1,
+		ContextTimeoutEnabled: true,
+		DisableIdentity:       true,
+	}
+	if c.TLS {
+		t, err := tlsConfig(c.CAFile)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("SECKILL_REDIS_CA_FILE: %w", err)}
+		}
+		opts.TLSConfig = t
+	}
+	return redis.NewUniversalClient(opts), nil
+}
+
+// openDB returns a pool on MySQL. It connects when it is first used.
+func openDB(c config.MySQL) (*sql.DB, error) {
+	opts := order.DBOptions{MaxConns: c.MaxConns}
+	if c.TLS {
+		t, err := tlsConfig(c.CAFile)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("SECKILL_MYSQL_CA_FILE: %w", err)}
+		}
+		opts.TLS = t
+	}
+	db, err := order.OpenDB(c.DSN, opts)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("SECKILL_MYSQL_DSN: %w", err)}
+	}
+	return db, nil
+}
+
+func tlsConfig(caFile string) (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	t.RootCAs = x509.NewCertPool()
+	if !t.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", caFile)
+	}
+	return t, nil
+}
+
+// askTimeout bounds one question of an operator's command to a server.
+const askTimeout = 5 * time.Second
+
+// ask calls a server for an operator's command; what fails is that server.
+func ask(ctx context.Context, what string, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := fn(ctx); err != nil {
+		return &dependencyError{what, err}
+	}
+	return nil
+}

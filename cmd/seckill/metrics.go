@@ -1,0 +1,39 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// registerProcess registers what every process exports: build, Go runtime,
+// process.
+func registerProcess(reg prometheus.Registerer) {
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v := thisBuild()
+	promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_build_info", Help: "1, with the build's version."}, []string{"version", "commit", "go"}).
+		WithLabelValues(v.Version, v.Commit, v.Go).Set(1)
+}
+
+// breakerGauge returns a function that is told of each breaker's state.
+func breakerGauge(reg prometheus.Registerer) func(name, state string) {
+	g := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open."}, []string{"name"})
+	states := map[string]float64{"closed": 0, "half-open": 1, "open": 2}
+	for _, name := range []string{"redis", "mysql", "rocketmq"} {
+		g.WithLabelValues(name).Set(0)
+	}
+	return func(name, state string) { g.WithLabelValues(name).Set(states[state]) }
+}
+
+// publishMetrics returns a function that is told of each batch sent.
+func publishMetrics(reg prometheus.Registerer) func(outcome string, batch int, took time.Duration) {
+	f := promauto.With(reg)
+	size := f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_publish_batch_size", Help: "Orders in one send.", Buckets: prometheus.ExponentialBuckets(1, 2, 7)})
+	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_publish_duration_seconds", Help: "Time of one send, further tries included.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 13)}, []string{"result"})
+	return func(outcome string, batch int, d time.Duration) {
+		size.Observe(float64(batch))
+		took.WithLabelValues(outcome).Observe(d.Seconds())
+	}
+}

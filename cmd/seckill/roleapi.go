@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"seckill/api"
+	"seckill/internal/breaker"
+	"seckill/internal/config"
+	"seckill/order"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+func newAPI(p *process) *cobra.Command {
+	var listen, adminListen string
+	c := &cobra.Command{
+		Use:   "api",
+		Short: "Serve shoppers: reserve in Redis, put the order in the queue, answer 202",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := p.settings(append(servers, "id_keys")...)
+			if err != nil {
+				return err
+			}
+			if len(cfg.Auth.JWTSecrets)+len(cfg.Auth.JWTPublicKeys) == 0 {
+				return &usageError{errors.New("set SECKILL_JWT_SECRETS or SECKILL_JWT_PUBLIC_KEYS: without a key no shopper can prove who they are")}
+			}
+			override(&cfg.Listen, listen)
+			override(&cfg.AdminListen, adminListen)
+			log := p.logger(cfg)
+			b, err := openBackend(cfg, log)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			reg := newRegistry()
+			front, err := newFront(cfg, b, reg, log)
+			if err != nil {
+				return err
+			}
+			admin := adminHandler(cfg.AdminListen, reg, front.ready)
+			return serve(c.Context(), log, func(ctx context.Context) error { return front.run(ctx, cfg.Listen, nil) },
+				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "", "address for shoppers (SECKILL_LISTEN)")
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for health checks and metrics (SECKILL_ADMIN_LISTEN)")
+	return c
+}
+
+func override(setting *string, flag string) {
+	if flag != "" {
+		*setting = flag
+	}
+}
+
+// serve runs the parts of a role until ctx is done or one of them fails. The
+// first one is the role itself; the others end after it.
+func serve(ctx context.Context, log *slog.Logger, role func(context.Context) error, others ...func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rest, stopRest := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRest()
+	var g errgroup.Group
+	for _, other := range others {
+		g.Go(func() error { defer cancel(); return other(rest) })
+	}
+	err := role(ctx)
+	stopRest()
+	err = errors.Join(err, g.Wait())
+	log.Info("stopped")
+	return err
+}
+
+// front is the API role: all that stands between a shopper and the queue.
+type front struct {
+	cfg       config.Config
+	log       *slog.Logger
+	ids       *workerIDs
+	catalog   *stock.Catalog
+	collector *stock.Collector
+	lookup    *order.Lookup
+	publisher publisher
+	backlog   *backlog
+	breakers  []*breaker.Breaker
+	server    *api.Server
+}
+
+func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*front, error) {
+	sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
+	}
+	tokens, err := newVerifier(cfg.Auth)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	ledger := stock.New(b.redis)
+	f := &front{cfg: cfg, log: log, ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
+	states := breakerGauge(reg)
+	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: states, Log: log})
+	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, OnChange: states, Log: log})
+	queueBreaker := breaker.New(breaker.Options{Name: "rocketmq", Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, OnChange: states, Log: log})
+	f.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
+	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: publishMetrics(reg)}); err != nil {
+		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
+	}
+	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
+	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog})
+	f.lookup = order.NewLookup(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
+		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
+		return rs, err
+	})
+	f.server, err = api.New(api.Options{
+		Catalog: f.catalog, Reserver: f.collector, Publisher: f.publisher,
+		Stock: ledger, Results: ledger, Lookup: f.lookup, Orders: b.orders,
+		Resolver: reconcile.NewResolver(b.orders, ledger, b.queue),
+		IDs:      f.ids, Sealer: sealer, Tokens: tokens,
+		Gate:    f.gate(redisBreaker, queueBreaker),
+		Metrics: api.NewMetrics(reg), Log: log,
+		Limits: limits(cfg.API), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
+	})
+	return f, err
+}
+
+// redisFault: sold out and its like are answers, not faults.
+func redisFault(err error) bool { return !errors.Is(err, stock.ErrNotLoaded) }
+
+// gate refuses a purchase, before anything is deducted, while what it needs is
+// away. MySQL is not among it: the queue holds the orders meanwhile.
+func (f *front) gate(needed ...*breaker.Breaker) func() error {
+	return func() error {
+		for _, b := range needed {
+			if err := b.Ready(); err != nil {
+				return err
+			}
+		}
+		if f.backlog.over() {
+			return api.ErrBacklog
+		}
+		return nil
+	}
+}
+
+// ready reports what the process still waits for; nil when it can sell.
+func (f *front) ready() error {
+	if !f.catalog.Ready() {
+		return errors.New("the sales have not been read yet")
+	}
+	return f.ids.ready()
+}
+
+// run serves shoppers on listen until ctx is done, then stops in an order in
+// which nothing accepted is left unsent. up is told the address; it may be nil.
+func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listen for shoppers: %w", err)
+	}
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	g, background := errgroup.WithContext(background)
+	g.Go(func() error { return f.catalog.Run(background) })
+	g.Go(func() error { return f.ids.run(background) })
+	g.Go(func() error { return f.backlog.run(background) })
+	g.Go(func() error { return f.server.Run(background) })
+	for _, b := range f.breakers {
+		g.Go(func() error { return b.Run(background) })
+	}
+	srv := api.NewHTTPServer(f.server.Handler(), f.log)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	f.log.InfoContext(ctx, "api up", "addr", ln.Addr().String())
+	if up != nil {
+		up(ln.Addr())
+	}
+
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-served:
+	case <-background.Done(): // a background part failed: Wait has its error
+	}
+	return errors.Join(err, f.stop(srv, stopBackground, g))
+}
+
+func (f *front) stop(srv *http.Server, stopBackground func(), g *errgroup.Group) error {
+	ctx, cancel := context.WithTimeout(context.Background(), f.cfg.API.StopDelay+f.cfg.API.DrainTimeout)
+	defer cancel()
+	f.server.SetReady(false) // 1. load balancers look away, held polls are let go
+	if f.cfg.API.StopDelay > 0 {
+		select {
+		case <-time.After(f.cfg.API.StopDelay):
+		case <-ctx.Done():
+		}
+	}
+	err := srv.Shutdown(ctx)                       // 2. requests under way get their answers
+	f.collector.Close()                            // 3. nothing is reserved any more
+	err = errors.Join(err, f.publisher.Close(ctx)) // 4. what was reserved is sent
+	stopBackground()                               // 5. and the rest
+	err = errors.Join(err, ignoreCanceled(g.Wait()))
+	f.lookup.Close()
+	return err
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func limits(c config.API) api.Limits {
+	l := api.DefaultLimits()
+	l.BuyInflight, l.PollInflight, l.HeldPolls = c.BuyInflight, c.PollInflight, c.HeldPolls
+	l.ShopperRPS, l.ShopperBurst, l.AddressRPS = c.ShopperRPS, c.ShopperBurst, c.AddressRPS
+	return l
+}
+
+func proxies(c config.API) []netip.Prefix {
+	ps := make([]netip.Prefix, len(c.TrustedProxies))
+	for i, s := range c.TrustedProxies {
+		ps[i] = netip.MustParsePrefix(s) // checked when the settings were loaded
+	}
+	return ps
+}
+
+func newVerifier(auth config.Auth) (*api.Verifier, error) {
+	opts := api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience}
+	opts.PublicKeys = map[string]any{}
+	for kid, path := range auth.JWTPublicKeys {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %w", err)
+		}
+		if opts.PublicKeys[kid], err = api.ParsePublicKey(pem); err != nil {
+			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %s: %w", path, err)
+		}
+	}
+	return api.NewVerifier(opts)
+}

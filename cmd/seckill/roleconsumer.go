@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"seckill/consumer"
+	"seckill/internal/breaker"
+	"seckill/internal/config"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+func newConsumer(p *process) *cobra.Command {
+	var adminListen string
+	c := &cobra.Command{
+		Use:   "consumer",
+		Short: "Settle orders: a fixed pool takes them from the queue and writes them to MySQL",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := p.settings(servers...)
+			if err != nil {
+				return err
+			}
+			override(&cfg.AdminListen, adminListen)
+			log := p.logger(cfg)
+			b, err := openBackend(cfg, log)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			reg := newRegistry()
+			back, err := newBack(cfg, b, reg, log)
+			if err != nil {
+				return err
+			}
+			// It takes work from a queue, no traffic: being up is being ready.
+			admin := adminHandler(cfg.AdminListen, reg, func() error { return nil })
+			return serve(c.Context(), log, back.run,
+				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
+		},
+	}
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for health checks and metrics (SECKILL_ADMIN_LISTEN)")
+	return c
+}
+
+// back is the consumer role: the pool, what feeds it, and what reconciles.
+type back struct {
+	log        *slog.Logger
+	pool       *consumer.Pool
+	subscriber subscriber
+	redis      *breaker.Breaker
+	loader     *reconcile.Loader
+	tail       *reconcile.Tail
+	sweeper    *reconcile.Sweeper
+}
+
+func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
+	ledger := stock.New(b.redis)
+	k := &back{log: log}
+	k.redis = breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, Log: log})
+	k.pool = consumer.NewPool(consumer.Options{
+		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,
+		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger,
+		Metrics: reg, Log: log,
+	})
+	receiver := consumer.NewReceiver(k.pool, b.orders, log)
+	var err error
+	if k.subscriber, err = b.queue.subscriber(receiver.Handle, cfg.Consumer.DrainTimeout); err != nil {
+		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
+	}
+	k.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
+	k.tail = reconcile.NewTail(b.orders, ledger)
+	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool)
+	return k, nil
+}
+
+// run works until ctx is done: first the feeding stops and drains, then the
+// pool, so that what was delivered is settled and acknowledged.
+func (k *back) run(ctx context.Context) error {
+	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPool()
+	pool := make(chan error, 1)
+	go func() { pool <- k.pool.Run(poolCtx) }()
+
+	g, feed := errgroup.WithContext(ctx)
+	g.Go(func() error { return k.subscriber.Run(feed) })
+	g.Go(func() error { return k.redis.Run(feed) })
+	g.Go(func() error { return k.loader.Run(feed) })
+	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
+	g.Go(func() error { return reconcile.Loop(feed, k.log, "sweep", k.sweeper.Step) })
+	k.log.InfoContext(ctx, "consumer up")
+	err := ignoreCanceled(g.Wait())
+	stopPool()
+	return errors.Join(err, <-pool)
+}

@@ -1,0 +1,72 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"seckill/order"
+)
+
+type metrics struct {
+	busy              prometheus.Gauge
+	batchSize         prometheus.Histogram
+	duration          map[bool]prometheus.Observer // by whether it failed
+	verdicts          map[order.Status]prometheus.Counter
+	redeliveries      prometheus.Counter
+	toResult          map[order.Status]prometheus.Observer
+	writeBackFailures prometheus.Counter
+	consumeDelay      prometheus.Histogram
+	buried            prometheus.Counter
+}
+
+// seconds are the buckets of what a shopper waits for.
+var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60} //nolint:gochecknoglobals // a table
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	duration := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_settle_duration_seconds", Help: "Time of one settling transaction, retries included.", Buckets: seconds}, []string{"result"})
+	verdicts := f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_orders_settled_total", Help: "Orders given their verdict by this process."}, []string{"result"})
+	toResult := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_time_to_result_seconds", Help: "From the making of an order's ID to its result in Redis.", Buckets: seconds}, []string{"result"})
+	workers := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_consumer_workers", Help: "Settling workers by what they do."}, []string{"state"})
+	m := &metrics{
+		busy:              workers.WithLabelValues("busy"),
+		batchSize:         f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_settle_batch_size", Help: "Orders in one settling transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
+		duration:          map[bool]prometheus.Observer{true: duration.WithLabelValues("error"), false: duration.WithLabelValues("ok")},
+		verdicts:          map[order.Status]prometheus.Counter{},
+		redeliveries:      f.NewCounter(prometheus.CounterOpts{Name: "seckill_redeliveries_total", Help: "Orders delivered that had their verdict already."}),
+		toResult:          map[order.Status]prometheus.Observer{},
+		writeBackFailures: f.NewCounter(prometheus.CounterOpts{Name: "seckill_write_back_failures_total", Help: "Batches whose results were left to the tail of sale_changes."}),
+		consumeDelay:      f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_consume_delay_seconds", Help: "From the broker's storing of a message to its delivery.", Buckets: seconds}),
+		buried:            f.NewCounter(prometheus.CounterOpts{Name: "seckill_dead_letters_total", Help: "Messages that could not be read."}),
+	}
+	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected} {
+		m.verdicts[s] = verdicts.WithLabelValues(string(s))
+		m.toResult[s] = toResult.WithLabelValues(string(s))
+	}
+	return m
+}
+
+func (m *metrics) settled(took time.Duration, orders int, vs []order.Verdict, err error) {
+	m.duration[err != nil].Observe(took.Seconds())
+	m.batchSize.Observe(float64(orders))
+	for _, v := range vs {
+		if v.Seq == 0 {
+			m.redeliveries.Inc()
+		} else if c := m.verdicts[v.Status]; c != nil {
+			c.Inc()
+		}
+	}
+}
+
+// told records the number that shoppers feel. The ID was made by another
+// machine's clock: good to the accuracy of the fleet's time service.
+func (m *metrics) told(vs []order.Verdict) {
+	now := time.Now()
+	for _, v := range vs {
+		if o := m.toResult[v.Status]; o != nil && v.Seq != 0 {
+			o.Observe(now.Sub(v.ID.Time()).Seconds())
+		}
+	}
+}

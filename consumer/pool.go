@@ -1,0 +1,244 @@
+// Package consumer settles orders: a fixed number of workers merge the
+// deliveries of all queues into batches, settle each in one transaction, write
+// the results back and only then let the deliveries be acknowledged. Open
+// transactions never exceed the workers, whatever arrives.
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"seckill/order"
+)
+
+type settler interface {
+	// Settle commits one verdict for each distinct order of the batch.
+	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
+}
+
+type ledger interface {
+	// Apply tells Redis of committed changes; Replay of verdicts only read.
+	Apply(ctx context.Context, cs []order.Change) error
+	Replay(ctx context.Context, vs []order.Verdict) error
+}
+
+// ErrStopped is the error of orders that the pool was stopped on: they have no
+// verdict by this process and will be delivered again.
+var ErrStopped = errors.New("consumer: stopped")
+
+// Options of a Pool; Orders, Ledger and Log are required.
+type Options struct {
+	Orders settler
+	Ledger ledger
+	// Guard calls the write-back; a breaker lets an absent Redis cost nothing.
+	Guard   func(func() error) error
+	Workers int           // settling workers; measured: 1-2 are the knee, 4 with slow disks
+	Batch   int           // orders a transaction, at most 256
+	Linger  time.Duration // a busy worker waits so long to fill a batch
+	Metrics prometheus.Registerer
+	Log     *slog.Logger
+}
+
+// Pool is the fixed pool of settling workers. Safe for concurrent use.
+type Pool struct {
+	opts    Options
+	queue   chan item
+	stopped chan struct{} // closed when Run has returned
+	metrics *metrics
+}
+
+// item is an order on its way through the pool, with the caller that waits.
+type item struct {
+	order order.Order
+	call  *call
+}
+
+// call is one Settle; done is closed when all its orders have their verdict.
+type call struct {
+	left atomic.Int64
+	done chan struct{}
+}
+
+// NewPool returns a Pool that works while Run does.
+func NewPool(o Options) *Pool {
+	if o.Guard == nil {
+		o.Guard = func(fn func() error) error { return fn() }
+	}
+	return &Pool{
+		opts:    o,
+		queue:   make(chan item, 2*o.Batch*o.Workers),
+		stopped: make(chan struct{}),
+		metrics: newMetrics(o.Metrics),
+	}
+}
+
+// Run works until ctx is done; a batch whose transaction has begun is finished.
+// Call it once.
+func (p *Pool) Run(ctx context.Context) error {
+	defer close(p.stopped)
+	var g errgroup.Group
+	for range p.opts.Workers {
+		g.Go(func() error { p.work(ctx); return nil })
+	}
+	return g.Wait()
+}
+
+// Settle hands the orders to the workers and waits until each has a committed
+// verdict. A nil error lets their deliveries be acknowledged; ErrStopped and
+// ctx's error do not.
+func (p *Pool) Settle(ctx context.Context, orders []order.Order) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	c := &call{done: make(chan struct{})}
+	c.left.Store(int64(len(orders)))
+	for _, o := range orders {
+		select {
+		case p.queue <- item{o, c}:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.stopped:
+			return ErrStopped
+		}
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.stopped:
+		return ErrStopped
+	}
+}
+
+func (p *Pool) work(ctx context.Context) {
+	items := make([]item, 0, p.opts.Batch)
+	orders := make([]order.Order, 0, p.opts.Batch)
+	for {
+		items = p.collect(ctx, items[:0])
+		if len(items) == 0 {
+			return
+		}
+		orders = orders[:0]
+		for _, it := range items {
+			orders = append(orders, it.order)
+		}
+		vs, ok := p.settle(ctx, orders)
+		if !ok {
+			return // unacknowledged: whoever runs next settles them
+		}
+		p.writeBack(ctx, vs)
+		for _, it := range items {
+			if it.call.left.Add(-1) == 0 {
+				close(it.call.done)
+			}
+		}
+		clear(items)
+	}
+}
+
+// collect waits for an order and takes what is there with it, up to a batch.
+// Only where several are there, so that more must be coming, does it linger: a
+// lone order's result takes no longer than its transaction.
+func (p *Pool) collect(ctx context.Context, items []item) []item {
+	select {
+	case it := <-p.queue:
+		items = append(items, it)
+	case <-ctx.Done():
+		return nil
+	}
+	var linger <-chan time.Time
+	for len(items) < p.opts.Batch {
+		select {
+		case it := <-p.queue:
+			items = append(items, it)
+			continue
+		default:
+		}
+		if len(items) == 1 || p.opts.Linger == 0 {
+			break
+		}
+		if linger == nil {
+			t := time.NewTimer(p.opts.Linger)
+			defer t.Stop()
+			linger = t.C
+		}
+		select {
+		case it := <-p.queue:
+			items = append(items, it)
+			continue
+		case <-linger:
+		case <-ctx.Done():
+		}
+		break
+	}
+	return items
+}
+
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+)
+
+// settle tries until the batch is committed, or ctx is done. While MySQL is
+// away this is where the queue waits; nothing is lost.
+func (p *Pool) settle(ctx context.Context, orders []order.Order) ([]order.Verdict, bool) {
+	p.metrics.busy.Inc()
+	defer p.metrics.busy.Dec()
+	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
+		start := time.Now()
+		vs, err := p.opts.Orders.Settle(ctx, orders)
+		p.metrics.settled(time.Since(start), len(orders), vs, err)
+		if err == nil {
+			return vs, true
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		p.opts.Log.WarnContext(ctx, "settle failed, will try again", "orders", len(orders), "backoff", backoff, "err", err)
+		select {
+		case <-time.After(backoff/2 + rand.N(backoff/2+1)):
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}
+
+// writeBackTimeout bounds how long an ailing Redis holds up a worker.
+const writeBackTimeout = time.Second
+
+// writeBack tells Redis the results. A failure never stops the acknowledgement:
+// the tail of sale_changes brings Redis up to date later.
+func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeBackTimeout)
+	defer cancel()
+	var read []order.Verdict
+	for _, v := range vs {
+		if v.Seq == 0 {
+			read = append(read, v)
+		}
+	}
+	err := p.opts.Guard(func() error {
+		return errors.Join(p.opts.Ledger.Apply(ctx, order.Changes(vs)), p.replay(ctx, read))
+	})
+	if err != nil {
+		p.metrics.writeBackFailures.Inc()
+		p.opts.Log.WarnContext(ctx, "results left to the tail", "orders", len(vs), "err", err)
+		return
+	}
+	p.metrics.told(vs)
+}
+
+func (p *Pool) replay(ctx context.Context, vs []order.Verdict) error {
+	if len(vs) == 0 {
+		return nil
+	}
+	return p.opts.Ledger.Replay(ctx, vs)
+}

@@ -1,0 +1,77 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"seckill/order"
+)
+
+type graveyard interface {
+	// Bury keeps an unreadable message; again is no error.
+	Bury(ctx context.Context, d order.DeadLetter) error
+}
+
+// Receiver turns deliveries of the queue into orders for the pool.
+type Receiver struct {
+	pool *Pool
+	dead graveyard
+	log  *slog.Logger
+}
+
+// NewReceiver returns a Receiver that hands orders to pool and sets messages
+// that are no orders aside in dead.
+func NewReceiver(pool *Pool, dead graveyard, log *slog.Logger) *Receiver {
+	return &Receiver{pool: pool, dead: dead, log: log}
+}
+
+// Handle settles one delivery. A nil error acknowledges it: each of its orders
+// has a verdict, each unreadable message is a dead letter. Any other error
+// wants the delivery again, with backoff.
+func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) error {
+	orders := make([]order.Order, 0, len(msgs))
+	var newer error
+	for _, m := range msgs {
+		if !m.StoredAt.IsZero() {
+			r.pool.metrics.consumeDelay.Observe(time.Since(m.StoredAt).Seconds())
+		}
+		o, err := order.DecodeMessage(m.Body)
+		switch {
+		case err == nil:
+			orders = append(orders, o)
+		case errors.Is(err, order.ErrNewerVersion):
+			newer = fmt.Errorf("message %q: %w: upgrade this consumer", m.ID, err)
+		default:
+			if err := r.bury(ctx, m, err); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.pool.Settle(ctx, orders); err != nil {
+		return err
+	}
+	return newer // its readable neighbours are settled; it waits for the upgrade
+}
+
+// maxKeptBody bounds what a dead letter keeps of a message.
+const maxKeptBody = 4 << 10
+
+func (r *Receiver) bury(ctx context.Context, m order.Message, why error) error {
+	id, err := order.ParseID(m.ID)
+	if err != nil {
+		id = 0 // not a message of ours
+	}
+	d := order.DeadLetter{
+		MessageID: m.ID, OrderID: id, Reason: "unreadable", Detail: why.Error(),
+		Body: m.Body[:min(len(m.Body), maxKeptBody)],
+	}
+	if err := r.dead.Bury(ctx, d); err != nil {
+		return fmt.Errorf("dead letter %q: %w", m.ID, err)
+	}
+	r.pool.metrics.buried.Inc()
+	r.log.WarnContext(ctx, "message set aside in dead_letters", "message_id", m.ID, "bytes", len(m.Body), "err", why)
+	return nil
+}

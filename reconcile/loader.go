@@ -1,0 +1,184 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+type loadable interface {
+	sales
+	RaiseEpoch(ctx context.Context, saleID int64) (uint64, error)
+	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
+}
+
+type opener interface {
+	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
+}
+
+type loading interface {
+	metas
+	Begin(ctx context.Context, s order.Sale) (*stock.Loading, error)
+}
+
+// offsets tells how far the consumers have come in the queue.
+type offsets interface {
+	MaxOffsets(ctx context.Context) (order.Offsets, error)
+	Committed(ctx context.Context) (order.Offsets, error)
+}
+
+// Loader puts sales into Redis: at the operator's word, 10 minutes before they
+// start, and again when Redis has lost them.
+type Loader struct {
+	store  loadable
+	opener opener
+	ledger loading
+	queue  offsets
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	loading map[int64]bool // sales this process is loading
+	wg      sync.WaitGroup
+}
+
+// NewLoader returns a Loader.
+func NewLoader(store loadable, opener opener, ledger loading, queue offsets, log *slog.Logger) *Loader {
+	return &Loader{store: store, opener: opener, ledger: ledger, queue: queue, log: log, loading: map[int64]bool{}}
+}
+
+const (
+	loadAhead   = 10 * time.Minute
+	loadTimeout = 5 * time.Minute // 50 million orders at the pace of a snapshot
+	loadTries   = 3
+	maxLoading  = 4 // sales one process loads at a time
+	// queueWait is how long a rebuild waits for the orders that were in the
+	// queue: fewer are adopted late. It is no condition of correctness.
+	queueWait = 8 * time.Second
+)
+
+// Run opens the sales that start within 10 minutes, and loads those that
+// should be in Redis and are not, until ctx is done. A long load holds up no
+// other.
+func (l *Loader) Run(ctx context.Context) error {
+	defer l.wg.Wait()
+	return Loop(ctx, l.log, "load", func(step context.Context) error { return l.step(step, ctx) })
+}
+
+// step looks once; the loads that it begins live as long as life.
+func (l *Loader) step(ctx, life context.Context) error {
+	ss, err := l.store.Sales(ctx)
+	if err != nil {
+		return fmt.Errorf("list sales: %w", err)
+	}
+	ms, err := l.ledger.Metas(ctx, saleIDs(ss))
+	if err != nil {
+		return fmt.Errorf("look for sales in Redis: %w", err)
+	}
+	for i, s := range ss {
+		if s.State == order.SaleScheduled && time.Until(s.StartsAt) < loadAhead {
+			// The command's ID is the sale's: whichever process comes first opens it.
+			if _, err := l.opener.SetSaleState(ctx, fmt.Sprintf("open-on-time-%d", s.ID), s.ID, order.SaleOpen); err != nil && !errors.Is(err, order.ErrConflict) {
+				return fmt.Errorf("open sale %d: %w", s.ID, err)
+			}
+			l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
+			continue // loaded by the next step
+		}
+		if s.State.Loaded() && !ms[i].Loaded && l.begin(s.ID) {
+			l.wg.Go(func() { l.background(life, s.ID) })
+		}
+	}
+	return nil
+}
+
+func (l *Loader) begin(saleID int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.loading[saleID] || len(l.loading) >= maxLoading {
+		return false
+	}
+	l.loading[saleID] = true
+	return true
+}
+
+func (l *Loader) background(ctx context.Context, saleID int64) {
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.loading, saleID)
+	}()
+	start := time.Now()
+	if err := l.Load(ctx, saleID); err != nil {
+		l.log.WarnContext(ctx, "sale not loaded, will try again", "sale_id", saleID, "err", err)
+		return
+	}
+	l.log.InfoContext(ctx, "sale loaded", "sale_id", saleID, "took", time.Since(start))
+}
+
+// Load loads a sale with all its live orders. A sale that is loaded already,
+// perhaps by another process in the meantime, is left alone: nil.
+func (l *Loader) Load(ctx context.Context, saleID int64) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := l.load(ctx, saleID)
+		if errors.Is(err, stock.ErrLoaded) {
+			return nil
+		}
+		if !errors.Is(err, stock.ErrIncomplete) || try == loadTries {
+			return err
+		}
+	}
+}
+
+func (l *Loader) load(ctx context.Context, saleID int64) error {
+	epoch, err := l.store.RaiseEpoch(ctx, saleID)
+	if err != nil {
+		return fmt.Errorf("raise the epoch of sale %d: %w", saleID, err)
+	}
+	if epoch > 1 { // before its first load no order of it can be in the queue
+		l.awaitQueue(ctx)
+	}
+	into, err := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
+	if err != nil {
+		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
+	}
+	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error { return into.Add(ctx, rs) })
+	if err == nil {
+		err = into.Finish(ctx, sale)
+	}
+	if err != nil {
+		into.Abort(context.WithoutCancel(ctx))
+		return fmt.Errorf("load sale %d: %w", saleID, err)
+	}
+	return nil
+}
+
+// awaitQueue waits until the consumers have passed what stood in the queue,
+// so that most orders in flight are rows by the time of the snapshot.
+func (l *Loader) awaitQueue(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, queueWait)
+	defer cancel()
+	mark, err := l.queue.MaxOffsets(ctx)
+	if err != nil {
+		l.log.WarnContext(ctx, "loading without waiting for the queue", "err", err)
+		return
+	}
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	for {
+		if at, err := l.queue.Committed(ctx); err == nil && at.Passed(mark) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"seckill/order"
+)
+
+type changeLog interface {
+	sales
+	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
+}
+
+type changeSink interface {
+	metas
+	Apply(ctx context.Context, cs []order.Change) error
+}
+
+// Tail replays to Redis the changes that its cursor is behind: lost
+// write-backs, operators' commands, and all that a Redis which came back older
+// has forgotten.
+type Tail struct {
+	log  changeLog
+	sink changeSink
+	// seen is each sale's last change a step ago. A change younger than that is
+	// on its way by its own write-back.
+	seen map[int64]uint64
+}
+
+// NewTail returns a Tail; call Step once a second, from one goroutine.
+func NewTail(log changeLog, sink changeSink) *Tail {
+	return &Tail{log: log, sink: sink, seen: map[int64]uint64{}}
+}
+
+const (
+	tailPage  = 64  // changes read at a time: 16,384 orders at most
+	tailPages = 256 // a step; the next one goes on
+)
+
+// Step replays what is missing in each loaded sale. The sale's own commands
+// are pushed by whoever gives them, so a second's delay is theirs only when
+// that push was lost.
+func (t *Tail) Step(ctx context.Context) error {
+	ss, err := t.log.Sales(ctx)
+	if err != nil {
+		return fmt.Errorf("list sales: %w", err)
+	}
+	ms, err := t.sink.Metas(ctx, saleIDs(ss))
+	if err != nil {
+		return fmt.Errorf("read cursors: %w", err)
+	}
+	due := t.seen
+	t.seen = make(map[int64]uint64, len(ss))
+	for i, s := range ss {
+		t.seen[s.ID] = s.Seq
+		if !ms[i].Loaded || ms[i].Applied >= due[s.ID] {
+			continue
+		}
+		if err := t.CatchUp(ctx, s.ID, ms[i].Applied); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CatchUp applies a sale's changes after the given one, in order.
+func (t *Tail) CatchUp(ctx context.Context, saleID int64, after uint64) error {
+	for range tailPages {
+		cs, err := t.log.Changes(ctx, saleID, after, tailPage)
+		if err != nil {
+			return fmt.Errorf("read changes of sale %d: %w", saleID, err)
+		}
+		if len(cs) == 0 {
+			return nil
+		}
+		if err := t.sink.Apply(ctx, cs); err != nil {
+			return fmt.Errorf("apply changes of sale %d: %w", saleID, err)
+		}
+		after = cs[len(cs)-1].Seq
+		if len(cs) < tailPage {
+			return nil
+		}
+	}
+	return nil
+}
