@@ -1,0 +1,142 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"seckill/order"
+)
+
+// Apply tells Redis what committed changes did, each with one script call, all
+// in one pipeline: T5, T6 and T8 for the orders, the effect on the sale, and
+// the cursor. Changes of a sale come in seq order. It may be called again, late
+// and by anyone: what was applied is not applied again. A change ahead of the
+// cursor has its orders done at once; one with an effect on the sale, or over
+// 1,000 ahead, is left to the tail, without an error.
+//
+// Then it publishes the orders that changed and, where units have come back or
+// run out or the sale itself changed, the sale. With an error (ErrNotLoaded for
+// a sale that is not loaded) every other change has been tried.
+func (l *Ledger) Apply(ctx context.Context, cs []order.Change) error {
+	calls := make([]call, len(cs))
+	for i, c := range cs {
+		calls[i] = applyCall(c)
+	}
+	return l.apply(ctx, cs, calls)
+}
+
+// Replay tells Redis verdicts that were only read: it acts on orders that are
+// pending or settled there, adopts none and moves no cursor. It publishes and
+// fails as Apply does.
+func (l *Ledger) Replay(ctx context.Context, vs []order.Verdict) error {
+	bySale := slices.Clone(vs)
+	slices.SortStableFunc(bySale, func(a, b order.Verdict) int { return int(a.SaleID - b.SaleID) })
+	var cs []order.Change
+	for len(bySale) > 0 {
+		sale := bySale[0].SaleID
+		n := slices.IndexFunc(bySale, func(v order.Verdict) bool { return v.SaleID != sale })
+		if n < 0 {
+			n = len(bySale)
+		}
+		n = min(n, replayAtOnce)
+		cs = append(cs, order.Change{SaleID: sale, Verdicts: bySale[:n]})
+		bySale = bySale[n:]
+	}
+	return l.Apply(ctx, cs)
+}
+
+// replayAtOnce bounds one script call; Redis serves nobody else meanwhile.
+const replayAtOnce = 256
+
+// applyCall is the run of apply.lua for a change; a Seq of 0 is a replay.
+func applyCall(c order.Change) call {
+	k := keysOf(c.SaleID)
+	args := make([]any, 0, 5+6*len(c.Verdicts))
+	args = append(args, strconv.FormatUint(c.Seq, 10))
+	args = append(args, saleArgs(c.Sale)...)
+	for i := range c.Verdicts {
+		v := &c.Verdicts[i]
+		if to, ok := goal(v.Status); ok {
+			args = append(args, to, v.ID.String(), &v.ShopperID, max(v.Slot, 0), v.Quantity, entryTail(v.Key, ""))
+		}
+	}
+	return call{keys: []string{k.meta, k.orders}, args: args}
+}
+
+// saleArgs are units, state, start and end of a sale effect.
+func saleArgs(s *order.SaleEffect) []any {
+	if s == nil {
+		return []any{"", "", "", ""}
+	}
+	args := []any{s.Units, string(s.State), "", ""}
+	if !s.StartsAt.IsZero() {
+		args[2] = s.StartsAt.UnixMilli()
+	}
+	if !s.EndsAt.IsZero() {
+		args[3] = s.EndsAt.UnixMilli()
+	}
+	return args
+}
+
+// goal is the state that an entry reaches by a verdict.
+func goal(s order.Status) (string, bool) {
+	switch s {
+	case order.StatusConfirmed, order.StatusPaid:
+		return string(EntrySettled), true
+	case order.StatusRejected:
+		return string(EntryRejected), true
+	case order.StatusCancelled:
+		return string(EntryCancelled), true
+	default:
+		return "", false
+	}
+}
+
+// news is what a batch of changes has to be published of.
+type news struct {
+	results map[int64][]order.ID // by sale
+	sales   map[int64]bool
+}
+
+func (l *Ledger) apply(ctx context.Context, cs []order.Change, calls []call) error {
+	n := news{results: map[int64][]order.ID{}, sales: map[int64]bool{}}
+	var errs []error
+	failed := map[int64]bool{} // one error per sale says enough
+	for i, cmd := range l.runAll(ctx, applyScript, calls) {
+		c := cs[i]
+		out, err := reply(cmd)
+		if err == nil && len(out) != 4 {
+			err = fmt.Errorf("%w: %d values", errReply, len(out))
+		}
+		if err != nil {
+			if !failed[c.SaleID] {
+				errs = append(errs, fmt.Errorf("apply to sale %d: %w", c.SaleID, err))
+			}
+			failed[c.SaleID] = true
+			continue
+		}
+		n.add(c, out)
+	}
+	if err := l.publish(ctx, n); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// add takes what apply.lua answered to a change: status, units available
+// before and after, entries changed.
+func (n *news) add(c order.Change, out []any) {
+	status, before, after, changed := text(out[0]), number(out[1]), number(out[2]), number(out[3])
+	first := status == "next" || status == "early"
+	if first && len(c.Verdicts) > 0 || changed > 0 {
+		for _, v := range c.Verdicts {
+			n.results[c.SaleID] = append(n.results[c.SaleID], v.ID)
+		}
+	}
+	if first && c.Sale != nil || (before > 0) != (after > 0) {
+		n.sales[c.SaleID] = true
+	}
+}

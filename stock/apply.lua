@@ -1,0 +1,164 @@
+-- apply.lua is T5, T6 and T8 for the orders of one change of a sale, the
+-- change's effect on the sale itself, and the cursor; or a replay.
+--   KEYS  meta, orders
+--   ARGV  seq of the change, 0 for a replay of verdicts that were only read;
+--         units, state, starts, ends of the sale effect (units '' for none);
+--         then per order: state to reach (S, R, C), ID, shopper, slot,
+--         quantity, tail ('' | ,key)
+--   Returns {'not_loaded'}, or {status, available before, after, entries changed}:
+--     next      next in line: applied, and the cursor moved past it
+--     early     ahead of the cursor: orders done and the change marked e<seq>
+--     waiting   ahead, with a sale effect or by over 1,000: nothing was done
+--     done      not after the cursor, or marked, or a replay
+-- Every effect on an order is a compare-and-set: P -> S, R, C and S -> C, no
+-- other. From absent, S (adopt) and C (tombstone) act only for a change that is
+-- applied for the first time, which is what 'next' and 'early' mean: a change
+-- at or before the cursor or marked has been applied, so that its order, if
+-- absent now, is one that died since and was trimmed.
+-- All of a sale goes back together when Redis loses its tail, so the cursor and
+-- the marks always tell what the entries have seen.
+-- A shopper's last 4 dead entries are kept. While a mark is outstanding none is
+-- dropped: a cancellation may be marked whose confirmation is still to come, and
+-- only the entry keeps that from adopting.
+local ahead_most, dead_most = 1000, 4
+
+local m = redis.call('HMGET', KEYS[1], 'applied', 'seen', 'available')
+if not m[1] then return { 'not_loaded' } end
+local applied, seen = tonumber(m[1]), tonumber(m[2] or '0')
+local before = tonumber(m[3])
+local seq = tonumber(ARGV[1])
+local of_sale = ARGV[2] ~= ''
+
+local function mark(n) return 'e' .. string.format('%.0f', n) end
+
+local status = 'done'
+if seq == applied + 1 then
+  status = 'next'
+elseif seq > applied and redis.call('HEXISTS', KEYS[1], mark(seq)) == 0 then
+  if of_sale or seq > applied + ahead_most then return { 'waiting', before, before, 0 } end
+  status = 'early'
+end
+local first_time = status ~= 'done'
+
+-- The cursor first, for whether marks remain decides about trimming.
+if status == 'next' then
+  applied = seq
+  local passed = {}
+  while applied < seen and redis.call('HEXISTS', KEYS[1], mark(applied + 1)) == 1 do
+    applied = applied + 1
+    passed[#passed + 1] = mark(applied)
+  end
+  in_pieces('HDEL', KEYS[1], passed)
+  redis.call('HSET', KEYS[1], 'applied', string.format('%.0f', applied))
+elseif status == 'early' then
+  seen = math.max(seen, seq)
+  redis.call('HSET', KEYS[1], mark(seq), '1', 'seen', string.format('%.0f', seen))
+end
+local may_trim = seen <= applied
+
+local shoppers, values = {}, {}
+for i = 6, #ARGV, 6 do
+  local s = ARGV[i + 2]
+  if values[s] == nil then
+    values[s] = false
+    shoppers[#shoppers + 1] = s
+  end
+end
+for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
+
+local available, pending, settled, changed = 0, 0, 0, 0
+
+-- settle is T5. The entry takes the slot of the row; a pending order that held
+-- it has none until its own verdict.
+local function settle(list, e, id, slot, q, tail)
+  if e and e.state == 'P' then
+    pending = pending - e.q
+    settled = settled + e.q
+    local key = key_of(e.tail)
+    e.tail = key ~= '' and ',' .. key or ''
+  elseif not e and first_time then
+    e = { id = id, q = q, tail = tail }
+    list[#list + 1] = e
+    available = available - q
+    settled = settled + q
+  else
+    return false
+  end
+  e.state, e.slot = 'S', slot
+  for _, other in ipairs(list) do
+    if other.state == 'P' and other.slot == slot then other.slot = '-' end
+  end
+  return true
+end
+
+-- bury is T6 (to R) and T8 (to C). Units go back by the quantity of the entry.
+-- The dead stand at the end in the order of their death.
+local function bury(list, e, at, to, id, q, tail)
+  if e and (e.state == 'P' or e.state == 'S' and to == 'C') then
+    available = available + e.q
+    if e.state == 'P' then pending = pending - e.q else settled = settled - e.q end
+    local key = key_of(e.tail)
+    tail = key ~= '' and ',' .. key or ''
+    q = e.q
+    table.remove(list, at)
+  elseif e or to ~= 'C' or not first_time then
+    return false
+  end
+  list[#list + 1] = { state = to, id = id, slot = '-', q = q, tail = tail }
+  return true
+end
+
+local function trim(list)
+  local dead = 0
+  for i = #list, 1, -1 do
+    if not live(list[i]) then
+      dead = dead + 1
+      if dead > dead_most then table.remove(list, i) end
+    end
+  end
+end
+
+local lists, touched = {}, {}
+for i = 6, #ARGV, 6 do
+  local to, id, s, slot, q, tail = unpack(ARGV, i, i + 5)
+  local list = lists[s] or parse(values[s])
+  lists[s] = list
+  local e, at = find(list, id)
+  local did
+  if to == 'S' then
+    did = settle(list, e, id, slot, q, tail)
+  else
+    did = bury(list, e, at, to, id, q, tail)
+  end
+  if did then
+    changed = changed + 1
+    touched[s] = true
+  end
+end
+
+local set = {}
+for _, s in ipairs(shoppers) do
+  if touched[s] then
+    if may_trim then trim(lists[s]) end
+    set[#set + 1] = s
+    set[#set + 1] = join(lists[s])
+  end
+end
+in_pieces('HSET', KEYS[2], set)
+
+local function add(field, n)
+  if n ~= 0 then redis.call('HINCRBY', KEYS[1], field, string.format('%.0f', n)) end
+end
+
+if of_sale and first_time then
+  local units = tonumber(ARGV[2])
+  add('total', units)
+  available = available + units
+  if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'state', ARGV[3]) end
+  if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'starts', ARGV[4]) end
+  if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'ends', ARGV[5]) end
+end
+add('available', available)
+add('pending', pending)
+add('settled', settled)
+return { status, before, before + available, changed }

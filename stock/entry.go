@@ -1,0 +1,115 @@
+package stock
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"seckill/order"
+)
+
+// EntryState is what Redis knows of an order; an order it does not know is
+// absent. Rejected and cancelled ones are dead: they hold nothing and never
+// change again.
+type EntryState byte
+
+// The states of an entry.
+const (
+	EntryPending   EntryState = 'P'
+	EntrySettled   EntryState = 'S' // confirmed or paid
+	EntryRejected  EntryState = 'R'
+	EntryCancelled EntryState = 'C'
+)
+
+// Live reports whether an entry of state s holds units.
+func (s EntryState) Live() bool { return s == EntryPending || s == EntrySettled }
+
+// Entry is an order as Redis keeps it. Its Slot is -1 when it holds none: it
+// is dead, or pending while a committed order has its slot. The reference is
+// kept only while it is pending.
+type Entry struct {
+	order.Order
+	State EntryState
+}
+
+// noSlot stands for a slot that an entry does not hold.
+const noSlot = -1
+
+// parseEntry reads <state><id>,<slot>,<quantity>[,<key>[,<reference>]].
+func parseEntry(saleID int64, shopper, text string) (Entry, error) {
+	e := Entry{Order: order.Order{SaleID: saleID, ShopperID: shopper}}
+	bad := func() (Entry, error) { return Entry{}, fmt.Errorf("%w: entry %q", errReply, text) }
+	if text == "" {
+		return bad()
+	}
+	e.State = EntryState(text[0])
+	f := strings.SplitN(text[1:], ",", 5)
+	if len(f) < 3 || !strings.Contains("PSRC", text[:1]) {
+		return bad()
+	}
+	id, err := order.ParseID(f[0])
+	if err != nil {
+		return bad()
+	}
+	e.ID = id
+	if e.Slot, err = parseSlot(f[1]); err != nil {
+		return bad()
+	}
+	if e.Quantity, err = strconv.Atoi(f[2]); err != nil {
+		return bad()
+	}
+	if len(f) > 3 && f[3] != "" {
+		if e.Key, err = strconv.ParseUint(f[3], 16, 64); err != nil {
+			return bad()
+		}
+	}
+	if len(f) > 4 {
+		e.Reference = f[4]
+	}
+	return e, nil
+}
+
+// parseEntries reads all entries of a shopper.
+func parseEntries(saleID int64, shopper, value string) ([]Entry, error) {
+	var es []Entry
+	for text := range strings.SplitSeq(value, "\n") {
+		e, err := parseEntry(saleID, shopper, text)
+		if err != nil {
+			return nil, err
+		}
+		es = append(es, e)
+	}
+	return es, nil
+}
+
+func parseSlot(s string) (int, error) {
+	if s == "-" {
+		return noSlot, nil
+	}
+	return strconv.Atoi(s)
+}
+
+// entryTail is what follows the quantity: key and reference, where there are any.
+func entryTail(key uint64, reference string) string {
+	switch {
+	case reference != "":
+		return "," + hexKey(key) + "," + reference
+	case key != 0:
+		return "," + hexKey(key)
+	default:
+		return ""
+	}
+}
+
+// hexKey is a key's digest as 16 hex digits; nothing for no key.
+func hexKey(key uint64) string {
+	if key == 0 {
+		return ""
+	}
+	const digits = "0123456789abcdef"
+	var b [16]byte
+	for i := range b {
+		b[i] = digits[key>>(60-4*i)&0xf]
+	}
+	return string(b[:])
+}

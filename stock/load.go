@@ -1,0 +1,129 @@
+package stock
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"seckill/order"
+)
+
+// abandoned is when a load that was not finished disappears from Redis.
+const abandoned = 10 * time.Minute
+
+// Loading is a sale on its way into Redis, unseen until Finish. For one
+// goroutine.
+type Loading struct {
+	ledger   *Ledger
+	sale     int64
+	key      string
+	orders   int64
+	shoppers int64
+	units    int64
+}
+
+// Begin starts to load a sale under its epoch, which must have been raised for
+// this load alone.
+func (l *Ledger) Begin(_ context.Context, sale order.Sale) *Loading {
+	return &Loading{ledger: l, sale: sale.ID, key: keysOf(sale.ID).load(sale.Epoch)}
+}
+
+// Add writes a page of the snapshot's live orders; others are passed over. The
+// error is ErrIncomplete when Redis has lost pages written before.
+func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
+	args := make([]any, 1, 1+2*len(rs))
+	args[0] = abandoned.Milliseconds()
+	for i := range rs {
+		r := &rs[i]
+		if !r.Status.Live() {
+			continue
+		}
+		args = append(args, &r.ShopperID, settledEntry(r.Order))
+		ld.orders++
+		ld.units += int64(r.Quantity)
+	}
+	if len(args) == 1 {
+		return nil
+	}
+	counts, err := addScript.Run(ctx, ld.ledger.rdb, []string{ld.key}, args...).Int64Slice()
+	if err == nil && len(counts) != 2 {
+		err = fmt.Errorf("%w: %d values", errReply, len(counts))
+	}
+	if err == nil && counts[0] != ld.orders {
+		err = fmt.Errorf("%w: %d of %d orders", ErrIncomplete, counts[0], ld.orders)
+	}
+	if err != nil {
+		return fmt.Errorf("load sale %d: %w", ld.sale, err)
+	}
+	ld.shoppers = counts[1]
+	return nil
+}
+
+// settledEntry is the entry of a live order's row.
+func settledEntry(o order.Order) string {
+	return string(EntrySettled) + o.ID.String() + "," + strconv.Itoa(o.Slot) + "," +
+		strconv.Itoa(o.Quantity) + entryTail(o.Key, "")
+}
+
+// Finish puts the load in place, ready to sell, and announces the sale, which
+// is that of the snapshot: its Seq becomes the cursor. The error is ErrLoaded
+// when the sale is loaded already (perhaps by an earlier run of this very call
+// whose answer was lost), ErrIncomplete when a part of the load is missing;
+// this load is then gone.
+func (ld *Loading) Finish(ctx context.Context, sale order.Sale) error {
+	k := keysOf(ld.sale)
+	status, err := loadScript.Run(ctx, ld.ledger.rdb,
+		[]string{k.meta, k.orders, k.due, k.urgent, ld.key}, ld.metaArgs(sale)...).Text()
+	if err != nil {
+		return fmt.Errorf("finish the load of sale %d: %w", ld.sale, err)
+	}
+	switch status {
+	case "ok":
+		_ = ld.ledger.Announce(ctx, ld.sale) // every catalog looks within a second anyway
+		return nil
+	case "loaded":
+		return fmt.Errorf("finish the load of sale %d: %w", ld.sale, ErrLoaded)
+	default:
+		return fmt.Errorf("finish the load of sale %d: %w", ld.sale, ErrIncomplete)
+	}
+}
+
+func (ld *Loading) metaArgs(sale order.Sale) []any {
+	return []any{
+		ld.orders, ld.shoppers,
+		"state", string(sale.State), "starts", sale.StartsAt.UnixMilli(), "ends", sale.EndsAt.UnixMilli(),
+		"limit", sale.OrdersPerShopper, "units", sale.UnitsPerOrder, "price", sale.PriceMinor,
+		"total", sale.Total, "available", int64(sale.Total) - ld.units, "pending", 0, "settled", ld.units,
+		"epoch", sale.Epoch, "applied", sale.Seq,
+	}
+}
+
+// Abort throws the load away.
+func (ld *Loading) Abort(ctx context.Context) error {
+	if err := ld.ledger.rdb.Unlink(ctx, ld.key).Err(); err != nil {
+		return fmt.Errorf("abort the load of sale %d: %w", ld.sale, err)
+	}
+	return nil
+}
+
+// Unload removes a sale from Redis, pending orders too: those adopt when they
+// are settled after it has been loaded again.
+func (l *Ledger) Unload(ctx context.Context, saleID int64) error {
+	k := keysOf(saleID)
+	if err := l.rdb.Unlink(ctx, k.meta, k.orders, k.due, k.urgent).Err(); err != nil {
+		return fmt.Errorf("unload sale %d: %w", saleID, err)
+	}
+	_ = l.Announce(ctx, saleID) // every catalog looks within a second anyway
+	return nil
+}
+
+// Load writes a sale and its live orders at once: Begin, Add and Finish for
+// callers that hold all records.
+func (l *Ledger) Load(ctx context.Context, sale order.Sale, records ...order.Record) error {
+	ld := l.Begin(ctx, sale)
+	if err := ld.Add(ctx, records); err != nil {
+		return err
+	}
+	return ld.Finish(ctx, sale)
+}

@@ -1,0 +1,104 @@
+-- reserve.lua is T1: absent -> P for up to a few hundred orders of one sale.
+--   KEYS  meta, orders, due
+--   ARGV  lease in ms, then per order: shopper, ID, quantity,
+--         tail ('' | ,key | ,key,reference)
+--   Returns {'not_loaded'}, or {'ok', available, one answer per order}:
+--     +<slot>   reserved, now or by an earlier run of this very call
+--     r<entry>  the key names this order      l<entry>  purchase limit
+--     s sold out   n not open yet   e ended   p paused
+-- Guards in this order: own ID, replay of the key, state, window by the time
+-- of Redis, free slot, units. Orders of one shopper see each other. What was
+-- reserved is due for the sweeper one lease later.
+local m = redis.call('HMGET', KEYS[1], 'state', 'starts', 'ends', 'limit', 'available')
+if not m[1] then return { 'not_loaded' } end
+local limit, available, now = tonumber(m[4]), tonumber(m[5]), now_ms()
+
+local closed
+if m[1] == 'paused' then closed = 'p'
+elseif m[1] == 'scheduled' then closed = 'n'
+elseif m[1] ~= 'open' then closed = 'e'
+elseif now < tonumber(m[2]) then closed = 'n'
+elseif now >= tonumber(m[3]) then closed = 'e' end
+
+local shoppers, values = {}, {}
+for i = 2, #ARGV, 4 do
+  local s = ARGV[i]
+  if values[s] == nil then
+    values[s] = false
+    shoppers[#shoppers + 1] = s
+  end
+end
+for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
+
+-- replay answers a call that was made before: the order's own ID, whatever
+-- became of it; else the order that the key names. An explicit key names any
+-- entry, a live one first; no key names the live entry without one.
+local function replay(list, id, key)
+  local own = find(list, id)
+  if own then return '+' .. own.slot end
+  local named
+  for _, e in ipairs(list) do
+    if key_of(e.tail) == key and (live(e) or key ~= '') and not (named and live(named)) then named = e end
+  end
+  if named then return 'r' .. format(named) end
+end
+
+-- free_slot is the lowest slot that no live entry holds.
+local function free_slot(list)
+  local used, last = {}, nil
+  for _, e in ipairs(list) do
+    if live(e) then
+      used[e.slot] = true
+      last = e
+    end
+  end
+  for k = 0, limit - 1 do
+    if not used[tostring(k)] then return tostring(k) end
+  end
+  return nil, last
+end
+
+local out, lists, touched, due = { 'ok', 0 }, {}, {}, {}
+local stamp = string.format('%.0f', now + tonumber(ARGV[1])) .. ','
+local taken = 0
+
+local function reserve(s, id, q, tail)
+  local list = lists[s] or parse(values[s])
+  lists[s] = list
+  local slot, last = '0', nil
+  if #list > 0 then
+    local answer = replay(list, id, key_of(tail))
+    if answer then return answer end
+  end
+  if closed then return closed end
+  if #list > 0 then
+    slot, last = free_slot(list)
+    if not slot then return 'l' .. format(last) end
+  end
+  if available - taken < tonumber(q) then return 's' end
+  taken = taken + tonumber(q)
+  list[#list + 1] = { state = 'P', id = id, slot = slot, q = q, tail = tail }
+  touched[s] = true
+  due[#due + 1] = stamp .. id .. ',' .. s
+  return '+' .. slot
+end
+
+for i = 2, #ARGV, 4 do
+  out[#out + 1] = reserve(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+end
+
+if taken > 0 then
+  local set = {}
+  for _, s in ipairs(shoppers) do
+    if touched[s] then
+      set[#set + 1] = s
+      set[#set + 1] = join(lists[s])
+    end
+  end
+  in_pieces('HSET', KEYS[2], set)
+  in_pieces('RPUSH', KEYS[3], due)
+  redis.call('HINCRBY', KEYS[1], 'available', -taken)
+  redis.call('HINCRBY', KEYS[1], 'pending', taken)
+end
+out[2] = available - taken
+return out
