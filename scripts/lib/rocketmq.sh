@@ -34,22 +34,26 @@ java_17() {
 	command -v java
 }
 
-# rpc PORT HEADER: one request of RocketMQ's own protocol; prints the answer's header and body.
+# rpc PORT HEADER BODY: one request of RocketMQ's own protocol; prints the answer's header and body.
 rpc() {
 	local fd n=${#2} length
 	exec {fd}<>"/dev/tcp/127.0.0.1/$1" || return 1
-	# shellcheck disable=SC2059 # the two lengths, as bytes
-	printf "$(printf '\\x%02x' $(((n + 4) >> 24 & 255)) $(((n + 4) >> 16 & 255)) $(((n + 4) >> 8 & 255)) $(((n + 4) & 255)) \
-		$((n >> 24 & 255)) $((n >> 16 & 255)) $((n >> 8 & 255)) $((n & 255)))" >&"$fd"
-	printf '%s' "$2" >&"$fd"
+	{
+		be32 $((4 + n + ${#3}))
+		be32 "$n"
+		printf '%s%s' "$2" "$3"
+	} >&"$fd"
 	length=$(timeout 5 head -c 4 <&"$fd" | od -An -tu1 | awk 'NF == 4 {print (($1*256+$2)*256+$3)*256+$4}')
 	if [[ -n $length ]]; then timeout 5 head -c "$length" <&"$fd" | tail -c +5 | tr -d '\0'; fi
 	exec {fd}>&-
 }
 
-# call PORT CODE [FIELDS]: succeeds when the answer's code is 0.
+# be32 NUMBER: as four bytes, the highest first.
+be32() { printf '%b' "$(printf '\\x%02x' $(($1 >> 24 & 255)) $(($1 >> 16 & 255)) $(($1 >> 8 & 255)) $(($1 & 255)))"; }
+
+# call PORT CODE [FIELDS [BODY]]: succeeds when the answer's code is 0.
 call() {
-	[[ $(rpc "$1" "{\"code\":$2,\"language\":\"JAVA\",\"version\":0,\"opaque\":1,\"flag\":0,\"extFields\":{${3:-}}}") == *'"code":0,'* ]]
+	[[ $(rpc "$1" "{\"code\":$2,\"language\":\"JAVA\",\"version\":0,\"opaque\":1,\"flag\":0,\"extFields\":{${3:-}}}" "${4:-}") == *'"code":0,'* ]]
 }
 
 # topic NAMESRV BROKER NAME QUEUES: makes it when missing, and waits until clients can find it.
@@ -57,9 +61,11 @@ topic() {
 	if ! call "$2" 351 "\"topic\":\"$3\""; then
 		call "$2" 17 "\"topic\":\"$3\",\"defaultTopic\":\"TBW102\",\"readQueueNums\":\"$4\",\"writeQueueNums\":\"$4\",\"perm\":\"6\",\"topicFilterType\":\"SINGLE_TAG\",\"topicSysFlag\":\"0\",\"order\":\"false\"" ||
 			fail broker "refused to make topic $3"
-		say topic "$3 made, $4 queues"
+		say topic "$3 made, queues: $4"
 	fi
-	# A name server that was just restarted learns of the broker within 10 s.
+	# A broker's first registration is often lost and the next comes 10 s later. Being told its own
+	# permission, it registers at once.
+	call "$1" 105 "\"topic\":\"$3\"" || call "$2" 25 '' 'brokerPermission=6' || true
 	await broker 60 "route of topic $3" call "$1" 105 "\"topic\":\"$3\""
 }
 
