@@ -1,0 +1,222 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"seckill/order"
+)
+
+// Store is the twin of order.Store: the same methods, the same answers, in
+// memory and behind one lock. It forgets nothing, so it is for `seckill dev`
+// and tests only. What a method promises is said at order.Store.
+type Store struct {
+	mu       sync.Mutex
+	worker   int64
+	sales    map[int64]*order.Sale
+	orders   map[order.ID]*order.Record
+	shoppers map[shopper][]*order.Record // all orders of a shopper in a sale
+	changes  map[int64][][]byte          // by sale; the first has seq 1
+	commands map[string]command
+	letters  map[letter]order.DeadLetter
+}
+
+type shopper struct {
+	sale int64
+	id   string
+}
+
+type command struct {
+	sale int64
+	what string
+}
+
+// letter is the primary key of a dead letter.
+type letter struct {
+	order   order.ID
+	sale    int64
+	shopper string
+	message string
+}
+
+// NewStore returns an empty Store.
+func NewStore() *Store {
+	return &Store{
+		sales:    make(map[int64]*order.Sale),
+		orders:   make(map[order.ID]*order.Record),
+		shoppers: make(map[shopper][]*order.Record),
+		changes:  make(map[int64][][]byte),
+		commands: make(map[string]command),
+		letters:  make(map[letter]order.DeadLetter),
+	}
+}
+
+// Ping always succeeds.
+func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
+
+// NextWorker is order.Store's.
+func (s *Store) NextWorker(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worker++
+	return s.worker, nil
+}
+
+// LastWorker is order.Store's.
+func (s *Store) LastWorker(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.worker, nil
+}
+
+// CreateSale is order.Store's.
+func (s *Store) CreateSale(_ context.Context, sale order.Sale) (order.Sale, error) {
+	if err := sale.Validate(); err != nil {
+		return order.Sale{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sale = sale.AsCreated()
+	old := s.sales[sale.ID]
+	for _, other := range s.sales {
+		if sale.ExternalID != "" && other.ExternalID == sale.ExternalID {
+			old = other
+		}
+	}
+	if old == nil {
+		s.sales[sale.ID] = &sale
+		return sale, nil
+	}
+	if !old.SameTerms(sale) {
+		return *old, fmt.Errorf("%w: sale %d has other terms", order.ErrConflict, old.ID)
+	}
+	return *old, nil
+}
+
+// Sale is order.Store's.
+func (s *Store) Sale(_ context.Context, id int64) (order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sale(id)
+}
+
+func (s *Store) sale(id int64) (order.Sale, error) {
+	sale, ok := s.sales[id]
+	if !ok {
+		return order.Sale{}, fmt.Errorf("sale %d: %w", id, order.ErrNotFound)
+	}
+	return *sale, nil
+}
+
+// Sales is order.Store's.
+func (s *Store) Sales(context.Context) ([]order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sales []order.Sale
+	for _, sale := range s.sales {
+		if sale.State != order.SaleClosed {
+			sales = append(sales, *sale)
+		}
+	}
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	return sales[:min(len(sales), 1000)], nil
+}
+
+// SetSaleState is order.Store's.
+func (s *Store) SetSaleState(_ context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
+	return s.command(cmd, command{id, order.StateCommand(to)}, func(sale *order.Sale) (*order.SaleEffect, error) {
+		return sale.Move(to)
+	})
+}
+
+// Restock is order.Store's.
+func (s *Store) Restock(_ context.Context, cmd string, id int64, units int) (order.Sale, error) {
+	return s.command(cmd, command{id, order.RestockCommand(units)}, func(sale *order.Sale) (*order.SaleEffect, error) {
+		return sale.Restock(units)
+	})
+}
+
+func (s *Store) command(name string, c command, change func(*order.Sale) (*order.SaleEffect, error)) (order.Sale, error) {
+	if err := order.ValidateCommand(name); err != nil {
+		return order.Sale{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sale, err := s.sale(c.sale)
+	if err != nil {
+		return order.Sale{}, err
+	}
+	if old, ok := s.commands[name]; ok {
+		if old != c {
+			return sale, fmt.Errorf("%w: command %s was %q of sale %d", order.ErrConflict, name, old.what, old.sale)
+		}
+		return sale, nil
+	}
+	effect, err := change(&sale)
+	if err != nil {
+		return sale, err
+	}
+	s.commands[name] = c
+	if effect != nil {
+		sale.Seq = s.log(order.Change{SaleID: sale.ID, Sale: effect})
+		*s.sales[sale.ID] = sale
+	}
+	return sale, nil
+}
+
+// log appends a change and returns its seq.
+func (s *Store) log(c order.Change) uint64 {
+	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
+	return uint64(len(s.changes[c.SaleID]))
+}
+
+// RaiseEpoch is order.Store's.
+func (s *Store) RaiseEpoch(_ context.Context, id int64) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sale, ok := s.sales[id]
+	if !ok {
+		return 0, fmt.Errorf("sale %d: %w", id, order.ErrNotFound)
+	}
+	sale.Epoch++
+	return sale.Epoch, nil
+}
+
+// Bury is order.Store's.
+func (s *Store) Bury(_ context.Context, d order.DeadLetter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bury(d)
+	return nil
+}
+
+// bury reports whether the letter is a new one.
+func (s *Store) bury(d order.DeadLetter) bool {
+	d = d.Fitted()
+	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+	if _, ok := s.letters[key]; ok {
+		return false
+	}
+	d.CreatedAt = now()
+	d.Body = slices.Clone(d.Body)
+	s.letters[key] = d
+	return true
+}
+
+// DeadLetters is order.Store's.
+func (s *Store) DeadLetters(_ context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	letters := slices.SortedFunc(maps.Values(s.letters), func(a, b order.DeadLetter) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.OrderID, a.OrderID))
+	})
+	letters = slices.DeleteFunc(letters, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })
+	return letters[:min(len(letters), limit)], nil
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,131 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"seckill/order"
+)
+
+// Find is order.Store's.
+func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []order.Record
+	for _, id := range ids {
+		if r, ok := s.orders[id]; ok {
+			found = append(found, *r)
+		}
+	}
+	return found, nil
+}
+
+// Verdicts is order.Store's.
+func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range os {
+		r, ok := s.orders[o.ID]
+		d, buried := s.letters[letter{order: o.ID, sale: o.SaleID, shopper: o.ShopperID}]
+		switch {
+		case ok && order.Same(r.Order, o):
+			decided = append(decided, r.Verdict())
+		case buried:
+			decided = append(decided, order.Verdict{Order: o, Status: order.StatusRejected, Reason: order.Reason(d.Reason)})
+		default:
+			undecided = append(undecided, o)
+		}
+	}
+	return decided, undecided, nil
+}
+
+// ByShopper is order.Store's.
+func (s *Store) ByShopper(_ context.Context, saleID int64, id string, before order.ID, limit int) ([]order.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []order.Record
+	for _, r := range s.shoppers[shopper{saleID, id}] {
+		if before == 0 || r.ID < before {
+			found = append(found, *r)
+		}
+	}
+	slices.SortFunc(found, func(a, b order.Record) int { return cmp.Compare(b.ID, a.ID) })
+	return found[:min(len(found), limit)], nil
+}
+
+// Changes is order.Store's.
+func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var cs []order.Change
+	bodies := s.changes[saleID]
+	for seq := after + 1; seq <= uint64(len(bodies)) && len(cs) < limit; seq++ {
+		c, err := order.DecodeChange(saleID, seq, bodies[seq-1])
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, c)
+	}
+	return cs, nil
+}
+
+// Snapshot is order.Store's.
+func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
+	sale, records, err := s.all(saleID)
+	if err != nil {
+		return order.Sale{}, err
+	}
+	records = slices.DeleteFunc(records, func(r order.Record) bool { return !r.Status.Live() })
+	for records := range slices.Chunk(records, 1000) {
+		if err := page(records); err != nil {
+			return order.Sale{}, err
+		}
+	}
+	return sale, nil
+}
+
+// all returns a sale and its orders by ID.
+func (s *Store) all(saleID int64) (order.Sale, []order.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sale, err := s.sale(saleID)
+	var records []order.Record
+	for _, r := range s.orders {
+		if r.SaleID == saleID {
+			records = append(records, *r)
+		}
+	}
+	slices.SortFunc(records, func(a, b order.Record) int { return cmp.Compare(a.ID, b.ID) })
+	return sale, records, err
+}
+
+// Tally is order.Store's.
+func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
+	sale, records, err := s.all(saleID)
+	if err != nil {
+		return order.Tally{}, err
+	}
+	t := order.Tally{Sale: sale, Orders: map[order.Status]int64{}, Units: map[order.Status]int64{}}
+	for _, r := range records {
+		t.Orders[r.Status]++
+		t.Units[r.Status] += int64(r.Quantity)
+		if r.Status.Live() {
+			t.LiveUnits += int64(r.Quantity)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.letters {
+		if d.SaleID == saleID {
+			t.DeadLetters++
+		}
+	}
+	return t, nil
+}
