@@ -1,0 +1,184 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+// ErrBacklog is what a gate returns when more orders wait to be settled than
+// may.
+var ErrBacklog = errors.New("api: too many orders waiting")
+
+const (
+	// acceptWithin bounds reservation and send together. They are not cut short
+	// by the shopper's leaving: what is reserved has to be sent.
+	acceptWithin = 5 * time.Second
+	urgentWithin = time.Second
+)
+
+// buy answers POST /v1/sales/{id}/orders. The gates stand in order of cost.
+func (s *Server) buy(c echo.Context) error {
+	w, r := c.Response(), c.Request()
+	sale, err := s.onSale(r.Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	shopper, err := s.shopper(r)
+	if err != nil {
+		return err
+	}
+	p, err := readPurchase(r, sale)
+	if err != nil {
+		return err
+	}
+	if !s.buying.enter() {
+		return fail(overloaded, nil)
+	}
+	defer s.buying.leave()
+	if err := s.gate(sale.ID); err != nil {
+		return err
+	}
+	id, err := s.IDs.Next()
+	if err != nil {
+		return fail(dependencyDown, err)
+	}
+	o := order.Order{ID: id, SaleID: sale.ID, ShopperID: shopper, Quantity: p.quantity, Key: p.key, Reference: p.reference}
+	return s.reserve(w, r, sale, o)
+}
+
+// onSale finds the sale of a purchase in the local copy, and lets the copy
+// refuse it. An unknown ID reaches no store.
+func (s *Server) onSale(ctx context.Context, param string) (*stock.Copy, error) {
+	id, ok := parseSaleID(param)
+	if !ok {
+		return nil, fail(notFound, nil)
+	}
+	sale, err := s.known(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Catalog.Now()
+	if kind, refused := refusalOf(sale, now); refused {
+		return nil, kind.failure(sale, now)
+	}
+	return sale, nil
+}
+
+// known returns a sale of the local copy, filled in at most once a second for
+// all unknown IDs together.
+func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
+	if !s.Catalog.Ready() {
+		return nil, fail(dependencyDown, nil)
+	}
+	// The one look of this second is for all: not cut short by who leaves.
+	sale, ok := s.Catalog.Known(context.WithoutCancel(ctx), id)
+	if !ok {
+		return nil, fail(notFound, nil)
+	}
+	return sale, nil
+}
+
+// shopper returns who sent the request, by its token, unless they ask too
+// often.
+func (s *Server) shopper(r *http.Request) (string, error) {
+	values := r.Header["Authorization"]
+	if len(values) == 0 {
+		return "", &failure{problem: unauthenticated, bearer: "Bearer"}
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return "", &failure{problem: unauthenticated, bearer: "Bearer"}
+	}
+	shopper, err := s.Tokens.Verify(token)
+	if err != nil {
+		return "", &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`}
+	}
+	if late, ok := s.shoppers.take(shopper); !ok {
+		return "", tooOften(late)
+	}
+	if s.addresses != nil {
+		if late, ok := s.addresses.take(address(r, s.TrustedProxies)); !ok {
+			return "", tooOften(late)
+		}
+	}
+	return shopper, nil
+}
+
+func tooOften(late time.Duration) *failure {
+	n := seconds(late)
+	return &failure{problem: rateLimited, retry: retryAfter(n, n+rateLimited.retryMax)}
+}
+
+// gate refuses while the orders could not be carried on: before anything is
+// deducted, and never at a shopper's cost.
+func (s *Server) gate(saleID int64) error {
+	if s.Gate == nil {
+		return nil
+	}
+	switch err := s.Gate(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrBacklog):
+		return fail(backlog, nil)
+	default: // said once by the breaker, not by every request
+		return unsure(dependencyDown, saleID, nil)
+	}
+}
+
+// reserve takes the units and answers.
+func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Copy, o order.Order) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptWithin)
+	defer cancel()
+	got, err := s.Reserver.Reserve(ctx, o)
+	switch {
+	case errors.Is(got.Err, stock.ErrReplay) && got.Entry != nil:
+		return s.replay(ctx, w, r, o, got.Entry)
+	case got.Err != nil:
+		return s.refused(sale, o.ShopperID, got)
+	case errors.Is(err, stock.ErrBusy):
+		return fail(overloaded, nil)
+	case errors.Is(err, stock.ErrUnavailable):
+		return unsure(dependencyDown, sale.ID, nil)
+	case err != nil:
+		return unsure(dependencyDown, sale.ID, err)
+	}
+	o.Slot = got.Slot
+	s.publish(ctx, o)
+	s.Metrics.accepted.Inc()
+	v := pendingView(o)
+	s.accepted(w, r, &v, 0)
+	return nil
+}
+
+// publish sends the order on its way. Where that fails, or may have, the
+// sweeper settles it from the reservation; told so, it does not wait until the
+// order is due.
+func (s *Server) publish(ctx context.Context, o order.Order) {
+	err := s.Publisher.Publish(ctx, o)
+	if err == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), urgentWithin)
+	defer cancel()
+	if urgentErr := s.Stock.Urgent(ctx, o.SaleID, o); urgentErr != nil {
+		err = errors.Join(err, urgentErr)
+	}
+	s.logs.error(ctx, "order left to the sweeper", slog.Int64("sale_id", o.SaleID),
+		slog.String("order_id", o.ID.String()), slog.Any("err", err))
+}
+
+// accepted answers 202. The first poll of a new order is due in about a second.
+func (s *Server) accepted(w http.ResponseWriter, r *http.Request, v *view, age time.Duration) {
+	public := s.seal(v.Order)
+	w.Header()["Location"] = []string{orderPath(public)}
+	s.writeOrder(w, r, http.StatusAccepted, v, public, age)
+}

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seckill/stock"
+)
+
+// front stands before Echo. It answers preflights, and the purchases that the
+// local copy of their sale refuses: a flood of them must cost next to nothing,
+// so they meet neither routing nor middleware, and their bodies are kept ready.
+// Such an answer carries the request ID that the request brought, but gets
+// none made for it.
+type front struct {
+	server  *Server
+	cors    cors
+	next    http.Handler
+	closing atomic.Bool
+
+	mu    sync.Mutex
+	ready atomic.Pointer[map[int64]*refusals] // by sale; replaced, never written to
+}
+
+// maxPrebuilt bounds the sales whose refusals are kept ready; past it they are
+// built anew.
+const maxPrebuilt = 2048
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.cors.handle(w, r) {
+		return
+	}
+	if f.closing.Load() {
+		w.Header()["Connection"] = closeConnection
+	}
+	if r.Method == http.MethodPost && r.URL.RawPath == "" && r.ContentLength <= maxBody {
+		if id, ok := purchasePath(r.URL.Path); ok && f.refuse(w, r, id) {
+			return
+		}
+	}
+	f.next.ServeHTTP(w, r)
+}
+
+// purchasePath recognises /v1/sales/{id}/orders.
+func purchasePath(path string) (int64, bool) {
+	rest, ok := strings.CutPrefix(path, "/v1/sales/")
+	if !ok {
+		return 0, false
+	}
+	id, ok := strings.CutSuffix(rest, "/orders")
+	if !ok {
+		return 0, false
+	}
+	return parseSaleID(id)
+}
+
+// parseSaleID reads a sale ID in its only spelling: a positive decimal number
+// without leading zeros. It allocates nothing.
+func parseSaleID(s string) (int64, bool) {
+	if s == "" || len(s) > 19 || s[0] == '0' {
+		return 0, false
+	}
+	var n uint64 // 19 digits fit
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(s[i]-'0')
+	}
+	return int64(n), n <= math.MaxInt64
+}
+
+// refuse answers a purchase that the local copy refuses; false when it does
+// not.
+func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64) bool {
+	s := f.server
+	if !s.Catalog.Ready() {
+		return false
+	}
+	sale, ok := s.Catalog.Get(saleID)
+	if !ok {
+		return false
+	}
+	now := s.Catalog.Now()
+	kind, refused := refusalOf(sale, now)
+	if !refused {
+		return false
+	}
+	l := language(r)
+	p, answer := kind.problem(), f.prebuilt(sale).get(kind, l)
+	h := w.Header()
+	h["Content-Type"] = problemJSON
+	h["Content-Length"] = answer.length
+	h["Content-Language"] = l.header()
+	h["Cache-Control"] = noStore
+	if id := r.Header["X-Request-Id"]; len(id) == 1 && plainID(id[0]) {
+		h["X-Request-Id"] = id
+	}
+	if p.retryMin > 0 {
+		h["Retry-After"] = retryWhen(p, sale, now)
+	}
+	s.Metrics.refused[p].Inc()
+	s.Metrics.answered(s.Metrics.routes[routeBuy], p.status)
+	w.WriteHeader(p.status)
+	_, _ = w.Write(answer.body) // the client is gone: nothing to tell it
+	return true
+}
+
+// refusals are the bodies of every refusal of one sale, in every language.
+type refusals struct {
+	startsAt time.Time // what they say besides the ID
+	answers  [refusalKinds][languages]prebuilt
+}
+
+type prebuilt struct {
+	body   []byte
+	length []string // Content-Length
+}
+
+func (r *refusals) get(k refusal, l lang) *prebuilt { return &r.answers[k][l] }
+
+// prebuilt returns the refusals of a sale, built at the first of them.
+func (f *front) prebuilt(sale *stock.Copy) *refusals {
+	if m := f.ready.Load(); m != nil {
+		if r, ok := (*m)[sale.ID]; ok && r.startsAt.Equal(startsAt(sale)) {
+			return r
+		}
+	}
+	r := &refusals{startsAt: startsAt(sale)}
+	for k := range refusalKinds {
+		for l := range languages {
+			body := appendProblem(nil, k.failure(sale, r.startsAt), l)
+			r.answers[k][l] = prebuilt{body, []string{strconv.Itoa(len(body))}}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := make(map[int64]*refusals)
+	if old := f.ready.Load(); old != nil && len(*old) < maxPrebuilt {
+		for id, r := range *old {
+			m[id] = r
+		}
+	}
+	m[sale.ID] = r
+	f.ready.Store(&m)
+	return r
+}

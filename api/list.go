@@ -1,0 +1,160 @@
+package api
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+const (
+	defaultPage = 20
+	largestPage = 100
+)
+
+// page is which orders are listed: those older than before, newest first.
+type page struct {
+	saleID  int64
+	shopper string
+	before  order.ID
+	limit   int
+}
+
+// list answers GET /v1/orders: the shopper's orders of one sale, pending ones
+// included, so that who lost an answer finds the order. A part of them would
+// be taken for all, so each store has to answer.
+func (s *Server) list(c echo.Context) error {
+	w, r := c.Response(), c.Request()
+	shopper, err := s.shopper(r)
+	if err != nil {
+		return err
+	}
+	p, err := s.parsePage(r.URL.Query(), shopper)
+	if err != nil {
+		return err
+	}
+	if !s.polling.enter() {
+		return fail(overloaded, nil)
+	}
+	defer s.polling.leave()
+	views, err := s.listed(r, p)
+	if err != nil {
+		return err
+	}
+	s.writeList(w, r, views, p)
+	return nil
+}
+
+func (s *Server) parsePage(q url.Values, shopper string) (page, error) {
+	p := page{shopper: shopper, before: math.MaxInt64, limit: defaultPage}
+	var ok bool
+	if p.saleID, ok = parseSaleID(q.Get("sale_id")); !ok {
+		return p, invalid("?sale_id", "is required: the ID of a sale")
+	}
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > largestPage {
+			return p, invalid("?limit", "wants 1 to "+strconv.Itoa(largestPage))
+		}
+		p.limit = n
+	}
+	if text := q.Get("cursor"); text != "" {
+		id, saleID, err := s.Sealer.Open(text, shopper)
+		if err != nil || saleID != p.saleID {
+			return p, invalid("?cursor", "wants the next_cursor of the page before")
+		}
+		p.before = id
+	}
+	return p, nil
+}
+
+// listed returns up to one order more than the page has: it tells that there
+// is a next page.
+func (s *Server) listed(r *http.Request, p page) ([]view, error) {
+	ctx := r.Context()
+	var currency string
+	sale, err := s.known(ctx, p.saleID)
+	if f, ok := errors.AsType[*failure](err); ok && f.problem == notFound { // closed, or none at all
+		closed, err := s.archive.get(ctx, p.saleID)
+		if errors.Is(err, order.ErrNotFound) {
+			return nil, fail(notFound, nil)
+		}
+		if err != nil {
+			return nil, fail(dependencyDown, err)
+		}
+		currency = closed.Currency
+	} else if err != nil {
+		return nil, err
+	}
+	var entries []stock.Entry
+	if sale != nil {
+		if !sale.Loaded && sale.Sale.State.Loaded() { // Redis lost what is pending; it is being loaded
+			return nil, fail(dependencyDown, nil)
+		}
+		currency = sale.Currency
+		if entries, err = s.Stock.Entries(ctx, p.saleID, p.shopper); err != nil {
+			return nil, fail(dependencyDown, err)
+		}
+	}
+	rows, err := s.Orders.ByShopper(ctx, p.saleID, p.shopper, p.before, p.limit+1)
+	if err != nil {
+		return nil, fail(dependencyDown, err)
+	}
+	return merge(rows, entries, p, currency), nil
+}
+
+// merge puts the pending entries among the rows. A row that Redis has not
+// heard of yet counts.
+func merge(rows []order.Record, entries []stock.Entry, p page, currency string) []view {
+	views := make([]view, 0, len(rows)+len(entries))
+	for _, r := range rows {
+		views = append(views, recordView(r, currency))
+	}
+	for _, e := range entries {
+		decided := slices.ContainsFunc(rows, func(r order.Record) bool { return r.ID == e.ID })
+		if e.State == stock.EntryPending && e.ID < p.before && !decided {
+			o := e.Order
+			o.SaleID, o.ShopperID = p.saleID, p.shopper
+			views = append(views, pendingView(o))
+		}
+	}
+	slices.SortFunc(views, func(a, b view) int { return cmp.Compare(b.ID, a.ID) })
+	return views[:min(len(views), p.limit+1)]
+}
+
+func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view, p page) {
+	l := language(r)
+	more := len(views) > p.limit
+	views = views[:min(len(views), p.limit)]
+	buf := takeBuffer()
+	defer buf.release()
+	b := append(buf.b, `{"orders":[`...)
+	var public string
+	for i := range views {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		v := &views[i]
+		public = s.seal(v.Order)
+		b = appendView(b, v, public, pollAfter(s.age(v.ID)), l)
+	}
+	b = append(b, `],"next_cursor":`...)
+	if more {
+		b = appendString(b, public)
+	} else {
+		b = append(b, "null"...)
+	}
+	buf.b = append(b, '}')
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	h["Content-Language"] = l.header()
+	writeBody(w, http.StatusOK, contentJSON, buf.b)
+}

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics of the front. Children are bound ahead or at first use: looking one
+// up by its labels costs more than the sold-out answer that it counts.
+type Metrics struct {
+	requests *prometheus.CounterVec
+	inflight prometheus.Gauge
+	held     prometheus.Gauge
+	accepted prometheus.Counter
+	refused  map[*problem]prometheus.Counter
+	routes   map[string]*routeMetrics
+}
+
+type routeMetrics struct {
+	name     string
+	duration prometheus.Observer
+	codes    [500]atomic.Pointer[prometheus.Counter] // by status - 100
+}
+
+// NewMetrics registers the front's metrics with reg; nil registers them
+// nowhere.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	const ns = "seckill"
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "http_requests_total",
+			Help: "Requests answered, by route and status; 499: the client went away."}, []string{"route", "code"}),
+		inflight: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: "http_inflight_requests",
+			Help: "Requests under way, held polls included, sold-out refusals not."}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: "http_held_polls",
+			Help: "Long polls that wait for a result."}),
+		accepted: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "orders_accepted_total",
+			Help: "Orders reserved and answered with 202; replays not counted."}),
+		refused: make(map[*problem]prometheus.Counter, len(problems)),
+		routes:  make(map[string]*routeMetrics),
+	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "orders_refused_total",
+		Help: "Purchases refused, by problem code."}, []string{"reason"})
+	for _, p := range problems {
+		m.refused[p] = refused.WithLabelValues(p.code)
+	}
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: ns, Name: "http_request_duration_seconds",
+		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
+	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeProblem, routePage, routeAsset, routeNone} {
+		m.routes[route] = &routeMetrics{name: route, duration: duration.WithLabelValues(route)}
+	}
+	if reg != nil {
+		reg.MustRegister(m.requests, m.inflight, m.held, m.accepted, refused, duration)
+	}
+	return m
+}
+
+func (m *Metrics) route(path string) *routeMetrics {
+	if r, ok := m.routes[path]; ok {
+		return r
+	}
+	return m.routes[routeNone]
+}
+
+// answered counts one answer of a route.
+func (m *Metrics) answered(r *routeMetrics, status int) {
+	slot := &r.codes[min(max(status-100, 0), len(r.codes)-1)]
+	c := slot.Load()
+	if c == nil {
+		bound := m.requests.WithLabelValues(r.name, strconv.Itoa(status))
+		c = &bound
+		slot.Store(c)
+	}
+	(*c).Inc()
+}
+
+func (r *routeMetrics) took(d time.Duration) { r.duration.Observe(d.Seconds()) }

@@ -1,0 +1,73 @@
+package api
+
+import (
+	"errors"
+	"time"
+
+	"seckill/stock"
+)
+
+// refusal is why the local copy refuses a purchase.
+type refusal uint8
+
+const (
+	refusedSoldOut refusal = iota
+	refusedSoldOutForGood
+	refusedNotOpen
+	refusedEnded
+	refusedPaused
+	refusedNotLoaded
+	refusalKinds
+)
+
+func (k refusal) problem() *problem {
+	return [refusalKinds]*problem{soldOut, soldOut, saleNotOpen, saleEnded, salePaused, dependencyDown}[k]
+}
+
+// refusalOf asks the local copy.
+func refusalOf(sale *stock.Copy, now time.Time) (refusal, bool) {
+	switch err := sale.Refusal(now); {
+	case err == nil:
+		return 0, false
+	case errors.Is(err, stock.ErrSoldOut):
+		if nothingHeld(sale) {
+			return refusedSoldOutForGood, true
+		}
+		return refusedSoldOut, true
+	case errors.Is(err, stock.ErrNotOpen):
+		return refusedNotOpen, true
+	case errors.Is(err, stock.ErrEnded):
+		return refusedEnded, true
+	case errors.Is(err, stock.ErrPaused):
+		return refusedPaused, true
+	default:
+		return refusedNotLoaded, true
+	}
+}
+
+// nothingHeld reports whether no order holds units that could come back. Redis
+// does not know which orders are paid, so any settled one counts.
+func nothingHeld(sale *stock.Copy) bool {
+	return sale.Pending == 0 && sale.Settled == 0
+}
+
+// retryWhen returns the Retry-After of a refusal: the start of a sale that has
+// not begun, else the problem's own.
+func retryWhen(p *problem, sale *stock.Copy, now time.Time) []string {
+	if starts := startsAt(sale); p == saleNotOpen && starts.After(now) {
+		return wait(seconds(starts.Sub(now)))
+	}
+	return retryAfter(p.retryMin, p.retryMax)
+}
+
+// failure returns the refusal as an error, for those who come to it later.
+func (k refusal) failure(sale *stock.Copy, now time.Time) *failure {
+	f := &failure{problem: k.problem(), saleID: sale.ID, final: k == refusedSoldOutForGood}
+	if k == refusedNotOpen {
+		f.startsAt = startsAt(sale)
+	}
+	if f.retryMin > 0 {
+		f.retry = retryWhen(f.problem, sale, now)
+	}
+	return f
+}

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+// refused maps the refusal of Redis, which may know better than the local copy.
+func (s *Server) refused(sale *stock.Copy, shopper string, got stock.Reservation) error {
+	now := s.Catalog.Now()
+	switch {
+	case errors.Is(got.Err, stock.ErrSoldOut):
+		return refusedSoldOut.failure(sale, now)
+	case errors.Is(got.Err, stock.ErrNotOpen):
+		return refusedNotOpen.failure(sale, now)
+	case errors.Is(got.Err, stock.ErrEnded):
+		return refusedEnded.failure(sale, now)
+	case errors.Is(got.Err, stock.ErrPaused):
+		return refusedPaused.failure(sale, now)
+	case errors.Is(got.Err, stock.ErrPurchaseLimit):
+		f := unsure(purchaseLimit, sale.ID, nil)
+		if got.Entry != nil {
+			f.orderURL = orderPath(s.Sealer.Seal(got.Entry.ID, sale.ID, shopper))
+		}
+		return f
+	case errors.Is(got.Err, stock.ErrNotLoaded):
+		return refusedNotLoaded.failure(sale, now)
+	default:
+		return unsure(dependencyDown, sale.ID, got.Err)
+	}
+}
+
+// replay answers a purchase whose key names an order already: the same 202 with
+// what has become of it, if the payload is the same.
+func (s *Server) replay(ctx context.Context, w http.ResponseWriter, r *http.Request, o order.Order, e *stock.Entry) error {
+	earlier := order.Order{ID: e.ID, SaleID: o.SaleID, ShopperID: o.ShopperID}
+	v := pendingView(e.Order)
+	v.SaleID, v.ShopperID = o.SaleID, o.ShopperID
+	if e.State != stock.EntryPending {
+		var err error
+		if v, err = s.look(ctx, earlier); err != nil {
+			f := asFailure(err)
+			f.saleID, f.orderURL = o.SaleID, orderPath(s.seal(earlier))
+			return f
+		}
+	}
+	// An order of unknown quantity was voided or lost by Redis: it names no
+	// payload to compare with.
+	if v.Quantity > 0 && (v.Quantity != o.Quantity || v.Reference != o.Reference) {
+		f := unsure(keyReused, o.SaleID, nil)
+		f.orderURL = orderPath(s.seal(earlier))
+		return f
+	}
+	w.Header()["Idempotent-Replayed"] = yes
+	s.accepted(w, r, &v, s.age(v.ID))
+	return nil
+}

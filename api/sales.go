@@ -1,0 +1,127 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"seckill/stock"
+)
+
+// time answers GET /v1/time: the clock by which sales open and end.
+func (s *Server) time(c echo.Context) error {
+	w := c.Response()
+	w.Header()["Cache-Control"] = noStore
+	var b [48]byte
+	out := append(b[:0], `{"unix_ms":`...)
+	out = strconv.AppendInt(out, s.Catalog.Now().UnixMilli(), 10)
+	writeBody(w, http.StatusOK, contentJSON, append(out, '}'))
+	return nil
+}
+
+// sales answers GET /v1/sales: all that are not closed.
+func (s *Server) sales(c echo.Context) error {
+	if !s.Catalog.Ready() {
+		return fail(dependencyDown, nil)
+	}
+	list, now := s.Catalog.List(), s.Catalog.Now()
+	buf := takeBuffer()
+	defer buf.release()
+	b := append(buf.b, `{"sales":[`...)
+	for i, sale := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendSale(b, sale, now)
+	}
+	buf.b = append(b, "]}"...)
+	w := c.Response()
+	w.Header()["Cache-Control"] = publicSecond
+	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	return nil
+}
+
+// sale answers GET /v1/sales/{id}.
+func (s *Server) sale(c echo.Context) error {
+	id, ok := parseSaleID(c.Param("id"))
+	if !ok {
+		return fail(notFound, nil)
+	}
+	sale, err := s.known(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	buf := takeBuffer()
+	defer buf.release()
+	buf.b = appendSale(buf.b, sale, s.Catalog.Now())
+	w := c.Response()
+	w.Header()["Cache-Control"] = publicSecond
+	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	return nil
+}
+
+// startsAt and endsAt are the window by which reservations are judged: that of
+// Redis, where the sale is loaded.
+func startsAt(c *stock.Copy) time.Time {
+	if c.Loaded {
+		return c.Meta.StartsAt
+	}
+	return c.Sale.StartsAt
+}
+
+func endsAt(c *stock.Copy) time.Time {
+	if c.Loaded {
+		return c.Meta.EndsAt
+	}
+	return c.Sale.EndsAt
+}
+
+func appendSale(b []byte, c *stock.Copy, now time.Time) []byte {
+	b = append(b, `{"id":"`...)
+	b = strconv.AppendInt(b, c.ID, 10)
+	b = append(b, `","title":`...)
+	b = appendString(b, c.Title)
+	b = append(b, `,"sku":`...)
+	b = appendString(b, c.SKU)
+	b = append(b, `,"price_minor":`...)
+	b = strconv.AppendInt(b, c.PriceMinor, 10)
+	b = append(b, `,"currency":`...)
+	b = appendString(b, c.Currency)
+	b = append(b, `,"state":"`...)
+	b = append(b, c.Status(now)...)
+	b = append(b, `","starts_at":`...)
+	b = appendTime(b, startsAt(c))
+	b = append(b, `,"ends_at":`...)
+	b = appendTime(b, endsAt(c))
+	b = append(b, `,"orders_per_shopper":`...)
+	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
+	b = append(b, `,"units_per_order":`...)
+	b = strconv.AppendInt(b, int64(c.UnitsPerOrder), 10)
+	b = append(b, `,"stock":{"total":`...)
+	b = strconv.AppendInt(b, int64(c.Sale.Total), 10)
+	b = append(b, `,"display":"`...)
+	b = append(b, c.Display()...)
+	return append(b, `"}}`...)
+}
+
+// explain answers GET /problems/{code}, where the type of a problem points.
+func (s *Server) explain(c echo.Context) error {
+	code := c.Param("code")
+	i := slices.IndexFunc(problems, func(p *problem) bool { return p.code == code })
+	if i < 0 {
+		return fail(notFound, nil)
+	}
+	p, l := problems[i], language(c.Request())
+	t := p.text(l)
+	w := c.Response()
+	h := w.Header()
+	h["Cache-Control"] = []string{"public, max-age=3600"}
+	h["Content-Language"] = l.header()
+	h.Add("Vary", "Accept-Language")
+	body := t.title + " (" + code + ", " + strconv.Itoa(p.status) + ")\n\n" + t.detail + "\n"
+	writeBody(w, http.StatusOK, []string{"text/plain; charset=utf-8"}, []byte(body))
+	return nil
+}

@@ -1,0 +1,139 @@
+// Package api is the shoppers' HTTP front: sales, purchases and polls, on Echo,
+// with a plain handler ahead of it that refuses what is sold out.
+//
+// Its promises: an order is answered with 202 if and only if its reservation is
+// known to have succeeded, whatever the send to the queue did; nothing here
+// gives stock back; a purchase that is refused costs no store anything when the
+// local copy of the sale can tell; what one shopper is told of another's order
+// is what anybody is told of an order that never was. Every queue, cache and
+// number of waiters is bounded.
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"seckill/order"
+	"seckill/web"
+)
+
+// Server answers shoppers.
+type Server struct {
+	Options
+	front     front
+	hub       *hub
+	archive   *archive
+	buying    inflight
+	polling   inflight
+	shoppers  *rateLimiter
+	addresses *rateLimiter
+	requests  requestIDs
+	logs      *logGate
+
+	mu       sync.Mutex
+	draining chan struct{} // closed while the server is not ready
+}
+
+// The routes, as metrics name them.
+const (
+	routeTime    = "/v1/time"
+	routeSales   = "/v1/sales"
+	routeSale    = "/v1/sales/:id"
+	routeBuy     = "/v1/sales/:id/orders"
+	routeOrder   = "/v1/orders/:id"
+	routeOrders  = "/v1/orders"
+	routeProblem = "/problems/:code"
+	routePage    = "/"
+	routeAsset   = "/shopper/:file"
+	routeNone    = "none" // no such route
+)
+
+// New returns a Server with its routes in place. It is ready until it is told
+// otherwise.
+func New(o Options) *Server {
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	l := o.Limits
+	s := &Server{
+		Options:   o,
+		hub:       newHub(l.HeldPolls),
+		archive:   newArchive(o.Orders),
+		shoppers:  newRateLimiter(l.ShopperRPS, l.ShopperBurst),
+		addresses: newRateLimiter(l.AddressRPS, int(l.AddressRPS*5)),
+		requests:  newRequestIDs(),
+		logs:      newLogGate(o.Log),
+		draining:  make(chan struct{}),
+	}
+	s.buying.limit, s.polling.limit = int64(l.BuyInflight), int64(l.PollInflight)
+	s.front = front{server: s, cors: cors{o.CORSOrigins}, next: s.routes()}
+	return s
+}
+
+func (s *Server) routes() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Use(s.observe)
+	e.GET(routeTime, s.time)
+	e.GET(routeSales, s.sales)
+	e.GET(routeSale, s.sale)
+	e.POST(routeBuy, s.buy)
+	e.GET(routeOrder, s.poll)
+	e.GET(routeOrders, s.list)
+	e.GET(routeProblem, s.explain)
+	page := echo.WrapHandler(web.Shopper())
+	e.GET(routePage, page)
+	e.GET(routeAsset, page)
+	return e
+}
+
+// Handler returns what serves the shoppers' port.
+func (s *Server) Handler() http.Handler { return &s.front }
+
+// Run wakes held polls as results come in, until ctx is done; then it lets the
+// held polls go.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.SetReady(false)
+	if s.Results == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return s.Results.Listen(ctx, s.hub.wake, nil)
+}
+
+// SetReady tells whether the process is to get requests. While it is not, held
+// polls are answered, none is held, and connections are closed after their
+// answer, so that the requests that still come are short and go elsewhere next.
+func (s *Server) SetReady(ready bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.front.closing.Store(!ready)
+	select {
+	case <-s.draining:
+		if ready {
+			s.draining = make(chan struct{})
+		}
+	default:
+		if !ready {
+			close(s.draining)
+		}
+	}
+}
+
+func (s *Server) drain() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// orderPath is where an order is polled.
+func orderPath(public string) string { return "/v1/orders/" + public }
+
+// seal returns the public ID of an order.
+func (s *Server) seal(o order.Order) string { return s.Sealer.Seal(o.ID, o.SaleID, o.ShopperID) }

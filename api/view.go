@@ -1,0 +1,126 @@
+package api
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"seckill/order"
+)
+
+// view is an order as its shopper sees it.
+type view struct {
+	order.Order // Quantity is 0 where nobody knows it: lost by Redis, or voided
+	status      order.Status
+	reason      order.Reason
+	amountMinor int64
+	currency    string
+	decidedAt   time.Time
+	payBy       time.Time
+}
+
+func (v *view) pending() bool { return v.status == order.StatusPending }
+
+// pendingView is a reservation without a verdict.
+func pendingView(o order.Order) view { return view{Order: o, status: order.StatusPending} }
+
+func recordView(r order.Record, currency string) view {
+	v := view{Order: r.Order, status: r.Status, reason: r.Reason, currency: currency, decidedAt: r.DecidedAt}
+	if r.Status != order.StatusRejected {
+		v.amountMinor = r.UnitPrice * int64(r.Quantity)
+		v.payBy = r.PayBy
+	}
+	return v
+}
+
+func verdictView(d order.Verdict) view {
+	return view{Order: d.Order, status: d.Status, reason: d.Reason}
+}
+
+// appendView appends v as JSON. pollAfter belongs to a pending one.
+func appendView(b []byte, v *view, public string, pollAfter time.Duration, l lang) []byte {
+	b = append(b, `{"id":"`...)
+	b = append(b, public...)
+	b = append(b, `","sale_id":"`...)
+	b = strconv.AppendInt(b, v.SaleID, 10)
+	b = append(b, '"')
+	if v.Quantity > 0 {
+		b = append(b, `,"quantity":`...)
+		b = strconv.AppendInt(b, int64(v.Quantity), 10)
+	}
+	if v.Reference != "" {
+		b = append(b, `,"reference":`...)
+		b = appendString(b, v.Reference)
+	}
+	b = append(b, `,"status":"`...)
+	b = append(b, v.status...)
+	b = append(b, `","done":`...)
+	b = strconv.AppendBool(b, !v.pending())
+	b = append(b, `,"created_at":`...)
+	b = appendTime(b, v.ID.Time())
+	if v.pending() {
+		b = append(b, `,"poll_after_ms":`...)
+		b = strconv.AppendInt(b, pollAfter.Milliseconds(), 10)
+		return append(b, '}')
+	}
+	return appendVerdict(b, v, l)
+}
+
+func appendVerdict(b []byte, v *view, l lang) []byte {
+	if v.currency != "" && v.status != order.StatusRejected {
+		b = append(b, `,"amount_minor":`...)
+		b = strconv.AppendInt(b, v.amountMinor, 10)
+		b = append(b, `,"currency":`...)
+		b = appendString(b, v.currency)
+	}
+	if !v.decidedAt.IsZero() {
+		b = append(b, `,"decided_at":`...)
+		b = appendTime(b, v.decidedAt)
+	}
+	if !v.payBy.IsZero() {
+		b = append(b, `,"pay_by":`...)
+		b = appendTime(b, v.payBy)
+	}
+	b = append(b, `,"problem":`...)
+	if v.status == order.StatusRejected {
+		b = appendProblem(b, fail(verdictProblem(v.reason), nil), l)
+	} else {
+		b = append(b, "null"...)
+	}
+	return append(b, '}')
+}
+
+// age returns how long ago an order was made.
+func (s *Server) age(id order.ID) time.Duration { return s.Catalog.Now().Sub(id.Time()) }
+
+// writeOrder answers with an order: 202 where it was asked for, 200 where it is
+// polled. How old it is says when to ask again.
+func (s *Server) writeOrder(w http.ResponseWriter, r *http.Request, status int, v *view, public string, age time.Duration) {
+	l := language(r)
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	var after time.Duration
+	if v.pending() {
+		after = pollAfter(age)
+		h["Retry-After"] = wait(seconds(after))
+	} else {
+		h["Content-Language"] = l.header()
+	}
+	buf := takeBuffer()
+	defer buf.release()
+	buf.b = appendView(buf.b, v, public, after, l)
+	writeBody(w, status, contentJSON, buf.b)
+}
+
+const (
+	firstPoll   = 950 * time.Millisecond
+	slowestPoll = 5 * time.Second
+)
+
+// pollAfter is when to ask again for an order of this age: under a second at
+// first, backing off to 5 s, with jitter.
+func pollAfter(age time.Duration) time.Duration {
+	d := min(firstPoll+max(age, 0)/4, slowestPoll)
+	return d - time.Duration(rand.Int64N(int64(d)/4))
+}
