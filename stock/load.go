@@ -24,9 +24,17 @@ type Loading struct {
 }
 
 // Begin starts to load a sale under its epoch, which must have been raised for
-// this load alone.
-func (l *Ledger) Begin(_ context.Context, sale order.Sale) *Loading {
-	return &Loading{ledger: l, sale: sale.ID, key: keysOf(sale.ID).load(sale.Epoch)}
+// this load alone. The error is ErrLoaded when there is nothing to do.
+func (l *Ledger) Begin(ctx context.Context, sale order.Sale) (*Loading, error) {
+	k := keysOf(sale.ID)
+	n, err := l.rdb.Exists(ctx, k.meta).Result()
+	if err == nil && n > 0 {
+		err = ErrLoaded
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load sale %d: %w", sale.ID, err)
+	}
+	return &Loading{ledger: l, sale: sale.ID, key: k.load(sale.Epoch)}, nil
 }
 
 // Add writes a page of the snapshot's live orders; others are passed over. The
@@ -116,14 +124,4 @@ func (l *Ledger) Unload(ctx context.Context, saleID int64) error {
 	}
 	_ = l.Announce(ctx, saleID) // every catalog looks within a second anyway
 	return nil
-}
-
-// Load writes a sale and its live orders at once: Begin, Add and Finish for
-// callers that hold all records.
-func (l *Ledger) Load(ctx context.Context, sale order.Sale, records ...order.Record) error {
-	ld := l.Begin(ctx, sale)
-	if err := ld.Add(ctx, records); err != nil {
-		return err
-	}
-	return ld.Finish(ctx, sale)
 }

@@ -1,0 +1,260 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"seckill/order"
+)
+
+const (
+	// metasEvery and salesEvery are how old a copy may be when no message came:
+	// what Redis says of a sale, and the list of sales in MySQL.
+	metasEvery = time.Second
+	salesEvery = 2 * time.Second
+	// missEvery bounds how often unknown sale IDs make the catalog look.
+	missEvery = time.Second
+	// restEvery is the least time between two looks that messages cause.
+	restEvery = 10 * time.Millisecond
+	// lookTimeout bounds one look.
+	lookTimeout = 2 * time.Second
+	// slowest answer from which the clock is set: a slower one tells too little.
+	slowest = 200 * time.Millisecond
+)
+
+// watched is the part of the Ledger that the catalog looks at.
+type watched interface {
+	Metas(ctx context.Context, saleIDs []int64) ([]Meta, error)
+	Now(ctx context.Context) (time.Time, error)
+	Listen(ctx context.Context, onResult func(int64, []order.ID), onSale func(int64)) error
+}
+
+// Catalog is the local copy of every sale that is not closed. Get takes no lock
+// and asks nobody. When a store does not answer the last copy stays.
+type Catalog struct {
+	sales  func(ctx context.Context) ([]order.Sale, error)
+	ledger watched
+	log    *slog.Logger
+
+	copies   atomic.Pointer[copies]
+	offset   atomic.Int64 // nanoseconds to add to the local clock
+	lastMiss atomic.Int64 // UnixNano of the last look for an unknown sale
+	listed   atomic.Bool  // MySQL has answered
+	ready    atomic.Bool  // and then Redis too
+
+	listing sync.Mutex // one look at MySQL at a time
+	reading sync.Mutex // one look at Redis at a time; guards list
+	list    []order.Sale
+}
+
+// copies is one state of the catalog.
+type copies struct {
+	byID map[int64]*Copy
+	list []*Copy // in the order of the sales function
+}
+
+// NewCatalog returns a Catalog of the sales that the function lists, with what
+// the ledger says of each. It is empty until Refresh or Run.
+func NewCatalog(sales func(ctx context.Context) ([]order.Sale, error), ledger watched, log *slog.Logger) *Catalog {
+	c := &Catalog{sales: sales, ledger: ledger, log: log}
+	c.copies.Store(&copies{})
+	return c
+}
+
+// Get returns the copy of a sale. It neither locks nor allocates.
+func (c *Catalog) Get(saleID int64) (*Copy, bool) {
+	s, ok := c.copies.Load().byID[saleID]
+	return s, ok
+}
+
+// List returns all copies, in the order of the sales function. The caller must
+// not change it.
+func (c *Catalog) List() []*Copy { return c.copies.Load().list }
+
+// Ready reports whether both stores have answered once.
+func (c *Catalog) Ready() bool { return c.ready.Load() }
+
+// Now is the time of Redis as the last look told it.
+func (c *Catalog) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
+// Known reports whether there is a copy of the sale, and looks for one if not:
+// once a second for all callers together, so a flood of made-up IDs asks no
+// store.
+func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
+	if _, ok := c.Get(saleID); ok {
+		return true
+	}
+	last, now := c.lastMiss.Load(), time.Now().UnixNano()
+	if last != 0 && now-last < int64(missEvery) || !c.lastMiss.CompareAndSwap(last, now) {
+		return false
+	}
+	_ = c.Refresh(ctx) // Run tells the log when a store does not answer
+	_, ok := c.Get(saleID)
+	return ok
+}
+
+// MarkSoldOut notes that a sale has no unit left, until a look at Redis finds
+// some.
+func (c *Catalog) MarkSoldOut(saleID int64) {
+	if s, ok := c.Get(saleID); ok {
+		s.soldOut.Store(true)
+	}
+}
+
+// Refresh asks both stores now. What one of them answers is used even if the
+// other fails.
+func (c *Catalog) Refresh(ctx context.Context) error {
+	return errors.Join(c.refreshSales(ctx), c.refreshMetas(ctx))
+}
+
+// refreshSales reads the list of sales, for refreshMetas to use.
+func (c *Catalog) refreshSales(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	c.listing.Lock()
+	defer c.listing.Unlock()
+	list, err := c.sales(ctx)
+	if err != nil {
+		return fmt.Errorf("list sales: %w", err)
+	}
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.list = list
+	c.listed.Store(true)
+	return nil
+}
+
+// refreshMetas reads what Redis says of every sale and replaces the copies.
+// Sales that could not be read keep what was known of them.
+func (c *Catalog) refreshMetas(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	metas, err := c.look(ctx)
+	old := c.copies.Load().byID
+	next := &copies{byID: make(map[int64]*Copy, len(c.list)), list: make([]*Copy, len(c.list))}
+	for i, s := range c.list {
+		var fresh *Copy
+		switch before := old[s.ID]; {
+		case i < len(metas) && metas[i].Err == nil:
+			fresh = newCopy(s, metas[i])
+		case before != nil:
+			fresh = newCopy(s, before.Meta)
+			fresh.soldOut.Store(before.SoldOut())
+		default:
+			fresh = newCopy(s, Meta{})
+		}
+		next.byID[s.ID], next.list[i] = fresh, fresh
+	}
+	c.copies.Store(next)
+	if err == nil && c.listed.Load() {
+		c.ready.Store(true)
+	}
+	return err
+}
+
+// look asks Redis for every sale, or without any for its time, and sets the
+// clock by it.
+func (c *Catalog) look(ctx context.Context) ([]Meta, error) {
+	ids := make([]int64, len(c.list))
+	for i, s := range c.list {
+		ids[i] = s.ID
+	}
+	asked := time.Now()
+	if len(ids) == 0 {
+		now, err := c.ledger.Now(ctx)
+		if err == nil {
+			c.setClock(asked, now)
+		}
+		return nil, err
+	}
+	metas, err := c.ledger.Metas(ctx, ids)
+	for _, m := range metas {
+		if m.Err == nil {
+			c.setClock(asked, m.Now)
+			break
+		}
+	}
+	return metas, err
+}
+
+// setClock takes the offset to Redis from the middle of a quick enough look.
+func (c *Catalog) setClock(asked, now time.Time) {
+	if took := time.Since(asked); took <= slowest {
+		c.offset.Store(int64(now.Sub(asked.Add(took / 2))))
+	}
+}
+
+// Run keeps the copies fresh until ctx is done: by the messages of the ledger,
+// which come at once, and by a slow poll, as messages can be lost.
+func (c *Catalog) Run(ctx context.Context) error {
+	changed, unknown := make(chan struct{}, 1), make(chan struct{}, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return c.ledger.Listen(ctx, nil, func(saleID int64) {
+			wake(changed)
+			if _, ok := c.Get(saleID); !ok { // a new one, or messages were lost
+				wake(unknown)
+			}
+		})
+	})
+	g.Go(func() error {
+		c.repeat(ctx, "sales and redis", salesEvery, unknown, c.Refresh)
+		return nil
+	})
+	g.Go(func() error {
+		c.repeat(ctx, "redis", metasEvery, changed, c.refreshMetas)
+		return nil
+	})
+	return g.Wait()
+}
+
+// wake leaves one message; the look that takes it sees all that came before.
+func wake(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// repeat looks at once, then whenever it is woken and in any case every so
+// often. It logs when looking begins to fail and when it works again.
+func (c *Catalog) repeat(ctx context.Context, what string, every time.Duration, woken <-chan struct{}, look func(context.Context) error) {
+	tick, rest := time.NewTicker(every), time.NewTimer(0)
+	defer tick.Stop()
+	defer rest.Stop()
+	failing := false
+	for {
+		err := look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case err != nil && !failing:
+			c.log.WarnContext(ctx, "local copy of the sales grows old", "store", what, "err", err)
+		case err == nil && failing:
+			c.log.InfoContext(ctx, "local copy of the sales is fresh again", "store", what)
+		}
+		failing = err != nil
+		rest.Reset(restEvery)
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-woken:
+		}
+	}
+}

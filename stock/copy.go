@@ -1,0 +1,106 @@
+package stock
+
+import (
+	"sync/atomic"
+	"time"
+
+	"seckill/order"
+)
+
+// Copy is the local copy of a sale: what MySQL and Redis last said of it. It
+// never changes, but for its sold-out flag; the catalog puts a new one in its
+// place. The window and the total are those of Redis while the sale is loaded,
+// as reservations are judged by them.
+type Copy struct {
+	order.Sale
+	Meta    Meta
+	soldOut atomic.Bool
+}
+
+func newCopy(s order.Sale, m Meta) *Copy {
+	if m.Loaded {
+		s.StartsAt, s.EndsAt, s.Total = m.StartsAt, m.EndsAt, int(m.Total)
+	}
+	c := &Copy{Sale: s, Meta: m}
+	c.soldOut.Store(m.Loaded && m.Available <= 0)
+	return c
+}
+
+// SoldOut reports whether the sale had no unit left when Redis was last asked,
+// by the catalog or by the collector.
+func (c *Copy) SoldOut() bool { return c.soldOut.Load() }
+
+// Refusal returns why nobody can reserve at the given time, of the catalog's
+// clock: ErrNotLoaded, ErrPaused, ErrNotOpen, ErrEnded or ErrSoldOut, in the
+// order of the script's own guards; nil if Redis has to be asked.
+func (c *Copy) Refusal(now time.Time) error {
+	state := c.state()
+	switch {
+	case state == order.SaleEnded || state == order.SaleClosed:
+		return ErrEnded
+	case state == order.SaleScheduled:
+		return ErrNotOpen
+	case !c.Meta.Loaded:
+		return ErrNotLoaded
+	case state == order.SalePaused:
+		return ErrPaused
+	case now.Before(c.StartsAt):
+		return ErrNotOpen
+	case !now.Before(c.EndsAt):
+		return ErrEnded
+	case c.SoldOut():
+		return ErrSoldOut
+	default:
+		return nil
+	}
+}
+
+// Status is what a shopper is told: scheduled, open, paused, sold_out or ended.
+func (c *Copy) Status(now time.Time) string {
+	state := c.state()
+	switch {
+	case state == order.SaleEnded || state == order.SaleClosed || !now.Before(c.EndsAt):
+		return "ended"
+	case state == order.SaleScheduled || now.Before(c.StartsAt):
+		return "scheduled"
+	case state == order.SalePaused:
+		return "paused"
+	case c.available() <= 0:
+		return "sold_out"
+	default:
+		return "open"
+	}
+}
+
+// Display is how much is left, roughly: available, low (a tenth or less) or
+// none.
+func (c *Copy) Display() string {
+	switch left := c.available(); {
+	case left <= 0:
+		return "none"
+	case left*10 <= int64(c.Total):
+		return "low"
+	default:
+		return "available"
+	}
+}
+
+// state is that of Redis, by which reservations are judged; of MySQL where the
+// sale is not loaded.
+func (c *Copy) state() order.SaleState {
+	if c.Meta.Loaded {
+		return c.Meta.State
+	}
+	return c.Sale.State
+}
+
+func (c *Copy) available() int64 {
+	switch {
+	case c.SoldOut():
+		return 0
+	case c.Meta.Loaded:
+		return c.Meta.Available
+	default:
+		return int64(c.Sale.Available)
+	}
+}
