@@ -1,0 +1,41 @@
+package testenv
+
+import (
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis returns a client of the real Redis, closed with the test. It is shared
+// with other tests: never flush it, use a SaleID of your own.
+func Redis(tb testing.TB) redis.UniversalClient {
+	tb.Helper()
+	addrs := split(setting(tb, "SECKILL_REDIS_ADDRS"))
+	reach(tb, "Redis", addrs...)
+	return client(tb, addrs)
+}
+
+// Miniredis returns a client of a Redis of this test alone, inside this process.
+func Miniredis(tb testing.TB) redis.UniversalClient {
+	tb.Helper()
+	return client(tb, []string{miniredis.RunT(tb).Addr()})
+}
+
+func client(tb testing.TB, addrs []string) redis.UniversalClient {
+	tb.Helper()
+	c := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
+	tb.Cleanup(func() { _ = c.Close() })
+	if err := c.Ping(tb.Context()).Err(); err != nil {
+		tb.Fatalf("Redis at %v: %v", addrs, err)
+	}
+	return c
+}
+
+// NameServers returns the host:port of each RocketMQ name server.
+func NameServers(tb testing.TB) []string {
+	tb.Helper()
+	addrs := split(setting(tb, "SECKILL_ROCKETMQ_NAMESERVERS"))
+	reach(tb, "RocketMQ name server", addrs...)
+	return addrs
+}

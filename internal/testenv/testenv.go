@@ -1,0 +1,117 @@
+// Package testenv gives tests the real servers: the ones that the SECKILL_*
+// variables name, or else those that scripts/up started, whose settings it
+// reads from .run/env in a folder above.
+//
+// A server that is missing makes the test skip. With SECKILL_TEST_REQUIRED=1,
+// as scripts/test and CI set it, it makes the test fail.
+package testenv
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/binary"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// SaleID returns the ID of a sale that no other test has, in this process or
+// another: keys and rows under it are the test's own.
+func SaleID() int64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return int64(binary.BigEndian.Uint64(b[:])>>1 | 1)
+}
+
+// missing skips the test, or fails it where servers are required.
+func missing(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	if required := os.Getenv("SECKILL_TEST_REQUIRED"); required != "" && required != "0" {
+		tb.Fatalf(format, args...)
+	}
+	tb.Skipf(format, args...)
+}
+
+// setting returns what the environment or .run/env has under name.
+func setting(tb testing.TB, name string) string {
+	tb.Helper()
+	v := lookup(tb, name)
+	if v == "" {
+		missing(tb, "%s is not set: scripts/up starts the servers", name)
+	}
+	return v
+}
+
+// lookup is setting without a demand: "" when there is none.
+func lookup(tb testing.TB, name string) string {
+	tb.Helper()
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return fromFile(tb, name)
+}
+
+// fromFile looks name up in the nearest .run/env upwards, which has lines like
+// export NAME='value'.
+func fromFile(tb testing.TB, name string) string {
+	tb.Helper()
+	f := openEnv(tb)
+	if f == nil {
+		return ""
+	}
+	defer f.Close() //nolint:errcheck // only read
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if v, ok := strings.CutPrefix(lines.Text(), "export "+name+"="); ok {
+			return strings.Trim(v, "'")
+		}
+	}
+	if err := lines.Err(); err != nil {
+		tb.Fatalf("read %s: %v", f.Name(), err)
+	}
+	return ""
+}
+
+// openEnv opens the nearest .run/env upwards; nil without one.
+func openEnv(tb testing.TB) *os.File {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatalf("working directory: %v", err)
+	}
+	for {
+		if f, err := os.Open(filepath.Join(dir, ".run", "env")); err == nil { //nolint:gosec // of this checkout
+			return f
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil
+		}
+		dir = parent
+	}
+}
+
+// reach makes sure that something answers at each address: a .run/env may
+// outlive its servers.
+func reach(tb testing.TB, what string, addrs ...string) {
+	tb.Helper()
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	for _, addr := range addrs {
+		conn, err := dialer.DialContext(tb.Context(), "tcp", addr)
+		if err != nil {
+			missing(tb, "no %s: %v: scripts/up starts it", what, err)
+		}
+		_ = conn.Close()
+	}
+}
+
+func split(list string) []string {
+	parts := strings.Split(list, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
