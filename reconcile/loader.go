@@ -24,7 +24,7 @@ type opener interface {
 
 type loading interface {
 	metas
-	Begin(ctx context.Context, s order.Sale) (*stock.Loading, error)
+	Begin(ctx context.Context, s order.Sale) *stock.Loading
 }
 
 // offsets tells how far the consumers have come in the queue.
@@ -76,10 +76,7 @@ func (l *Loader) step(ctx, life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	ms, err := l.ledger.Metas(ctx, saleIDs(ss))
-	if err != nil {
-		return fmt.Errorf("look for sales in Redis: %w", err)
-	}
+	ms, unread := l.ledger.Metas(ctx, saleIDs(ss))
 	for i, s := range ss {
 		if s.State == order.SaleScheduled && time.Until(s.StartsAt) < loadAhead {
 			// The command's ID is the sale's: whichever process comes first opens it.
@@ -89,11 +86,11 @@ func (l *Loader) step(ctx, life context.Context) error {
 			l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
 			continue // loaded by the next step
 		}
-		if s.State.Loaded() && !ms[i].Loaded && l.begin(s.ID) {
+		if s.State.Loaded() && ms[i].Err == nil && !ms[i].Loaded && l.begin(s.ID) {
 			l.wg.Go(func() { l.background(life, s.ID) })
 		}
 	}
-	return nil
+	return unread
 }
 
 func (l *Loader) begin(saleID int64) bool {
@@ -144,17 +141,14 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 	if epoch > 1 { // before its first load no order of it can be in the queue
 		l.awaitQueue(ctx)
 	}
-	into, err := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
-	if err != nil {
-		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
-	}
+	into := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
 	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error { return into.Add(ctx, rs) })
 	if err == nil {
 		err = into.Finish(ctx, sale)
 	}
 	if err != nil {
-		into.Abort(context.WithoutCancel(ctx))
-		return fmt.Errorf("load sale %d: %w", saleID, err)
+		err = fmt.Errorf("load sale %d: %w", saleID, err)
+		return errors.Join(err, into.Abort(context.WithoutCancel(ctx)))
 	}
 	return nil
 }

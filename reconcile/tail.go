@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"seckill/order"
@@ -47,21 +48,16 @@ func (t *Tail) Step(ctx context.Context) error {
 		return fmt.Errorf("list sales: %w", err)
 	}
 	ms, err := t.sink.Metas(ctx, saleIDs(ss))
-	if err != nil {
-		return fmt.Errorf("read cursors: %w", err)
-	}
+	errs := []error{err} // a shard that is away holds up no sale of another
 	due := t.seen
 	t.seen = make(map[int64]uint64, len(ss))
 	for i, s := range ss {
 		t.seen[s.ID] = s.Seq
-		if !ms[i].Loaded || ms[i].Applied >= due[s.ID] {
-			continue
-		}
-		if err := t.CatchUp(ctx, s.ID, ms[i].Applied); err != nil {
-			return err
+		if m := ms[i]; m.Err == nil && m.Loaded && m.Applied < due[s.ID] {
+			errs = append(errs, t.CatchUp(ctx, s.ID, m.Applied))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // CatchUp applies a sale's changes after the given one, in order.

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"seckill/internal/config"
+	"seckill/internal/memory"
+	"seckill/order"
+)
+
+func newDev(p *process) *cobra.Command {
+	var listen string
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Try everything in one process: embedded servers, a sample sale, a shopper page; nothing is kept",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log := slog.New(slog.DiscardHandler)
+			if verbose {
+				log = slog.New(slog.NewTextHandler(p.stderr, nil))
+			}
+			return p.runDev(c.Context(), listen, log)
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to serve on")
+	c.Flags().BoolVar(&verbose, "verbose", false, "log what happens")
+	return c
+}
+
+// devStarted is the first line of `dev --json`.
+type devStarted struct {
+	URL    string `json:"url"`
+	SaleID string `json:"sale_id"`
+	Token  string `json:"token"`
+}
+
+func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) error {
+	cfg, err := devConfig()
+	if err != nil {
+		return err
+	}
+	mini := miniredis.NewMiniRedis()
+	if err := mini.Start(); err != nil {
+		return fmt.Errorf("embedded redis: %w", err)
+	}
+	defer mini.Close()
+	cfg.Redis.Addrs = []string{mini.Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	if err != nil {
+		return err
+	}
+	defer rdb.Close()
+	b := &backend{redis: rdb, orders: memory.NewStore(), queue: devQueue{memory.NewQueue()}, close: func() {}}
+	sale, err := sampleSale(ctx, b, log)
+	if err != nil {
+		return err
+	}
+	mint, err := newMinter(cfg.Auth, time.Now().Add(24*time.Hour))
+	if err != nil {
+		return err
+	}
+	token, err := mint("42")
+	if err != nil {
+		return err
+	}
+	back, err := newBack(cfg, b, prometheus.NewRegistry(), log)
+	if err != nil {
+		return err
+	}
+	front, err := newFront(cfg, b, prometheus.NewRegistry(), log)
+	if err != nil {
+		return err
+	}
+	up := func(addr net.Addr) { p.greet(addr, sale, token) }
+	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run)
+}
+
+// devConfig is the defaults, with keys that live as long as the process.
+func devConfig() (config.Config, error) {
+	cfg, err := config.Load(nil, "")
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
+	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
+	return cfg, nil
+}
+
+func sampleSale(ctx context.Context, b *backend, log *slog.Logger) (order.Sale, error) {
+	now := time.Now().UTC().Truncate(time.Second)
+	op := newOperator(b, log)
+	sale, err := op.create(ctx, order.Sale{
+		Title: "Sample sale", SKU: "sample-1", PriceMinor: 9900, Currency: "CNY",
+		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1,
+		StartsAt: now.Add(-time.Second), EndsAt: now.Add(24 * time.Hour), PayWithin: 10 * time.Minute,
+	})
+	if err != nil {
+		return sale, err
+	}
+	return op.move(ctx, sale.ID, order.SaleOpen)
+}
+
+func (p *process) greet(addr net.Addr, sale order.Sale, token string) {
+	url, id := "http://"+addr.String(), strconv.FormatInt(sale.ID, 10)
+	if p.json {
+		_ = json.NewEncoder(p.stdout).Encode(devStarted{url, id, token})
+		return
+	}
+	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything is in this process: nothing is kept.
+
+The shopper's page:  %s/#token=%s
+
+Buy, then ask for the result (shopper 42):
+
+  TOKEN=%s
+  curl -i -X POST %s/v1/sales/%s/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"quantity":1}'
+  curl "%s/v1/orders/<id from the answer>?wait=5s" -H "Authorization: Bearer $TOKEN"
+
+Look at the sale:
+
+  curl %s/v1/sales/%s
+
+Ctrl-C stops it.
+`, sale.Total, url, token, token, url, id, url, url, id)
+}
+
+// devQueue is the in-memory twin as a queue.
+type devQueue struct{ *memory.Queue }
+
+func (q devQueue) publisher(o publisherOptions) (publisher, error) {
+	return devPublisher{q.Queue, o}, nil
+}
+
+func (q devQueue) subscriber(handle func(context.Context, []order.Message) error, _ time.Duration) (subscriber, error) {
+	if handle == nil {
+		return nil, errors.New("a subscriber needs a handler")
+	}
+	return devSubscriber{q.Queue, handle}, nil
+}
+
+type devPublisher struct {
+	queue *memory.Queue
+	opts  publisherOptions
+}
+
+func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
+	start := time.Now()
+	err := d.opts.guard(func() error { return d.queue.Publish(ctx, o) })
+	d.opts.observe("stored", 1, time.Since(start))
+	return err
+}
+
+func (d devPublisher) Probe(context.Context) error { return nil }
+func (d devPublisher) Close(context.Context) error { return nil }
+
+type devSubscriber struct {
+	queue  *memory.Queue
+	handle func(context.Context, []order.Message) error
+}
+
+func (d devSubscriber) Run(ctx context.Context) error { return d.queue.Run(ctx, d.handle) }

@@ -1,0 +1,255 @@
+package consumer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"seckill/consumer"
+	"seckill/order"
+)
+
+// mysql is a store that confirms everything, or does what a test asks.
+type mysql struct {
+	took    time.Duration
+	down    atomic.Bool
+	running atomic.Int64
+	most    atomic.Int64
+	seq     atomic.Uint64
+
+	mu      sync.Mutex
+	batches [][]order.Order
+	buried  []order.DeadLetter
+}
+
+var errDown = errors.New("mysql is down")
+
+func (m *mysql) Settle(_ context.Context, batch []order.Order) ([]order.Verdict, error) {
+	now := m.running.Add(1)
+	defer m.running.Add(-1)
+	for most := m.most.Load(); now > most && !m.most.CompareAndSwap(most, now); most = m.most.Load() {
+	}
+	time.Sleep(m.took)
+	if m.down.Load() {
+		return nil, errDown
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.batches = append(m.batches, append([]order.Order(nil), batch...))
+	seq := m.seq.Add(1)
+	vs := make([]order.Verdict, len(batch))
+	for i, o := range batch {
+		vs[i] = order.Verdict{Order: o, Status: order.StatusConfirmed, Seq: seq}
+	}
+	return vs, nil
+}
+
+func (m *mysql) Bury(_ context.Context, d order.DeadLetter) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.buried = append(m.buried, d)
+	return nil
+}
+
+func (m *mysql) settled() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, b := range m.batches {
+		n += len(b)
+	}
+	return n
+}
+
+// redis records what it is told, or fails.
+type redis struct {
+	mu      sync.Mutex
+	err     error
+	applied []order.Change
+	replays int
+}
+
+func (r *redis) Apply(_ context.Context, cs []order.Change) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.applied = append(r.applied, cs...)
+	return r.err
+}
+
+func (r *redis) Replay(_ context.Context, vs []order.Verdict) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replays += len(vs)
+	return r.err
+}
+
+type rig struct {
+	mysql    *mysql
+	redis    *redis
+	pool     *consumer.Pool
+	receiver *consumer.Receiver
+	stop     func()
+}
+
+// start runs a pool in the test's bubble; stop waits for it.
+func start(t *testing.T, workers int, change func(*rig)) *rig {
+	t.Helper()
+	r := &rig{mysql: &mysql{took: 5 * time.Millisecond}, redis: &redis{}}
+	if change != nil {
+		change(r)
+	}
+	log := slog.New(slog.DiscardHandler)
+	r.pool = consumer.NewPool(consumer.Options{
+		Orders: r.mysql, Ledger: r.redis, Workers: workers, Batch: 256, Linger: 10 * time.Millisecond,
+		Metrics: prometheus.NewRegistry(), Log: log,
+	})
+	r.receiver = consumer.NewReceiver(r.pool, r.mysql, log)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.pool.Run(ctx) }()
+	r.stop = func() { cancel(); require.NoError(t, <-done) }
+	return r
+}
+
+func message(id int64) order.Message {
+	o := order.Order{ID: order.ID(id), SaleID: 1, ShopperID: fmt.Sprint(id), Quantity: 1}
+	return order.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)}
+}
+
+func delivery(from, n int64) []order.Message {
+	ms := make([]order.Message, n)
+	for i := range ms {
+		ms[i] = message(from + int64(i))
+	}
+	return ms
+}
+
+func TestADeliveryIsAcknowledgedOnlyAfterItsOrdersAreCommittedAndTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 2, nil)
+		defer r.stop()
+		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 3)))
+		require.Equal(t, 3, r.mysql.settled())
+		require.Len(t, r.redis.applied, 1)
+		require.Len(t, r.redis.applied[0].Verdicts, 3)
+	})
+}
+
+func TestALoneOrderDoesNotLinger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 2, nil)
+		defer r.stop()
+		began := time.Now()
+		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 1)))
+		require.Equal(t, 5*time.Millisecond, time.Since(began), "its transaction and nothing more")
+	})
+}
+
+func TestDeliveriesOfAllQueuesAreMergedIntoFullBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 2, nil)
+		defer r.stop()
+		var wg sync.WaitGroup
+		for i := range int64(64) {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i%8) * time.Millisecond)
+				require.NoError(t, r.receiver.Handle(t.Context(), delivery(1+i*32, 32)))
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 64*32, r.mysql.settled())
+		require.LessOrEqual(t, len(r.mysql.batches), 12, "2,048 orders fill 8 batches of 256")
+	})
+}
+
+func TestOpenTransactionsNeverExceedTheWorkers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 3, nil)
+		defer r.stop()
+		var wg sync.WaitGroup
+		for i := range int64(200) {
+			wg.Go(func() { require.NoError(t, r.receiver.Handle(t.Context(), delivery(1+i*100, 100))) })
+		}
+		wg.Wait()
+		require.EqualValues(t, 3, r.mysql.most.Load())
+	})
+}
+
+func TestMySQLAwayBlocksAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 2, func(r *rig) { r.mysql.down.Store(true) })
+		defer r.stop()
+		acked := make(chan error, 1)
+		go func() { acked <- r.receiver.Handle(t.Context(), delivery(1, 10)) }()
+		time.Sleep(time.Minute)
+		require.Empty(t, acked, "nothing is acknowledged before its commit")
+		r.mysql.down.Store(false)
+		require.NoError(t, <-acked)
+		require.Equal(t, 10, r.mysql.settled())
+	})
+}
+
+func TestRedisAwayDoesNotStopTheAcknowledgement(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, func(r *rig) { r.redis.err = errors.New("redis is down") })
+		defer r.stop()
+		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 10)))
+		require.Equal(t, 10, r.mysql.settled())
+	})
+}
+
+func TestGarbageIsSetAsideAndItsNeighboursSettle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, nil)
+		defer r.stop()
+		ms := append(delivery(1, 2), order.Message{ID: "not-ours", Body: []byte("{")}, order.Message{ID: "77", Body: nil})
+		require.NoError(t, r.receiver.Handle(t.Context(), ms))
+		require.Equal(t, 2, r.mysql.settled())
+		require.Len(t, r.mysql.buried, 2)
+		require.Equal(t, "not-ours", r.mysql.buried[0].MessageID)
+		require.Equal(t, "unreadable", r.mysql.buried[0].Reason)
+		require.EqualValues(t, 77, r.mysql.buried[1].OrderID, "its ID is all that can be read of it")
+	})
+}
+
+func TestAMessageOfANewerVersionWaitsAndIsNeverADeadLetter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, nil)
+		defer r.stop()
+		newer := message(9)
+		newer.Body[0] = 2
+		err := r.receiver.Handle(t.Context(), append(delivery(1, 2), newer))
+		require.ErrorIs(t, err, order.ErrNewerVersion)
+		require.Equal(t, 2, r.mysql.settled(), "its neighbours do not wait with it")
+		require.Empty(t, r.mysql.buried)
+	})
+}
+
+func TestAStopAcknowledgesNothingThatIsNotCommitted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, func(r *rig) { r.mysql.down.Store(true) })
+		acked := make(chan error, 1)
+		go func() { acked <- r.receiver.Handle(t.Context(), delivery(1, 300)) }()
+		synctest.Wait()
+		r.stop()
+		require.ErrorIs(t, <-acked, consumer.ErrStopped)
+		require.Zero(t, r.mysql.settled())
+	})
+}
