@@ -1,0 +1,43 @@
+package rocketmq
+
+import (
+	"encoding/binary"
+
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+
+	"seckill/order"
+)
+
+const (
+	maxBatch      = 64        // messages a batch
+	maxBatchBytes = 512 << 10 // of a batch; the broker takes 4 MiB
+)
+
+// appendMessage appends one message in the form that a batch carries. Written
+// here instead of by the client it costs no map and no buffer a message, and a
+// further try cannot be spoilt by what the client does to its messages. The
+// order ID as UNIQ_KEY becomes the message ID at the consumer; without one a
+// batch has the broker's physical IDs.
+func appendMessage(dst []byte, id string, body func([]byte) []byte) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, 16)...) // size; magic, CRC and flag stay 0
+	dst = append(dst, 0, 0, 0, 0)
+	at := len(dst)
+	dst = body(dst)
+	binary.BigEndian.PutUint32(dst[at-4:], uint32(len(dst)-at))
+	const key = primitive.PropertyUniqueClientMessageIdKeyIndex + "\x01"
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(key)+len(id)+1))
+	dst = append(append(append(dst, key...), id...), 2)
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
+	return dst
+}
+
+func appendOrder(dst []byte, o order.Order) []byte {
+	return appendMessage(dst, o.ID.String(), func(b []byte) []byte { return order.AppendMessage(b, o) })
+}
+
+// batchMessage wraps a batch for the client. Its Queue is filled in by the
+// picker with the queue that was chosen.
+func batchMessage(topic string, batch []byte) *primitive.Message {
+	return &primitive.Message{Topic: topic, Body: batch, Batch: true, Queue: &primitive.MessageQueue{}}
+}

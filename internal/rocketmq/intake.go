@@ -1,0 +1,253 @@
+package rocketmq
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	client "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/consumer"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+)
+
+const (
+	// pullSize is of a pull and of a delivery alike: the client splits pulls,
+	// never merges them.
+	pullSize = 256
+	// sendBackAfter is when the client sends an unfinished message back to the
+	// broker, whose answer it ignores: never, in practice.
+	sendBackAfter = 24 * time.Hour
+	// settle is what the client needs to note a handler's result after it
+	// returned, and to finish pulls under way when it is suspended: one that
+	// ends while it shuts down may panic.
+	settle = 100 * time.Millisecond
+)
+
+// intake is one client consumer. There is one at a time; when the connection
+// was lost it is replaced, since the client itself stays silent for half a
+// minute.
+type intake struct {
+	s      *Subscriber
+	ctx    context.Context // of the handlers
+	client client.PushConsumer
+	opened time.Time
+
+	closing chan struct{} // no more deliveries and no more retries
+	closed  chan struct{} // results count for nothing any more
+	mu      sync.Mutex    // orders enter against close
+	over    bool
+	inside  sync.WaitGroup
+
+	delivered atomic.Int64
+	finished  atomic.Int64
+	persisted int64 // finished at the last persist
+
+	pmu      sync.Mutex
+	assigned bool             // the broker counts us among its consumers
+	own      []string         // queues that are ours, as keys of Offsets
+	next     map[string]int64 // behind the last delivered message of a queue
+}
+
+// open connects a new consumer, when the name servers know the topic.
+func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
+	if _, err := s.rpc.route(ctx, s.opts.NameServers, s.opts.Topic); err != nil {
+		return nil, err
+	}
+	in := &intake{
+		s: s, ctx: hctx, opened: time.Now(),
+		closing: make(chan struct{}), closed: make(chan struct{}), next: make(map[string]int64),
+	}
+	c, err := client.NewPushConsumer(
+		consumer.WithNameServer(s.opts.resolvers()),
+		consumer.WithGroupName(s.opts.Group),
+		consumer.WithInstance(instanceName()),
+		consumer.WithCredentials(primitive.Credentials{AccessKey: s.opts.AccessKey, SecretKey: s.opts.SecretKey}),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithStrategy(in.allocate),
+		consumer.WithPullBatchSize(pullSize),
+		consumer.WithConsumeMessageBatchMaxSize(pullSize),
+		consumer.WithConsumeGoroutineNums(s.sopts.Handlers),
+		consumer.WithConsumeTimeout(sendBackAfter),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("new consumer: %w", err)
+	}
+	in.client = c
+	if err := c.Subscribe(s.opts.Topic, consumer.MessageSelector{}, in.deliver); err != nil {
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	if err := c.Start(); err != nil {
+		in.shutDown()
+		return nil, fmt.Errorf("start consumer: %w", err)
+	}
+	return in, nil
+}
+
+// allocate is the client's own allocation, and tells us what it came to.
+func (in *intake) allocate(group, self string, queues []*primitive.MessageQueue, all []string) []*primitive.MessageQueue {
+	mine := consumer.AllocateByAveragely(group, self, queues, all)
+	if len(queues) > 0 && queues[0].Topic == in.s.opts.Topic {
+		own := make([]string, len(mine))
+		for i, q := range mine {
+			own[i] = queueKey(q.BrokerName, q.QueueId)
+		}
+		in.pmu.Lock()
+		in.own, in.assigned = own, slices.Contains(all, self)
+		in.pmu.Unlock()
+	}
+	return mine
+}
+
+// deliver is the client's callback. Success acknowledges; nothing else is ever
+// told to a client that still listens: its way of giving back loses messages.
+func (in *intake) deliver(_ context.Context, msgs ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+	if len(msgs) == 0 || in.enter() && in.work(msgs) {
+		return consumer.ConsumeSuccess, nil
+	}
+	<-in.closed
+	return consumer.ConsumeRetryLater, nil // ignored: the queue is dropped
+}
+
+// enter admits a delivery unless the intake is closing.
+func (in *intake) enter() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.over {
+		in.inside.Add(1)
+	}
+	return !in.over
+}
+
+// work handles a delivery until it succeeds; false when the intake closed
+// before.
+func (in *intake) work(msgs []*primitive.MessageExt) bool {
+	s := in.s
+	s.active.Add(1)
+	defer func() { s.active.Add(-1); in.inside.Done() }()
+	in.note(msgs)
+	batch := make([]Message, len(msgs))
+	for i, m := range msgs {
+		batch[i] = Message{ID: m.MsgId, Body: m.Body, Redelivered: m.ReconsumeTimes > 0, StoredAt: time.UnixMilli(m.StoreTimestamp)}
+	}
+	s.sopts.Observe("delivered", len(batch))
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-in.closing:
+		return false
+	}
+	for wait := handleFirst; ; wait = min(2*wait, handleMax) {
+		err := s.handle(in.ctx, batch)
+		if err == nil {
+			in.finished.Add(int64(len(batch)))
+			s.sopts.Observe("handled", len(batch))
+			return true
+		}
+		s.sopts.Observe("failed", len(batch))
+		s.opts.Log.WarnContext(in.ctx, "delivery not handled", "messages", len(batch), "err", err)
+		if !in.rest(wait/2 + rand.N(wait)) {
+			return false
+		}
+	}
+}
+
+// rest waits for d; false when the intake is closing.
+func (in *intake) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-in.closing:
+		return false
+	}
+}
+
+// note remembers how far a queue was delivered.
+func (in *intake) note(msgs []*primitive.MessageExt) {
+	in.delivered.Add(int64(len(msgs)))
+	last := msgs[len(msgs)-1]
+	if last.Queue == nil || last.Queue.Topic != in.s.opts.Topic {
+		return
+	}
+	key := queueKey(last.Queue.BrokerName, last.Queue.QueueId)
+	in.pmu.Lock()
+	defer in.pmu.Unlock()
+	in.next[key] = max(in.next[key], last.QueueOffset+1)
+}
+
+// progress returns the queues that are ours with how far they were delivered
+// (-1: nothing yet), and whether the broker counts us in.
+func (in *intake) progress() (own Offsets, assigned bool) {
+	in.pmu.Lock()
+	defer in.pmu.Unlock()
+	own = make(Offsets, len(in.own))
+	for _, key := range in.own {
+		own[key] = -1
+		if n, ok := in.next[key]; ok {
+			own[key] = n
+		}
+	}
+	return own, in.assigned
+}
+
+// persist tells the broker how far we are; the client itself does so every
+// five seconds, the first time after ten.
+func (in *intake) persist() {
+	done := in.finished.Load()
+	if done == in.persisted {
+		return
+	}
+	if c, ok := in.client.(interface{ PersistConsumerOffset() error }); ok && c.PersistConsumerOffset() == nil {
+		in.persisted = done
+	}
+}
+
+// close stops deliveries, waits for the handlers under way at most so long,
+// then calls late and shuts the client down. What a handler does after that
+// will be delivered again.
+func (in *intake) close(drain time.Duration, late func()) {
+	in.mu.Lock()
+	in.over = true
+	in.mu.Unlock()
+	close(in.closing)
+	in.client.Suspend()
+	done := make(chan struct{})
+	go func() { in.inside.Wait(); close(done) }()
+	if !within(done, drain) {
+		late()
+		within(done, settle)
+	}
+	pause(context.Background(), settle)
+	in.persisted = -1
+	in.persist()
+	pause(context.Background(), settle/2) // let the offsets leave before the connection is cut
+	in.shutDown()
+	close(in.closed)
+}
+
+// within reports whether done closes before d has passed.
+func within(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// shutDown shuts the client down, which panics for one that never started.
+func (in *intake) shutDown() {
+	defer func() {
+		if v := recover(); v != nil {
+			in.s.opts.Log.Error("client panicked in its shutdown", "panic", fmt.Sprint(v))
+		}
+	}()
+	_ = in.client.Shutdown() // always nil
+}

@@ -1,0 +1,283 @@
+package rocketmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	client "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+)
+
+const (
+	tryTimeout = time.Second
+	// tryGrace is what the client gets to notice that a try is over. Where it
+	// waits for a lock, a dial or a name server it does not look at its context.
+	tryGrace = 200 * time.Millisecond
+
+	connectEvery = 500 * time.Millisecond // while there is no producer
+	rebuildEvery = 2 * time.Second        // doubled up to rebuildMax while nothing gets through
+	rebuildMax   = 30 * time.Second
+	warmTimeout  = 3 * time.Second
+	lingerOld    = 2 * time.Second // a replaced producer, for its tries under way
+)
+
+var (
+	errNotConnected = errors.New("rocketmq: not connected yet")
+	errStuck        = errors.New("rocketmq: the client does not come back")
+)
+
+// link keeps a producer connected. The client's own producer reconnects when
+// the broker comes back where it was; link makes the first connection whenever
+// the broker is there, and a new producer when the client's route is stale or
+// empty or its connection is dead without knowing it.
+type link struct {
+	opts Options
+	rpc  *caller
+	pick *picker
+
+	cur  atomic.Pointer[connection]
+	wake chan struct{} // something is wrong: look
+
+	timeouts atomic.Int32 // tries in a row that got no answer
+	wrong    atomic.Bool  // the present producer must go
+	calls    sync.WaitGroup
+}
+
+// connection is one producer and the route it was made for.
+type connection struct {
+	client client.Producer
+	route  []shard
+}
+
+func newLink(opts Options) *link {
+	return &link{opts: opts, rpc: newCaller(opts), pick: newPicker(), wake: make(chan struct{}, 1)}
+}
+
+// try sends one batch once, within tryTimeout and a little.
+func (l *link) try(ctx context.Context, topic string, batch []byte) (outcome, error) {
+	c := l.cur.Load()
+	if c == nil {
+		return refused, errNotConnected
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	m := batchMessage(topic, batch)
+	status, err := l.bounded(tryTimeout+tryGrace, func() (primitive.SendStatus, error) {
+		res, err := c.client.SendSync(ctx, m)
+		if err != nil {
+			return primitive.SendUnknownError, err
+		}
+		return res.Status, nil
+	})
+	o := judge(status, err)
+	l.learn(o, err, m)
+	return o, err
+}
+
+// bounded runs a call of the client's and stops waiting after limit. The error
+// is then errStuck, and the call goes on until the client gives up.
+func (l *link) bounded(limit time.Duration, call func() (primitive.SendStatus, error)) (primitive.SendStatus, error) {
+	type result struct {
+		status primitive.SendStatus
+		err    error
+	}
+	done := make(chan result, 1)
+	l.calls.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				done <- result{primitive.SendUnknownError, fmt.Errorf("rocketmq: panic in the client: %v", v)}
+			}
+		}()
+		status, err := call()
+		done <- result{status, err}
+	})
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case r := <-done:
+		return r.status, r.err
+	case <-t.C:
+		return primitive.SendUnknownError, errStuck
+	}
+}
+
+// learn draws from a try's outcome what it says of the connection.
+func (l *link) learn(o outcome, err error, m *primitive.Message) {
+	if o == stored {
+		l.timeouts.Store(0)
+		return
+	}
+	switch {
+	case errors.Is(err, errStuck), noRoute(err):
+		l.wrong.Store(true)
+	case o == unclear:
+		l.timeouts.Add(1)
+		l.pick.shun(m.Queue.BrokerName)
+	case o == notStored:
+		l.pick.shun(m.Queue.BrokerName)
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run connects, and looks after the connection until ctx is done.
+func (l *link) run(ctx context.Context) {
+	gap, told := rebuildEvery, false
+	for {
+		err := l.connect(ctx)
+		if err == nil {
+			l.opts.Log.InfoContext(ctx, "producer connected", "topic", l.opts.Topic)
+			told = false
+			if !pause(ctx, gap) || !l.watch(ctx) {
+				return
+			}
+			gap = l.nextGap(gap)
+			continue
+		}
+		if !told {
+			l.opts.Log.LogAttrs(ctx, slog.LevelWarn, "producer not connected", slog.Any("err", err))
+			told = true
+		}
+		if !pause(ctx, connectEvery) {
+			return
+		}
+	}
+}
+
+// nextGap spaces out rebuilds that do not help.
+func (l *link) nextGap(gap time.Duration) time.Duration {
+	if l.timeouts.Swap(0) == 0 {
+		return rebuildEvery
+	}
+	return min(2*gap, rebuildMax)
+}
+
+// watch returns true when the producer must be replaced and can be, false when
+// ctx is done.
+func (l *link) watch(ctx context.Context) bool {
+	for {
+		if !l.wrong.Load() {
+			select {
+			case <-l.wake:
+			case <-ctx.Done():
+				return false
+			}
+		}
+		if l.stale(ctx) {
+			return true
+		}
+		if !pause(ctx, connectEvery) {
+			return false
+		}
+	}
+}
+
+// stale reports whether a new producer would do better than the present one.
+func (l *link) stale(ctx context.Context) bool {
+	route, err := l.rpc.route(ctx, l.opts.NameServers, l.opts.Topic)
+	if err != nil {
+		return false // nothing to make a new one of
+	}
+	if l.wrong.Load() || !slices.Equal(route, l.cur.Load().route) {
+		return true
+	}
+	// No answers, though the broker answers us: a connection that is dead.
+	return l.timeouts.Load() >= 2 && l.answers(ctx, route)
+}
+
+// answers reports whether every broker of the route answers.
+func (l *link) answers(ctx context.Context, route []shard) bool {
+	for _, s := range route {
+		_, err := l.rpc.call(ctx, s.Addr, codeMaxOffset, map[string]string{"topic": l.opts.Topic, "queueId": "0"})
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// connect makes a producer that knows the routes of both topics, so that no
+// send has to ask a name server, and puts it in the place of the present one.
+func (l *link) connect(ctx context.Context) error {
+	route, err := l.rpc.route(ctx, l.opts.NameServers, l.opts.Topic)
+	if err != nil {
+		return err
+	}
+	if _, err := l.rpc.route(ctx, l.opts.NameServers, l.opts.ProbeTopic); err != nil {
+		return err
+	}
+	c, err := l.opts.newProducer(l.pick)
+	if err != nil {
+		return err
+	}
+	for _, topic := range []string{l.opts.Topic, l.opts.ProbeTopic} {
+		if err := l.warm(ctx, c, topic); err != nil {
+			_ = c.Shutdown() // always nil
+			return err
+		}
+	}
+	l.wrong.Store(false)
+	if old := l.cur.Swap(&connection{c, route}); old != nil {
+		l.calls.Go(func() {
+			pause(ctx, lingerOld)
+			_ = old.client.Shutdown()
+		})
+	}
+	return nil
+}
+
+func (o Options) newProducer(pick *picker) (client.Producer, error) {
+	c, err := client.NewProducer(
+		producer.WithNameServer(o.resolvers()),
+		producer.WithGroupName("SECKILL_PUBLISH"),
+		producer.WithInstanceName(instanceName()),
+		producer.WithCredentials(primitive.Credentials{AccessKey: o.AccessKey, SecretKey: o.SecretKey}),
+		producer.WithQueueSelector(pick),
+		producer.WithRetry(0),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("new producer: %w", err)
+	}
+	if err := c.Start(); err != nil {
+		return nil, fmt.Errorf("start producer: %w", err)
+	}
+	return c, nil
+}
+
+// warm makes the client look up a topic's route.
+func (l *link) warm(ctx context.Context, c client.Producer, topic string) error {
+	m := batchMessage(topic, nil)
+	m.Queue.QueueId = warmUp
+	_, err := l.bounded(warmTimeout, func() (primitive.SendStatus, error) {
+		_, err := c.SendSync(ctx, m)
+		return primitive.SendUnknownError, err
+	})
+	if errors.Is(err, errStuck) || m.Queue.Topic != topic {
+		return fmt.Errorf("look up the route of %s: %w", topic, err)
+	}
+	return nil
+}
+
+// close ends the connection; try must not be called any more. Calls that the
+// client holds on to are waited for until ctx is done.
+func (l *link) close(ctx context.Context) {
+	if c := l.cur.Swap(nil); c != nil {
+		_ = c.client.Shutdown()
+	}
+	l.rpc.close()
+	done := make(chan struct{})
+	go func() { l.calls.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

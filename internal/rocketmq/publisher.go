@@ -1,0 +1,309 @@
+package rocketmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seckill/order"
+)
+
+const (
+	// batchBudget bounds all tries of one batch together.
+	batchBudget = 2500 * time.Millisecond
+	minTry      = 100 * time.Millisecond // less left is not worth a try
+	retryFirst  = 20 * time.Millisecond
+	retryMax    = 500 * time.Millisecond
+
+	defaultSenders = 2
+	defaultQueue   = 4096
+)
+
+// PublisherOptions are all optional.
+type PublisherOptions struct {
+	// Guard wraps each batch call, a breaker for one. When it returns an error
+	// that is none of ours, fn was not called.
+	Guard func(fn func() error) error
+	// Observe is told of each batch: stored, not_stored or unknown, its
+	// messages, and how long its tries took together.
+	Observe func(outcome string, batch int, took time.Duration)
+	Senders int // 0 is 2
+	Queue   int // orders that may wait; 0 is 4096
+}
+
+// Publisher sends orders in batches of what is waiting, without lingering.
+// Safe for concurrent use.
+type Publisher struct {
+	opts  PublisherOptions
+	probe string
+	topic string
+	link  *link
+
+	queue  chan *pending
+	mu     sync.RWMutex // held for reading while a Publish enqueues
+	closed bool
+
+	senders sync.WaitGroup
+	stop    context.CancelFunc // ends the link
+	linked  sync.WaitGroup
+	probes  atomic.Uint64
+}
+
+// pending is an order that waits for its outcome.
+type pending struct {
+	id    string
+	body  []byte // of a message that is no order; tests send such
+	order order.Order
+	state atomic.Int32 // waiting -> taken by a sender | withdrawn by its caller
+	done  chan error
+}
+
+const (
+	waiting int32 = iota
+	taken
+	withdrawn
+)
+
+// NewPublisher starts a publisher, whether or not the broker is there: until
+// it is, Publish returns ErrNotStored. The error is ErrOptions. The caller
+// must Close it.
+func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
+	opts, err := opts.checked()
+	if err != nil {
+		return nil, err
+	}
+	if popts.Guard == nil {
+		popts.Guard = func(fn func() error) error { return fn() }
+	}
+	if popts.Observe == nil {
+		popts.Observe = func(string, int, time.Duration) {}
+	}
+	if popts.Senders <= 0 {
+		popts.Senders = defaultSenders
+	}
+	if popts.Queue <= 0 {
+		popts.Queue = defaultQueue
+	}
+	setUpClient(opts.Log)
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Publisher{
+		opts: popts, topic: opts.Topic, probe: opts.ProbeTopic,
+		link: newLink(opts), queue: make(chan *pending, popts.Queue), stop: cancel,
+	}
+	p.linked.Go(func() { p.link.run(ctx) })
+	for range popts.Senders {
+		p.senders.Go(p.sendAll)
+	}
+	return p, nil
+}
+
+// Publish returns nil when the broker stored the order, ErrNotStored when it
+// surely did not, and ErrUnknown otherwise. It returns within about 3 seconds,
+// or once ctx is done; an order that is being sent then is unknown.
+func (p *Publisher) Publish(ctx context.Context, o order.Order) error {
+	return p.publish(ctx, &pending{order: o, done: make(chan error, 1)})
+}
+
+func (p *Publisher) publish(ctx context.Context, w *pending) error {
+	if err := p.enqueue(w); err != nil {
+		return err
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+	}
+	if w.state.CompareAndSwap(waiting, withdrawn) {
+		return fmt.Errorf("%w: %w", ErrNotStored, ctx.Err())
+	}
+	select {
+	case err := <-w.done: // it came at the same time
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+	}
+}
+
+func (p *Publisher) enqueue(w *pending) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return fmt.Errorf("%w: publisher closed", ErrNotStored)
+	}
+	select {
+	case p.queue <- w:
+		return nil
+	default:
+		return fmt.Errorf("%w: %d orders are waiting", ErrNotStored, cap(p.queue))
+	}
+}
+
+// Probe sends one message to the probe topic, the way orders are sent, once.
+func (p *Publisher) Probe(ctx context.Context) error {
+	id := "probe-" + strconv.FormatUint(p.probes.Add(1), 10)
+	batch := appendMessage(nil, id, func(b []byte) []byte { return append(b, '-') })
+	return p.guarded(func() error {
+		o, err := p.link.try(ctx, p.probe, batch)
+		return sum(o == stored, o == unclear, err)
+	})
+}
+
+// Close refuses new orders, sends those that wait, and disconnects. When ctx
+// is done first, the orders still waiting are answered ErrNotStored.
+func (p *Publisher) Close(ctx context.Context) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	close(p.queue)
+	p.mu.Unlock()
+
+	drained := make(chan struct{})
+	go func() { p.senders.Wait(); close(drained) }()
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = fmt.Errorf("close publisher: %w", ctx.Err())
+		for w := range p.queue {
+			w.settle(fmt.Errorf("%w: publisher closed", ErrNotStored))
+		}
+	}
+	p.stop()
+	p.linked.Wait()
+	p.link.close(ctx)
+	<-drained // without a producer every try ends at once
+	return err
+}
+
+// settle answers an order that no sender has taken.
+func (w *pending) settle(err error) {
+	if w.state.CompareAndSwap(waiting, taken) {
+		w.done <- err
+	}
+}
+
+// sendAll is one sender: it sends what is waiting until the queue is closed.
+func (p *Publisher) sendAll() {
+	var (
+		batch []*pending
+		buf   []byte
+	)
+	for w := range p.queue {
+		runtime.Gosched() // lets those about to enqueue do it: doubles the batch
+		batch, buf = p.gather(batch[:0], buf[:0], w)
+		if len(batch) == 0 {
+			continue
+		}
+		start := time.Now()
+		err := p.guarded(func() error { return p.send(buf) })
+		p.opts.Observe(outcomeName(err), len(batch), time.Since(start))
+		if errors.Is(err, ErrUnknown) {
+			buf = nil // a try that is stuck may still read it
+		}
+		for i, w := range batch {
+			w.done <- err
+			batch[i] = nil
+		}
+	}
+}
+
+// gather takes what is waiting, beginning with w, up to a full batch.
+func (p *Publisher) gather(batch []*pending, buf []byte, w *pending) ([]*pending, []byte) {
+	for {
+		if w.state.CompareAndSwap(waiting, taken) {
+			batch, buf = append(batch, w), w.appendTo(buf)
+		}
+		if len(batch) == maxBatch || len(buf) >= maxBatchBytes-maxMessage {
+			return batch, buf
+		}
+		var more bool
+		select {
+		case w, more = <-p.queue:
+		default:
+		}
+		if !more {
+			return batch, buf
+		}
+	}
+}
+
+// maxMessage is more than any order's message takes.
+const maxMessage = 1 << 10
+
+func (w *pending) appendTo(buf []byte) []byte {
+	if w.body != nil {
+		return appendMessage(buf, w.id, func(b []byte) []byte { return append(b, w.body...) })
+	}
+	return appendOrder(buf, w.order)
+}
+
+// send tries until the batch is stored, surely cannot be, or the budget is
+// spent. A try that was unclear makes the end unknown, unless a later one is
+// stored.
+func (p *Publisher) send(batch []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), batchBudget)
+	defer cancel()
+	end, _ := ctx.Deadline()
+	doubt := false
+	for wait := retryFirst; ; wait = min(2*wait, retryMax) {
+		o, err := p.link.try(ctx, p.topic, batch)
+		doubt = doubt || o == unclear
+		if o == stored || o == refused {
+			return sum(o == stored, doubt, err)
+		}
+		wait := wait/2 + rand.N(wait)
+		if time.Until(end) < wait+minTry || !pause(ctx, wait) {
+			return sum(false, doubt, err)
+		}
+	}
+}
+
+// sum is the outcome of all tries.
+func sum(ok, doubt bool, err error) error {
+	switch {
+	case ok:
+		return nil
+	case doubt:
+		return fmt.Errorf("%w: %w", ErrUnknown, cause(err))
+	default:
+		return fmt.Errorf("%w: %w", ErrNotStored, cause(err))
+	}
+}
+
+// cause is err, or what a nil error with a bad status means.
+func cause(err error) error {
+	if err == nil {
+		return errors.New("the broker could not flush it in time")
+	}
+	return err
+}
+
+// guarded runs fn through the guard; an error of the guard's own means that fn
+// was not called.
+func (p *Publisher) guarded(fn func() error) error {
+	err := p.opts.Guard(fn)
+	if err == nil || errors.Is(err, ErrUnknown) || errors.Is(err, ErrNotStored) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotStored, err)
+}
+
+func outcomeName(err error) string {
+	switch {
+	case err == nil:
+		return "stored"
+	case errors.Is(err, ErrUnknown):
+		return "unknown"
+	default:
+		return "not_stored"
+	}
+}

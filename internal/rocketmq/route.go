@@ -1,0 +1,136 @@
+package rocketmq
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Request and answer codes of the remoting protocol.
+const (
+	codeQueryCommitted = 14
+	codeUpdateTopic    = 17
+	codeMaxOffset      = 30
+	codeMinOffset      = 31
+	codeRoute          = 105
+	codeCluster        = 106
+
+	answerNoTopic  = 17
+	answerNoOffset = 22
+)
+
+// routeTimeout bounds the look at one name server, so that one that hangs
+// leaves time for the next.
+const routeTimeout = time.Second
+
+// errNoTopic is the error of a topic that no broker known to the name servers
+// holds at present: it does not exist, or its broker is away.
+var errNoTopic = errors.New("rocketmq: topic has no broker")
+
+// shard is what one master broker holds of a topic.
+type shard struct {
+	Broker string // its name
+	Addr   string // of the master
+	Queues int    // that can be read
+}
+
+// bareKeyRE finds the keys of {0:"addr"}, which is not JSON.
+var bareKeyRE = regexp.MustCompile(`([{,])(\d+):`)
+
+func strictJSON(b []byte) []byte { return bareKeyRE.ReplaceAll(b, []byte(`$1"$2":`)) }
+
+type brokerData struct {
+	Name  string            `json:"brokerName"`
+	Addrs map[string]string `json:"brokerAddrs"` // by broker ID; 0 is the master
+}
+
+// route asks the name servers in turn for the master brokers of a topic, by
+// name. The error is errNoTopic when a name server answered that it has none.
+func (c *caller) route(ctx context.Context, servers []string, topic string) ([]shard, error) {
+	a, err := c.askAny(ctx, servers, codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
+	if answered(err, answerNoTopic) {
+		return nil, fmt.Errorf("%w: %s", errNoTopic, topic)
+	}
+	if err != nil {
+		return nil, err
+	}
+	shards, err := parseRoute(a.body)
+	if err == nil && len(shards) == 0 {
+		err = errNoTopic
+	}
+	if err != nil {
+		return nil, fmt.Errorf("route of %s: %w", topic, err)
+	}
+	return shards, nil
+}
+
+func parseRoute(body []byte) ([]shard, error) {
+	var route struct {
+		Brokers []brokerData `json:"brokerDatas"`
+		Queues  []struct {
+			Broker string `json:"brokerName"`
+			Read   int    `json:"readQueueNums"`
+			Perm   int    `json:"perm"`
+		} `json:"queueDatas"`
+	}
+	if err := json.Unmarshal(strictJSON(body), &route); err != nil {
+		return nil, err
+	}
+	var shards []shard
+	for _, b := range route.Brokers {
+		s := shard{Broker: b.Name, Addr: b.Addrs["0"]}
+		for _, q := range route.Queues {
+			const readable = 4
+			if q.Broker == b.Name && q.Perm&readable != 0 {
+				s.Queues = q.Read
+			}
+		}
+		if s.Addr != "" && s.Queues > 0 {
+			shards = append(shards, s)
+		}
+	}
+	slices.SortFunc(shards, func(a, b shard) int { return strings.Compare(a.Broker, b.Broker) })
+	return shards, nil
+}
+
+// masters asks the name servers in turn for every master broker: address by
+// name.
+func (c *caller) masters(ctx context.Context, servers []string) (map[string]string, error) {
+	a, err := c.askAny(ctx, servers, codeCluster, nil)
+	if err != nil {
+		return nil, err
+	}
+	var cluster struct {
+		Brokers map[string]brokerData `json:"brokerAddrTable"`
+	}
+	if err := json.Unmarshal(strictJSON(a.body), &cluster); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	masters := make(map[string]string)
+	for name, b := range cluster.Brokers {
+		if addr := b.Addrs["0"]; addr != "" {
+			masters[name] = addr
+		}
+	}
+	return masters, nil
+}
+
+// askAny returns the first name server's answer, or every one's error.
+func (c *caller) askAny(ctx context.Context, servers []string, code int, ext map[string]string) (answer, error) {
+	var errs []error
+	for _, server := range servers {
+		one, cancel := context.WithTimeout(ctx, routeTimeout)
+		a, err := c.call(one, server, code, ext)
+		cancel()
+		if err == nil {
+			return a, nil
+		}
+		errs = append(errs, err)
+	}
+	return answer{}, errors.Join(errs...)
+}

@@ -1,0 +1,157 @@
+package rocketmq
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	defaultHandlers = 64
+	defaultDrain    = 10 * time.Second
+
+	handleFirst = 100 * time.Millisecond // before a failed delivery is handled again
+	handleMax   = 5 * time.Second
+
+	openEvery    = time.Second // while there is no consumer
+	lookEvery    = time.Second
+	rebuildDrain = time.Second // for handlers under way when the consumer is replaced
+	// reopenFirst and reopenMax space out rebuilds that do not help: each
+	// leaves goroutines of the client behind, some for a day and longer.
+	reopenFirst = 2 * time.Second
+	reopenMax   = time.Minute
+)
+
+// SubscriberOptions need a Handle.
+type SubscriberOptions struct {
+	// Handle handles one delivery of 1 to 256 messages of one queue; up to
+	// Handlers of them run at once. Nil acknowledges the delivery. After an
+	// error or a panic it is called again with the same messages, with backoff;
+	// waiting in it holds up the flow. Its ctx is done when the drain ran out
+	// of time.
+	Handle       func(ctx context.Context, batch []Message) error
+	Handlers     int           // 0 is 64
+	DrainTimeout time.Duration // 0 is 10 s
+	// Observe is told of events: delivered, handled, failed, panicked (with
+	// their messages), opened, rebuilt (0). It may be nil.
+	Observe func(event string, messages int)
+}
+
+// Subscriber delivers the messages of a topic to a handler, each at least once.
+type Subscriber struct {
+	opts  Options
+	sopts SubscriberOptions
+	rpc   *caller
+	watch *watch
+
+	slots  chan struct{} // bounds handlers over rebuilds, too
+	active atomic.Int64  // deliveries handled or waiting
+	ran    atomic.Bool
+}
+
+// NewSubscriber checks the options; Run connects. The error is ErrOptions.
+func NewSubscriber(opts Options, sopts SubscriberOptions) (*Subscriber, error) {
+	opts, err := opts.checked()
+	if err != nil {
+		return nil, err
+	}
+	if opts.Group == "" || sopts.Handle == nil {
+		return nil, fmt.Errorf("%w: a subscriber needs a group and a handler", ErrOptions)
+	}
+	if sopts.Handlers <= 0 {
+		sopts.Handlers = defaultHandlers
+	}
+	if sopts.DrainTimeout <= 0 {
+		sopts.DrainTimeout = defaultDrain
+	}
+	if sopts.Observe == nil {
+		sopts.Observe = func(string, int) {}
+	}
+	setUpClient(opts.Log)
+	s := &Subscriber{opts: opts, sopts: sopts, rpc: newCaller(opts), slots: make(chan struct{}, sopts.Handlers)}
+	s.watch = newWatch(opts, s.rpc)
+	return s, nil
+}
+
+// Run consumes until ctx is done, then lets the handlers under way finish, at
+// most DrainTimeout long, acknowledges what they did and returns nil. While the
+// broker is away, also at the start, it waits for it. A Subscriber runs once.
+func (s *Subscriber) Run(ctx context.Context) error {
+	if s.ran.Swap(true) {
+		return fmt.Errorf("%w: a subscriber runs once", ErrOptions)
+	}
+	defer s.rpc.close()
+	hctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var (
+		in   *intake
+		gap  = reopenFirst
+		why  string // in has to go
+		told bool
+	)
+	for ctx.Err() == nil {
+		if in == nil {
+			var err error
+			if in, err = s.open(ctx, hctx); err != nil {
+				s.tell(ctx, &told, err)
+				pause(ctx, openEvery)
+				continue
+			}
+			told = false
+			s.sopts.Observe("opened", 0)
+		}
+		in.persist()
+		why = cmp.Or(s.watch.look(ctx, in, s.active.Load()), why)
+		if why != "" && time.Since(in.opened) >= gap {
+			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
+			gap = nextReopen(gap, in)
+			in.close(rebuildDrain, func() {})
+			in, why = nil, ""
+			s.watch.reset()
+			s.sopts.Observe("rebuilt", 0)
+			continue
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	if in != nil {
+		in.close(s.sopts.DrainTimeout, cancel)
+	}
+	return nil
+}
+
+// nextReopen returns how old the next consumer must become before it may be
+// replaced: longer after one that delivered nothing and did not last.
+func nextReopen(gap time.Duration, in *intake) time.Duration {
+	if in.delivered.Load() > 0 || time.Since(in.opened) > reopenMax {
+		return reopenFirst
+	}
+	return min(2*gap, reopenMax)
+}
+
+func (s *Subscriber) tell(ctx context.Context, told *bool, err error) {
+	if !*told && ctx.Err() == nil {
+		s.opts.Log.LogAttrs(ctx, slog.LevelWarn, "consumer not connected", slog.Any("err", err))
+		*told = true
+	}
+}
+
+// handle calls the handler once and turns a panic into an error.
+func (s *Subscriber) handle(ctx context.Context, batch []Message) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.sopts.Observe("panicked", len(batch))
+			s.opts.Log.ErrorContext(ctx, "handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = fmt.Errorf("rocketmq: handler panicked: %v", v)
+		}
+	}()
+	return s.sopts.Handle(ctx, batch)
+}
