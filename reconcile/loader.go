@@ -24,7 +24,7 @@ type opener interface {
 
 type loading interface {
 	metas
-	Begin(ctx context.Context, s order.Sale) *stock.Loading
+	Begin(ctx context.Context, s order.Sale) (*stock.Loading, error)
 }
 
 // offsets tells how far the consumers have come in the queue.
@@ -134,6 +134,13 @@ func (l *Loader) Load(ctx context.Context, saleID int64) error {
 }
 
 func (l *Loader) load(ctx context.Context, saleID int64) error {
+	ms, err := l.ledger.Metas(ctx, []int64{saleID})
+	if err != nil {
+		return fmt.Errorf("look for sale %d in Redis: %w", saleID, err)
+	}
+	if ms[0].Loaded {
+		return stock.ErrLoaded
+	}
 	epoch, err := l.store.RaiseEpoch(ctx, saleID)
 	if err != nil {
 		return fmt.Errorf("raise the epoch of sale %d: %w", saleID, err)
@@ -141,7 +148,10 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 	if epoch > 1 { // before its first load no order of it can be in the queue
 		l.awaitQueue(ctx)
 	}
-	into := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
+	into, err := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
+	if err != nil {
+		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
+	}
 	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error { return into.Add(ctx, rs) })
 	if err == nil {
 		err = into.Finish(ctx, sale)
