@@ -15,27 +15,33 @@ import (
 
 // settlersAgree lets four goroutines settle overlapping batches.
 func settlersAgree(t *testing.T, s *suite) {
-	Hammer(t, s.store, s.store, 60, 2*time.Second)
+	Hammer(t, s.store, Options{Rounds: 60, Limit: 2 * time.Second, Calm: func() {}})
+}
+
+// Options say how long to hammer.
+type Options struct {
+	Rounds int           // batches of each goroutine
+	Limit  time.Duration // the end if that takes longer
+	Calm   func()        // ends the faults, before the tables are read
 }
 
 // Hammer settles, from four goroutines, batches that repeat and overlap, of
-// shoppers who order again and again, while others void and restock: until
-// there were rounds batches from each, or the time is up. It fails unless
-// every order has one verdict for all, and the log, replayed, is the tables.
-// Faults may be injected under store; the tables are read through clean.
-func Hammer(t *testing.T, store, clean Store, rounds int, limit time.Duration) {
+// shoppers who order again and again, while another voids and restocks. It
+// fails unless every order has one verdict for all, and the log, replayed, is
+// the tables. Faults may be injected under the store.
+func Hammer(t *testing.T, store Store, opts Options) {
 	t.Helper()
-	s := &suite{store: clean, ids: order.NewIDMaker(rand.Int64N(1 << 13))}
+	s := &suite{store: store, ids: order.NewIDMaker(rand.Int64N(1 << 13))}
 	one, three := s.sale(t, 150, 1), s.sale(t, 150, 3)
 	h := &hammer{
-		suite: s, faulty: store, sales: []int64{one.ID, three.ID, one.ID, three.ID, int64(s.id(t))},
+		suite: s, sales: []int64{one.ID, three.ID, one.ID, three.ID, int64(s.id(t))},
 		told: make(map[order.Order]string),
 	}
-	until := time.Now().Add(limit)
+	until := time.Now().Add(opts.Limit)
 	var settlers, others sync.WaitGroup
 	for range 4 {
 		settlers.Go(func() {
-			for n := 0; n < rounds && time.Now().Before(until) && !t.Failed(); n++ {
+			for n := 0; n < opts.Rounds && time.Now().Before(until) && !t.Failed(); n++ {
 				h.settleOne(t)
 			}
 		})
@@ -54,14 +60,14 @@ func Hammer(t *testing.T, store, clean Store, rounds int, limit time.Duration) {
 	settlers.Wait()
 	close(over)
 	others.Wait()
+	opts.Calm()
 	h.untilDone(t)
 	s.check(t, one, three)
 }
 
 type hammer struct {
 	*suite
-	faulty Store
-	sales  []int64 // the last one does not exist
+	sales []int64 // the last one does not exist
 
 	mu     sync.Mutex
 	orders []order.Order
@@ -73,7 +79,7 @@ type hammer struct {
 func (h *hammer) settleOne(t *testing.T) {
 	batch := h.batch(t)
 	for range 20 {
-		vs, err := h.faulty.Settle(t.Context(), batch)
+		vs, err := h.store.Settle(t.Context(), batch)
 		if err == nil {
 			h.tell(t, vs...)
 			return
@@ -83,11 +89,11 @@ func (h *hammer) settleOne(t *testing.T) {
 
 func (h *hammer) disturb(t *testing.T, n int, saleID int64) {
 	if o, ok := h.known(20); ok {
-		if v, err := h.faulty.Void(t.Context(), o); err == nil {
+		if v, err := h.store.Void(t.Context(), o); err == nil {
 			h.tell(t, v)
 		}
 	}
-	_, _ = h.faulty.Restock(t.Context(), fmt.Sprintf("restock-%d-%d", saleID, n/4), saleID, 3)
+	_, _ = h.store.Restock(t.Context(), fmt.Sprintf("restock-%d-%d", saleID, n/4), saleID, 3)
 }
 
 // untilDone settles once more all that was ever made, undisturbed.

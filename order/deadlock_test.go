@@ -1,0 +1,75 @@
+package order_test
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/testenv"
+	"seckill/order"
+)
+
+// retries counts the transactions that a store tried again, and keeps one's error.
+type retries struct {
+	slog.Handler
+
+	n    atomic.Int64
+	last atomic.Value
+}
+
+func (r *retries) Enabled(context.Context, slog.Level) bool { return true }
+
+func (r *retries) Handle(_ context.Context, record slog.Record) error {
+	r.n.Add(1)
+	record.Attrs(func(a slog.Attr) bool {
+		if a.Key == "err" {
+			r.last.Store(a.Value.String())
+		}
+		return true
+	})
+	return nil
+}
+
+// Where no slot is wanted twice, locks are taken in one order: orders by ID,
+// then the sale. Orders that are rejected as sold out are committed, so that
+// those who wait for them find a verdict.
+func TestBatchesThatOverlapDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
+		t.Parallel()
+		counter := &retries{Handler: slog.DiscardHandler}
+		store := order.NewStore(db, slog.New(counter))
+		sale := createSale(t, store, 400)
+		ids := order.NewIDMaker(rand.Int64N(1 << 13))
+		var orders []order.Order
+		for range 800 {
+			id, err := ids.Next()
+			require.NoError(t, err)
+			orders = append(orders, order.Order{ID: id, SaleID: sale.ID, ShopperID: id.String(), Quantity: 1})
+		}
+		var wg sync.WaitGroup
+		for from := 0; from < len(orders); from += 100 {
+			for range 4 { // redeliveries of one batch, each in an order of its own
+				batch := append([]order.Order(nil), orders[from:from+100]...)
+				rand.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
+				wg.Go(func() {
+					_, err := store.Settle(t.Context(), batch)
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		require.Zero(t, counter.n.Load(), "tried again: %v", counter.last.Load())
+		tally, err := store.Tally(t.Context(), sale.ID)
+		require.NoError(t, err)
+		require.Equal(t, map[order.Status]int64{order.StatusConfirmed: 400, order.StatusRejected: 400}, tally.Orders)
+	})
+}
