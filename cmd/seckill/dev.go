@@ -148,7 +148,7 @@ func (q devQueue) subscriber(handle func(context.Context, []order.Message) error
 	if handle == nil {
 		return nil, errors.New("a subscriber needs a handler")
 	}
-	return devSubscriber{q.Queue, handle}, nil
+	return q.Subscribe(handle), nil
 }
 
 type devPublisher struct {
@@ -165,10 +165,3 @@ func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
 
 func (d devPublisher) Probe(context.Context) error { return nil }
 func (d devPublisher) Close(context.Context) error { return nil }
-
-type devSubscriber struct {
-	queue  *memory.Queue
-	handle func(context.Context, []order.Message) error
-}
-
-func (d devSubscriber) Run(ctx context.Context) error { return d.queue.Run(ctx, d.handle) }

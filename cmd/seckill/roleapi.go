@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -123,7 +124,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
 		return rs, err
 	})
-	f.server, err = api.New(api.Options{
+	f.server = api.New(api.Options{
 		Catalog: f.catalog, Reserver: f.collector, Publisher: f.publisher,
 		Stock: ledger, Results: ledger, Lookup: f.lookup, Orders: b.orders,
 		Resolver: reconcile.NewResolver(b.orders, ledger, b.queue),
@@ -132,7 +133,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		Metrics: api.NewMetrics(reg), Log: log,
 		Limits: limits(cfg.API), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	})
-	return f, err
+	return f, nil
 }
 
 // redisFault: sold out and its like are answers, not faults.
@@ -239,13 +240,13 @@ func proxies(c config.API) []netip.Prefix {
 
 func newVerifier(auth config.Auth) (*api.Verifier, error) {
 	opts := api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience}
-	opts.PublicKeys = map[string]any{}
+	opts.Keys = map[string]crypto.PublicKey{}
 	for kid, path := range auth.JWTPublicKeys {
 		pem, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %w", err)
 		}
-		if opts.PublicKeys[kid], err = api.ParsePublicKey(pem); err != nil {
+		if opts.Keys[kid], err = api.ParsePublicKey(pem); err != nil {
 			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %s: %w", path, err)
 		}
 	}
