@@ -79,8 +79,11 @@ func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
 	if !s.Catalog.Ready() {
 		return nil, fail(dependencyDown, nil)
 	}
+	sale, ok := s.Catalog.Get(id)
 	// The one look of this second is for all: not cut short by who leaves.
-	sale, ok := s.Catalog.Known(context.WithoutCancel(ctx), id)
+	if !ok && s.Catalog.Known(context.WithoutCancel(ctx), id) {
+		sale, ok = s.Catalog.Get(id)
+	}
 	if !ok {
 		return nil, fail(notFound, nil)
 	}

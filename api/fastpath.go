@@ -127,11 +127,11 @@ func (r *refusals) get(k refusal, l lang) *prebuilt { return &r.answers[k][l] }
 // prebuilt returns the refusals of a sale, built at the first of them.
 func (f *front) prebuilt(sale *stock.Copy) *refusals {
 	if m := f.ready.Load(); m != nil {
-		if r, ok := (*m)[sale.ID]; ok && r.startsAt.Equal(startsAt(sale)) {
+		if r, ok := (*m)[sale.ID]; ok && r.startsAt.Equal(sale.StartsAt) {
 			return r
 		}
 	}
-	r := &refusals{startsAt: startsAt(sale)}
+	r := &refusals{startsAt: sale.StartsAt}
 	for k := range refusalKinds {
 		for l := range languages {
 			body := appendProblem(nil, k.failure(sale, r.startsAt), l)

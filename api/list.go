@@ -96,7 +96,7 @@ func (s *Server) listed(r *http.Request, p page) ([]view, error) {
 	}
 	var entries []stock.Entry
 	if sale != nil {
-		if !sale.Loaded && sale.Sale.State.Loaded() { // Redis lost what is pending; it is being loaded
+		if !sale.Meta.Loaded && sale.Sale.State.Loaded() { // Redis lost what is pending; it is being loaded
 			return nil, fail(dependencyDown, nil)
 		}
 		currency = sale.Currency

@@ -49,7 +49,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: ns, Name: "http_request_duration_seconds",
 		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
-	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeProblem, routePage, routeAsset, routeNone} {
+	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeProblem, routePage, routeScript, routeStyle, routeNone} {
 		m.routes[route] = &routeMetrics{name: route, duration: duration.WithLabelValues(route)}
 	}
 	if reg != nil {

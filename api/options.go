@@ -19,7 +19,7 @@ type catalog interface {
 type saleFinder interface {
 	Get(saleID int64) (*stock.Copy, bool)
 	List() []*stock.Copy
-	Known(ctx context.Context, saleID int64) (*stock.Copy, bool)
+	Known(ctx context.Context, saleID int64) bool
 }
 
 // clock tells the time that Redis has, and whether the copy has been filled.

@@ -48,14 +48,14 @@ func refusalOf(sale *stock.Copy, now time.Time) (refusal, bool) {
 // nothingHeld reports whether no order holds units that could come back. Redis
 // does not know which orders are paid, so any settled one counts.
 func nothingHeld(sale *stock.Copy) bool {
-	return sale.Pending == 0 && sale.Settled == 0
+	return sale.Meta.Pending == 0 && sale.Meta.Settled == 0
 }
 
 // retryWhen returns the Retry-After of a refusal: the start of a sale that has
 // not begun, else the problem's own.
 func retryWhen(p *problem, sale *stock.Copy, now time.Time) []string {
-	if starts := startsAt(sale); p == saleNotOpen && starts.After(now) {
-		return wait(seconds(starts.Sub(now)))
+	if p == saleNotOpen && sale.StartsAt.After(now) {
+		return wait(seconds(sale.StartsAt.Sub(now)))
 	}
 	return retryAfter(p.retryMin, p.retryMax)
 }
@@ -64,7 +64,7 @@ func retryWhen(p *problem, sale *stock.Copy, now time.Time) []string {
 func (k refusal) failure(sale *stock.Copy, now time.Time) *failure {
 	f := &failure{problem: k.problem(), saleID: sale.ID, final: k == refusedSoldOutForGood}
 	if k == refusedNotOpen {
-		f.startsAt = startsAt(sale)
+		f.startsAt = sale.StartsAt
 	}
 	if f.retryMin > 0 {
 		f.retry = retryWhen(f.problem, sale, now)

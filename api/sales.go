@@ -63,22 +63,6 @@ func (s *Server) sale(c echo.Context) error {
 	return nil
 }
 
-// startsAt and endsAt are the window by which reservations are judged: that of
-// Redis, where the sale is loaded.
-func startsAt(c *stock.Copy) time.Time {
-	if c.Loaded {
-		return c.Meta.StartsAt
-	}
-	return c.Sale.StartsAt
-}
-
-func endsAt(c *stock.Copy) time.Time {
-	if c.Loaded {
-		return c.Meta.EndsAt
-	}
-	return c.Sale.EndsAt
-}
-
 func appendSale(b []byte, c *stock.Copy, now time.Time) []byte {
 	b = append(b, `{"id":"`...)
 	b = strconv.AppendInt(b, c.ID, 10)
@@ -93,15 +77,15 @@ func appendSale(b []byte, c *stock.Copy, now time.Time) []byte {
 	b = append(b, `,"state":"`...)
 	b = append(b, c.Status(now)...)
 	b = append(b, `","starts_at":`...)
-	b = appendTime(b, startsAt(c))
+	b = appendTime(b, c.StartsAt)
 	b = append(b, `,"ends_at":`...)
-	b = appendTime(b, endsAt(c))
+	b = appendTime(b, c.EndsAt)
 	b = append(b, `,"orders_per_shopper":`...)
 	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
 	b = append(b, `,"units_per_order":`...)
 	b = strconv.AppendInt(b, int64(c.UnitsPerOrder), 10)
 	b = append(b, `,"stock":{"total":`...)
-	b = strconv.AppendInt(b, int64(c.Sale.Total), 10)
+	b = strconv.AppendInt(b, int64(c.Total), 10)
 	b = append(b, `,"display":"`...)
 	b = append(b, c.Display()...)
 	return append(b, `"}}`...)

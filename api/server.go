@@ -47,7 +47,8 @@ const (
 	routeOrders  = "/v1/orders"
 	routeProblem = "/problems/:code"
 	routePage    = "/"
-	routeAsset   = "/shopper/:file"
+	routeScript  = "/shopper/page.js"
+	routeStyle   = "/shopper/page.css"
 	routeNone    = "none" // no such route
 )
 
@@ -89,7 +90,8 @@ func (s *Server) routes() *echo.Echo {
 	e.GET(routeProblem, s.explain)
 	page := echo.WrapHandler(web.Shopper())
 	e.GET(routePage, page)
-	e.GET(routeAsset, page)
+	e.GET(routeScript, page)
+	e.GET(routeStyle, page)
 	return e
 }
 

@@ -1,0 +1,308 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"seckill/api"
+	"seckill/order"
+	"seckill/stock"
+)
+
+func TestAPurchaseIsReservedSentAndAnsweredWith202(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	a := s.buy(t, `{"quantity":2,"reference":"cart-77"}`)
+	require.Equal(t, http.StatusAccepted, a.StatusCode, a.text)
+	require.Equal(t, []string{"reserve", "publish"}, s.world.calls())
+	require.Len(t, s.world.published, 1)
+	o := s.world.published[0]
+	require.Equal(t, order.Order{ID: o.ID, SaleID: openSale, ShopperID: "42", Quantity: 2, Reference: "cart-77"}, o)
+	require.Equal(t, s.publicID(o), a.str("id"))
+	require.Equal(t, "/v1/orders/"+a.str("id"), a.Header.Get("Location"))
+	require.Equal(t, "1", a.Header.Get("Retry-After"))
+	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	require.Empty(t, a.Header.Get("Idempotent-Replayed"))
+	require.Equal(t, map[string]any{"id": a.str("id"), "sale_id": "7001", "quantity": 2.0, "reference": "cart-77", "status": "pending", "done": false,
+		"created_at": o.ID.Time().Format("2006-01-02T15:04:05.000Z"), "poll_after_ms": a.body["poll_after_ms"]}, a.body)
+	require.InDelta(t, 850, a.body["poll_after_ms"], 150)
+}
+
+func TestWhateverTheSendDidTheAnswerIs202(t *testing.T) {
+	t.Parallel()
+	for name, urgent := range map[string]error{"the sweeper is told": nil, "the sweeper cannot be told": errors.New("redis away")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.world.publishErr, s.world.urgentErr = errors.New("broker timeout"), urgent
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // the shopper has left: what was reserved is carried on all the same
+			a := s.do(t, request(http.MethodPost, buyPath, "{}").WithContext(ctx))
+			require.Equal(t, http.StatusAccepted, a.StatusCode, a.text)
+			require.Equal(t, []string{"reserve", "publish", "urgent"}, s.world.calls())
+			require.Contains(t, s.logs.String(), "broker timeout")
+			require.NotContains(t, s.logs.String(), "context canceled")
+			if urgent != nil {
+				require.Contains(t, s.logs.String(), "redis away")
+			}
+		})
+	}
+}
+
+func TestWhatTheReservationSaysIsMapped(t *testing.T) {
+	t.Parallel()
+	held := &stock.Entry{Order: order.Order{ID: 99, Quantity: 1}, State: stock.EntryPending}
+	tests := []struct {
+		name   string
+		res    stock.Reservation
+		err    error
+		status int
+		code   string
+		extra  string
+		logged bool
+	}{
+		{"sold out", stock.Reservation{Err: stock.ErrSoldOut}, nil, 409, "sold-out", `"final":false,"orders_url":"/v1/orders?sale_id=7001"`, false},
+		{"not open", stock.Reservation{Err: stock.ErrNotOpen}, nil, 409, "sale-not-open", `"starts_at":"2`, false},
+		{"ended", stock.Reservation{Err: stock.ErrEnded}, nil, 410, "sale-ended", `"orders_url"`, false},
+		{"paused", stock.Reservation{Err: stock.ErrPaused}, nil, 503, "sale-paused", `"orders_url"`, false},
+		{"not loaded", stock.Reservation{Err: stock.ErrNotLoaded}, nil, 503, "dependency-down", `"orders_url"`, false},
+		{"limit", stock.Reservation{Err: stock.ErrPurchaseLimit, Entry: held}, nil, 409, "purchase-limit", `"order_url":"/v1/orders/`, false},
+		{"unknown", stock.Reservation{}, stock.ErrUnknown, 503, "dependency-down", `"orders_url":"/v1/orders?sale_id=7001"`, true},
+		{"surely not", stock.Reservation{}, stock.ErrUnavailable, 503, "dependency-down", `"orders_url"`, false},
+		{"busy", stock.Reservation{}, stock.ErrBusy, 503, "overloaded", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.world.reserve = func(order.Order) (stock.Reservation, error) { // as the collector does: refusals are errors too
+				return tt.res, errors.Join(tt.res.Err, tt.err)
+			}
+			a := s.buy(t, "{}")
+			problem(t, a, tt.status, tt.code)
+			require.Contains(t, a.text, tt.extra)
+			require.Equal(t, []string{"reserve"}, s.world.calls(), "nothing is sent, nothing is given back")
+			require.Equal(t, tt.status == 503 || tt.code == "sale-not-open", a.Header.Get("Retry-After") != "")
+			require.Equal(t, tt.logged, s.logs.String() != "", s.logs.String())
+		})
+	}
+}
+
+func TestTheLocalCopyRefusesBeforeTheTokenIsRead(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*order.Sale, *stock.Meta)
+		status int
+		code   string
+		extra  string
+	}{
+		{"sold out", func(_ *order.Sale, m *stock.Meta) { m.Available, m.Pending = 0, 5 }, 409, "sold-out", `"final":false,"orders_url":"/v1/orders?sale_id=7001"`},
+		{"sold out for good", func(_ *order.Sale, m *stock.Meta) { m.Available, m.Total = 0, 0 }, 409, "sold-out", `"final":true`},
+		{"before the start", func(_ *order.Sale, m *stock.Meta) { m.StartsAt = time.Now().Add(5 * time.Second) }, 409, "sale-not-open", `"starts_at":"2`},
+		{"after the end", func(_ *order.Sale, m *stock.Meta) { m.EndsAt = time.Now() }, 410, "sale-ended", `"orders_url":"/v1/orders?sale_id=7001"`},
+		{"ended", func(_ *order.Sale, m *stock.Meta) { m.State = order.SaleEnded }, 410, "sale-ended", `"orders_url"`},
+		{"paused", func(_ *order.Sale, m *stock.Meta) { m.State = order.SalePaused }, 503, "sale-paused", `"orders_url"`},
+		{"lost by Redis", func(_ *order.Sale, m *stock.Meta) { *m = stock.Meta{} }, 503, "dependency-down", `"orders_url"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, func(s *shop) {
+				m := s.world.metas[openSale]
+				tt.change(&s.world.sales[0], &m)
+				s.world.metas[openSale] = m
+			})
+			for _, behind := range []bool{false, true} {
+				r := request(http.MethodPost, buyPath, "{}", "Authorization", "", "Date", "Mon, 01 Jan 2035 00:00:00 GMT")
+				if behind { // what the front leaves to Echo
+					r.URL.RawPath = r.URL.Path
+				}
+				a := s.do(t, r)
+				problem(t, a, tt.status, tt.code)
+				require.Contains(t, a.text, tt.extra)
+				require.Equal(t, fmt.Sprint(len(a.text)), a.Header.Get("Content-Length"))
+				require.Equal(t, "en", a.Header.Get("Content-Language"))
+				if tt.code == "sale-not-open" {
+					require.Contains(t, []string{"5", "4"}, a.Header.Get("Retry-After"))
+				}
+			}
+			zh := s.buy(t, "{}", "Accept-Language", "fr, zh;q=0.8, en;q=0.5")
+			require.Equal(t, tt.code, zh.str("code"))
+			require.Equal(t, "zh-CN", zh.Header.Get("Content-Language"))
+			require.Regexp(t, `\p{Han}`, zh.str("title"))
+			require.Empty(t, s.world.calls(), "no store is asked")
+		})
+	}
+}
+
+func TestStockThatComesBackIsSoldAgain(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.catalog.MarkSoldOut(openSale)
+	problem(t, s.buy(t, "{}"), 409, "sold-out")
+	s.refresh(t)
+	require.Equal(t, 202, s.buy(t, "{}").StatusCode)
+}
+
+func TestTheGatesStandInOrder(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, func(s *shop) {
+		s.opts.Gate = func() error { return api.ErrBacklog }
+		s.opts.Limits.ShopperRPS, s.opts.Limits.ShopperBurst = 0.01, 2
+	})
+	problem(t, s.buy(t, "{", "Authorization", ""), 401, "unauthenticated") // token before body
+	problem(t, s.buy(t, "{"), 400, "malformed-json")                       // body before backlog
+	problem(t, s.buy(t, "{}"), 503, "backlog")
+	a := s.buy(t, "{") // rate before body
+	problem(t, a, 429, "rate-limited")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
+	require.Equal(t, 503, s.buy(t, "{}", "Authorization", "Bearer "+token("43")).StatusCode, "another shopper has a quota of their own")
+	s.catalog.MarkSoldOut(openSale)
+	problem(t, s.buy(t, "{}"), 409, "sold-out") // sold out before rate
+	require.Empty(t, s.world.calls())
+}
+
+func TestADependencyThatIsDownRefusesBeforeAnythingIsDeducted(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, func(s *shop) { s.opts.Gate = func() error { return errors.New("breaker open") } })
+	a := s.buy(t, "{}")
+	problem(t, a, 503, "dependency-down")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
+	require.Empty(t, s.world.calls())
+	require.Empty(t, s.logs.String(), "the breaker has said it")
+}
+
+func TestPurchasesUnderWayAreCapped(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, func(s *shop) { s.opts.Limits.BuyInflight = 1 })
+	entered, release := make(chan struct{}), make(chan struct{})
+	s.world.reserve = func(order.Order) (stock.Reservation, error) {
+		close(entered)
+		<-release
+		return stock.Reservation{}, nil
+	}
+	done := make(chan answer)
+	go func() { done <- s.buy(t, "{}") }()
+	<-entered
+	problem(t, s.buy(t, "{}"), 503, "overloaded")
+	close(release)
+	require.Equal(t, 202, (<-done).StatusCode)
+	s.world.reserve = nil
+	require.Equal(t, 202, s.buy(t, "{}").StatusCode, "the place is free again")
+}
+
+func TestAProcessWithoutIDsOrCatalogRefuses(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, func(s *shop) { s.world.idErr = order.ErrWorkerRetired })
+	problem(t, s.buy(t, "{}"), 503, "dependency-down")
+	require.Empty(t, s.world.calls())
+	s = newShop(t, func(s *shop) { s.world.noCatalog = true })
+	problem(t, s.buy(t, "{}"), 503, "dependency-down")
+	problem(t, s.get(t, "/v1/sales"), 503, "dependency-down")
+	problem(t, s.get(t, "/v1/sales/7001"), 503, "dependency-down")
+}
+
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	id := idAt(time.Now())
+	o := order.Order{ID: id, SaleID: openSale, ShopperID: "42", Quantity: 1, Reference: "a"}
+	row := func(st order.Status, reason order.Reason) order.Record {
+		return order.Record{Order: o, Status: st, Reason: reason, UnitPrice: 9900, DecidedAt: time.Now(), PayBy: time.Now()}
+	}
+	tests := []struct {
+		name   string
+		state  stock.EntryState
+		row    *order.Record
+		rowErr error
+		body   string
+		status int
+		want   string
+	}{
+		{"pending", stock.EntryPending, nil, nil, `{"reference":"a"}`, 202, `"status":"pending"`},
+		{"paid", stock.EntrySettled, new(row(order.StatusPaid, "")), nil, `{"reference":"a"}`, 202, `"status":"paid"`},
+		{"cancelled", stock.EntryCancelled, new(row(order.StatusCancelled, "")), nil, `{"reference":"a"}`, 202, `"status":"cancelled"`},
+		{"rejected", stock.EntryRejected, new(row(order.StatusRejected, order.ReasonSoldOut)), nil, `{"reference":"a"}`, 202, `"code":"sold-out"`},
+		{"other reference, pending", stock.EntryPending, nil, nil, `{"reference":"b"}`, 422, `"code":"idempotency-key-reused"`},
+		{"other reference, paid", stock.EntrySettled, new(row(order.StatusPaid, "")), nil, `{}`, 422, `"order_url":"/v1/orders/`},
+		{"other quantity", stock.EntryPending, nil, nil, `{"reference":"a","quantity":2}`, 422, `"code":"idempotency-key-reused"`},
+		{"MySQL away", stock.EntrySettled, nil, errors.New("mysql away"), `{"reference":"a"}`, 503, `"order_url":"/v1/orders/`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			e := stock.Entry{Order: o, State: tt.state}
+			if tt.state != stock.EntryPending {
+				e.Reference = "" // as Redis forgets it
+			}
+			s.world.entries, s.world.rowErr = []stock.Entry{e}, tt.rowErr
+			if tt.row != nil {
+				s.world.rows[id] = *tt.row
+			}
+			s.world.reserve = func(got order.Order) (stock.Reservation, error) {
+				require.Equal(t, order.KeyDigest("k"), got.Key)
+				return stock.Reservation{Err: stock.ErrReplay, Entry: &e}, stock.ErrReplay
+			}
+			a := s.buy(t, tt.body, "Idempotency-Key", "k")
+			require.Equal(t, tt.status, a.StatusCode, a.text)
+			require.Contains(t, a.text, tt.want)
+			if tt.status == 202 {
+				require.Equal(t, "true", a.Header.Get("Idempotent-Replayed"))
+				require.Equal(t, "/v1/orders/"+s.publicID(o), a.Header.Get("Location"))
+			}
+			require.NotContains(t, s.world.calls(), "publish")
+		})
+	}
+}
+
+func TestBadTokens(t *testing.T) {
+	t.Parallel()
+	hs, key := jwt.SigningMethodHS256, []byte(secretKey)
+	none, err := jwt.NewWithClaims(jwt.SigningMethodNone, jwt.MapClaims{"sub": "42", "iss": "iss", "aud": "aud", "exp": 1 << 40}).SignedString(jwt.UnsafeAllowNoneSignatureType)
+	require.NoError(t, err)
+	for name, header := range map[string]string{
+		"absent":             "",
+		"garbage":            "Bearer garbage",
+		"other scheme":       "Basic " + token("42"),
+		"no token":           "Bearer",
+		"alg none":           "Bearer " + none,
+		"other algorithm":    "Bearer " + sign(jwt.SigningMethodHS384, key, "", nil),
+		"wrong key":          "Bearer " + sign(hs, []byte(strings.Repeat("x", 40)), "", nil),
+		"unknown kid":        "Bearer " + sign(hs, key, "other", nil),
+		"expired":            "Bearer " + sign(hs, key, "", jwt.MapClaims{"exp": time.Now().Add(-time.Second).Unix()}),
+		"never expires":      "Bearer " + sign(hs, key, "", jwt.MapClaims{"exp": nil}),
+		"not yet":            "Bearer " + sign(hs, key, "", jwt.MapClaims{"nbf": time.Now().Add(minute).Unix()}),
+		"wrong audience":     "Bearer " + sign(hs, key, "", jwt.MapClaims{"aud": "operators"}),
+		"no audience":        "Bearer " + sign(hs, key, "", jwt.MapClaims{"aud": nil}),
+		"wrong issuer":       "Bearer " + sign(hs, key, "", jwt.MapClaims{"iss": "x"}),
+		"empty subject":      "Bearer " + token(""),
+		"no subject":         "Bearer " + sign(hs, key, "", jwt.MapClaims{"sub": nil}),
+		"65 bytes":           "Bearer " + token(strings.Repeat("a", 65)),
+		"space":              "Bearer " + token("a b"),
+		"not ASCII":          "Bearer " + token("ábc"),
+		"enormous":           "Bearer " + strings.Repeat("a", 5000),
+		"trailing signature": "Bearer " + token("42") + "A",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			for range 2 { // a refused token is not remembered as a good one
+				a := s.buy(t, "{}", "Authorization", header)
+				problem(t, a, 401, "unauthenticated")
+				require.True(t, strings.HasPrefix(a.Header.Get("Www-Authenticate"), "Bearer"))
+			}
+			problem(t, s.get(t, "/v1/orders?sale_id=7001", "Authorization", header), 401, "unauthenticated")
+			problem(t, s.get(t, "/v1/orders/x", "Authorization", header), 401, "unauthenticated")
+			require.Empty(t, s.world.calls())
+		})
+	}
+}
