@@ -1,0 +1,117 @@
+package stock_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+// ear collects what a Listen hears of one sale.
+type ear struct {
+	mu      sync.Mutex
+	ids     []order.ID
+	batches int
+	sales   []int64
+}
+
+func (f *fixture) listen() *ear {
+	f.Helper()
+	e := &ear{}
+	ctx, cancel := context.WithCancel(f.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- f.l.Listen(ctx, func(sale int64, ids []order.ID) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if sale == f.sale.ID {
+				e.ids = append(e.ids, ids...)
+				e.batches++
+			}
+		}, func(sale int64) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if sale == f.sale.ID || sale == stock.AllSales {
+				e.sales = append(e.sales, sale)
+			}
+		})
+	}()
+	f.Cleanup(func() {
+		cancel()
+		require.NoError(f, <-done)
+	})
+	f.hears(func() bool { return len(e.sales) == 1 && e.sales[0] == stock.AllSales }, e)
+	e.sales = nil
+	return e
+}
+
+func (f *fixture) hears(cond func() bool, e *ear) {
+	f.Helper()
+	require.Eventually(f, func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return cond()
+	}, 5*time.Second, 5*time.Millisecond)
+}
+
+func TestApplyPublishesItsOrdersOncePerBatchAndSalesThatChanged(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(2, 1)
+		e := f.listen()
+		a, b := f.pending("ann"), f.pending("bob")
+		ca, cb := f.change(confirmed(a)), f.change(rejected(b))
+		f.apply(ca, cb)
+		f.hears(func() bool { return len(e.ids) == 2 }, e)
+		require.Equal(f, []order.ID{a.ID, b.ID}, e.ids)
+		require.Equal(f, 1, e.batches)
+		f.hears(func() bool { return len(e.sales) == 1 }, e) // from 0 units to 1
+
+		f.apply(ca, cb) // nothing new to say
+		c := f.pending("cid")
+		f.replay(confirmed(c))
+		f.hears(func() bool { return len(e.ids) == 3 }, e)
+		require.Equal(f, c.ID, e.ids[2])
+		f.apply(f.saleChange(order.SaleEffect{State: order.SalePaused}))
+		f.hears(func() bool { return len(e.sales) == 2 }, e)
+		require.NoError(f, f.l.Announce(f.Context(), f.sale.ID))
+		f.hears(func() bool { return len(e.sales) == 3 }, e)
+	})
+}
+
+func TestResultsOfALargeBatchComeInPieces(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(1_000, 1)
+		e := f.listen()
+		var vs []order.Verdict
+		for i := range 600 {
+			vs = append(vs, confirmed(f.order(fmt.Sprint("s", i))))
+		}
+		f.apply(f.change(vs...))
+		f.hears(func() bool { return len(e.ids) == 600 && e.batches == 3 }, e)
+		for i, v := range vs {
+			require.Equal(f, v.ID, e.ids[i])
+		}
+	})
+}
+
+func TestListenSubscribesAgainAndSaysThatAnythingMayHaveChanged(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { _ = rdb.Close() })
+	f := newFixture(t, rdb)
+	e := f.listen()
+	server.Close()
+	require.NoError(t, server.Restart())
+	f.hears(func() bool { return len(e.sales) > 0 && e.sales[0] == stock.AllSales }, e)
+	require.NoError(t, f.l.Announce(t.Context(), f.sale.ID))
+	f.hears(func() bool { return e.sales[len(e.sales)-1] == f.sale.ID }, e)
+}
