@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -27,7 +28,7 @@ const (
 type Breaker struct {
 	cb    *gobreaker.CircuitBreaker[struct{}]
 	probe func(context.Context) error
-	log   *slog.Logger
+	last  atomic.Pointer[error] // what the last failing call said, for the log
 }
 
 // Options of a Breaker.
@@ -45,13 +46,18 @@ type Options struct {
 
 // New returns a closed Breaker. Its probe runs only while Run does.
 func New(o Options) *Breaker {
+	b := &Breaker{probe: o.Probe}
 	st := gobreaker.Settings{
 		Name:        o.Name,
 		MaxRequests: 1,
 		Timeout:     openFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
 		OnStateChange: func(name string, from, to gobreaker.State) {
-			o.Log.Warn("breaker changed", "name", name, "from", from.String(), "to", to.String())
+			attrs := []any{"name", name, "from", from.String(), "to", to.String()}
+			if err := b.last.Swap(nil); err != nil {
+				attrs = append(attrs, "err", *err)
+			}
+			o.Log.Warn("breaker changed", attrs...)
 			if o.OnChange != nil {
 				o.OnChange(name, to.String())
 			}
@@ -61,13 +67,20 @@ func New(o Options) *Breaker {
 			return err == nil || errors.Is(err, context.Canceled) || o.Failed != nil && !o.Failed(err)
 		},
 	}
-	return &Breaker{cb: gobreaker.NewCircuitBreaker[struct{}](st), probe: o.Probe, log: o.Log}
+	b.cb = gobreaker.NewCircuitBreaker[struct{}](st)
+	return b
 }
 
 // Do calls fn through the breaker. Its error is fn's, or ErrOpen when fn was
 // not called.
 func (b *Breaker) Do(fn func() error) error {
-	_, err := b.cb.Execute(func() (struct{}, error) { return struct{}{}, fn() })
+	_, err := b.cb.Execute(func() (struct{}, error) {
+		err := fn()
+		if err != nil {
+			b.last.Store(&err)
+		}
+		return struct{}{}, err
+	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		return ErrOpen
 	}
@@ -99,13 +112,10 @@ func (b *Breaker) Run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		err := b.Do(func() error {
+		_ = b.Do(func() error { // counted, and logged when it changes the state
 			ctx, cancel := context.WithTimeout(ctx, 2*probing)
 			defer cancel()
 			return b.probe(ctx)
 		})
-		if err != nil && !errors.Is(err, ErrOpen) {
-			b.log.DebugContext(ctx, "probe failed", "name", b.cb.Name(), "err", err)
-		}
 	}
 }
