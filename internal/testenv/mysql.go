@@ -33,11 +33,11 @@ func MySQL(tb testing.TB) *sql.DB {
 func MySQLs(t *testing.T, test func(t *testing.T, db *sql.DB)) {
 	t.Helper()
 	main := setting(t, mainDSN)
-	t.Run(serverName(t, main), func(t *testing.T) { test(t, database(t, main)) }) //nolint:paralleltest // up to test
+	t.Run(serverName(t, main), func(t *testing.T) { test(t, database(t, main)) })
 	if address(t, main) == address(t, lookup(t, mysql8DSN)) {
 		return // scripts/up --mysql: the main one is MySQL 8.0
 	}
-	t.Run("MySQL 8.0", func(t *testing.T) { test(t, database(t, setting(t, mysql8DSN))) }) //nolint:paralleltest // up to test
+	t.Run("MySQL 8.0", func(t *testing.T) { test(t, database(t, setting(t, mysql8DSN))) })
 }
 
 // database makes an empty one with a random name on dsn's server.
@@ -72,7 +72,7 @@ func statement(tb testing.TB, cfg *mysql.Config, query string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 	defer cancel()
 	db := open(tb, cfg, order.DBOptions{MaxConns: 4, Timeout: -1})
-	defer db.Close() //nolint:errcheck // nothing is under way
+	defer db.Close()
 	if _, err := db.ExecContext(ctx, query); err != nil {
 		tb.Errorf("%s: %v", query, err)
 	}
@@ -111,7 +111,7 @@ func serverName(tb testing.TB, dsn string) string {
 	cfg := parse(tb, dsn)
 	reach(tb, "MySQL", cfg.Addr)
 	db := open(tb, cfg, order.DBOptions{})
-	defer db.Close() //nolint:errcheck // only read
+	defer db.Close()
 	var version string
 	if err := db.QueryRowContext(tb.Context(), "SELECT VERSION()").Scan(&version); err != nil {
 		tb.Fatalf("ask %s for its version: %v", cfg.Addr, err)

@@ -26,8 +26,8 @@ func SaleID() int64 {
 	return int64(binary.BigEndian.Uint64(b[:])>>1 | 1)
 }
 
-// missing skips the test, or fails it where servers are required.
-func missing(tb testing.TB, format string, args ...any) {
+// missingf skips the test, or fails it where servers are required.
+func missingf(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	if required := os.Getenv("SECKILL_TEST_REQUIRED"); required != "" && required != "0" {
 		tb.Fatalf(format, args...)
@@ -40,7 +40,7 @@ func setting(tb testing.TB, name string) string {
 	tb.Helper()
 	v := lookup(tb, name)
 	if v == "" {
-		missing(tb, "%s is not set: scripts/up starts the servers", name)
+		missingf(tb, "%s is not set: scripts/up starts the servers", name)
 	}
 	return v
 }
@@ -62,7 +62,7 @@ func fromFile(tb testing.TB, name string) string {
 	if f == nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		if v, ok := strings.CutPrefix(lines.Text(), "export "+name+"="); ok {
@@ -83,7 +83,7 @@ func openEnv(tb testing.TB) *os.File {
 		tb.Fatalf("working directory: %v", err)
 	}
 	for {
-		if f, err := os.Open(filepath.Join(dir, ".run", "env")); err == nil { //nolint:gosec // of this checkout
+		if f, err := os.Open(filepath.Join(dir, ".run", "env")); err == nil {
 			return f
 		}
 		parent := filepath.Dir(dir)
@@ -102,7 +102,7 @@ func reach(tb testing.TB, what string, addrs ...string) {
 	for _, addr := range addrs {
 		conn, err := dialer.DialContext(tb.Context(), "tcp", addr)
 		if err != nil {
-			missing(tb, "no %s: %v: scripts/up starts it", what, err)
+			missingf(tb, "no %s: %v: scripts/up starts it", what, err)
 		}
 		_ = conn.Close()
 	}

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of the scripts that source it
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
-run=$root/.run
+run=${SECKILL_UP_DIR:-$root/.run} # a second set of servers, for tests that kill them, has a folder of its own
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 bold='' red='' reset=''
@@ -78,4 +78,14 @@ secret() {
 		mv "$file.new" "$file"
 	fi
 	cat "$file"
+}
+
+# go_tool NAME PACKAGE MODULE@VERSION: builds that version of a Go program to .run/bin, once.
+go_tool() {
+	local bin=$run/bin/$1 version=${3#*@}
+	have go || die go "Go is missing: https://go.dev/doc/install"
+	if go version -m "$bin" 2>/dev/null | grep -qF "mod	${3%@*}	$version	"; then return; fi
+	say "$1" "building $version, once: a minute or two"
+	mkdir -p "$run/bin"
+	GOBIN=$run/bin GOFLAGS='' go install "$2@$version"
 }

@@ -1,0 +1,34 @@
+# The scripts do the work; `make` lists what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help up down build test check fmt bench hooks
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+up: ## start Redis, MariaDB and RocketMQ on this machine
+	@scripts/up
+
+down: ## end them
+	@scripts/down
+
+build: ## bin/seckill
+	go build -trimpath -o bin/ ./cmd/...
+
+test: ## all tests, against real servers
+	@scripts/test
+
+check: ## gofmt, vet and the linters
+	@test -z "$$(find . -name '*.go' -not -path './.*' | xargs gofmt -l | tee /dev/stderr)"
+	go vet ./...
+	go vet -tags e2e ./...
+	@scripts/lint
+
+fmt: ## format as the linters want it
+	@scripts/lint --enable-only=gofumpt,goimports --fix
+
+bench: ## the benchmark, see loadtest/
+	@scripts/bench
+
+hooks: ## check what is committed, before it is
+	git config core.hooksPath scripts/hooks
