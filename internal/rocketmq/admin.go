@@ -35,17 +35,33 @@ func (a *Admin) Close() { a.rpc.close() }
 // broker that lacks it, and the probe topic with one; it waits until the name
 // servers know them. A topic that exists keeps its queues, or gets more.
 func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
-	masters, err := a.rpc.masters(ctx, a.opts.NameServers)
+	masters, err := a.masters(ctx)
 	if err != nil {
 		return err
-	}
-	if len(masters) == 0 {
-		return errors.New("rocketmq: the name servers know no broker")
 	}
 	if err := a.ensure(ctx, masters, a.opts.Topic, queues); err != nil {
 		return err
 	}
 	return a.ensure(ctx, masters, a.opts.ProbeTopic, 1)
+}
+
+// registerTimeout is what a broker that has just started gets to make itself
+// known to the name servers.
+const registerTimeout = 10 * time.Second
+
+// masters waits for the name servers to know a broker.
+func (a *Admin) masters(ctx context.Context) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
+	defer cancel()
+	for {
+		masters, err := a.rpc.masters(ctx, a.opts.NameServers)
+		if err != nil || len(masters) > 0 {
+			return masters, err
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			return nil, errors.New("rocketmq: the name servers know no broker")
+		}
+	}
 }
 
 func (a *Admin) ensure(ctx context.Context, masters map[string]string, topic string, queues int) error {
@@ -101,7 +117,9 @@ func (a *Admin) route(ctx context.Context) ([]shard, error) {
 	return a.known, nil
 }
 
-// MaxOffsets returns where the next message of each queue will stand.
+// MaxOffsets returns where the next message of each queue will stand. The
+// broker indexes what it stored some milliseconds later, and only then counts
+// it here.
 func (a *Admin) MaxOffsets(ctx context.Context) (Offsets, error) {
 	return a.offsets(ctx, a.maxOffset)
 }

@@ -1,0 +1,40 @@
+package rocketmq
+
+import (
+	"context"
+	"testing"
+)
+
+// PublishBody publishes a message with any body.
+func (p *Publisher) PublishBody(ctx context.Context, id string, body []byte) error {
+	return p.publish(ctx, &pending{id: id, body: body, done: make(chan error, 1)})
+}
+
+// Connected reports whether p has a producer.
+func (p *Publisher) Connected() bool { return p.link.cur.Load() != nil }
+
+// BrokerAddr returns where the only broker of a's topic is.
+func (a *Admin) BrokerAddr(ctx context.Context, tb testing.TB) string {
+	tb.Helper()
+	shards, err := a.route(ctx)
+	if err != nil || len(shards) != 1 {
+		tb.Fatalf("want one broker: %v, %v", shards, err)
+	}
+	return shards[0].Addr
+}
+
+// RemoveTopics takes the topics of a off their brokers and name servers.
+func (a *Admin) RemoveTopics(ctx context.Context) {
+	shards, err := a.route(ctx)
+	if err != nil {
+		return
+	}
+	for _, topic := range []string{a.opts.Topic, a.opts.ProbeTopic, "%RETRY%" + a.opts.Group} {
+		for _, s := range shards {
+			_, _ = a.rpc.call(ctx, s.Addr, 215, map[string]string{"topic": topic})
+		}
+		for _, server := range a.opts.NameServers {
+			_, _ = a.rpc.call(ctx, server, 216, map[string]string{"topic": topic})
+		}
+	}
+}
