@@ -58,10 +58,16 @@ func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	}
 	s.catalog = stock.NewCatalog(w.list, w, log)
 	s.opts.Catalog = s.catalog
+	s.reopen(tb)
+	return s
+}
+
+// reopen makes the server anew, with the options as they are.
+func (s *shop) reopen(tb testing.TB) {
+	tb.Helper()
 	s.refresh(tb)
 	s.server = api.New(s.opts)
 	s.h = s.server.Handler()
-	return s
 }
 
 func (s *shop) refresh(tb testing.TB) {

@@ -1,0 +1,84 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// discard is a ResponseWriter that costs nothing but its headers.
+type discard struct {
+	h      http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.h }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+type body struct{ strings.Reader }
+
+func (*body) Close() error { return nil }
+
+// run serves one request again and again.
+func run(tb testing.TB, s *shop, status int) func() {
+	tb.Helper()
+	const text = `{"quantity":1,"reference":"cart-77"}`
+	w := &discard{h: http.Header{}}
+	r := request(http.MethodPost, buyPath, text)
+	rd := &body{}
+	return func() {
+		rd.Reset(text)
+		r.Body = rd
+		clear(w.h)
+		s.h.ServeHTTP(w, r)
+		if w.status != status {
+			tb.Fatalf("status %d", w.status)
+		}
+	}
+}
+
+func soldOutShop(tb testing.TB) *shop {
+	tb.Helper()
+	s := newShop(tb)
+	s.catalog.MarkSoldOut(openSale)
+	return s
+}
+
+func BenchmarkSoldOut(b *testing.B) {
+	once := run(b, soldOutShop(b), http.StatusConflict)
+	b.ReportAllocs()
+	for b.Loop() {
+		once()
+	}
+}
+
+func BenchmarkAccepted(b *testing.B) {
+	s := newShop(b)
+	once := run(b, s, http.StatusAccepted)
+	b.ReportAllocs()
+	for b.Loop() {
+		once()
+		s.world.asked, s.world.published = s.world.asked[:0], s.world.published[:0]
+	}
+}
+
+func BenchmarkPollPending(b *testing.B) {
+	s := newShop(b)
+	o := mine(0)
+	s.world.entries = pendingEntry(o)
+	w, r := &discard{h: http.Header{}}, request(http.MethodGet, "/v1/orders/"+s.publicID(o), "")
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.h)
+		s.h.ServeHTTP(w, r)
+		s.world.asked = s.world.asked[:0]
+	}
+}
+
+func TestAllocationsStayLow(t *testing.T) { //nolint:paralleltest // counts what the whole process allocates
+	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, soldOutShop(t), http.StatusConflict)), 10.0, "a sold-out refusal")
+	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, newShop(t), http.StatusAccepted)), 40.0, "an accepted purchase")
+}
