@@ -25,7 +25,7 @@ check: ## gofmt, vet and the linters
 	@scripts/lint
 
 fmt: ## format as the linters want it
-	@scripts/lint --enable-only=gofumpt,goimports --fix
+	@scripts/lint fmt
 
 bench: ## the benchmark, see loadtest/
 	@scripts/bench
