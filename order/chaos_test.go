@@ -22,8 +22,10 @@ import (
 // cutter breaks connections around COMMIT, in turn: never sent; sent, and the
 // answer not awaited; answered, and the answer lost.
 type cutter struct {
-	every atomic.Int32 // one COMMIT in so many; none for 0
-	cuts  [3]atomic.Int64
+	every    atomic.Int32 // one COMMIT in so many; none for 0
+	cuts     [3]atomic.Int64
+	refuse   atomic.Int32           // so many COMMITs are answered with an error, and not sent
+	onInsert atomic.Pointer[func()] // called before orders are inserted
 }
 
 // dialer stands under every connection of this test binary, so that a test
@@ -48,13 +50,39 @@ type cutConn struct {
 	net.Conn
 
 	cutter *cutter
+	answer []byte // to read next, instead of the server's
+}
+
+func (c *cutConn) Read(p []byte) (int, error) {
+	if len(c.answer) > 0 {
+		n := copy(p, c.answer)
+		c.answer = c.answer[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
 }
 
 func (c *cutConn) Write(p []byte) (int, error) {
-	every := c.cutter.every.Load()
-	if every == 0 || !bytes.Equal(p[min(len(p), 5):], []byte("COMMIT")) || rand.Int32N(every) != 0 {
+	statement := p[min(len(p), 5):]
+	if hook := c.cutter.onInsert.Load(); hook != nil && bytes.HasPrefix(statement, []byte("INSERT INTO orders")) {
+		(*hook)()
+	}
+	if !bytes.Equal(statement, []byte("COMMIT")) {
 		return c.Conn.Write(p)
 	}
+	if c.cutter.refuse.Add(-1) >= 0 {
+		const message = "\xff\x0d\x0c#HY000refused" // 3085
+		c.answer = append([]byte{byte(len(message)), 0, 0, 1}, message...)
+		return len(p), nil
+	}
+	if every := c.cutter.every.Load(); every > 0 && rand.Int32N(every) == 0 {
+		return c.cut(p)
+	}
+	return c.Conn.Write(p)
+}
+
+// cut breaks the connection at p.
+func (c *cutConn) cut(p []byte) (int, error) {
 	defer c.Conn.Close() //nolint:errcheck // that is the fault
 	kind := rand.IntN(len(c.cutter.cuts))
 	c.cutter.cuts[kind].Add(1)
@@ -128,6 +156,41 @@ func TestACommitWithoutAnswerIsFoundByTheRetry(t *testing.T) { //nolint:parallel
 		require.NoError(t, err)
 		require.Equal(t, 9, tally.Sale.Available)
 		require.Equal(t, uint64(1), tally.Sale.Seq)
+	})
+}
+
+// An open transaction in the pool would be committed by the next BEGIN.
+func TestAConnectionWhoseCommitFailedIsNotUsedAgain(t *testing.T) { //nolint:paralleltest // it breaks the connections of all
+	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
+		t.Helper()
+		store, sale := newStore(db), createSale(t, newStore(db), 10)
+		db.SetMaxOpenConns(1)
+		dialer.refuse.Store(1)
+		defer dialer.refuse.Store(0)
+		o := order.Order{ID: order.ID(testenv.SaleID()), SaleID: sale.ID, ShopperID: "a", Quantity: 1}
+		vs, err := store.Settle(t.Context(), []order.Order{o})
+		require.NoError(t, err)
+		require.Equal(t, order.StatusConfirmed, vs[0].Status)
+		require.NotZero(t, vs[0].Seq)
+		require.Negative(t, dialer.refuse.Load(), "one COMMIT was refused")
+	})
+}
+
+func TestATransactionEndsThoughItsContextDoes(t *testing.T) { //nolint:paralleltest // it watches the connections of all
+	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
+		t.Helper()
+		store, sale := newStore(db), createSale(t, newStore(db), 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		hook := func() { cancel() }
+		dialer.onInsert.Store(&hook)
+		defer dialer.onInsert.Store(nil)
+		o := order.Order{ID: order.ID(testenv.SaleID()), SaleID: sale.ID, ShopperID: "a", Quantity: 1}
+		vs, err := store.Settle(ctx, []order.Order{o})
+		require.NoError(t, err)
+		require.Equal(t, order.StatusConfirmed, vs[0].Status)
+		require.Error(t, ctx.Err())
+		_, err = store.Settle(ctx, []order.Order{o})
+		require.ErrorIs(t, err, context.Canceled)
 	})
 }
 

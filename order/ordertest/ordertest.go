@@ -50,6 +50,7 @@ func Run(t *testing.T, store Store) {
 		"settle gives an order whose slot is taken the next free": settleMoves,
 		"settle rejects a shopper who has no slot left":           settleLimit,
 		"settle lets one key buy once":                            settleKeys,
+		"settle lets one key buy once, whoever is first":          settleRivals,
 		"settle confirms what fits and rejects the rest":          settlePartly,
 		"settle rejects poison and nothing beside it":             settlePoison,
 		"settle works on several sales at once":                   settleSales,

@@ -2,7 +2,10 @@ package ordertest
 
 import (
 	"math"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,6 +131,35 @@ func settleKeys(t *testing.T, s *suite) {
 	requireVerdict(t, vs[d.ID], order.StatusConfirmed, "")
 	requireVerdict(t, vs[e.ID], order.StatusRejected, order.ReasonPurchaseLimit)
 	require.Equal(t, 17, s.available(t, sale.ID))
+	// Another shopper's order under the ID of a does not hide it.
+	collided, f := a, s.order(t, sale.ID, "a")
+	collided.ShopperID, f.Key, f.Slot = "b", a.Key, 1
+	requireVerdict(t, s.settle(t, collided, f)[f.ID], order.StatusRejected, order.ReasonPurchaseLimit)
+	s.check(t, sale)
+}
+
+// settleRivals: of two orders with one key, in different slots, that two
+// settlers have at once, one buys.
+func settleRivals(t *testing.T, s *suite) {
+	sale := s.sale(t, 100, 2)
+	for i := range 30 {
+		var both sync.WaitGroup
+		var confirmed atomic.Int32
+		for slot := range 2 {
+			o := s.order(t, sale.ID, "shopper-"+strconv.Itoa(i))
+			o.Slot = slot
+			both.Go(func() {
+				vs, err := s.store.Settle(t.Context(), []order.Order{o})
+				if err != nil {
+					t.Error(err)
+				} else if vs[0].Status == order.StatusConfirmed {
+					confirmed.Add(1)
+				}
+			})
+		}
+		both.Wait()
+		require.EqualValues(t, 1, confirmed.Load())
+	}
 	s.check(t, sale)
 }
 
