@@ -1,0 +1,78 @@
+package order_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+)
+
+func aSale() order.Sale {
+	return order.Sale{
+		ID: 1, ExternalID: "x", Title: "t", SKU: "s", PriceMinor: 9900, Currency: "CNY", Total: 10, OrdersPerShopper: 1, UnitsPerOrder: 1,
+		StartsAt: time.Unix(1, 0), EndsAt: time.Unix(2, 0), PayWithin: time.Minute,
+	}
+}
+
+func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, aSale().Validate())
+	for _, c := range []struct {
+		field  string
+		break_ func(*order.Sale)
+	}{
+		{"title", func(s *order.Sale) { s.Title = "" }},
+		{"title", func(s *order.Sale) { s.Title = strings.Repeat("é", 101) }},
+		{"title", func(s *order.Sale) { s.Title = "\xff" }},
+		{"sku", func(s *order.Sale) { s.SKU = strings.Repeat("s", 65) }},
+		{"external_id", func(s *order.Sale) { s.ExternalID = "a b" }},
+		{"price_minor", func(s *order.Sale) { s.PriceMinor = -1 }},
+		{"price_minor", func(s *order.Sale) { s.PriceMinor = 1e12 + 1 }},
+		{"currency", func(s *order.Sale) { s.Currency = "cny" }},
+		{"currency", func(s *order.Sale) { s.Currency = "EURO" }},
+		{"stock", func(s *order.Sale) { s.Total = -1 }},
+		{"stock", func(s *order.Sale) { s.Total = 1e9 + 1 }},
+		{"orders_per_shopper", func(s *order.Sale) { s.OrdersPerShopper = 0 }},
+		{"orders_per_shopper", func(s *order.Sale) { s.OrdersPerShopper = order.MaxSlots + 1 }},
+		{"units_per_order", func(s *order.Sale) { s.UnitsPerOrder = 0 }},
+		{"units_per_order", func(s *order.Sale) { s.UnitsPerOrder = order.MaxQuantity + 1 }},
+		{"starts_at", func(s *order.Sale) { s.StartsAt = time.Time{} }},
+		{"ends_at", func(s *order.Sale) { s.EndsAt = s.StartsAt }},
+		{"pay_within", func(s *order.Sale) { s.PayWithin = time.Millisecond }},
+	} {
+		s := aSale()
+		c.break_(&s)
+		field, ok := errors.AsType[*order.FieldError](s.Validate())
+		require.True(t, ok, c.field)
+		require.Equal(t, c.field, field.Field)
+	}
+	all := order.Sale{}.Validate()
+	for _, field := range []string{"title", "currency", "orders_per_shopper", "units_per_order", "starts_at", "ends_at", "pay_within"} {
+		require.ErrorContains(t, all, field)
+	}
+}
+
+func TestTheSameTermsAreKnownDespiteWhatTheStoreChanged(t *testing.T) {
+	t.Parallel()
+	kept := aSale().AsCreated()
+	require.True(t, kept.SameTerms(aSale()))
+	kept.State, kept.Available, kept.Epoch = order.SaleOpen, 3, 5
+	require.True(t, kept.SameTerms(aSale()))
+	restocked := kept
+	restocked.Total = 99
+	require.False(t, restocked.SameTerms(aSale()), "nothing has changed it yet")
+	restocked.Seq = 1
+	require.True(t, restocked.SameTerms(aSale()))
+	local := aSale()
+	local.StartsAt = local.StartsAt.In(time.FixedZone("CST", 8*3600)).Add(time.Microsecond)
+	require.True(t, kept.SameTerms(local))
+	local.PayWithin *= 2
+	require.False(t, kept.SameTerms(local))
+	unnamed := aSale()
+	unnamed.ExternalID = ""
+	require.False(t, kept.SameTerms(unnamed))
+}
