@@ -1,0 +1,298 @@
+package stock_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+// stores are both stores of a catalog, which can be away.
+type stores struct {
+	mu           sync.Mutex
+	list         []order.Sale
+	metas        map[int64]stock.Meta
+	mysql, redis error
+	lists, looks int
+	ahead        time.Duration // of the clock of Redis
+	onSale       func(int64)
+}
+
+func (s *stores) sales(context.Context) ([]order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lists++
+	return s.list, s.mysql
+}
+
+func (s *stores) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
+	ms := make([]stock.Meta, len(ids))
+	for i, id := range ids {
+		ms[i] = s.metas[id]
+		ms[i].Now, ms[i].Err = time.Now().Add(s.ahead), s.redis
+	}
+	return ms, s.redis
+}
+
+func (s *stores) Now(context.Context) (time.Time, error) {
+	return time.Now().Add(s.ahead), s.redis
+}
+
+func (s *stores) Listen(ctx context.Context, _ func(int64, []order.ID), onSale func(int64)) error {
+	s.mu.Lock()
+	s.onSale = onSale
+	s.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+func (s *stores) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+func (s *stores) open(id, available int64) {
+	now := time.Now()
+	sale := order.Sale{ID: id, Total: 100, Available: 100, State: order.SaleOpen, StartsAt: now.Add(-time.Hour), EndsAt: now.Add(time.Hour)}
+	s.list = append(s.list, sale)
+	s.metas[id] = stock.Meta{Loaded: true, State: order.SaleOpen, StartsAt: sale.StartsAt, EndsAt: sale.EndsAt, Total: 100, Available: available}
+}
+
+// watching runs a catalog of sale 1, open with 5 of 100 units, in a bubble.
+func watching(t *testing.T, test func(t *testing.T, c *stock.Catalog, s *stores, log *bytes.Buffer)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stores{metas: map[int64]stock.Meta{}}
+		s.open(1, 5)
+		var log bytes.Buffer
+		c := stock.NewCatalog(s.sales, s, slog.New(slog.NewTextHandler(&log, nil)))
+		require.False(t, c.Ready())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(100 * time.Millisecond)
+		test(t, c, s, &log)
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
+
+func refusal(t *testing.T, c *stock.Catalog, id int64) error {
+	t.Helper()
+	s, ok := c.Get(id)
+	require.True(t, ok)
+	return s.Refusal(c.Now())
+}
+
+func TestTheCatalogFollowsMessagesAtOnceAndTheStoresWithinTwoSeconds(t *testing.T) {
+	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+		require.True(t, c.Ready())
+		require.NoError(t, refusal(t, c, 1))
+		s.set(func() { m := s.metas[1]; m.State = order.SalePaused; s.metas[1] = m })
+		s.onSale(1)
+		time.Sleep(20 * time.Millisecond)
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrPaused)
+
+		s.set(func() { m := s.metas[1]; m.State = order.SaleOpen; s.metas[1] = m })
+		time.Sleep(1100 * time.Millisecond) // the message was lost
+		require.NoError(t, refusal(t, c, 1))
+
+		s.set(func() { s.open(2, 1) })
+		s.onSale(2)
+		time.Sleep(30 * time.Millisecond)
+		require.NoError(t, refusal(t, c, 2))
+		require.Len(t, c.List(), 2)
+
+		s.set(func() { s.list = s.list[1:] })
+		time.Sleep(2100 * time.Millisecond)
+		_, ok := c.Get(1)
+		require.False(t, ok, "closed")
+	})
+}
+
+func TestTheSoldOutFlagClearsWhenStockReturns(t *testing.T) {
+	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+		s.set(func() { m := s.metas[1]; m.Available = 0; s.metas[1] = m })
+		c.MarkSoldOut(1)
+		c.MarkSoldOut(99)
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrSoldOut)
+		time.Sleep(3 * time.Second)
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrSoldOut)
+		s.set(func() { m := s.metas[1]; m.Available = 1; s.metas[1] = m })
+		s.onSale(1)
+		time.Sleep(20 * time.Millisecond)
+		require.NoError(t, refusal(t, c, 1))
+	})
+}
+
+func TestTheLastCopyStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
+	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, log *bytes.Buffer) {
+		c.MarkSoldOut(1)
+		s.set(func() { s.redis, s.mysql = errDown, errDown })
+		time.Sleep(10 * time.Second)
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrSoldOut, "the flag too")
+		require.True(t, c.Ready())
+		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("grows old")))
+		s.set(func() { s.redis, s.mysql = nil, nil })
+		time.Sleep(3 * time.Second)
+		require.NoError(t, refusal(t, c, 1))
+		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("fresh again")))
+	})
+}
+
+func TestASaleThatRedisLostIsNotLoaded(t *testing.T) {
+	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+		s.set(func() { delete(s.metas, 1) })
+		time.Sleep(1100 * time.Millisecond)
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrNotLoaded)
+	})
+}
+
+func TestTheCatalogIsNotReadyUntilBothStoresAnswered(t *testing.T) {
+	t.Parallel()
+	s := &stores{metas: map[int64]stock.Meta{}, mysql: errDown}
+	c := stock.NewCatalog(s.sales, s, slog.Default())
+	require.ErrorIs(t, c.Refresh(t.Context()), errDown)
+	require.False(t, c.Ready())
+	s.mysql, s.redis = nil, errDown
+	require.ErrorIs(t, c.Refresh(t.Context()), errDown)
+	require.False(t, c.Ready())
+	s.redis = nil
+	require.NoError(t, c.Refresh(t.Context()))
+	require.True(t, c.Ready(), "also without a sale")
+}
+
+func TestTheClockIsThatOfRedis(t *testing.T) {
+	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+		require.Equal(t, time.Now(), c.Now())
+		s.set(func() { s.ahead = 2 * time.Hour })
+		time.Sleep(1100 * time.Millisecond)
+		require.Equal(t, time.Now().Add(2*time.Hour), c.Now())
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrEnded)
+		s.set(func() { s.ahead = -2 * time.Hour })
+		time.Sleep(1100 * time.Millisecond)
+		require.ErrorIs(t, refusal(t, c, 1), stock.ErrNotOpen)
+	})
+}
+
+func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stores{metas: map[int64]stock.Meta{}}
+		c := stock.NewCatalog(s.sales, s, slog.Default())
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() { require.False(t, c.Known(t.Context(), int64(i+1))) })
+		}
+		wg.Wait()
+		require.Equal(t, 1, s.lists)
+		s.open(7, 1)
+		require.False(t, c.Known(t.Context(), 7))
+		time.Sleep(time.Second)
+		require.True(t, c.Known(t.Context(), 7))
+		require.True(t, c.Known(t.Context(), 7))
+		require.Equal(t, 2, s.lists)
+	})
+}
+
+func TestGetAllocatesNothing(t *testing.T) {
+	s := &stores{metas: map[int64]stock.Meta{}}
+	s.open(1, 1)
+	c := stock.NewCatalog(s.sales, s, slog.Default())
+	require.NoError(t, c.Refresh(t.Context()))
+	now := c.Now()
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if s, ok := c.Get(1); !ok || s.Refusal(now) != nil {
+			t.Error("refused")
+		}
+	}))
+}
+
+func TestWhatACopySays(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	meta := func(state order.SaleState, available int64) stock.Meta {
+		return stock.Meta{Loaded: true, State: state, StartsAt: now.Add(-time.Minute), EndsAt: now.Add(time.Minute), Total: 100, Available: available}
+	}
+	late, early := meta(order.SaleOpen, 50), meta(order.SaleOpen, 50)
+	late.EndsAt, early.StartsAt = now, now.Add(time.Second)
+	for name, tc := range map[string]struct {
+		state           order.SaleState // in MySQL
+		meta            stock.Meta
+		refusal         error
+		status, display string
+	}{
+		"open":              {order.SaleOpen, meta(order.SaleOpen, 50), nil, "open", "available"},
+		"low":               {order.SaleOpen, meta(order.SaleOpen, 10), nil, "open", "low"},
+		"sold out":          {order.SaleOpen, meta(order.SaleOpen, -1), stock.ErrSoldOut, "sold_out", "none"},
+		"paused":            {order.SalePaused, meta(order.SalePaused, 50), stock.ErrPaused, "paused", "available"},
+		"paused in mysql":   {order.SalePaused, meta(order.SaleOpen, 50), nil, "open", "available"},
+		"ended":             {order.SaleEnded, meta(order.SaleEnded, 50), stock.ErrEnded, "ended", "available"},
+		"past its end":      {order.SaleOpen, late, stock.ErrEnded, "ended", "available"},
+		"before its start":  {order.SaleOpen, early, stock.ErrNotOpen, "scheduled", "available"},
+		"scheduled":         {order.SaleScheduled, stock.Meta{}, stock.ErrNotOpen, "scheduled", "available"},
+		"lost":              {order.SaleOpen, stock.Meta{}, stock.ErrNotLoaded, "open", "available"},
+		"ended, not loaded": {order.SaleEnded, stock.Meta{}, stock.ErrEnded, "ended", "available"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &stores{
+				list:  []order.Sale{{ID: 1, Total: 100, Available: 100, State: tc.state, StartsAt: now.Add(-time.Minute), EndsAt: now.Add(time.Minute)}},
+				metas: map[int64]stock.Meta{1: tc.meta},
+			}
+			c := stock.NewCatalog(s.sales, s, slog.Default())
+			require.NoError(t, c.Refresh(t.Context()))
+			got, ok := c.Get(1)
+			require.True(t, ok)
+			require.ErrorIs(t, got.Refusal(now), tc.refusal)
+			require.Equal(t, tc.status, got.Status(now))
+			require.Equal(t, tc.display, got.Display())
+		})
+	}
+}
+
+func TestTheCatalogHearsOfWhatTheLedgerDoes(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		c := stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return []order.Sale{f.sale}, nil }, f.l, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(f.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		becomes := func(want error) {
+			f.Helper()
+			require.Eventually(f, func() bool {
+				s, ok := c.Get(f.sale.ID)
+				err := error(nil)
+				if ok {
+					err = s.Refusal(c.Now())
+				}
+				return ok && err == want //nolint:errorlint // as it is
+			}, 5*time.Second, 5*time.Millisecond)
+		}
+		becomes(stock.ErrNotLoaded)
+		f.load(1, 1)
+		becomes(nil)
+		o := f.pending("ann")
+		becomes(stock.ErrSoldOut)
+		f.apply(f.change(rejected(o)))
+		becomes(nil)
+		f.apply(f.saleChange(order.SaleEffect{State: order.SalePaused}))
+		becomes(stock.ErrPaused)
+		require.NoError(f, f.l.Unload(f.Context(), f.sale.ID))
+		becomes(stock.ErrNotLoaded)
+		cancel()
+		require.NoError(f, <-done)
+	})
+}
