@@ -89,7 +89,7 @@ func serveNames(conn net.Conn, broker func() string) {
 			return
 		}
 		queues := 8
-		if strings.HasPrefix(head.Ext["topic"], "P_") { // the probe topic
+		if strings.Contains(head.Ext["topic"], "P_") { // the probe topic
 			queues = 1
 		}
 		// As real name servers do to old clients: no strict JSON.

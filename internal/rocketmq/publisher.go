@@ -144,8 +144,9 @@ func (p *Publisher) enqueue(w *pending) error {
 	}
 }
 
-// Probe sends one message to the probe topic, the way orders are sent, once. It
-// does not go through Guard: the breaker calls it, and lets one call through.
+// Probe sends one message to the probe topic over the connection that orders
+// take, once. It does not go through the guard: a breaker calls it from inside
+// itself to find out whether it may close, and would refuse itself.
 func (p *Publisher) Probe(ctx context.Context) error {
 	id := "probe-" + strconv.FormatUint(p.probes.Add(1), 10)
 	batch := appendMessage(nil, id, func(b []byte) []byte { return append(b, '-') })

@@ -108,7 +108,9 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		}
 		in.persist()
 		why = cmp.Or(s.watch.look(ctx, in, s.active.Load()), why)
-		if why != "" && time.Since(in.opened) >= gap {
+		// Without a route there would be no new one; this one recovers by itself
+		// some time.
+		if why != "" && s.watch.routed && time.Since(in.opened) >= gap {
 			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
 			gap = nextReopen(gap, in)
 			in.close(rebuildDrain, func() {})

@@ -61,6 +61,12 @@ func (c *counting) has(ids ...int64) bool {
 	return true
 }
 
+func (c *counting) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen)
+}
+
 func TestConsumptionResumesSoonAfterTheConnectionBroke(t *testing.T) {
 	t.Parallel()
 	b, o, _, admin := proxied(t, rocketmq.PublisherOptions{})
@@ -69,7 +75,8 @@ func TestConsumptionResumesSoonAfterTheConnectionBroke(t *testing.T) {
 	p := connected(t, direct, rocketmq.PublisherOptions{})
 	c := count(t, o)
 	require.NoError(t, p.Publish(t.Context(), queuetest.Order(1)))
-	require.Eventually(t, func() bool { return c.has(1) }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { n, err := admin.Lag(t.Context()); return err == nil && n == 0 && c.has(1) },
+		10*time.Second, 50*time.Millisecond)
 
 	b.refuse()
 	b.accept() // the client itself would be silent for half a minute

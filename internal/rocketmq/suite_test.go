@@ -21,10 +21,14 @@ var topics atomic.Int64
 // options are of a topic and a group of the test's own.
 func options(tb testing.TB, servers []string) rocketmq.Options {
 	tb.Helper()
-	n := fmt.Sprintf("%d_%d_%d", os.Getpid(), time.Now().UnixNano(), topics.Add(1))
+	count := topics.Add(1)
+	n := fmt.Sprintf("%d_%d_%d", os.Getpid(), time.Now().UnixNano(), count)
 	o := rocketmq.Options{
 		NameServers: servers, Topic: "T_" + n, ProbeTopic: "P_" + n, Group: "G_" + n,
 		Log: slog.New(slog.DiscardHandler),
+	}
+	if count%2 == 0 { // half of the tests
+		o.Namespace = "NS"
 	}
 	if os.Getenv("TEST_LOG") != "" {
 		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))

@@ -26,6 +26,7 @@ type watch struct {
 	brokers map[string]*peer    // by name
 	behind  map[string]sighting // by queue
 	noPlace time.Time           // since when the broker does not count us in
+	routed  bool                // a name server knew the topic at the last look
 }
 
 // peer is a master broker of the topic.
@@ -67,7 +68,7 @@ func (w *watch) reset() {
 }
 
 // look asks the brokers how they are and returns why the consumer must be
-// replaced, or "". active is the number of deliveries being handled.
+// replaced, or ""; see also routed. active is the number of deliveries being handled.
 func (w *watch) look(ctx context.Context, in *intake, active int64) string {
 	w.refresh(ctx)
 	own, assigned := in.progress()
@@ -107,9 +108,7 @@ func (w *watch) refresh(ctx context.Context) {
 			delete(w.brokers, name)
 		}
 	}
-	if err != nil {
-		return
-	}
+	w.routed = err == nil
 	for _, s := range shards {
 		p := w.brokers[s.Broker]
 		if p == nil {

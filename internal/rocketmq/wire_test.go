@@ -1,0 +1,215 @@
+package rocketmq
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	client "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+	"github.com/stretchr/testify/require"
+)
+
+// serve answers connections with the functions in turn, then with the last.
+func serve(t *testing.T, handlers ...func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for i := 0; ; i++ {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close() //nolint:errcheck // nothing on it
+				handlers[min(i, len(handlers)-1)](conn)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func readHeader(r io.Reader) (header, error) {
+	_, err := io.CopyN(io.Discard, r, 4)
+	if err != nil {
+		return header{}, err
+	}
+	var size uint32
+	if err := binary.Read(r, binary.BigEndian, &size); err != nil {
+		return header{}, err
+	}
+	b := make([]byte, size&0xffffff)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return header{}, err
+	}
+	var h header
+	return h, json.Unmarshal(b, &h)
+}
+
+func frameOf(h header, body string) []byte {
+	b, _ := json.Marshal(h)
+	f := binary.BigEndian.AppendUint32(nil, uint32(4+len(b)+len(body)))
+	f = binary.BigEndian.AppendUint32(f, uint32(len(b)))
+	return append(append(f, b...), body...)
+}
+
+// echo answers every request with its own ext fields, after an answer to
+// something else.
+func echo(conn net.Conn) {
+	r := bufio.NewReader(conn)
+	for {
+		h, err := readHeader(r)
+		if err != nil {
+			return
+		}
+		_, _ = conn.Write(frameOf(header{Code: 5, Opaque: h.Opaque + 1000}, "not yours"))
+		_, _ = conn.Write(frameOf(header{Opaque: h.Opaque, Ext: h.Ext}, "yours"))
+	}
+}
+
+func TestACallReturnsItsOwnAnswer(t *testing.T) {
+	t.Parallel()
+	c := newCaller(Options{})
+	t.Cleanup(c.close)
+	addr := serve(t, echo)
+	for range 3 {
+		a, err := c.call(t.Context(), addr, 30, map[string]string{"topic": "T"})
+		require.NoError(t, err)
+		require.Equal(t, "yours", string(a.body))
+		require.Equal(t, "T", a.ext["topic"])
+	}
+}
+
+func TestACallIsRepeatedOnceOnAKeptConnectionThatBroke(t *testing.T) {
+	t.Parallel()
+	one := func(conn net.Conn) { // one answer, then it hangs up
+		h, err := readHeader(conn)
+		if err == nil {
+			_, _ = conn.Write(frameOf(header{Opaque: h.Opaque}, ""))
+		}
+	}
+	addr := serve(t, one, echo)
+	c := newCaller(Options{})
+	t.Cleanup(c.close)
+	var lost []string
+	c.lost = func(addr string) { lost = append(lost, addr) }
+	for range 3 {
+		_, err := c.call(t.Context(), addr, 30, nil)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{addr}, lost)
+}
+
+func TestACallEnds(t *testing.T) {
+	t.Parallel()
+	silent := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	c := newCaller(Options{})
+	t.Cleanup(c.close)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := c.call(ctx, silent, 30, nil)
+	require.Error(t, err)
+	require.True(t, timedOut(err), "%v", err)
+
+	refusing := serve(t, func(conn net.Conn) {
+		if h, err := readHeader(conn); err == nil {
+			_, _ = conn.Write(frameOf(header{Code: 17, Remark: "no topic", Opaque: h.Opaque}, ""))
+		}
+	})
+	_, err = c.call(t.Context(), refusing, 105, nil)
+	require.True(t, answered(err, 17), "%v", err)
+	require.ErrorContains(t, err, "no topic")
+
+	huge := serve(t, func(conn net.Conn) { _, _ = conn.Write([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 4}) })
+	_, err = c.call(t.Context(), huge, 30, nil)
+	require.ErrorContains(t, err, "malformed")
+}
+
+func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
+	t.Parallel()
+	seen := make(chan header, 1)
+	addr := serve(t, func(conn net.Conn) {
+		if h, err := readHeader(conn); err == nil {
+			seen <- h
+		}
+	})
+	p, err := client.NewProducer(
+		producer.WithNameServer(Options{NameServers: []string{addr}}.resolvers()),
+		producer.WithInstanceName(instanceName()),
+		producer.WithCredentials(primitive.Credentials{AccessKey: "me", SecretKey: "secret"}),
+	)
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	go func() { // asks for the route, signed
+		_, _ = p.SendSync(context.Background(), primitive.NewMessage("T", nil))
+	}()
+	h := <-seen
+	theirs := h.Ext["Signature"]
+	require.NotEmpty(t, theirs)
+	delete(h.Ext, "Signature")
+	delete(h.Ext, "AccessKey")
+	c := newCaller(Options{AccessKey: "me", SecretKey: "secret"})
+	signed := c.sign(h.Ext)
+	require.Equal(t, theirs, signed["Signature"])
+	require.Equal(t, "me", signed["AccessKey"])
+	require.NotContains(t, h.Ext, "Signature", "the caller's map was written to")
+}
+
+func TestARouteIsReadThoughItIsNoJSON(t *testing.T) {
+	t.Parallel()
+	shards, err := parseRoute([]byte(`{"brokerDatas":[
+		{"brokerAddrs":{1:"10.0.0.2:10911"},"brokerName":"slave-only"},
+		{"brokerAddrs":{0:"10.0.0.3:10911",1:"10.0.0.4:10911"},"brokerName":"b"},
+		{"brokerAddrs":{"0":"10.0.0.1:10911"},"brokerName":"a"},
+		{"brokerAddrs":{0:"10.0.0.5:10911"},"brokerName":"write-only"}],
+		"queueDatas":[{"brokerName":"b","perm":6,"readQueueNums":8},{"brokerName":"a","perm":4,"readQueueNums":4},
+		{"brokerName":"slave-only","perm":6,"readQueueNums":8},{"brokerName":"write-only","perm":2,"readQueueNums":8}]}`))
+	require.NoError(t, err)
+	require.Equal(t, []shard{{"a", "10.0.0.1:10911", 4}, {"b", "10.0.0.3:10911", 8}}, shards)
+	_, err = parseRoute([]byte("{"))
+	require.Error(t, err)
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	good := Options{NameServers: []string{"127.0.0.1:9876"}, Topic: "T", Group: "G"}
+	for name, change := range map[string]func(*Options){
+		"no name server":     func(o *Options) { o.NameServers = nil },
+		"no port":            func(o *Options) { o.NameServers = []string{"127.0.0.1"} },
+		"bad port":           func(o *Options) { o.NameServers = []string{"ns:99999"} },
+		"two in one":         func(o *Options) { o.NameServers = []string{"a:1;b:2"} },
+		"no host":            func(o *Options) { o.NameServers = []string{":9876"} },
+		"no topic":           func(o *Options) { o.Topic = "" },
+		"bad topic":          func(o *Options) { o.Topic = "a b" },
+		"bad group":          func(o *Options) { o.Group = "%RETRY%x" },
+		"bad namespace":      func(o *Options) { o.Namespace = "a%b" },
+		"half a credential":  func(o *Options) { o.AccessKey = "me" },
+		"topic far too long": func(o *Options) { o.Topic = strings.Repeat("x", 128) },
+	} {
+		o := good
+		change(&o)
+		_, err := o.checked()
+		require.ErrorIs(t, err, ErrOptions, name)
+	}
+	for _, addr := range []string{"ns:9876", "http://ns.example:9876", "[::1]:9876", " 10.0.0.1:9876 "} {
+		o := good
+		o.NameServers, o.Namespace = []string{addr}, "shop"
+		o, err := o.checked()
+		require.NoError(t, err, addr)
+		require.Equal(t, []string{"shop%T", "shop%SECKILL_PROBE", "shop%G"}, []string{o.Topic, o.ProbeTopic, o.Group})
+		again, err := o.checked()
+		require.NoError(t, err)
+		require.Equal(t, o, again, "the namespace is put before a name once")
+		_, err = client.NewProducer(producer.WithNameServer(o.resolvers()), producer.WithInstanceName(instanceName()))
+		require.NoError(t, err, "the client refuses %s", addr)
+	}
+}
