@@ -38,14 +38,19 @@ func onBoth(t *testing.T, test func(f *fixture)) {
 func newFixture(t *testing.T, rdb redis.UniversalClient) *fixture {
 	t.Helper()
 	f := &fixture{T: t, rdb: rdb, l: stock.New(rdb), ids: order.NewIDMaker(rand.Int64N(8000))}
+	f.sale = sampleSale()
+	t.Cleanup(func() { _ = f.l.Unload(ctx(t), f.sale.ID) })
+	return f
+}
+
+// sampleSale is open, with 10 units.
+func sampleSale() order.Sale {
 	now := time.Now()
-	f.sale = order.Sale{
+	return order.Sale{
 		ID: testenv.SaleID(), Title: "a phone", PriceMinor: 9900, Currency: "CNY", Total: 10, Available: 10,
 		OrdersPerShopper: 1, UnitsPerOrder: 5, State: order.SaleOpen, Epoch: 1,
 		StartsAt: now.Add(-time.Hour), EndsAt: now.Add(time.Hour), PayWithin: time.Minute,
 	}
-	t.Cleanup(func() { _ = f.l.Unload(ctx(t), f.sale.ID) })
-	return f
 }
 
 // load loads the sale with its total and limit, and rows that are live.
