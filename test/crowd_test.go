@@ -1,0 +1,234 @@
+//go:build e2e
+
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// crowd is many shoppers of one sale. It keeps what each was told, outside the
+// processes that a test kills.
+type crowd struct {
+	shop     *shop
+	sale     string
+	tokens   []string
+	patience time.Duration // how long a shopper tries to get an answer
+	client   *http.Client
+
+	mu       sync.Mutex
+	accepted map[string]int    // every order ID of a 202 -> shopper
+	final    map[string]string // order ID -> the final status first seen
+	refused  map[string]int    // problem code -> shoppers
+	retries  atomic.Int64
+	answered atomic.Int64 // shoppers who have their answer
+}
+
+func (s *shop) crowd(sale string, tokens []string) *crowd {
+	return &crowd{
+		shop: s, sale: sale, tokens: tokens, patience: 90 * time.Second,
+		client: &http.Client{
+			Timeout:   15 * time.Second,
+			Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512},
+		},
+		accepted: map[string]int{}, final: map[string]string{}, refused: map[string]int{},
+	}
+}
+
+// each calls fn for every shopper, some at a time.
+func (c *crowd) each(n, atOnce int, fn func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range atOnce {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// buy has every shopper buy one unit, as a well-made client does: an attempt
+// without an answer is repeated, and before it believes "sold out" then, it
+// looks at its own orders.
+func (c *crowd) buy(atOnce int) {
+	c.each(len(c.tokens), atOnce, func(i int) { c.buyOne(i) })
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   struct {
+		ID, Code  string
+		Status    any // a word of an order, a number of a problem
+		Done      bool
+		OrdersURL string `json:"orders_url"`
+		Orders    []struct{ ID string }
+	}
+}
+
+func (a answer) orderStatus() string { s, _ := a.body.Status.(string); return s }
+
+func (c *crowd) buyOne(i int) {
+	defer c.answered.Add(1)
+	unanswered := false
+	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); {
+		a, err := c.ask(i, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{"quantity":1}`)
+		switch {
+		case err != nil:
+			unanswered = true
+		case a.status == http.StatusAccepted:
+			c.tell(a.body.ID, i)
+			return
+		case a.status == http.StatusServiceUnavailable:
+			unanswered = unanswered || a.body.OrdersURL != ""
+		default:
+			if unanswered && a.body.Code == "sold-out" && !c.ownOrders(i) {
+				break
+			}
+			c.mu.Lock()
+			c.refused[a.body.Code]++
+			c.mu.Unlock()
+			return
+		}
+		c.retries.Add(1)
+		time.Sleep(50*time.Millisecond + rand.N(200*time.Millisecond))
+	}
+	c.mu.Lock()
+	c.refused["no answer"]++
+	c.mu.Unlock()
+}
+
+// ownOrders notes the orders a shopper has; false when that cannot be asked.
+func (c *crowd) ownOrders(i int) bool {
+	a, err := c.ask(i, http.MethodGet, "/v1/orders?sale_id="+c.sale, "")
+	if err != nil || a.status != http.StatusOK {
+		return false
+	}
+	for _, o := range a.body.Orders {
+		c.tell(o.ID, i)
+	}
+	return true
+}
+
+func (c *crowd) tell(id string, shopper int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.accepted[id] = shopper
+}
+
+var errNoAPI = errors.New("no answer")
+
+func (c *crowd) ask(i int, method, path, body string) (a answer, err error) {
+	url := c.shop.urls[rand.IntN(len(c.shop.urls))]
+	req, err := http.NewRequest(method, url+path, strings.NewReader(body))
+	if err != nil {
+		return a, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.tokens[i])
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return a, errNoAPI
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return a, err
+	}
+	a.status, a.header = resp.StatusCode, resp.Header
+	return a, json.Unmarshal(text, &a.body)
+}
+
+// await polls every accepted order until it has its final result. Whatever is
+// final must stay what it is.
+func (c *crowd) await(t *testing.T, within time.Duration) {
+	t.Helper()
+	ids := c.acceptedIDs()
+	deadline := time.Now().Add(within)
+	var pending atomic.Int64
+	c.each(len(ids), 100, func(k int) {
+		for {
+			a, err := c.ask(c.accepted[ids[k]], http.MethodGet, "/v1/orders/"+ids[k]+"?wait=5s", "")
+			if err == nil && a.status == http.StatusOK && a.body.Done {
+				c.decided(t, ids[k], a.orderStatus())
+				return
+			}
+			if time.Now().After(deadline) {
+				pending.Add(1)
+				t.Logf("order %s: %d %+v %v", ids[k], a.status, a.body, err)
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+	require.Zero(t, pending.Load(), "orders without a final result after %s", within)
+}
+
+func (c *crowd) decided(t *testing.T, id, status string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if was, ok := c.final[id]; ok && was != status {
+		t.Errorf("order %s was told %s, and now %s", id, was, status)
+	}
+	c.final[id] = status
+}
+
+func (c *crowd) acceptedIDs() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := make([]string, 0, len(c.accepted))
+	for id := range c.accepted {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// proveInvariants checks the promises of the protocol at the end of a run: nothing
+// oversold, every 202 with one final result that the rows agree with, no stock
+// leaked, purchase limits kept, nothing pending, both stores in agreement.
+func (c *crowd) proveInvariants(t *testing.T, stock, perShopper int) {
+	t.Helper()
+	var report auditReport
+	require.Eventually(t, func() bool {
+		report = c.shop.audit(c.sale)
+		return report.OK && report.Sales[0].Pending == 0
+	}, 60*time.Second, 500*time.Millisecond, "the audit does not come clean: %+v", &report)
+	sale := report.Sales[0]
+	require.EqualValues(t, stock, sale.Available+sale.LiveUnits, "units in mysql")
+
+	told := map[string]int{}
+	for _, status := range c.final {
+		told[status]++
+	}
+	require.Len(t, c.final, len(c.accepted), "each 202 has a final result")
+	require.EqualValues(t, told["confirmed"], c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`),
+		"shoppers were told of each confirmed row and of no other: %v", told)
+	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM (SELECT shopper_id FROM orders WHERE sale_id = ? AND live = 1 GROUP BY shopper_id HAVING COUNT(*) > `+strconv.Itoa(perShopper)+`) x`),
+		"shoppers above the purchase limit")
+	t.Logf("%d shoppers, %d retries, accepted %d, final %v, refused %v", len(c.tokens), c.retries.Load(), len(c.accepted), told, c.refused)
+}
+
+func (c *crowd) count(t *testing.T, query string) (n int) {
+	t.Helper()
+	require.NoError(t, c.shop.db.QueryRow(query, c.sale).Scan(&n))
+	return n
+}

@@ -1,0 +1,173 @@
+//go:build e2e
+
+// Package test runs the whole program as its users do: real processes on real
+// servers, under load, stopped and killed at bad moments.
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "seckill-e2e")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "seckill")
+		build := exec.Command("go", "build", "-o", binary, "../cmd/seckill")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// process is one running role.
+type process struct {
+	t     *testing.T
+	args  []string
+	env   []string
+	log   string // file
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// startProcess runs the program with args and waits until it is ready on its
+// admin address.
+func startProcess(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, args: append(args, "--admin-listen", freeAddr(t)), env: env}
+	p.log = filepath.Join(t.TempDir(), args[0]+".log")
+	p.start()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			text, _ := os.ReadFile(p.log)
+			t.Logf("log of seckill %s:\n%s", strings.Join(p.args, " "), tailOf(text, 60))
+		}
+	})
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(p.t, err)
+	defer log.Close()
+	p.cmd = exec.Command(binary, p.args...)
+	p.cmd.Env = p.env
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that times out
+	require.NoError(p.t, p.cmd.Start())
+	ended := make(chan struct{})
+	p.ended = ended
+	go func() { _ = p.cmd.Wait(); close(ended) }()
+	require.Eventually(p.t, p.ready, 30*time.Second, 20*time.Millisecond, "%s is not ready", p.args[0])
+}
+
+func (p *process) ready() bool {
+	resp, err := http.Get("http://" + p.args[len(p.args)-1] + "/readyz")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	if p.running() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// terminate is SIGTERM; it must end cleanly within the time.
+func (p *process) terminate(within time.Duration) {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-p.ended:
+		require.Equal(p.t, 0, p.cmd.ProcessState.ExitCode(), "exit code of %s after SIGTERM", p.args[0])
+	case <-time.After(within):
+		p.t.Errorf("%s does not end within %s of SIGTERM", p.args[0], within)
+		p.kill()
+	}
+}
+
+// command runs one of the program's commands to its end.
+func command(t *testing.T, env []string, stdin string, args ...string) (stdout string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = env
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	if code = cmd.ProcessState.ExitCode(); code != 0 {
+		t.Logf("seckill %s: exit %d: %s", strings.Join(args, " "), code, errs.String())
+	}
+	return out.String(), code
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func tailOf(text []byte, lines int) string {
+	all := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// script runs one of the project's scripts.
+func script(t *testing.T, env []string, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("../scripts/"+name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "scripts/%s: %s", name, out)
+}
+
+func medianOf(ds []time.Duration) time.Duration {
+	slices.Sort(ds)
+	return ds[len(ds)/2]
+}

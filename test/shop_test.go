@@ -1,0 +1,185 @@
+//go:build e2e
+
+package test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+)
+
+// shop is a whole system: processes of ours on a set of servers, with a
+// database, topics and a consumer group of its own.
+type shop struct {
+	t         *testing.T
+	env       []string
+	db        *sql.DB
+	urls      []string
+	apis      []*process
+	consumers []*process
+}
+
+// newShop starts apis and consumers on the servers that env names.
+func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
+	t.Helper()
+	name := fmt.Sprintf("e2e_%d", time.Now().UnixNano())
+	s := &shop{t: t, db: ownDatabase(t, env, name)}
+	settings := map[string]string{
+		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
+		"SECKILL_SHOPPER_RPS": "0", // the crowd is one process: some shoppers retry hard
+		"SECKILL_LOG_FORMAT":  "text",
+	}
+	for k, v := range env {
+		settings[k] = v
+	}
+	for k, v := range settings {
+		s.env = append(s.env, k+"="+v)
+	}
+	_, code := command(t, s.env, "", "migrate", "up")
+	require.Zero(t, code, "migrate up")
+	for range consumers {
+		s.consumers = append(s.consumers, startProcess(t, s.env, "consumer"))
+	}
+	for range apis {
+		addr := freeAddr(t)
+		s.apis = append(s.apis, startProcess(t, s.env, "api", "--listen", addr))
+		s.urls = append(s.urls, "http://"+addr)
+	}
+	return s
+}
+
+// sharedServers are those that scripts/up started for everyone: not to be hurt.
+func sharedServers(t *testing.T) map[string]string { return readEnv(t, "../.run/env") }
+
+// readEnv reads the file that scripts/up writes.
+func readEnv(t *testing.T, path string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err, "no servers: run scripts/up --both")
+	env := map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}
+	for line := range strings.Lines(string(text)) {
+		if kv, ok := strings.CutPrefix(strings.TrimSpace(line), "export "); ok {
+			k, v, _ := strings.Cut(kv, "=")
+			env[k] = strings.Trim(v, "'")
+		}
+	}
+	return env
+}
+
+// ownDatabase makes a database and points env at it.
+func ownDatabase(t *testing.T, env map[string]string, name string) *sql.DB {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(env["SECKILL_MYSQL_DSN"])
+	require.NoError(t, err)
+	cfg.DBName = ""
+	admin, err := sql.Open("mysql", cfg.FormatDSN())
+	require.NoError(t, err)
+	defer admin.Close()
+	name = "seckill_test_" + name
+	_, err = admin.Exec("CREATE DATABASE " + name)
+	require.NoError(t, err)
+	cfg.DBName = name
+	env["SECKILL_MYSQL_DSN"] = cfg.FormatDSN()
+	db, err := sql.Open("mysql", cfg.FormatDSN())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, _ = db.Exec("DROP DATABASE " + name)
+		_ = db.Close()
+	})
+	return db
+}
+
+// saleTerms are what a test cares about; the rest is filled in.
+type saleTerms struct {
+	stock, perShopper, units int
+	starts, ends             time.Duration // from now
+}
+
+// sale makes a sale and opens it.
+func (s *shop) sale(terms saleTerms) string {
+	s.t.Helper()
+	terms.perShopper = max(terms.perShopper, 1)
+	terms.units = max(terms.units, 1)
+	if terms.ends == 0 {
+		terms.ends = time.Hour
+	}
+	now := time.Now()
+	file, err := json.Marshal(map[string]any{
+		"title": "e2e", "price_minor": 9900, "currency": "CNY", "stock": terms.stock,
+		"orders_per_shopper": terms.perShopper, "units_per_order": terms.units,
+		"starts_at": now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
+	})
+	require.NoError(s.t, err)
+	out, code := command(s.t, s.env, string(file), "sale", "create", "-f", "-", "--json")
+	require.Zero(s.t, code, out)
+	var made struct{ ID string }
+	require.NoError(s.t, json.Unmarshal([]byte(out), &made))
+	s.steer("open", made.ID)
+	return made.ID
+}
+
+// steer is `sale open|pause|resume|end`, until every API knows.
+func (s *shop) steer(word, sale string) {
+	s.t.Helper()
+	out, code := command(s.t, s.env, "", "sale", word, sale)
+	require.Zero(s.t, code, out)
+	time.Sleep(300 * time.Millisecond)
+}
+
+// tokens are those of shoppers first, first+1, …
+func (s *shop) tokens(first, n int) []string {
+	s.t.Helper()
+	out, code := command(s.t, s.env, "", "token", "--shoppers", fmt.Sprint(n), "--first", fmt.Sprint(first))
+	require.Zero(s.t, code)
+	ts := strings.Fields(out)
+	require.Len(s.t, ts, n)
+	return ts
+}
+
+// auditReport is `seckill audit --json`.
+type auditReport struct {
+	OK    bool
+	Sales []struct {
+		ID                                                              string
+		Total, Available, Confirmed, Paid, Cancelled, Rejected, Pending int64
+		LiveUnits                                                       int64 `json:"live_units"`
+		Discrepancies                                                   []string
+	}
+}
+
+func (s *shop) audit(sale string) auditReport {
+	s.t.Helper()
+	out, _ := command(s.t, s.env, "", "audit", sale, "--json")
+	var r auditReport
+	require.NoError(s.t, json.Unmarshal([]byte(out), &r), out)
+	require.Len(s.t, r.Sales, 1)
+	return r
+}
+
+// privateServers starts a set of servers that a test may kill, and returns
+// their settings and the folder they live in.
+func privateServers(t *testing.T) (env map[string]string, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(dir, "rocketmq")))
+	upEnv := []string{"SECKILL_UP_DIR=" + dir}
+	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
+		upEnv = append(upEnv, fmt.Sprintf("SECKILL_UP_%s_PORT=%d", name, 31000+i*100+os.Getpid()%90))
+	}
+	script(t, upEnv, "down") // of a run that was cut off
+	script(t, upEnv, "up")
+	t.Cleanup(func() { script(t, upEnv, "down") })
+	env = readEnv(t, filepath.Join(dir, "env"))
+	env["UP"] = strings.Join(upEnv, " ")
+	return env, dir
+}
