@@ -56,26 +56,22 @@ func readPurchase(r *http.Request, sale *stock.Copy) (purchase, error) {
 // checkMedia refuses what is not plain JSON. A request without a body needs no
 // Content-Type.
 func checkMedia(r *http.Request) error {
-	refused := &failure{problem: unsupportedMedia, closing: r.ContentLength < 0}
-	if len(r.Header["Content-Encoding"]) > 0 {
-		return refused
-	}
-	if r.ContentLength == 0 {
+	types := r.Header["Content-Type"]
+	switch {
+	case len(r.Header["Content-Encoding"]) > 0:
+	case r.ContentLength == 0, len(types) == 1 && plainJSON(types[0]):
 		return nil
 	}
-	switch types := r.Header["Content-Type"]; {
-	case len(types) != 1:
-		return refused
-	case types[0] == contentJSON[0]:
-		return nil
-	default:
-		media, params, err := mime.ParseMediaType(types[0])
-		charset, named := params["charset"]
-		if err != nil || media != contentJSON[0] || named && !strings.EqualFold(charset, "utf-8") {
-			return refused
-		}
-		return nil
+	return &failure{problem: unsupportedMedia, closing: r.ContentLength < 0}
+}
+
+func plainJSON(contentType string) bool {
+	if contentType == contentJSON[0] {
+		return true
 	}
+	media, params, err := mime.ParseMediaType(contentType)
+	charset, named := params["charset"]
+	return err == nil && media == contentJSON[0] && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
 // idempotencyKey returns the digest of the request's key; 0 without one.

@@ -153,6 +153,19 @@ func TestStockThatComesBackIsSoldAgain(t *testing.T) {
 	require.Equal(t, 202, s.buy(t, "{}").StatusCode)
 }
 
+func TestARefusalFollowsTheSale(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for _, in := range []time.Duration{time.Hour, 2 * time.Hour} {
+		starts := time.Now().Add(in).UTC()
+		m := s.world.metas[openSale]
+		m.StartsAt, m.EndsAt = starts, starts.Add(time.Hour)
+		s.world.metas[openSale] = m
+		s.refresh(t)
+		require.Equal(t, starts.Format("2006-01-02T15:04:05.000Z"), s.buy(t, "").str("starts_at"))
+	}
+}
+
 func TestTheGatesStandInOrder(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, func(s *shop) {
@@ -168,6 +181,7 @@ func TestTheGatesStandInOrder(t *testing.T) {
 	require.Equal(t, 503, s.buy(t, "{}", "Authorization", "Bearer "+token("43")).StatusCode, "another shopper has a quota of their own")
 	s.catalog.MarkSoldOut(openSale)
 	problem(t, s.buy(t, "{}"), 409, "sold-out") // sold out before rate
+	problem(t, s.buy(t, strings.Repeat(" ", 5000)), 413, "too-large")
 	require.Empty(t, s.world.calls())
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -149,10 +150,10 @@ func unquote(raw []byte) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
 	}
-	s := string(raw[1 : len(raw)-1])
-	if strings.IndexByte(s, '\\') < 0 {
-		return s, true
+	if plain := raw[1 : len(raw)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return string(plain), true
 	}
+	var s string
 	err := json.Unmarshal(raw, &s)
 	return s, err == nil
 }

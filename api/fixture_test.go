@@ -161,16 +161,22 @@ func (w *world) Next() (order.ID, error) {
 	return w.last, w.idErr
 }
 
-func (w *world) Reserve(_ context.Context, o order.Order) (stock.Reservation, error) {
+func (w *world) Reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
 	defer w.ask("reserve")()
+	if ctx.Err() != nil {
+		return stock.Reservation{}, stock.ErrUnknown
+	}
 	if w.reserve != nil {
 		return w.reserve(o)
 	}
 	return stock.Reservation{}, nil
 }
 
-func (w *world) Publish(_ context.Context, o order.Order) error {
+func (w *world) Publish(ctx context.Context, o order.Order) error {
 	defer w.ask("publish")()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	w.published = append(w.published, o)
 	return w.publishErr
 }

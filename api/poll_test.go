@@ -365,6 +365,8 @@ func TestTheList(t *testing.T) {
 		want = append(want, s.publicID(nth(n))+" confirmed")
 	}
 	require.Equal(t, want, got)
+	all, _ := s.get(t, "/v1/orders?sale_id=7001").body["orders"].([]any)
+	require.Len(t, all, len(want), "none of them twice")
 }
 
 func TestTheListIsWholeOrNotAtAll(t *testing.T) {

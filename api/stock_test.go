@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/api"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/stock"
@@ -56,4 +57,10 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 	require.Equal(t, "r", poll.str("reference"))
 	problem(t, s.get(t, first.Header.Get("Location"), "Authorization", "Bearer "+token("2")), 404, "not-found")
 	require.Len(t, s.world.published, 2)
+}
+
+// What the program passes in fits.
+var _ = api.Options{
+	Catalog: (*stock.Catalog)(nil), Reserver: (*stock.Collector)(nil), Stock: (*stock.Ledger)(nil), Results: (*stock.Ledger)(nil),
+	Lookup: (*order.Lookup)(nil), Orders: (*order.Store)(nil), IDs: (*order.IDMaker)(nil), Tokens: (*api.Verifier)(nil),
 }
