@@ -1,3 +1,5 @@
+// Package memory holds in-memory twins of the stores, for development and for
+// tests: the order store and the queue. Nothing in it outlives the process.
 package memory
 
 import (

@@ -36,6 +36,7 @@ const patience = 20 * time.Second
 
 // Run runs the suite; open returns a queue of its own for each test.
 func Run(t *testing.T, open func(t *testing.T) Queue) {
+	t.Helper()
 	for name, test := range map[string]func(*testing.T, Queue){
 		"an order comes out as it went in":                       roundTrip,
 		"orders published at once come out in batches":           batches,
@@ -123,6 +124,7 @@ func eventually(t *testing.T, ok func() bool, msg string) {
 }
 
 func roundTrip(t *testing.T, q Queue) {
+	t.Helper()
 	var got sink
 	start(t, q, got.take)
 	want := Order(4242)
@@ -139,6 +141,7 @@ func roundTrip(t *testing.T, q Queue) {
 }
 
 func batches(t *testing.T, q Queue) {
+	t.Helper()
 	ids := publish(t, q, 500)
 	var got sink
 	start(t, q, got.take)
@@ -153,6 +156,7 @@ func batches(t *testing.T, q Queue) {
 }
 
 func retry(t *testing.T, q Queue) {
+	t.Helper()
 	var got sink
 	var calls atomic.Int64
 	start(t, q, func(ctx context.Context, batch []order.Message) error {
@@ -167,6 +171,7 @@ func retry(t *testing.T, q Queue) {
 }
 
 func panics(t *testing.T, q Queue) {
+	t.Helper()
 	var got sink
 	var once sync.Once
 	start(t, q, func(ctx context.Context, batch []order.Message) error {
@@ -179,6 +184,7 @@ func panics(t *testing.T, q Queue) {
 }
 
 func duplicates(t *testing.T, q Queue) {
+	t.Helper()
 	var got sink
 	start(t, q, got.take)
 	for range 2 {
@@ -189,6 +195,7 @@ func duplicates(t *testing.T, q Queue) {
 }
 
 func garbage(t *testing.T, q Queue) {
+	t.Helper()
 	var got sink
 	start(t, q, got.take)
 	bodies := map[string][]byte{"9": []byte("{"), "10": {0xff, 0, 1, 2}, "11": []byte("plain text")}
@@ -203,6 +210,7 @@ func garbage(t *testing.T, q Queue) {
 
 // drain stops a subscriber while a handler is busy.
 func drain(t *testing.T, q Queue) {
+	t.Helper()
 	var got sink
 	entered, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -227,6 +235,7 @@ func drain(t *testing.T, q Queue) {
 
 // handOver stops a subscriber whose handler fails.
 func handOver(t *testing.T, q Queue) {
+	t.Helper()
 	var calls atomic.Int64
 	stop := start(t, q, func(context.Context, []order.Message) error {
 		calls.Add(1)
@@ -244,6 +253,7 @@ func handOver(t *testing.T, q Queue) {
 }
 
 func lag(t *testing.T, q Queue) {
+	t.Helper()
 	n, err := q.Lag(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n)

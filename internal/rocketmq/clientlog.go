@@ -16,7 +16,7 @@ import (
 // setUpClient sets what the client keeps for the whole process: the logger and
 // what to do with a panic of one of its goroutines, which otherwise ends the
 // process. The first constructor's logger stays.
-var setUpOnce sync.Once
+var setUpOnce sync.Once //nolint:gochecknoglobals // the client's own settings are global
 
 func setUpClient(log *slog.Logger) {
 	setUpOnce.Do(func() {
@@ -58,5 +58,5 @@ func (l clientLog) write(level slog.Level, msg string, fields map[string]any) {
 		}
 		attrs = append(attrs, slog.String(name, fmt.Sprint(v)))
 	}
-	l.log.LogAttrs(ctx, level, msg, attrs...)
+	l.log.LogAttrs(ctx, level, msg, attrs...) //nolint:sloglint // the client's text
 }

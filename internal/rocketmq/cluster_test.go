@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -133,8 +132,4 @@ func (c *cluster) kill(name string) {
 		_ = cmd.Wait() // says that it was killed
 		delete(c.running, name)
 	}
-}
-
-func (c *cluster) signal(name string, s syscall.Signal) {
-	require.NoError(c.tb, c.running[name].Process.Signal(s))
 }

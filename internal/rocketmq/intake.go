@@ -32,7 +32,7 @@ const (
 // minute.
 type intake struct {
 	s      *Subscriber
-	ctx    context.Context // of the handlers
+	handle func(batch []Message) error
 	client client.PushConsumer
 	opened time.Time
 
@@ -58,7 +58,7 @@ func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
 		return nil, err
 	}
 	in := &intake{
-		s: s, ctx: hctx, opened: time.Now(),
+		s: s, handle: func(batch []Message) error { return s.handle(hctx, batch) }, opened: time.Now(),
 		closing: make(chan struct{}), closed: make(chan struct{}), next: make(map[string]int64),
 	}
 	c, err := client.NewPushConsumer(
@@ -104,8 +104,8 @@ func (in *intake) allocate(group, self string, queues []*primitive.MessageQueue,
 
 // deliver is the client's callback. Success acknowledges; nothing else is ever
 // told to a client that still listens: its way of giving back loses messages.
-func (in *intake) deliver(_ context.Context, msgs ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
-	if len(msgs) == 0 || in.enter() && in.work(msgs) {
+func (in *intake) deliver(ctx context.Context, msgs ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+	if len(msgs) == 0 || in.enter() && in.work(ctx, msgs) {
 		return consumer.ConsumeSuccess, nil
 	}
 	<-in.closed
@@ -124,7 +124,7 @@ func (in *intake) enter() bool {
 
 // work handles a delivery until it succeeds; false when the intake closed
 // before.
-func (in *intake) work(msgs []*primitive.MessageExt) bool {
+func (in *intake) work(ctx context.Context, msgs []*primitive.MessageExt) bool {
 	s := in.s
 	s.active.Add(1)
 	defer func() { s.active.Add(-1); in.inside.Done() }()
@@ -141,14 +141,14 @@ func (in *intake) work(msgs []*primitive.MessageExt) bool {
 		return false
 	}
 	for wait := handleFirst; ; wait = min(2*wait, handleMax) {
-		err := s.handle(in.ctx, batch)
+		err := in.handle(batch)
 		if err == nil {
 			in.finished.Add(int64(len(batch)))
 			s.sopts.Observe("handled", len(batch))
 			return true
 		}
 		s.sopts.Observe("failed", len(batch))
-		s.opts.Log.WarnContext(in.ctx, "delivery not handled", "messages", len(batch), "err", err)
+		s.opts.Log.WarnContext(ctx, "delivery not handled", "messages", len(batch), "err", err)
 		if !in.rest(wait/2 + rand.N(wait)) {
 			return false
 		}
@@ -222,15 +222,15 @@ func (in *intake) close(drain time.Duration, late func()) {
 		late()
 		within(done, settle)
 	}
-	pause(context.Background(), settle)
+	within(nil, settle)
 	in.persisted = -1
 	in.persist()
-	pause(context.Background(), settle/2) // let the offsets leave before the connection is cut
+	within(nil, settle/2) // let the offsets leave before the connection is cut
 	in.shutDown()
 	close(in.closed)
 }
 
-// within reports whether done closes before d has passed.
+// within reports whether done closes before d has passed; a nil one never does.
 func within(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

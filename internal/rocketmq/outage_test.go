@@ -44,6 +44,7 @@ func sell(t *testing.T, o rocketmq.Options) *seller {
 }
 
 func (s *seller) run(t *testing.T) {
+	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for id := int64(1); t.Context().Err() == nil; id++ {

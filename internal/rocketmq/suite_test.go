@@ -50,6 +50,7 @@ func made(tb testing.TB, servers []string) (rocketmq.Options, *rocketmq.Admin) {
 
 // removeTopics removes the topics with the test.
 func removeTopics(tb testing.TB, admin *rocketmq.Admin) {
+	tb.Helper()
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -85,6 +86,7 @@ func TestBrokerKeepsWhatEveryQueueMust(t *testing.T) {
 	t.Parallel()
 	servers := nameServers(t)
 	queuetest.Run(t, func(t *testing.T) queuetest.Queue {
+		t.Helper()
 		o, admin := made(t, servers)
 		p := connected(t, o, rocketmq.PublisherOptions{})
 		return queuetest.Queue{

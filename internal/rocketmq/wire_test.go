@@ -30,7 +30,7 @@ func serve(t *testing.T, handlers ...func(net.Conn)) string {
 				return
 			}
 			go func() {
-				defer conn.Close() //nolint:errcheck // nothing on it
+				defer conn.Close()
 				handlers[min(i, len(handlers)-1)](conn)
 			}()
 		}
