@@ -1,0 +1,128 @@
+// Command verdict ends a load test: it compares what k6's shoppers were told
+// with what the audit found, prints both, and exits with 4 when a promise was
+// broken.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+)
+
+// summary is the part of k6's summary that matters here.
+type summary struct {
+	Metrics map[string]struct {
+		Values struct {
+			Count float64 `json:"count"`
+		} `json:"values"`
+	} `json:"metrics"`
+}
+
+// told returns how often k6 counted something; what never happened is not there.
+func (s summary) told(metric string) int64 { return int64(s.Metrics[metric].Values.Count) }
+
+// audit is the part of `seckill audit SALE --json` that matters here.
+type audit struct {
+	OK    bool   `json:"ok"`
+	Sales []sale `json:"sales"`
+}
+
+type sale struct {
+	Total         int64    `json:"total"`
+	Available     int64    `json:"available"`
+	LiveUnits     int64    `json:"live_units"`
+	Confirmed     int64    `json:"confirmed"`
+	Rejected      int64    `json:"rejected"`
+	Pending       int64    `json:"pending"`
+	Discrepancies []string `json:"discrepancies"`
+}
+
+const exitBroken = 4
+
+func main() {
+	summaryPath := flag.String("summary", "", "what k6 measured")
+	auditPath := flag.String("audit", "", "output of seckill audit SALE --json")
+	flag.Parse()
+	broken, err := run(*summaryPath, *auditPath, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verdict:", err)
+		os.Exit(1)
+	}
+	if broken {
+		os.Exit(exitBroken)
+	}
+}
+
+func run(summaryPath, auditPath string, out io.Writer) (broken bool, err error) {
+	var s summary
+	var a audit
+	if err := errors.Join(read(summaryPath, &s), read(auditPath, &a)); err != nil {
+		return false, err
+	}
+	if len(a.Sales) != 1 {
+		return false, fmt.Errorf("%s: want the audit of one sale, got %d", auditPath, len(a.Sales))
+	}
+	if s.Metrics == nil {
+		return false, fmt.Errorf("%s: no metrics", summaryPath)
+	}
+	return write(out, s, a)
+}
+
+func read(path string, into any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func write(out io.Writer, s summary, a audit) (broken bool, err error) {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, p := range promises(s, a) {
+		mark := "ok"
+		if !p.kept {
+			mark, broken = "BROKEN", true
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.name, mark, p.detail)
+	}
+	return broken, t.Flush()
+}
+
+// promise is one line of the verdict.
+type promise struct {
+	name   string
+	kept   bool
+	detail string
+}
+
+func promises(s summary, a audit) []promise {
+	v := a.Sales[0]
+	accepted := s.told("accepted")
+	ps := []promise{
+		{"nothing is pending", v.Pending == 0, fmt.Sprintf("%d units", v.Pending)},
+		{
+			"confirmed = min(stock, accepted)", v.Confirmed == min(v.Total, accepted),
+			fmt.Sprintf("%d confirmed, %d in stock, %d accepted", v.Confirmed, v.Total, accepted),
+		},
+		{
+			"told = kept", v.Confirmed == s.told("confirmed") && v.Rejected == s.told("rejected"),
+			fmt.Sprintf("%d and %d told, %d and %d rows (confirmed, rejected)", s.told("confirmed"), s.told("rejected"), v.Confirmed, v.Rejected),
+		},
+		{
+			"no unit lost or made up", v.Available+v.LiveUnits == v.Total,
+			fmt.Sprintf("%d available + %d sold of %d", v.Available, v.LiveUnits, v.Total),
+		},
+		{"the audit is clean", a.OK && len(v.Discrepancies) == 0, fmt.Sprintf("%d discrepancies", len(v.Discrepancies))},
+	}
+	for _, d := range v.Discrepancies {
+		ps = append(ps, promise{"discrepancy", false, d})
+	}
+	return ps
+}
