@@ -31,37 +31,42 @@ func NewAdmin(opts Options) (*Admin, error) {
 // Close closes the connections.
 func (a *Admin) Close() { a.rpc.close() }
 
+// ensureTimeout bounds EnsureTopics: a broker that has just started needs some
+// seconds to make itself known and for its first answers.
+const ensureTimeout = 15 * time.Second
+
+var errNoBroker = errors.New("rocketmq: the name servers know no broker")
+
 // EnsureTopics makes the orders' topic with so many queues on every master
 // broker that lacks it, and the probe topic with one; it waits until the name
-// servers know them. A topic that exists keeps its queues, or gets more.
+// servers know them. A topic that exists keeps its queues, or gets more. It
+// takes 15 seconds at most.
 func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
-	masters, err := a.masters(ctx)
+	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
+	defer cancel()
+	for {
+		err := a.ensureAll(ctx, queues)
+		if err == nil || !timedOut(err) && !errors.Is(err, errNoBroker) {
+			return err
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			return err
+		}
+	}
+}
+
+func (a *Admin) ensureAll(ctx context.Context, queues int) error {
+	masters, err := a.rpc.masters(ctx, a.opts.NameServers)
 	if err != nil {
 		return err
+	}
+	if len(masters) == 0 {
+		return errNoBroker
 	}
 	if err := a.ensure(ctx, masters, a.opts.Topic, queues); err != nil {
 		return err
 	}
 	return a.ensure(ctx, masters, a.opts.ProbeTopic, 1)
-}
-
-// registerTimeout is what a broker that has just started gets to make itself
-// known to the name servers.
-const registerTimeout = 10 * time.Second
-
-// masters waits for the name servers to know a broker.
-func (a *Admin) masters(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
-	defer cancel()
-	for {
-		masters, err := a.rpc.masters(ctx, a.opts.NameServers)
-		if err != nil || len(masters) > 0 {
-			return masters, err
-		}
-		if !pause(ctx, 50*time.Millisecond) {
-			return nil, errors.New("rocketmq: the name servers know no broker")
-		}
-	}
 }
 
 func (a *Admin) ensure(ctx context.Context, masters map[string]string, topic string, queues int) error {
