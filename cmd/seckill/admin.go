@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"seckill/internal/config"
 )
 
 // adminHandler answers health checks and metrics; profiles only where none but
@@ -45,10 +48,24 @@ func loopback(listen string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func serveAdmin(ctx context.Context, listen string, h http.Handler, log *slog.Logger) error {
+// listenAdmin listens on the admin address. Several roles on one machine all
+// have the same default: where nobody chose an address and that is taken, any
+// free one does, and is logged.
+func listenAdmin(ctx context.Context, listen string) (net.Listener, error) {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if errors.Is(err, syscall.EADDRINUSE) && listen == config.DefaultAdminListen {
+		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	}
 	if err != nil {
-		return fmt.Errorf("listen for health checks and metrics: %w", err)
+		return nil, fmt.Errorf("listen for health checks and metrics: %w", err)
+	}
+	return ln, nil
+}
+
+func serveAdmin(ctx context.Context, listen string, h http.Handler, log *slog.Logger) error {
+	ln, err := listenAdmin(ctx, listen)
+	if err != nil {
+		return err
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
 	log.InfoContext(ctx, "admin listener up", "addr", ln.Addr().String())

@@ -32,7 +32,7 @@ func newAudit(p *process) *cobra.Command {
 			return p.withOperator(c.Context(), func(o *operator) error {
 				audits, err := reconcile.NewAuditor(o.b.orders, o.ledger).Audit(c.Context(), id)
 				if errors.Is(err, order.ErrNotFound) {
-					return fmt.Errorf("there is no sale %d: %w", id, order.ErrNotFound)
+					return &noSaleError{id}
 				}
 				if err != nil {
 					return &dependencyError{"audit", err}

@@ -18,6 +18,7 @@ import (
 // openRedis returns a client for one server, a Sentinel group or a Cluster. It
 // connects when it is first used.
 func openRedis(c config.Redis) (redis.UniversalClient, error) {
+	redis.SetLogger(quiet{}) // what it would print, its errors say as well
 	opts := &redis.UniversalOptions{
 		Addrs: c.Addrs, DB: c.DB, Username: c.Username, Password: c.Password,
 		MasterName: c.SentinelMaster, SentinelPassword: c.SentinelPassword,
@@ -42,6 +43,11 @@ func openRedis(c config.Redis) (redis.UniversalClient, error) {
 	}
 	return redis.NewUniversalClient(opts), nil
 }
+
+// quiet drops the client's own log lines.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // openDB returns a pool on MySQL. It connects when it is first used.
 func openDB(c config.MySQL) (*sql.DB, error) {

@@ -78,6 +78,12 @@ type dependencyError struct {
 func (e *dependencyError) Error() string { return e.what + ": " + e.err.Error() }
 func (e *dependencyError) Unwrap() error { return e.err }
 
+// noSaleError is a sale that does not exist.
+type noSaleError struct{ id int64 }
+
+func (e *noSaleError) Error() string { return fmt.Sprintf("there is no sale %d; `seckill sale list` names them", e.id) }
+func (e *noSaleError) Unwrap() error { return order.ErrNotFound }
+
 // silentError ends with a code and says nothing: the output has said it.
 type silentError struct{ code int }
 

@@ -167,7 +167,7 @@ func newOperator(b *backend, log *slog.Logger) *operator {
 func (o *operator) sale(ctx context.Context, id int64) (s order.Sale, err error) {
 	err = ask(ctx, "mysql", func(ctx context.Context) error { s, err = o.b.orders.Sale(ctx, id); return err })
 	if errors.Is(err, order.ErrNotFound) {
-		err = fmt.Errorf("there is no sale %d: %w", id, order.ErrNotFound)
+		err = &noSaleError{id}
 	}
 	return s, err
 }

@@ -12,6 +12,10 @@ import (
 	"time"
 )
 
+// DefaultAdminListen is where health checks and metrics are when nobody says
+// where.
+const DefaultAdminListen = "127.0.0.1:8081"
+
 // Setting is one row of the settings table.
 type Setting struct {
 	Key     string // in the settings file
@@ -30,7 +34,7 @@ func (s Setting) Env() string { return prefix + strings.ToUpper(s.Key) }
 func Settings() []Setting {
 	return []Setting{
 		{"listen", "127.0.0.1:8080", "address shoppers reach", false, addr(func(c *Config) *string { return &c.Listen })},
-		{"admin_listen", "127.0.0.1:8081", "address of health checks and metrics; never public", false, addr(func(c *Config) *string { return &c.AdminListen })},
+		{"admin_listen", DefaultAdminListen, "address of health checks and metrics; never public", false, addr(func(c *Config) *string { return &c.AdminListen })},
 		{"log_level", "info", "debug, info, warn or error", false, oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 		{"log_format", "json", "json or text", false, oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text")},
 
