@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		defer private.end()
 		binary = filepath.Join(dir, "seckill")
 		build := exec.Command("go", "build", "-o", binary, "../cmd/seckill")
 		if out, err := build.CombinedOutput(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -162,24 +161,4 @@ func (s *shop) audit(sale string) auditReport {
 	require.NoError(s.t, json.Unmarshal([]byte(out), &r), out)
 	require.Len(s.t, r.Sales, 1)
 	return r
-}
-
-// privateServers starts a set of servers that a test may kill, and returns
-// their settings and the folder they live in.
-func privateServers(t *testing.T) (env map[string]string, dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	root, err := filepath.Abs("..")
-	require.NoError(t, err)
-	require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(dir, "rocketmq")))
-	upEnv := []string{"SECKILL_UP_DIR=" + dir}
-	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
-		upEnv = append(upEnv, fmt.Sprintf("SECKILL_UP_%s_PORT=%d", name, 31000+i*100+os.Getpid()%90))
-	}
-	script(t, upEnv, "down") // of a run that was cut off
-	script(t, upEnv, "up")
-	t.Cleanup(func() { script(t, upEnv, "down") })
-	env = readEnv(t, filepath.Join(dir, "env"))
-	env["UP"] = strings.Join(upEnv, " ")
-	return env, dir
 }

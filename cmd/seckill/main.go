@@ -81,7 +81,9 @@ func (e *dependencyError) Unwrap() error { return e.err }
 // noSaleError is a sale that does not exist.
 type noSaleError struct{ id int64 }
 
-func (e *noSaleError) Error() string { return fmt.Sprintf("there is no sale %d; `seckill sale list` names them", e.id) }
+func (e *noSaleError) Error() string {
+	return fmt.Sprintf("there is no sale %d; `seckill sale list` names them", e.id)
+}
 func (e *noSaleError) Unwrap() error { return order.ErrNotFound }
 
 // silentError ends with a code and says nothing: the output has said it.

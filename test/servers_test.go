@@ -1,0 +1,76 @@
+//go:build e2e
+
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// private is a set of servers that tests may kill, started by the first that
+// asks and ended by TestMain.
+var private servers
+
+type servers struct {
+	once sync.Once
+	dir  string
+	env  map[string]string
+}
+
+// start returns the servers' settings and the folder with their PID files. All
+// of them run: what an earlier test killed is started again.
+func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
+	t.Helper()
+	s.once.Do(func() {
+		root, err := filepath.Abs("..")
+		require.NoError(t, err)
+		s.dir, err = os.MkdirTemp("", "seckill-servers")
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
+	})
+	up := []string{"SECKILL_UP_DIR=" + s.dir}
+	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
+		up = append(up, fmt.Sprintf("SECKILL_UP_%s_PORT=%d", name, 31000+i*100+os.Getpid()%90))
+	}
+	script(t, up, "up")
+	s.env = readEnv(t, filepath.Join(s.dir, "env"))
+	s.env["UP"] = strings.Join(up, " ")
+	return s.env, s.dir
+}
+
+// end kills what start started; nothing of it is needed any more.
+func (s *servers) end() {
+	if s.dir == "" {
+		return
+	}
+	for _, name := range []string{"redis", "mariadb", "broker", "namesrv"} {
+		if pid, err := pidOf(s.dir, name); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	_ = os.RemoveAll(s.dir)
+}
+
+// killServer is kill -9 of a server that scripts/up started in dir.
+func killServer(t *testing.T, dir, name string) {
+	t.Helper()
+	pid, err := pidOf(dir, name)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+}
+
+func pidOf(dir, name string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(dir, name+".pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
