@@ -85,7 +85,7 @@ function show(o) {
   $('order').className = 'order ' + o.status;
   $('status').textContent = t(o.status);
   const lines = [];
-  if (o.amount_minor !== undefined) lines.push(`${o.quantity} × = ${money(o.amount_minor, o.currency)}`);
+  if (o.amount_minor !== undefined) lines.push(`${o.quantity} × ${money(o.amount_minor / o.quantity, o.currency)} = ${money(o.amount_minor, o.currency)}`);
   if (o.status === 'confirmed' && o.pay_by) lines.push(t('payBy') + new Date(o.pay_by).toLocaleTimeString(locale));
   if (o.problem) lines.push(problem(o.problem));
   $('detail').textContent = lines.join(' · ');
