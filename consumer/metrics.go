@@ -22,7 +22,7 @@ type metrics struct {
 }
 
 // seconds are the buckets of what a shopper waits for.
-var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60} //nolint:gochecknoglobals // a table
+var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)

@@ -25,7 +25,7 @@ type backend struct {
 
 // orderStore is all that order.Store and its twin do for the roles; each
 // package asks for its own small part of it.
-type orderStore interface {
+type orderStore interface { //nolint:interfacebloat // the union of what the packages ask for
 	Ping(ctx context.Context) error
 	NextWorker(ctx context.Context) (int64, error)
 	LastWorker(ctx context.Context) (int64, error)
@@ -48,7 +48,7 @@ type orderStore interface {
 }
 
 // queue is RocketMQ or its twin.
-type queue interface {
+type queue interface { //nolint:interfacebloat // the union of what the roles ask for
 	MaxOffsets(ctx context.Context) (order.Offsets, error)
 	Committed(ctx context.Context) (order.Offsets, error)
 	Lag(ctx context.Context) (int64, error)
@@ -74,7 +74,7 @@ type publisherOptions struct {
 
 // servers are the settings without which no role and no operator's command can
 // reach the servers.
-var servers = []string{"mysql_dsn", "redis_addrs", "rocketmq_nameservers"} //nolint:gochecknoglobals // a table
+var servers = []string{"mysql_dsn", "redis_addrs", "rocketmq_nameservers"}
 
 // openBackend returns the real servers. It waits for none of them: a role
 // starts while they are away and says so in its readiness.
