@@ -78,7 +78,8 @@ func BenchmarkPollPending(b *testing.B) {
 	}
 }
 
-func TestAllocationsStayLow(t *testing.T) { //nolint:paralleltest // counts what the whole process allocates
+// Not parallel: it counts what the whole process allocates.
+func TestAllocationsStayLow(t *testing.T) {
 	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, soldOutShop(t), http.StatusConflict)), 10.0, "a sold-out refusal")
 	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, newShop(t), http.StatusAccepted)), 40.0, "an accepted purchase")
 }

@@ -103,7 +103,7 @@ func (s *Server) shopper(r *http.Request) (string, error) {
 	}
 	shopper, err := s.Tokens.Verify(token)
 	if err != nil {
-		return "", &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`}
+		return "", &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
 	}
 	if late, ok := s.shoppers.take(shopper); !ok {
 		return "", tooOften(late)

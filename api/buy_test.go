@@ -3,8 +3,9 @@ package api_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +32,10 @@ func TestAPurchaseIsReservedSentAndAnsweredWith202(t *testing.T) {
 	require.Equal(t, "1", a.Header.Get("Retry-After"))
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 	require.Empty(t, a.Header.Get("Idempotent-Replayed"))
-	require.Equal(t, map[string]any{"id": a.str("id"), "sale_id": "7001", "quantity": 2.0, "reference": "cart-77", "status": "pending", "done": false,
-		"created_at": o.ID.Time().Format("2006-01-02T15:04:05.000Z"), "poll_after_ms": a.body["poll_after_ms"]}, a.body)
+	require.Equal(t, map[string]any{
+		"id": a.str("id"), "sale_id": "7001", "quantity": 2.0, "reference": "cart-77", "status": "pending", "done": false,
+		"created_at": o.ID.Time().Format("2006-01-02T15:04:05.000Z"), "poll_after_ms": a.body["poll_after_ms"],
+	}, a.body)
 	require.InDelta(t, 850, a.body["poll_after_ms"], 150)
 }
 
@@ -129,7 +132,7 @@ func TestTheLocalCopyRefusesBeforeTheTokenIsRead(t *testing.T) {
 				a := s.do(t, r)
 				problem(t, a, tt.status, tt.code)
 				require.Contains(t, a.text, tt.extra)
-				require.Equal(t, fmt.Sprint(len(a.text)), a.Header.Get("Content-Length"))
+				require.Equal(t, strconv.Itoa(len(a.text)), a.Header.Get("Content-Length"))
 				require.Equal(t, "en", a.Header.Get("Content-Language"))
 				if tt.code == "sale-not-open" {
 					require.Contains(t, []string{"5", "4"}, a.Header.Get("Retry-After"))
@@ -204,12 +207,16 @@ func TestPurchasesUnderWayAreCapped(t *testing.T) {
 		<-release
 		return stock.Reservation{}, nil
 	}
-	done := make(chan answer)
-	go func() { done <- s.buy(t, "{}") }()
+	first, done := httptest.NewRecorder(), make(chan struct{})
+	go func() {
+		defer close(done)
+		s.h.ServeHTTP(first, request(http.MethodPost, buyPath, "{}"))
+	}()
 	<-entered
 	problem(t, s.buy(t, "{}"), 503, "overloaded")
 	close(release)
-	require.Equal(t, 202, (<-done).StatusCode)
+	<-done
+	require.Equal(t, 202, first.Code)
 	s.world.reserve = nil
 	require.Equal(t, 202, s.buy(t, "{}").StatusCode, "the place is free again")
 }

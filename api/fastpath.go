@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -142,9 +143,7 @@ func (f *front) prebuilt(sale *stock.Copy) *refusals {
 	defer f.mu.Unlock()
 	m := make(map[int64]*refusals)
 	if old := f.ready.Load(); old != nil && len(*old) < maxPrebuilt {
-		for id, r := range *old {
-			m[id] = r
-		}
+		maps.Copy(m, *old)
 	}
 	m[sale.ID] = r
 	f.ready.Store(&m)

@@ -80,8 +80,10 @@ func (s *shop) refresh(tb testing.TB) {
 
 func saleAt(id int64) order.Sale {
 	now := time.Now()
-	return order.Sale{ID: id, Title: `A "shirt" <b>`, SKU: "s-1", PriceMinor: 9900, Currency: "CNY", Total: 100, Available: 100, OrdersPerShopper: 2,
-		UnitsPerOrder: 3, StartsAt: now.Add(-minute), EndsAt: now.Add(60 * minute), PayWithin: 10 * minute, State: order.SaleOpen}
+	return order.Sale{
+		ID: id, Title: `A "shirt" <b>`, SKU: "s-1", PriceMinor: 9900, Currency: "CNY", Total: 100, Available: 100, OrdersPerShopper: 2,
+		UnitsPerOrder: 3, StartsAt: now.Add(-minute), EndsAt: now.Add(60 * minute), PayWithin: 10 * minute, State: order.SaleOpen,
+	}
 }
 
 func metaOf(s order.Sale) stock.Meta {

@@ -30,9 +30,11 @@ func TestSalesAreShownAsTheContractSays(t *testing.T) {
 	require.Equal(t, "public, max-age=1", a.Header.Get("Cache-Control"))
 	sale := s.world.sales[0]
 	const layout = "2006-01-02T15:04:05.000Z"
-	want := map[string]any{"id": "7001", "title": sale.Title, "sku": "s-1", "price_minor": 9900.0, "currency": "CNY", "state": "open",
+	want := map[string]any{
+		"id": "7001", "title": sale.Title, "sku": "s-1", "price_minor": 9900.0, "currency": "CNY", "state": "open",
 		"starts_at": sale.StartsAt.UTC().Format(layout), "ends_at": sale.EndsAt.UTC().Format(layout), "orders_per_shopper": 2.0,
-		"units_per_order": 3.0, "stock": map[string]any{"total": 100.0, "display": "available"}}
+		"units_per_order": 3.0, "stock": map[string]any{"total": 100.0, "display": "available"},
+	}
 	require.Equal(t, want, a.body)
 	list := s.get(t, "/v1/sales", "Authorization", "")
 	require.Equal(t, map[string]any{"sales": []any{want}}, list.body)
@@ -151,9 +153,12 @@ func TestKeysOfEachKindAreTakenByTheirKid(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
 	for _, o := range []api.VerifierOptions{
-		{Issuer: "i", Audience: "a"}, {Secrets: map[string][]byte{"": []byte("short")}, Issuer: "i", Audience: "a"},
-		{Secrets: map[string][]byte{"": []byte(secretKey)}, Audience: "a"}, {Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "i"},
-		{Keys: map[string]crypto.PublicKey{"x": &weak.PublicKey}, Issuer: "i", Audience: "a"}, {Keys: map[string]crypto.PublicKey{"x": 1}, Issuer: "i", Audience: "a"},
+		{Issuer: "i", Audience: "a"},
+		{Secrets: map[string][]byte{"": []byte("short")}, Issuer: "i", Audience: "a"},
+		{Secrets: map[string][]byte{"": []byte(secretKey)}, Audience: "a"},
+		{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "i"},
+		{Keys: map[string]crypto.PublicKey{"x": &weak.PublicKey}, Issuer: "i", Audience: "a"},
+		{Keys: map[string]crypto.PublicKey{"x": 1}, Issuer: "i", Audience: "a"},
 		{Secrets: map[string][]byte{"x": []byte(secretKey)}, Keys: map[string]crypto.PublicKey{"x": edPublic}, Issuer: "i", Audience: "a"},
 	} {
 		_, err := api.NewVerifier(o)
@@ -192,7 +197,7 @@ func TestAShoppersBucketFillsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, func(s *shop) { s.opts.Limits.ShopperRPS, s.opts.Limits.ShopperBurst = 10, 50 })
 		count := func() (n int) {
-			for s.get(t, "/v1/orders?sale_id=x").StatusCode == 422 {
+			for s.get(t, "/v1/orders?sale_id=x").StatusCode == http.StatusUnprocessableEntity {
 				n++
 			}
 			return n

@@ -152,9 +152,11 @@ func TestMediaTypes(t *testing.T) {
 func TestUnknownSalesAndPathsReachNoStore(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	paths := []string{"/v1/sales/8/orders", "/v1/sales/07001/orders", "/v1/sales/+7001/orders", "/v1/sales/-1/orders", "/v1/sales/0/orders",
+	paths := []string{
+		"/v1/sales/8/orders", "/v1/sales/07001/orders", "/v1/sales/+7001/orders", "/v1/sales/-1/orders", "/v1/sales/0/orders",
 		"/v1/sales/7001%00/orders", "/v1/sales/../orders", "/v1/sales/%2e%2e/orders", "/v1/sales/7001/orders/", "/v1/sales//orders",
-		"/v1/sales/9223372036854775808/orders", "/v1/sales/99999999999999999999/orders", "/v1/sales/1'%20OR%201=1/orders", "/v1/sales/KEYS[1]/orders", "/v1/nothing"}
+		"/v1/sales/9223372036854775808/orders", "/v1/sales/99999999999999999999/orders", "/v1/sales/1'%20OR%201=1/orders", "/v1/sales/KEYS[1]/orders", "/v1/nothing",
+	}
 	for _, path := range paths {
 		problem(t, s.do(t, request(http.MethodPost, path, "{}")), 404, "not-found")
 	}

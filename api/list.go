@@ -136,7 +136,8 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view,
 	views = views[:min(len(views), p.limit)]
 	buf := takeBuffer()
 	defer buf.release()
-	b := append(buf.b, `{"orders":[`...)
+	b := buf.b
+	b = append(b, `{"orders":[`...)
 	var public string
 	for i := range views {
 		if i > 0 {
@@ -152,7 +153,8 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view,
 	} else {
 		b = append(b, "null"...)
 	}
-	buf.b = append(b, '}')
+	b = append(b, '}')
+	buf.b = b
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	h["Content-Language"] = l.header()

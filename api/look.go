@@ -26,14 +26,16 @@ func (s *Server) look(ctx context.Context, o order.Order) (view, error) {
 	if found {
 		return v, nil
 	}
-	if redisErr != nil || inRedis || s.Resolver == nil || s.age(o.ID) < resolveAfter {
+	absent := redisErr == nil && !inRedis // a Redis that cannot be asked may have it: the shopper asks again
+	if !absent || s.Resolver == nil || s.age(o.ID) < resolveAfter {
 		return pendingView(o), nil
 	}
 	d, decided, err := s.Resolver.Resolve(ctx, o)
 	if err != nil { // it asks the queue too; whoever cannot be asked decides nothing
 		s.logs.error(ctx, "order not resolved", slog.Int64("sale_id", o.SaleID), slog.String("order_id", o.ID.String()), slog.Any("err", err))
+		return pendingView(o), nil
 	}
-	if err != nil || !decided {
+	if !decided {
 		return pendingView(o), nil
 	}
 	return s.decidedView(ctx, d)

@@ -30,25 +30,37 @@ type routeMetrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	const ns = "seckill"
 	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "http_requests_total",
-			Help: "Requests answered, by route and status; 499: the client went away."}, []string{"route", "code"}),
-		inflight: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: "http_inflight_requests",
-			Help: "Requests under way, held polls included, sold-out refusals not."}),
-		held: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: "http_held_polls",
-			Help: "Long polls that wait for a result."}),
-		accepted: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "orders_accepted_total",
-			Help: "Orders reserved and answered with 202; replays not counted."}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: ns, Name: "http_requests_total",
+			Help: "Requests answered, by route and status; 499: the client went away.",
+		}, []string{"route", "code"}),
+		inflight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: ns, Name: "http_inflight_requests",
+			Help: "Requests under way, held polls included, sold-out refusals not.",
+		}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: ns, Name: "http_held_polls",
+			Help: "Long polls that wait for a result.",
+		}),
+		accepted: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: ns, Name: "orders_accepted_total",
+			Help: "Orders reserved and answered with 202; replays not counted.",
+		}),
 		refused: make(map[*problem]prometheus.Counter, len(problems)),
 		routes:  make(map[string]*routeMetrics),
 	}
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "orders_refused_total",
-		Help: "Purchases refused, by problem code."}, []string{"reason"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: ns, Name: "orders_refused_total",
+		Help: "Purchases refused, by problem code.",
+	}, []string{"reason"})
 	for _, p := range problems {
 		m.refused[p] = refused.WithLabelValues(p.code)
 	}
-	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: ns, Name: "http_request_duration_seconds",
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: ns, Name: "http_request_duration_seconds",
 		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",
-		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}, []string{"route"})
 	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeProblem, routePage, routeScript, routeStyle, routeNone} {
 		m.routes[route] = &routeMetrics{name: route, duration: duration.WithLabelValues(route)}
 	}

@@ -58,7 +58,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 func shielded(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
+			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 				panic(v)
 			}
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -158,5 +158,5 @@ func (g *logGate) error(ctx context.Context, msg string, attrs ...slog.Attr) {
 	if n := g.skipped.Swap(0); n > 0 {
 		attrs = append(attrs, slog.Int64("lines_skipped", n))
 	}
-	g.log.LogAttrs(ctx, slog.LevelError, msg, attrs...)
+	g.log.LogAttrs(ctx, slog.LevelError, msg, attrs...) //nolint:sloglint // a constant of the caller
 }

@@ -21,81 +21,131 @@ func (p *problem) text(l lang) text {
 }
 
 var (
-	malformedJSON = &problem{code: "malformed-json", status: http.StatusBadRequest,
+	malformedJSON = &problem{
+		code: "malformed-json", status: http.StatusBadRequest,
 		en: text{"Malformed JSON", "The body must be one JSON object with the fields quantity (an integer) and reference (a string), each at most once and in lower case."},
-		zh: text{"JSON 格式错误", "请求体必须是一个 JSON 对象，字段为 quantity（整数）和 reference（字符串），均为小写且不重复。"}}
-	unexpectedField = &problem{code: "unexpected-field", status: http.StatusBadRequest,
+		zh: text{"JSON 格式错误", "请求体必须是一个 JSON 对象，字段为 quantity（整数）和 reference（字符串），均为小写且不重复。"},
+	}
+	unexpectedField = &problem{
+		code: "unexpected-field", status: http.StatusBadRequest,
 		en: text{"Unexpected field", "The body has a field that is not known here. Only quantity and reference are."},
-		zh: text{"未知字段", "请求体包含未知字段，仅支持 quantity 和 reference。"}}
-	keyInvalid = &problem{code: "idempotency-key-invalid", status: http.StatusBadRequest,
+		zh: text{"未知字段", "请求体包含未知字段，仅支持 quantity 和 reference。"},
+	}
+	keyInvalid = &problem{
+		code: "idempotency-key-invalid", status: http.StatusBadRequest,
 		en: text{"Invalid Idempotency-Key", "Send Idempotency-Key once, with 1 to 64 printable ASCII characters."},
-		zh: text{"Idempotency-Key 无效", "Idempotency-Key 只能出现一次，长度为 1 至 64 个可打印 ASCII 字符。"}}
-	validation = &problem{code: "validation", status: http.StatusUnprocessableEntity,
+		zh: text{"Idempotency-Key 无效", "Idempotency-Key 只能出现一次，长度为 1 至 64 个可打印 ASCII 字符。"},
+	}
+	validation = &problem{
+		code: "validation", status: http.StatusUnprocessableEntity,
 		en: text{"Invalid value", "A value is out of range; errors says which."},
-		zh: text{"参数无效", "参数超出范围，详见 errors。"}}
-	keyReused = &problem{code: "idempotency-key-reused", status: http.StatusUnprocessableEntity,
+		zh: text{"参数无效", "参数超出范围，详见 errors。"},
+	}
+	keyReused = &problem{
+		code: "idempotency-key-reused", status: http.StatusUnprocessableEntity,
 		en: text{"Idempotency key reused", "This key already names an order with another quantity or reference."},
-		zh: text{"幂等键重复使用", "该键已对应另一笔数量或备注不同的订单。"}}
-	unauthenticated = &problem{code: "unauthenticated", status: http.StatusUnauthorized,
+		zh: text{"幂等键重复使用", "该键已对应另一笔数量或备注不同的订单。"},
+	}
+	unauthenticated = &problem{
+		code: "unauthenticated", status: http.StatusUnauthorized,
 		en: text{"Not signed in", "Send a valid token: Authorization: Bearer …"},
-		zh: text{"未登录", "请提供有效的令牌：Authorization: Bearer …"}}
-	forbidden = &problem{code: "forbidden", status: http.StatusForbidden,
+		zh: text{"未登录", "请提供有效的令牌：Authorization: Bearer …"},
+	}
+	forbidden = &problem{
+		code: "forbidden", status: http.StatusForbidden,
 		en: text{"Forbidden", "This token does not allow it."},
-		zh: text{"禁止访问", "该令牌无此权限。"}}
-	notFound = &problem{code: "not-found", status: http.StatusNotFound,
+		zh: text{"禁止访问", "该令牌无此权限。"},
+	}
+	notFound = &problem{
+		code: "not-found", status: http.StatusNotFound,
 		en: text{"Not found", "There is nothing here."},
-		zh: text{"未找到", "请求的内容不存在。"}}
-	methodNotAllowed = &problem{code: "method-not-allowed", status: http.StatusMethodNotAllowed,
+		zh: text{"未找到", "请求的内容不存在。"},
+	}
+	methodNotAllowed = &problem{
+		code: "method-not-allowed", status: http.StatusMethodNotAllowed,
 		en: text{"Method not allowed", "The Allow header lists the methods that are."},
-		zh: text{"方法不允许", "允许的方法见 Allow 响应头。"}}
-	requestTimeout = &problem{code: "request-timeout", status: http.StatusRequestTimeout,
+		zh: text{"方法不允许", "允许的方法见 Allow 响应头。"},
+	}
+	requestTimeout = &problem{
+		code: "request-timeout", status: http.StatusRequestTimeout,
 		en: text{"Request timeout", "The body did not arrive in time."},
-		zh: text{"请求超时", "未能及时收到请求体。"}}
-	saleNotOpen = &problem{code: "sale-not-open", status: http.StatusConflict, retryMin: 1, retryMax: 3,
+		zh: text{"请求超时", "未能及时收到请求体。"},
+	}
+	saleNotOpen = &problem{
+		code: "sale-not-open", status: http.StatusConflict, retryMin: 1, retryMax: 3,
 		en: text{"Not open yet", "The sale has not begun; starts_at says when it does."},
-		zh: text{"尚未开始", "活动尚未开始，开始时间见 starts_at。"}}
-	soldOut = &problem{code: "sold-out", status: http.StatusConflict,
+		zh: text{"尚未开始", "活动尚未开始，开始时间见 starts_at。"},
+	}
+	soldOut = &problem{
+		code: "sold-out", status: http.StatusConflict,
 		en: text{"Sold out", "There are not enough units left for this attempt. Orders you already have are under orders_url."},
-		zh: text{"已售罄", "库存不足，本次未能下单。已有订单请查看 orders_url。"}}
-	purchaseLimit = &problem{code: "purchase-limit", status: http.StatusConflict,
+		zh: text{"已售罄", "库存不足，本次未能下单。已有订单请查看 orders_url。"},
+	}
+	purchaseLimit = &problem{
+		code: "purchase-limit", status: http.StatusConflict,
 		en: text{"Purchase limit reached", "You already hold as many orders of this sale as one shopper may."},
-		zh: text{"已达购买上限", "您在本活动中的订单数已达上限。"}}
-	permitRequired = &problem{code: "permit-required", status: http.StatusForbidden,
+		zh: text{"已达购买上限", "您在本活动中的订单数已达上限。"},
+	}
+	permitRequired = &problem{
+		code: "permit-required", status: http.StatusForbidden,
 		en: text{"Permit required", "This sale wants a purchase permit."},
-		zh: text{"需要购买许可", "本活动需要购买许可。"}}
-	permitInvalid = &problem{code: "permit-invalid", status: http.StatusForbidden,
+		zh: text{"需要购买许可", "本活动需要购买许可。"},
+	}
+	permitInvalid = &problem{
+		code: "permit-invalid", status: http.StatusForbidden,
 		en: text{"Permit invalid", "The purchase permit is not valid for you and this sale."},
-		zh: text{"购买许可无效", "购买许可对您或本活动无效。"}}
-	saleEnded = &problem{code: "sale-ended", status: http.StatusGone,
+		zh: text{"购买许可无效", "购买许可对您或本活动无效。"},
+	}
+	saleEnded = &problem{
+		code: "sale-ended", status: http.StatusGone,
 		en: text{"Sale ended", "The sale is over. Orders you already have are under orders_url."},
-		zh: text{"活动已结束", "活动已结束。已有订单请查看 orders_url。"}}
-	unsupportedMedia = &problem{code: "unsupported-media", status: http.StatusUnsupportedMediaType,
+		zh: text{"活动已结束", "活动已结束。已有订单请查看 orders_url。"},
+	}
+	unsupportedMedia = &problem{
+		code: "unsupported-media", status: http.StatusUnsupportedMediaType,
 		en: text{"Unsupported media type", "Send application/json in UTF-8 without any Content-Encoding."},
-		zh: text{"不支持的媒体类型", "请发送 UTF-8 编码的 application/json，且不使用 Content-Encoding。"}}
-	tooLarge = &problem{code: "too-large", status: http.StatusRequestEntityTooLarge,
+		zh: text{"不支持的媒体类型", "请发送 UTF-8 编码的 application/json，且不使用 Content-Encoding。"},
+	}
+	tooLarge = &problem{
+		code: "too-large", status: http.StatusRequestEntityTooLarge,
 		en: text{"Body too large", "The body may have 4 KiB."},
-		zh: text{"请求体过大", "请求体不得超过 4 KiB。"}}
-	rateLimited = &problem{code: "rate-limited", status: http.StatusTooManyRequests, retryMin: 1, retryMax: 2,
+		zh: text{"请求体过大", "请求体不得超过 4 KiB。"},
+	}
+	rateLimited = &problem{
+		code: "rate-limited", status: http.StatusTooManyRequests, retryMin: 1, retryMax: 2,
 		en: text{"Too many requests", "You are asking too often; wait for Retry-After."},
-		zh: text{"请求过于频繁", "请求过于频繁，请按 Retry-After 稍候再试。"}}
-	salePaused = &problem{code: "sale-paused", status: http.StatusServiceUnavailable, retryMin: 3, retryMax: 8,
+		zh: text{"请求过于频繁", "请求过于频繁，请按 Retry-After 稍候再试。"},
+	}
+	salePaused = &problem{
+		code: "sale-paused", status: http.StatusServiceUnavailable, retryMin: 3, retryMax: 8,
 		en: text{"Sale paused", "The sale is paused and will go on. Orders you already have are under orders_url."},
-		zh: text{"活动已暂停", "活动暂停，稍后恢复。已有订单请查看 orders_url。"}}
-	overloaded = &problem{code: "overloaded", status: http.StatusServiceUnavailable, retryMin: 1, retryMax: 3,
+		zh: text{"活动已暂停", "活动暂停，稍后恢复。已有订单请查看 orders_url。"},
+	}
+	overloaded = &problem{
+		code: "overloaded", status: http.StatusServiceUnavailable, retryMin: 1, retryMax: 3,
 		en: text{"Too busy", "Too many requests are under way; nothing was reserved. Try again."},
-		zh: text{"系统繁忙", "当前请求过多，未占用库存，请稍后再试。"}}
-	backlog = &problem{code: "backlog", status: http.StatusServiceUnavailable, retryMin: 3, retryMax: 8,
+		zh: text{"系统繁忙", "当前请求过多，未占用库存，请稍后再试。"},
+	}
+	backlog = &problem{
+		code: "backlog", status: http.StatusServiceUnavailable, retryMin: 3, retryMax: 8,
 		en: text{"Too many orders waiting", "Orders accepted before are still being settled; nothing was reserved. Try again."},
-		zh: text{"排队订单过多", "之前的订单仍在处理，本次未占用库存，请稍后再试。"}}
-	dependencyDown = &problem{code: "dependency-down", status: http.StatusServiceUnavailable, retryMin: 2, retryMax: 6,
+		zh: text{"排队订单过多", "之前的订单仍在处理，本次未占用库存，请稍后再试。"},
+	}
+	dependencyDown = &problem{
+		code: "dependency-down", status: http.StatusServiceUnavailable, retryMin: 2, retryMax: 6,
 		en: text{"Temporarily unavailable", "A part of the system cannot be reached. Try again with the same key; if there is an orders_url, look there first: you may hold an order."},
-		zh: text{"暂时不可用", "系统部分组件不可用。请使用相同的键重试；若有 orders_url，请先查看，您可能已有订单。"}}
-	internal = &problem{code: "internal", status: http.StatusInternalServerError,
+		zh: text{"暂时不可用", "系统部分组件不可用。请使用相同的键重试；若有 orders_url，请先查看，您可能已有订单。"},
+	}
+	internal = &problem{
+		code: "internal", status: http.StatusInternalServerError,
 		en: text{"Internal error", "Something went wrong on our side."},
-		zh: text{"内部错误", "服务器内部错误。"}}
-	orderFailed = &problem{code: "order-failed", status: http.StatusConflict,
+		zh: text{"内部错误", "服务器内部错误。"},
+	}
+	orderFailed = &problem{
+		code: "order-failed", status: http.StatusConflict,
 		en: text{"Order failed", "The order could not be processed and was voided; nothing was bought. You may order again."},
-		zh: text{"下单失败", "订单未能处理，已作废，未产生购买。您可以重新下单。"}}
+		zh: text{"下单失败", "订单未能处理，已作废，未产生购买。您可以重新下单。"},
+	}
 )
 
 // problems is every row, for GET /problems/{code}.

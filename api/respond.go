@@ -55,7 +55,10 @@ type buffer struct{ b []byte }
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 1024)} }}
 
-func takeBuffer() *buffer { return buffers.Get().(*buffer) }
+func takeBuffer() *buffer {
+	b, _ := buffers.Get().(*buffer)
+	return b
+}
 
 // release gives the buffer back; one that grew large is left to the collector.
 func (b *buffer) release() {

@@ -30,14 +30,16 @@ func (s *Server) sales(c echo.Context) error {
 	list, now := s.Catalog.List(), s.Catalog.Now()
 	buf := takeBuffer()
 	defer buf.release()
-	b := append(buf.b, `{"sales":[`...)
+	b := buf.b
+	b = append(b, `{"sales":[`...)
 	for i, sale := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendSale(b, sale, now)
 	}
-	buf.b = append(b, "]}"...)
+	b = append(b, "]}"...)
+	buf.b = b
 	w := c.Response()
 	w.Header()["Cache-Control"] = publicSecond
 	writeBody(w, http.StatusOK, contentJSON, buf.b)
