@@ -83,7 +83,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 
 // cut breaks the connection at p.
 func (c *cutConn) cut(p []byte) (int, error) {
-	defer c.Conn.Close() //nolint:errcheck // that is the fault
+	defer c.Conn.Close() // that is the fault
 	kind := rand.IntN(len(c.cutter.cuts))
 	c.cutter.cuts[kind].Add(1)
 	if kind > 0 {
@@ -98,9 +98,8 @@ func (c *cutConn) cut(p []byte) (int, error) {
 }
 
 // Not parallel: it breaks the connections of all.
-func TestOrdersAreCountedOnceThoughConnectionsBreakAroundCommit(t *testing.T) { //nolint:paralleltest // see above
+func TestOrdersAreCountedOnceThoughConnectionsBreakAroundCommit(t *testing.T) {
 	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
-		t.Helper()
 		dialer.cuts = [3]atomic.Int64{}
 		dialer.every.Store(8)
 		var killing sync.WaitGroup
@@ -137,9 +136,9 @@ func kill(ctx context.Context, db *sql.DB) {
 	}
 }
 
-func TestACommitWithoutAnswerIsFoundByTheRetry(t *testing.T) { //nolint:paralleltest // it breaks the connections of all
+// Not parallel: it breaks the connections of all.
+func TestACommitWithoutAnswerIsFoundByTheRetry(t *testing.T) {
 	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
-		t.Helper()
 		store, sale := newStore(db), createSale(t, newStore(db), 10)
 		o := order.Order{ID: order.ID(testenv.SaleID()), SaleID: sale.ID, ShopperID: "a", Quantity: 1}
 		dialer.every.Store(1)
@@ -159,10 +158,10 @@ func TestACommitWithoutAnswerIsFoundByTheRetry(t *testing.T) { //nolint:parallel
 	})
 }
 
-// An open transaction in the pool would be committed by the next BEGIN.
-func TestAConnectionWhoseCommitFailedIsNotUsedAgain(t *testing.T) { //nolint:paralleltest // it breaks the connections of all
+// An open transaction in the pool would be committed by the next BEGIN. Not
+// parallel: it breaks the connections of all.
+func TestAConnectionWhoseCommitFailedIsNotUsedAgain(t *testing.T) {
 	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
-		t.Helper()
 		store, sale := newStore(db), createSale(t, newStore(db), 10)
 		db.SetMaxOpenConns(1)
 		dialer.refuse.Store(1)
@@ -176,9 +175,9 @@ func TestAConnectionWhoseCommitFailedIsNotUsedAgain(t *testing.T) { //nolint:par
 	})
 }
 
-func TestATransactionEndsThoughItsContextDoes(t *testing.T) { //nolint:paralleltest // it watches the connections of all
+// Not parallel: it watches the connections of all.
+func TestATransactionEndsThoughItsContextDoes(t *testing.T) {
 	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
-		t.Helper()
 		store, sale := newStore(db), createSale(t, newStore(db), 10)
 		ctx, cancel := context.WithCancel(t.Context())
 		hook := func() { cancel() }

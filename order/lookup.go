@@ -29,8 +29,8 @@ type Lookup struct {
 	find     func(context.Context, []ID) ([]Record, error)
 	requests chan *request
 	cache    *lru.Cache[ID, kept]
-	closed   context.Context
-	close    context.CancelFunc
+	closed   <-chan struct{}
+	close    context.CancelFunc // and ends the reads under way
 	readers  sync.WaitGroup
 }
 
@@ -54,9 +54,10 @@ func NewLookup(find func(context.Context, []ID) ([]Record, error)) *Lookup {
 		panic(err) // the size is not positive
 	}
 	l := &Lookup{find: find, requests: make(chan *request, lookupQueue), cache: cache}
-	l.closed, l.close = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	l.closed, l.close = ctx.Done(), cancel
 	for range lookupReads {
-		l.readers.Go(l.read)
+		l.readers.Go(func() { l.read(ctx) })
 	}
 	return l
 }
@@ -78,7 +79,7 @@ func (l *Lookup) Get(ctx context.Context, id ID) (Record, error) {
 	case l.requests <- r:
 	case <-ctx.Done():
 		return Record{}, ctx.Err()
-	case <-l.closed.Done():
+	case <-l.closed:
 		return Record{}, ErrClosed
 	}
 	select {
@@ -86,18 +87,18 @@ func (l *Lookup) Get(ctx context.Context, id ID) (Record, error) {
 		return r.record, r.err
 	case <-ctx.Done():
 		return Record{}, ctx.Err()
-	case <-l.closed.Done():
+	case <-l.closed:
 		return Record{}, ErrClosed
 	}
 }
 
-// read is one reader.
-func (l *Lookup) read() {
+// read is one reader, until ctx is done.
+func (l *Lookup) read(ctx context.Context) {
 	for {
 		select {
 		case first := <-l.requests:
-			l.answer(l.gather(first))
-		case <-l.closed.Done():
+			l.answer(ctx, l.gather(first))
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -119,7 +120,7 @@ func (l *Lookup) gather(first *request) []*request {
 	return batch
 }
 
-func (l *Lookup) answer(batch []*request) {
+func (l *Lookup) answer(ctx context.Context, batch []*request) {
 	ids := make([]ID, 0, len(batch))
 	wanted := make(map[ID]Record, len(batch))
 	for _, r := range batch {
@@ -128,7 +129,7 @@ func (l *Lookup) answer(batch []*request) {
 			ids = append(ids, r.id)
 		}
 	}
-	ctx, cancel := context.WithTimeout(l.closed, lookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	found, err := l.find(ctx, ids)
 	for _, record := range found {

@@ -3,7 +3,6 @@ package order_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -120,7 +119,7 @@ func TestLookupKeepsOnlyWhatCannotChangeAndNotForLong(t *testing.T) {
 func TestLookupDoesNotTakeAnErrorForAnAnswer(t *testing.T) {
 	t.Parallel()
 	lookup(t, map[order.ID]order.Status{1: order.StatusPaid}, func(t *testing.T, l *order.Lookup, r *rows) {
-		r.err = fmt.Errorf("down")
+		r.err = errors.New("down")
 		_, err := l.Get(t.Context(), 1)
 		require.ErrorIs(t, err, r.err)
 		require.NotErrorIs(t, err, order.ErrNotFound)

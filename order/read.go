@@ -12,8 +12,10 @@ const recordColumns = `id, sale_id, shopper_id, slot, quantity, idem_key, refere
 // scanRecord reads recordColumns and what follows them.
 func scanRecord(rows *sql.Rows, r *Record, more ...any) error {
 	var payBy sql.NullTime
-	err := rows.Scan(append([]any{&r.ID, &r.SaleID, &r.ShopperID, &r.Slot, &r.Quantity, &r.Key, &r.Reference,
-		&r.Status, &r.Reason, &r.UnitPrice, &r.DecidedAt, &payBy}, more...)...)
+	err := rows.Scan(append([]any{
+		&r.ID, &r.SaleID, &r.ShopperID, &r.Slot, &r.Quantity, &r.Key, &r.Reference,
+		&r.Status, &r.Reason, &r.UnitPrice, &r.DecidedAt, &payBy,
+	}, more...)...)
 	r.PayBy = payBy.Time
 	return err
 }

@@ -77,6 +77,7 @@ type hammer struct {
 // settleOne settles one batch and notes what it was told. An error is what a
 // consumer would wait out.
 func (h *hammer) settleOne(t *testing.T) {
+	t.Helper()
 	batch := h.batch(t)
 	for range 20 {
 		vs, err := h.store.Settle(t.Context(), batch)
@@ -88,6 +89,7 @@ func (h *hammer) settleOne(t *testing.T) {
 }
 
 func (h *hammer) disturb(t *testing.T, n int, saleID int64) {
+	t.Helper()
 	if o, ok := h.known(20); ok {
 		if v, err := h.store.Void(t.Context(), o); err == nil {
 			h.tell(t, v)
@@ -112,6 +114,7 @@ func (h *hammer) untilDone(t *testing.T) {
 
 // tell fails when an order had another verdict before.
 func (h *hammer) tell(t *testing.T, vs ...order.Verdict) {
+	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, v := range vs {
@@ -136,6 +139,7 @@ func (h *hammer) known(within int) (order.Order, bool) {
 
 // batch mixes new orders, redeliveries and repeats within the batch.
 func (h *hammer) batch(t *testing.T) []order.Order {
+	t.Helper()
 	n := 1 + rand.IntN(64)
 	b := make([]order.Order, 0, n)
 	for len(b) < n {
@@ -155,6 +159,7 @@ func (h *hammer) batch(t *testing.T) []order.Order {
 // invent returns an order, known to all at once, so that others settle and
 // void it too. A few have the ID of another.
 func (h *hammer) invent(t *testing.T) order.Order {
+	t.Helper()
 	id, err := h.ids.Next()
 	if err != nil {
 		t.Error(err)
