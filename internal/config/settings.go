@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,13 +121,11 @@ func addr(field func(*Config) *string) func(*Config, string) error {
 
 func oneOf(field func(*Config) *string, values ...string) func(*Config, string) error {
 	return func(c *Config, v string) error {
-		for _, allowed := range values {
-			if v == allowed {
-				*field(c) = v
-				return nil
-			}
+		if !slices.Contains(values, v) {
+			return fmt.Errorf("want one of %s, got %q", strings.Join(values, ", "), v)
 		}
-		return fmt.Errorf("want one of %s, got %q", strings.Join(values, ", "), v)
+		*field(c) = v
+		return nil
 	}
 }
 
@@ -270,7 +269,8 @@ func redact(s Setting, v string) string {
 		return ""
 	case s.Key == "mysql_dsn":
 		if i := strings.LastIndex(v, "@"); i >= 0 && dsnPassword.MatchString(v) {
-			return v[:strings.Index(v, ":")] + ":redacted" + v[i:]
+			user, _, _ := strings.Cut(v, ":")
+			return user + ":redacted" + v[i:]
 		}
 		return v
 	default:
