@@ -3,8 +3,8 @@ package consumer_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,7 +120,7 @@ func start(t *testing.T, workers int, change func(*rig)) *rig {
 }
 
 func message(id int64) order.Message {
-	o := order.Order{ID: order.ID(id), SaleID: 1, ShopperID: fmt.Sprint(id), Quantity: 1}
+	o := order.Order{ID: order.ID(id), SaleID: 1, ShopperID: strconv.FormatInt(id, 10), Quantity: 1}
 	return order.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)}
 }
 

@@ -264,7 +264,7 @@ func TestTheLoaderOpensASaleTenMinutesAhead(t *testing.T) {
 
 // lostOrder is an order of more than a minute ago that no store knows.
 func (s *shop) lostOrder() order.Order {
-	id := int64(s.sale.ID) + (time.Now().Add(-2*time.Minute).UnixMilli()-time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())<<22
+	id := s.sale.ID + (time.Now().Add(-2*time.Minute).UnixMilli()-time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())<<22
 	return order.Order{ID: order.ID(id), SaleID: s.sale.ID, ShopperID: "alice", Quantity: 1}
 }
 

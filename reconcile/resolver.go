@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
 	"seckill/order"
@@ -118,5 +118,5 @@ func (r *Resolver) ask(ctx context.Context, what string, offsets func(context.Co
 	if err != nil {
 		return nil, fmt.Errorf("ask the queue for its %s: %w", what, err)
 	}
-	return v.(order.Offsets), nil //nolint:forcetypeassert // what the line above put there
+	return v.(order.Offsets), nil //nolint:errcheck // what the line above put there
 }
