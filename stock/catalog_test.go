@@ -266,7 +266,8 @@ func TestWhatACopySays(t *testing.T) {
 
 func TestTheCatalogHearsOfWhatTheLedgerDoes(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		c := stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return []order.Sale{f.sale}, nil }, f.l, slog.New(slog.DiscardHandler))
+		list := []order.Sale{f.sale}
+		c := stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return list, nil }, f.l, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(f.Context())
 		done := make(chan error, 1)
 		go func() { done <- c.Run(ctx) }()

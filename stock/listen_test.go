@@ -49,6 +49,8 @@ func (f *fixture) listen() *ear {
 		require.NoError(f, <-done)
 	})
 	f.hears(func() bool { return len(e.sales) == 1 && e.sales[0] == stock.AllSales }, e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.sales = nil
 	return e
 }
@@ -59,20 +61,21 @@ func (f *fixture) hears(cond func() bool, e *ear) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		return cond()
-	}, 5*time.Second, 5*time.Millisecond)
+	}, 5*time.Second, 5*time.Millisecond, "heard %+v", e)
 }
 
 func TestApplyPublishesItsOrdersOncePerBatchAndSalesThatChanged(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		f.load(2, 1)
 		e := f.listen()
+		f.load(2, 1)
+		f.hears(func() bool { return len(e.sales) == 1 }, e) // the load
 		a, b := f.pending("ann"), f.pending("bob")
 		ca, cb := f.change(confirmed(a)), f.change(rejected(b))
 		f.apply(ca, cb)
 		f.hears(func() bool { return len(e.ids) == 2 }, e)
 		require.Equal(f, []order.ID{a.ID, b.ID}, e.ids)
 		require.Equal(f, 1, e.batches)
-		f.hears(func() bool { return len(e.sales) == 1 }, e) // from 0 units to 1
+		f.hears(func() bool { return len(e.sales) == 2 }, e) // from 0 units to 1
 
 		f.apply(ca, cb) // nothing new to say
 		c := f.pending("cid")
@@ -80,24 +83,24 @@ func TestApplyPublishesItsOrdersOncePerBatchAndSalesThatChanged(t *testing.T) {
 		f.hears(func() bool { return len(e.ids) == 3 }, e)
 		require.Equal(f, c.ID, e.ids[2])
 		f.apply(f.saleChange(order.SaleEffect{State: order.SalePaused}))
-		f.hears(func() bool { return len(e.sales) == 2 }, e)
-		require.NoError(f, f.l.Announce(f.Context(), f.sale.ID))
 		f.hears(func() bool { return len(e.sales) == 3 }, e)
+		require.NoError(f, f.l.Announce(f.Context(), f.sale.ID))
+		f.hears(func() bool { return len(e.sales) == 4 }, e)
 	})
 }
 
 func TestResultsOfALargeBatchComeInPieces(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		f.load(1_000, 1)
 		e := f.listen()
+		f.load(1_000, 1)
 		var vs []order.Verdict
 		for i := range 600 {
 			vs = append(vs, confirmed(f.order(fmt.Sprint("s", i))))
 		}
 		f.apply(f.change(vs...))
 		f.hears(func() bool { return len(e.ids) == 600 && e.batches == 3 }, e)
-		for i, v := range vs {
-			require.Equal(f, v.ID, e.ids[i])
+		for _, v := range vs { // a cluster may carry the pieces in any order
+			require.Contains(f, e.ids, v.ID)
 		}
 	})
 }

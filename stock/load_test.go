@@ -1,9 +1,12 @@
 package stock_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"seckill/order"
@@ -178,5 +181,38 @@ func TestMetasOfManySalesComeInTheOrderAsked(t *testing.T) {
 		_, err = f.l.Now(f.Context())
 		require.NoError(f, err)
 		require.NoError(f, f.l.Ping(f.Context()))
+	})
+}
+
+// twice is a client that lost the first answer to each command and asks again.
+type twice struct{}
+
+func (twice) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		_ = next(ctx, cmd)
+		cmd.SetErr(nil)
+		return next(ctx, cmd)
+	}
+}
+
+func (twice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func TestAPageSentAgainChangesNothing(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		ld, err := f.l.Begin(f.Context(), f.sale)
+		require.NoError(f, err)
+		f.load(0, 1) // the server knows the scripts
+		require.NoError(f, f.l.Unload(f.Context(), f.sale.ID))
+		f.rdb.AddHook(twice{})
+		o := f.order("s7")
+		o.Slot = 1
+		require.NoError(f, ld.Add(f.Context(), f.rows(8)))
+		require.NoError(f, ld.Add(f.Context(), []order.Record{record(o, order.StatusPaid)}))
+		es, err := f.rdb.HGet(f.Context(), f.key("load:1"), "s7").Result()
+		require.NoError(f, err)
+		require.Equal(f, 1, strings.Count(es, "\n"), es)
 	})
 }
