@@ -29,7 +29,7 @@ func newAudit(p *process) *cobra.Command {
 					return err
 				}
 			}
-			return p.withOperator(c.Context(), func(o *operator) error {
+			return p.withOperator(func(o *operator) error {
 				audits, err := reconcile.NewAuditor(o.b.orders, o.ledger).Audit(c.Context(), id)
 				if errors.Is(err, order.ErrNotFound) {
 					return &noSaleError{id}

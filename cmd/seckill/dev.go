@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,7 +79,7 @@ func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	front, err := newFront(cfg, b, prometheus.NewRegistry(), log)
+	front, err := newFront(cfg, b, prometheus.NewRegistry(), log) //nolint:contextcheck // what it makes ends in run's order, not with ctx
 	if err != nil {
 		return err
 	}
@@ -116,7 +115,7 @@ func sampleSale(ctx context.Context, b *backend, log *slog.Logger) (order.Sale, 
 func (p *process) greet(addr net.Addr, sale order.Sale, token string) {
 	url, id := "http://"+addr.String(), strconv.FormatInt(sale.ID, 10)
 	if p.json {
-		_ = json.NewEncoder(p.stdout).Encode(devStarted{url, id, token})
+		_ = writeJSON(p.stdout, devStarted{url, id, token})
 		return
 	}
 	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything is in this process: nothing is kept.

@@ -47,7 +47,7 @@ type process struct {
 // run is main without the process, so that tests can call it.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &process{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
-	root := newRoot(p)
+	root := newRoot(p) //nolint:contextcheck // the commands take ExecuteContext's from cobra
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -56,8 +56,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if err == nil {
 		return exitOK
 	}
-	var silent *silentError
-	if !errors.As(err, &silent) {
+	if _, silent := errors.AsType[*silentError](err); !silent {
 		fmt.Fprintln(stderr, "seckill:", err)
 	}
 	return exitCode(err)

@@ -20,13 +20,19 @@ import (
 const migrateTimeout = 10 * time.Minute
 
 func newMigrate(p *process) *cobra.Command {
-	c := &cobra.Command{Use: "migrate", Short: "Bring the database's schema and the broker's topics up to date", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{
+		Use: "migrate", Short: "Bring the database's schema and the broker's topics up to date", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(
-		&cobra.Command{Use: "up", Short: "Run what is missing; safe to run at any time, by several at once", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return p.migrateUp(c.Context()) }},
-		&cobra.Command{Use: "status", Short: "List the migrations", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return p.migrateStatus(c.Context()) }},
+		&cobra.Command{
+			Use: "up", Short: "Run what is missing; safe to run at any time, by several at once", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return p.migrateUp(c.Context()) },
+		},
+		&cobra.Command{
+			Use: "status", Short: "List the migrations", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return p.migrateStatus(c.Context()) },
+		},
 	)
 	return c
 }

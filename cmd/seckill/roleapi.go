@@ -81,7 +81,7 @@ func serve(ctx context.Context, log *slog.Logger, role func(context.Context) err
 	err := role(ctx)
 	stopRest()
 	err = errors.Join(err, g.Wait())
-	log.Info("stopped")
+	log.InfoContext(ctx, "stopped")
 	return err
 }
 
@@ -194,11 +194,11 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 	case err = <-served:
 	case <-background.Done(): // a background part failed: Wait has its error
 	}
-	return errors.Join(err, f.stop(srv, stopBackground, g))
+	return errors.Join(err, f.stop(context.WithoutCancel(ctx), srv, stopBackground, g))
 }
 
-func (f *front) stop(srv *http.Server, stopBackground func(), g *errgroup.Group) error {
-	ctx, cancel := context.WithTimeout(context.Background(), f.cfg.API.StopDelay+f.cfg.API.DrainTimeout)
+func (f *front) stop(ctx context.Context, srv *http.Server, stopBackground func(), g *errgroup.Group) error {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.API.StopDelay+f.cfg.API.DrainTimeout)
 	defer cancel()
 	f.server.SetReady(false) // 1. load balancers look away, held polls are let go
 	if f.cfg.API.StopDelay > 0 {

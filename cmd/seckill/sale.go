@@ -18,8 +18,10 @@ import (
 )
 
 func newSale(p *process) *cobra.Command {
-	c := &cobra.Command{Use: "sale", Short: "Make and steer sales", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{
+		Use: "sale", Short: "Make and steer sales", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(
 		newSaleCreate(p), newSaleList(p), newSaleShow(p),
 		newSaleMove(p, "open", "Load a sale into Redis now; it sells within its window", order.SaleOpen),
@@ -53,7 +55,7 @@ func newSaleCreate(p *process) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			return p.withOperator(c.Context(), func(o *operator) error {
+			return p.withOperator(func(o *operator) error {
 				made, err := o.create(c.Context(), sale)
 				if err != nil {
 					return err
@@ -70,7 +72,7 @@ func newSaleList(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the sales that are not closed, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.withOperator(c.Context(), func(o *operator) error {
+			return p.withOperator(func(o *operator) error {
 				var ss []order.Sale
 				err := ask(c.Context(), "mysql", func(ctx context.Context) (err error) { ss, err = o.b.orders.Sales(ctx); return err })
 				if err != nil {
@@ -97,7 +99,7 @@ func newSaleShow(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withOperator(c.Context(), func(o *operator) error {
+			return p.withOperator(func(o *operator) error {
 				sale, err := o.sale(c.Context(), id)
 				if err != nil {
 					return err
@@ -116,7 +118,7 @@ func newSaleMove(p *process, use, short string, to order.SaleState) *cobra.Comma
 			if err != nil {
 				return err
 			}
-			return p.withOperator(c.Context(), func(o *operator) error {
+			return p.withOperator(func(o *operator) error {
 				sale, err := o.move(c.Context(), id, to)
 				if err != nil {
 					return err
@@ -136,7 +138,7 @@ func saleArg(args []string) (int64, error) {
 }
 
 // withOperator runs a command on the real servers.
-func (p *process) withOperator(ctx context.Context, fn func(*operator) error) error {
+func (p *process) withOperator(fn func(*operator) error) error {
 	cfg, err := p.settings(servers...)
 	if err != nil {
 		return err

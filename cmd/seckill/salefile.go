@@ -126,9 +126,14 @@ func (p *process) showSale(s order.Sale) error {
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"id", v.ID}, {"external_id", v.ExternalID}, {"title", strconv.Quote(v.Title)}, {"sku", v.SKU},
-		{"price", fmt.Sprintf("%d %s (minor units)", v.PriceMinor, v.Currency)}, {"state", v.State},
-		{"window", v.StartsAt + " to " + v.EndsAt}, {"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
+		{"id", v.ID},
+		{"external_id", v.ExternalID},
+		{"title", strconv.Quote(v.Title)},
+		{"sku", v.SKU},
+		{"price", fmt.Sprintf("%d %s (minor units)", v.PriceMinor, v.Currency)},
+		{"state", v.State},
+		{"window", v.StartsAt + " to " + v.EndsAt},
+		{"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
 		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order", v.OrdersPerShopper, v.UnitsPerOrder)},
 		{"pay_within", v.PayWithin},
 	} {
