@@ -2,7 +2,6 @@ package stock_test
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"testing"
