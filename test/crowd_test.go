@@ -75,11 +75,14 @@ type answer struct {
 	status int
 	header http.Header
 	body   struct {
-		ID, Code  string
-		Status    any // a word of an order, a number of a problem
-		Done      bool
+		ID        string `json:"id"`
+		Code      string `json:"code"`
+		Status    any    `json:"status"` // a word of an order, a number of a problem
+		Done      bool   `json:"done"`
 		OrdersURL string `json:"orders_url"`
-		Orders    []struct{ ID string }
+		Orders    []struct {
+			ID string `json:"id"`
+		} `json:"orders"`
 	}
 }
 
@@ -220,7 +223,7 @@ func (c *crowd) proveInvariants(t *testing.T, stock, perShopper int) {
 		told[status]++
 	}
 	require.Len(t, c.final, len(c.accepted), "each 202 has a final result")
-	require.EqualValues(t, told["confirmed"], c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`),
+	require.Equal(t, told["confirmed"], c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`),
 		"shoppers were told of each confirmed row and of no other: %v", told)
 	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM (SELECT shopper_id FROM orders WHERE sale_id = ? AND live = 1 GROUP BY shopper_id HAVING COUNT(*) > `+strconv.Itoa(perShopper)+`) x`),
 		"shoppers above the purchase limit")

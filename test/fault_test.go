@@ -51,7 +51,7 @@ func TestATerminatedRoleLosesNothingUnderLoad(t *testing.T) {
 		}
 	})
 	c.prove(t, 8000)
-	require.Equal(t, 8000, len(c.final), "stock was enough for 8,000 of them")
+	require.Len(t, c.final, 8000, "stock was enough for 8,000 of them")
 }
 
 func TestAKilledAPILosesNothing(t *testing.T) {

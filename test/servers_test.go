@@ -32,7 +32,7 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 	s.once.Do(func() {
 		root, err := filepath.Abs("..")
 		require.NoError(t, err)
-		s.dir, err = os.MkdirTemp("", "seckill-servers")
+		s.dir, err = os.MkdirTemp("", "seckill-servers") //nolint:usetesting // it outlives the test that is first
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
 	})

@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,9 +38,7 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 		"SECKILL_SHOPPER_RPS": "0", // the crowd is one process: some shoppers retry hard
 		"SECKILL_LOG_FORMAT":  "text",
 	}
-	for k, v := range env {
-		settings[k] = v
-	}
+	maps.Copy(settings, env)
 	for k, v := range settings {
 		s.env = append(s.env, k+"="+v)
 	}
@@ -119,7 +119,9 @@ func (s *shop) sale(terms saleTerms) string {
 	require.NoError(s.t, err)
 	out, code := command(s.t, s.env, string(file), "sale", "create", "-f", "-", "--json")
 	require.Zero(s.t, code, out)
-	var made struct{ ID string }
+	var made struct {
+		ID string `json:"id"`
+	}
 	require.NoError(s.t, json.Unmarshal([]byte(out), &made))
 	s.steer("open", made.ID)
 	return made.ID
@@ -136,7 +138,7 @@ func (s *shop) steer(word, sale string) {
 // tokens are those of shoppers first, first+1, …
 func (s *shop) tokens(first, n int) []string {
 	s.t.Helper()
-	out, code := command(s.t, s.env, "", "token", "--shoppers", fmt.Sprint(n), "--first", fmt.Sprint(first))
+	out, code := command(s.t, s.env, "", "token", "--shoppers", strconv.Itoa(n), "--first", strconv.Itoa(first))
 	require.Zero(s.t, code)
 	ts := strings.Fields(out)
 	require.Len(s.t, ts, n)
@@ -145,13 +147,19 @@ func (s *shop) tokens(first, n int) []string {
 
 // auditReport is `seckill audit --json`.
 type auditReport struct {
-	OK    bool
+	OK    bool `json:"ok"`
 	Sales []struct {
-		ID                                                              string
-		Total, Available, Confirmed, Paid, Cancelled, Rejected, Pending int64
-		LiveUnits                                                       int64 `json:"live_units"`
-		Discrepancies                                                   []string
-	}
+		ID            string   `json:"id"`
+		Total         int64    `json:"total"`
+		Available     int64    `json:"available"`
+		LiveUnits     int64    `json:"live_units"`
+		Confirmed     int64    `json:"confirmed"`
+		Paid          int64    `json:"paid"`
+		Cancelled     int64    `json:"cancelled"`
+		Rejected      int64    `json:"rejected"`
+		Pending       int64    `json:"pending"`
+		Discrepancies []string `json:"discrepancies"`
+	} `json:"sales"`
 }
 
 func (s *shop) audit(sale string) auditReport {
