@@ -27,8 +27,8 @@ check: ## gofmt, vet and the linters
 fmt: ## format as the linters want it
 	@scripts/lint fmt
 
-bench: ## the benchmark, see loadtest/
-	@scripts/bench
+bench: ## Go benchmarks of the hot pieces, with allocations; those of stores need the servers
+	go test -run "^$$" -bench . -benchmem ./order ./stock ./api ./internal/rocketmq
 
 hooks: ## check what is committed, before it is
 	git config core.hooksPath scripts/hooks
