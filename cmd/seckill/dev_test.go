@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// dev runs `seckill dev` inside the test and returns what its first line says.
+func dev(t *testing.T) (started devStarted, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"dev", "--listen", "127.0.0.1:0", "--json"}, nil, strings.NewReader(""), in, io.Discard)
+		_ = in.Close()
+	}()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(line, &started))
+	return started, func() int {
+		cancel()
+		select {
+		case c := <-code:
+			return c
+		case <-time.After(15 * time.Second):
+			t.Error("dev does not stop")
+			return -1
+		}
+	}
+}
+
+type devOrder struct {
+	ID     string `json:"id"`
+	Status string `json:"status"`
+	Done   bool   `json:"done"`
+}
+
+func (d devStarted) call(t *testing.T, method, path, body string) (int, devOrder) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, d.URL+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+d.Token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	var o devOrder
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&o))
+	return resp.StatusCode, o
+}
+
+//nolint:paralleltest // it looks for goroutines left behind
+func TestDevSellsAndStopsCleanly(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	d, stop := dev(t)
+	code, placed := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	require.Equal(t, http.StatusAccepted, code)
+	require.Equal(t, "pending", placed.Status)
+	code, result := d.call(t, http.MethodGet, "/v1/orders/"+placed.ID+"?wait=5s", "")
+	require.Equal(t, http.StatusOK, code)
+	require.Equal(t, "confirmed", result.Status)
+	require.True(t, result.Done)
+	_, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	require.Equal(t, placed.ID, again.ID, "the limit is one: a second click is the same order")
+
+	http.DefaultClient.CloseIdleConnections()
+	require.Equal(t, exitOK, stop())
+	goleak.VerifyNone(t, before)
+}
+
+// command runs one command without any setting but those given.
+func command(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, environ, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestWrongWordsAndSettingsAreUsageErrorsThatSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args    []string
+		environ []string
+		says    string
+	}{
+		{[]string{"nonsense"}, nil, "seckill --help"},
+		{[]string{"api", "--port", "1"}, nil, "unknown flag"},
+		{[]string{"api"}, nil, "SECKILL_MYSQL_DSN is not set"},
+		{[]string{"api"}, []string{"SECKILL_CONSUMER_WORKERS=0"}, "from 1 to 64"},
+		{[]string{"sale", "open"}, nil, "accepts 1 arg"},
+		{[]string{"sale", "open", "first"}, nil, `decimal number, got "first"`},
+		{[]string{"sale", "create"}, nil, "-f"},
+		{[]string{"sale", "create", "-f", "/nowhere"}, nil, "/nowhere"},
+		{[]string{"token"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--shopper"},
+		{[]string{"token", "--shopper", "42"}, []string{"SECKILL_JWT_SECRETS=short"}, "at least 32 bytes"},
+		{[]string{"token", "--shopper", "a b"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "printable ASCII"},
+	} {
+		code, stdout, stderr := command(t, c.environ, c.args...)
+		require.Equal(t, exitUsage, code, c.args)
+		require.Contains(t, stderr, c.says, c.args)
+		require.Empty(t, stdout, c.args)
+	}
+}
+
+func TestAnAbsentServerHasAnExitCodeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	environ := []string{"SECKILL_MYSQL_DSN=x:y@tcp(127.0.0.1:1)/z", "SECKILL_REDIS_ADDRS=127.0.0.1:1", "SECKILL_ROCKETMQ_NAMESERVERS=127.0.0.1:1"}
+	code, _, stderr := command(t, environ, "sale", "list")
+	require.Equal(t, exitDependency, code)
+	require.Contains(t, stderr, "mysql: ")
+	code, stdout, _ := command(t, environ, "doctor", "--json")
+	require.Equal(t, exitDependency, code)
+	require.Contains(t, stdout, `"ok":false`)
+}
+
+func TestTokensAreOneALine(t *testing.T) {
+	t.Parallel()
+	code, stdout, _ := command(t, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "token", "--shoppers", "3", "--first", "7")
+	require.Equal(t, exitOK, code)
+	require.Len(t, strings.Fields(stdout), 3)
+}
+
+func TestASaleFileIsReadStrictly(t *testing.T) {
+	t.Parallel()
+	good := `{"title":"t","price_minor":1,"currency":"CNY","stock":5,"starts_at":"2030-01-01T00:00:00Z","ends_at":"2030-01-02T00:00:00+08:00"}`
+	s, err := parseSale([]byte(good))
+	require.NoError(t, err)
+	require.Equal(t, 5, s.Total)
+	require.Equal(t, 1, s.OrdersPerShopper)
+	require.Equal(t, time.Date(2030, 1, 1, 16, 0, 0, 0, time.UTC), s.EndsAt)
+	s, err = parseSale([]byte("title: t\nprice_minor: 1\ncurrency: CNY\nstock: 5\nstarts_at: 2030-01-01T00:00:00Z\nends_at: 2030-01-02T00:00:00Z\npay_within: 90s\n"))
+	require.NoError(t, err)
+	require.Equal(t, 90*time.Second, s.PayWithin)
+
+	for text, says := range map[string]string{
+		"":                              "empty",
+		`{"title":"t","prise_minor":1}`: "prise_minor",
+		`{"title":"t","price_minor":1,"currency":"yuan","starts_at":"2030-01-01T00:00:00Z","ends_at":"2029-01-01T00:00:00Z"}`: "stock: is missing",
+		`{"title":1.5,"stock":"many"}`: "many",
+	} {
+		_, err := parseSale([]byte(text))
+		require.ErrorContains(t, err, says)
+	}
+	_, err = parseSale([]byte(`{"title":"","price_minor":1,"currency":"yuan","stock":-1,"starts_at":"2030-01-01T00:00:00Z","ends_at":"2029-01-01T00:00:00Z"}`))
+	for _, field := range []string{"title", "currency", "stock", "ends_at"} {
+		require.ErrorContains(t, err, field, "every bad field is named")
+	}
+}
