@@ -1,0 +1,57 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is checked is only worth it when the check notices.
+func TestABrokenComposeFileIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ from, to, found string }{
+		"a setting misspelt":           {"SECKILL_ROCKETMQ_NAMESERVERS:", "SECKILL_ROCKETMQ_NAMESERVER:", "SECKILL_ROCKETMQ_NAMESERVER is not a setting"},
+		"a required setting misspelt":  {"SECKILL_REDIS_ADDRS:", "SECKILL_REDIS_ADDR:", "SECKILL_REDIS_ADDRS is not set"},
+		"a secret's setting misspelt":  {"SECKILL_JWT_SECRETS_FILE:", "SECKILL_JWT_SECRET_FILE:", "SECKILL_JWT_SECRETS is not set"},
+		"a bad value":                  {"SECKILL_LISTEN: 0.0.0.0:8080", `SECKILL_LISTEN: "8080"`, "want host:port"},
+		"a host misspelt":              {"redis:6379\n", "rediss:6379\n", "rediss:6379 is no service"},
+		"a wrong port":                 {"namesrv:9876\n", "namesrv:9877\n", "namesrv listens on [9876]"},
+		"a published port":             {"127.0.0.1:8080:8080", "127.0.0.1:8080:8081", "listens on 0.0.0.0:8080"},
+		"a port for everybody":         {"127.0.0.1:8082:8080", "8082:8080", "open to everybody"},
+		"admin on loopback":            {"0.0.0.0:8081", "127.0.0.1:8081", "health and metrics listen on"},
+		"another network":              {"networks: [public, servers]", "networks: [public]", "is on another network"},
+		"no wait for Redis":            {"  redis: {condition: service_healthy}\n", "", "redis:6379 is not waited for"},
+		"a job that never ends":        {"    restart: \"no\"\n    healthcheck: {disable: true}", "    restart: always", "migrate never completes"},
+		"a job awaited as a server":    {"migrate: {condition: service_completed_successfully}", "migrate: {condition: service_healthy}", "migrate never becomes healthy"},
+		"started is not ready":         {"  mysql: {condition: service_healthy}\n  redis", "  mysql: {condition: service_started}\n  redis", "waits for service_started only"},
+		"no health check":              {"[CMD, bash, /opt/seckill/rocketmq, ask, 127.0.0.1, \"9876\", \"106\"]", "[NONE]", "namesrv: has no health check"},
+		"a health check of another":    {"[CMD, /seckill, healthcheck]", "[CMD, /seckill, health]", "health check"},
+		"an image of any version":      {"redis:7.4.6", "redis:latest", "not pinned"},
+		"a secret in the file":         {"MYSQL_PASSWORD_FILE: /run/secrets/mysql_password", "MYSQL_PASSWORD: hunter2", "MYSQL_PASSWORD is written into the file"},
+		"our secret in the file":       {"SECKILL_ID_KEYS_FILE: /run/secrets/id_keys", "SECKILL_ID_KEYS: 0123456789012345678901234567890123456789", "it comes from a file"},
+		"a secret not mounted":         {"secrets: [mysql_dsn, jwt_secrets, id_keys]", "secrets: [mysql_dsn, jwt_secrets]", "/run/secrets/id_keys is not mounted"},
+		"a secret git would take":      {"file: deploy/compose/secrets/id_keys", "file: deploy/id_keys", "git does not ignore"},
+		"a secret nobody makes":        {"file: deploy/compose/secrets/id_keys", "file: deploy/compose/secrets/idkeys", "not made by make-secrets"},
+		"killed while it drains":       {"stop_grace_period: 40s", "stop_grace_period: 10s", "is killed after"},
+		"a drain longer than the stop": {"    SECKILL_LISTEN: 0.0.0.0:8080\n", "    SECKILL_LISTEN: 0.0.0.0:8080\n    SECKILL_STOP_DELAY: 20s\n", "is killed after"},
+		"a writable program":           {"read_only: true", "read_only: false", "may do more"},
+		"a mount that is not there":    {"./deploy/compose/broker.conf:", "./deploy/compose/brokers.conf:", "brokers.conf"},
+		"no limits":                    {"        limits: {cpus: \"1\", memory: 512M}", "        limits: {cpus: \"1\"}", "namesrv: may take the whole machine"},
+		"a command that is none":       {"command: [consumer]", "command: [consume]", "no command"},
+		"a misspelt key":               {"stop_grace_period: 40s", "stop_grace_perod: 40s", "stop_grace_perod"},
+		"a service nobody declares":    {"broker-volume: {condition", "broker-volumes: {condition", "broker-volumes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := composeFile(t)
+			require.True(t, strings.Contains(text, c.from), "the file has no %q", c.from)
+			s, err := load(t, strings.Replace(text, c.from, c.to, 1))
+			if err != nil {
+				require.ErrorContains(t, err, c.found)
+				return
+			}
+			require.Contains(t, strings.Join(s.problems(), "\n"), c.found)
+		})
+	}
+}
