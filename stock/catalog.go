@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"golang.org/x/sync/errgroup"
 
 	"seckill/order"
@@ -49,6 +51,7 @@ type Catalog struct {
 	listed   atomic.Bool  // MySQL has answered
 	ready    atomic.Bool  // and then Redis too
 
+	missing singleflight.Group
 	listing sync.Mutex // one look at MySQL at a time
 	reading sync.Mutex // one look at Redis at a time; guards list
 	list    []order.Sale
@@ -86,16 +89,19 @@ func (c *Catalog) Now() time.Time { return time.Now().Add(time.Duration(c.offset
 
 // Known reports whether there is a copy of the sale, and looks for one if not:
 // once a second for all callers together, so a flood of made-up IDs asks no
-// store.
+// store. Who comes while it looks waits for the answer.
 func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 	if _, ok := c.Get(saleID); ok {
 		return true
 	}
-	last, now := c.lastMiss.Load(), time.Now().UnixNano()
-	if last != 0 && now-last < int64(missEvery) || !c.lastMiss.CompareAndSwap(last, now) {
-		return false
-	}
-	_ = c.Refresh(ctx) // Run tells the log when a store does not answer
+	_, _, _ = c.missing.Do("", func() (any, error) {
+		last, now := c.lastMiss.Load(), time.Now().UnixNano()
+		if last == 0 || now-last >= int64(missEvery) {
+			c.lastMiss.Store(now)
+			_ = c.Refresh(ctx) // Run tells the log when a store does not answer
+		}
+		return nil, nil //nolint:nilnil // the copies are the result
+	})
 	_, ok := c.Get(saleID)
 	return ok
 }

@@ -208,6 +208,28 @@ func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
 	})
 }
 
+func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stores{metas: map[int64]stock.Meta{}}
+		s.open(7, 1)
+		slow := func(ctx context.Context) ([]order.Sale, error) {
+			time.Sleep(50 * time.Millisecond)
+			return s.sales(ctx)
+		}
+		c := stock.NewCatalog(slow, s, slog.Default())
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				require.True(t, c.Known(t.Context(), 7))
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 1, s.lists)
+	})
+}
+
 func TestGetAllocatesNothing(t *testing.T) {
 	s := &stores{metas: map[int64]stock.Meta{}}
 	s.open(1, 1)

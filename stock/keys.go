@@ -27,3 +27,6 @@ func keysOf(saleID int64) keys {
 func (k keys) load(epoch uint64) string {
 	return k.prefix + "load:" + strconv.FormatUint(epoch, 10)
 }
+
+// claim is who does a piece of work on the sale for now.
+func (k keys) claim(work string) string { return k.prefix + "claim:" + work }

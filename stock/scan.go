@@ -1,0 +1,36 @@
+package stock
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Scan returns a page of a sale's entries, of about count shoppers, and the
+// cursor of the next one; 0 begins, and is returned at the end. Each entry that
+// was there all the time is returned at least once. An unloaded sale has none.
+func (l *Ledger) Scan(ctx context.Context, saleID int64, cursor uint64, count int64) (es []Entry, next uint64, err error) {
+	kvs, next, err := l.rdb.HScan(ctx, keysOf(saleID).orders, cursor, "", count).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("scan sale %d: %w", saleID, err)
+	}
+	for i := 0; i+1 < len(kvs); i += 2 {
+		of, err := parseEntries(saleID, kvs[i], kvs[i+1])
+		if err != nil {
+			return nil, 0, fmt.Errorf("scan sale %d: %w", saleID, err)
+		}
+		es = append(es, of...)
+	}
+	return es, next, nil
+}
+
+// Claim reports whether this caller is the one of the fleet to do a piece of
+// work on a sale for the time of ttl. It saves work; nothing is wrong when two
+// do it.
+func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.Duration) (bool, error) {
+	got, err := l.rdb.SetNX(ctx, keysOf(saleID).claim(work), "1", ttl).Result()
+	if err != nil {
+		return false, fmt.Errorf("claim %s of sale %d: %w", work, saleID, err)
+	}
+	return got, nil
+}
