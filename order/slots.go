@@ -13,6 +13,7 @@ type terms struct {
 	slots     int // orders per shopper
 	units     int // per order
 	price     int64
+	currency  string
 	payWithin time.Duration
 }
 
@@ -36,7 +37,7 @@ func (s *Store) saleTerms(ctx context.Context, orders []Order) (map[int64]terms,
 	}
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		sale, err := scanSale(rows)
-		t := terms{slots: sale.OrdersPerShopper, units: sale.UnitsPerOrder, price: sale.PriceMinor, payWithin: sale.PayWithin}
+		t := terms{slots: sale.OrdersPerShopper, units: sale.UnitsPerOrder, price: sale.PriceMinor, currency: sale.Currency, payWithin: sale.PayWithin}
 		known[sale.ID] = t
 		s.terms.Add(sale.ID, t)
 		return err

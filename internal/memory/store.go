@@ -24,6 +24,7 @@ type Store struct {
 	changes  map[int64][][]byte          // by sale; the first has seq 1
 	commands map[string]command
 	letters  map[letter]order.DeadLetter
+	payments map[string]payment
 }
 
 type shopper struct {
@@ -53,6 +54,7 @@ func NewStore() *Store {
 		changes:  make(map[int64][][]byte),
 		commands: make(map[string]command),
 		letters:  make(map[letter]order.DeadLetter),
+		payments: make(map[string]payment),
 	}
 }
 

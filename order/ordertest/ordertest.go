@@ -37,6 +37,10 @@ type Store interface {
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
+	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
+	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
+	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
+	Unpaid(ctx context.Context, saleID int64) (bool, error)
 }
 
 // Run runs the suite on a store, which may hold other sales.
@@ -73,6 +77,13 @@ func Run(t *testing.T, store Store) {
 		"changes come in pages":                                   changesPage,
 		"dead letters are buried once":                            lettersBuried,
 		"concurrent settlers agree":                               settlersAgree,
+		"a cancelled order gives its units and slot back":         cancelGivesBack,
+		"what is paid or rejected is not cancelled":               cancelRefused,
+		"an order is paid once":                                   payOnce,
+		"a late payment requires a refund":                        payLate,
+		"a wrong payment pays nothing":                            payWrongly,
+		"unpaid orders expire":                                    expireUnpaid,
+		"of payment, cancellation and expiry one wins":            oneWins,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,126 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"seckill/order"
+)
+
+// payment is one that was answered.
+type payment struct {
+	order.Payment
+
+	outcome order.Outcome
+}
+
+// Cancel is order.Store's.
+func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return order.Verdict{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.orders[id]
+	switch {
+	case !ok:
+		return order.Verdict{}, fmt.Errorf("cancel %d: %w", id, order.ErrNotFound)
+	case r.Status == order.StatusCancelled:
+		return r.Verdict(), nil
+	case r.Status != order.StatusConfirmed:
+		return r.Verdict(), fmt.Errorf("%w: order %d is %s", order.ErrConflict, id, r.Status)
+	}
+	return s.cancel(r.SaleID, []order.ID{id})[0], nil
+}
+
+// cancel takes confirmed orders of a sale back, in one change.
+func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
+	sale := s.sales[saleID]
+	sale.Seq++
+	change := order.Change{SaleID: saleID}
+	for _, id := range ids {
+		r := s.orders[id]
+		r.Status, r.DecidedAt = order.StatusCancelled, now()
+		sale.Available += r.Quantity
+		v := r.Verdict()
+		v.Seq = sale.Seq
+		change.Verdicts = append(change.Verdicts, v)
+	}
+	s.log(change)
+	return change.Verdicts
+}
+
+// Expire is order.Store's.
+func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
+	cs, err := s.Changes(ctx, saleID, after, 256)
+	if err != nil {
+		return order.Expiry{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(cs) == 0 {
+		sale, err := s.sale(saleID)
+		return order.Expiry{Seq: after, Wait: max(sale.PayWithin, time.Second)}, err
+	}
+	page, confirmed := order.ExpiryPage(cs)
+	left := make(map[order.ID]time.Duration)
+	for _, id := range confirmed {
+		if r := s.orders[id]; r.Status == order.StatusConfirmed {
+			left[id] = time.Until(r.PayBy)
+		}
+	}
+	e, due := order.PlanExpiry(after, page, left)
+	if len(due) > 0 {
+		e.Verdicts = s.cancel(saleID, due)
+	}
+	return e, nil
+}
+
+// Pay is order.Store's.
+func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
+	if err := ctx.Err(); err != nil {
+		return order.Receipt{}, err
+	}
+	if err := p.Validate(); err != nil {
+		return order.Receipt{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.orders[p.OrderID]
+	if !ok {
+		return order.Receipt{}, fmt.Errorf("pay %d: %w", p.OrderID, order.ErrNotFound)
+	}
+	sale := s.sales[r.SaleID]
+	if r.Status != order.StatusRejected && !p.Owes(*r, sale.Currency) { // a rejected one may be of no sale
+		return order.Receipt{}, fmt.Errorf("%w: order %d", order.ErrAmount, p.OrderID)
+	}
+	if before, ok := s.payments[p.EventID]; ok {
+		if before.Payment != p {
+			return order.Receipt{}, fmt.Errorf("%w: event %s was a payment of order %d", order.ErrConflict, p.EventID, before.OrderID)
+		}
+		return order.Receipt{Outcome: before.outcome, Verdict: r.Verdict()}, nil
+	}
+	receipt := order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}
+	if r.Status == order.StatusConfirmed {
+		r.Status, r.DecidedAt = order.StatusPaid, now()
+		sale.Seq++
+		receipt = order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}
+		receipt.Verdict.Seq = sale.Seq
+		s.log(order.Change{SaleID: r.SaleID, Verdicts: []order.Verdict{receipt.Verdict}})
+	}
+	s.payments[p.EventID] = payment{p, receipt.Outcome}
+	return receipt, nil
+}
+
+// Unpaid is order.Store's.
+func (s *Store) Unpaid(_ context.Context, saleID int64) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.orders {
+		if r.SaleID == saleID && r.Status == order.StatusConfirmed {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,167 @@
+package order
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Cancel takes a confirmed order back: its units and its slot are free again.
+// The verdict is that of the order, with its Seq when this call cancelled it;
+// an order that is cancelled already is no error. The errors are ErrNotFound,
+// and ErrConflict with the verdict when the order is paid or rejected.
+func (s *Store) Cancel(ctx context.Context, id ID) (Verdict, error) {
+	vs, err := s.cancel(ctx, "cancel", cancelOrders, []ID{id})
+	if err != nil {
+		return Verdict{}, err
+	}
+	if len(vs) == 1 {
+		return vs[0], nil
+	}
+	r, err := s.find(ctx, id)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("order: cancel %d: %w", id, err)
+	}
+	if r.Status != StatusCancelled {
+		return r.Verdict(), fmt.Errorf("%w: order %d is %s", ErrConflict, id, r.Status)
+	}
+	return r.Verdict(), nil
+}
+
+func (s *Store) find(ctx context.Context, id ID) (Record, error) {
+	found, err := s.Find(ctx, []ID{id})
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	return found[0], nil
+}
+
+// Expire cancels orders of a sale that are unpaid although their time is over,
+// by the server's clock: those confirmed by its changes after a seq, at most
+// 256 in one transaction. It finds them by the log, which has them nearly in
+// the order in which they are due, so that no insert pays for an index; the
+// log must not be pruned past what this returns. Any number of processes may
+// call it: an order is cancelled once.
+func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry, error) {
+	cs, err := s.Changes(ctx, saleID, after, expiryChanges)
+	if err != nil {
+		return Expiry{}, err
+	}
+	if len(cs) == 0 { // what is confirmed from now on has all its time
+		terms, err := s.saleTerms(ctx, []Order{{SaleID: saleID}})
+		return Expiry{Seq: after, Wait: max(terms[saleID].payWithin, time.Second)}, err
+	}
+	page, confirmed := ExpiryPage(cs)
+	left, err := s.unpaid(ctx, confirmed)
+	if err != nil {
+		return Expiry{}, fmt.Errorf("order: unpaid orders of sale %d: %w", saleID, err)
+	}
+	e, due := PlanExpiry(after, page, left)
+	if len(due) == 0 {
+		return e, nil
+	}
+	e.Verdicts, err = s.cancel(ctx, "expire", expireOrders, due)
+	return e, err
+}
+
+// unpaid returns how much longer the confirmed ones of the orders may be so.
+func (s *Store) unpaid(ctx context.Context, ids []ID) (map[ID]time.Duration, error) {
+	if len(ids) == 0 {
+		return nil, nil //nolint:nilnil // no orders, none unpaid
+	}
+	left := make(map[ID]time.Duration, len(ids))
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		var id ID
+		var micros int64
+		err := rows.Scan(&id, &micros)
+		left[id] = time.Duration(micros) * time.Microsecond
+		return err
+	}, `SELECT id, TIMESTAMPDIFF(MICROSECOND, NOW(3), pay_by) FROM orders FORCE INDEX (PRIMARY)
+		WHERE id IN (`+repeat("?", len(ids))+`) AND status = 'confirmed'`, idArgs(ids)...)
+	return left, err
+}
+
+func idArgs(ids []ID) []any {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = int64(id)
+	}
+	return args
+}
+
+const (
+	// The key: as for rejectOrders. The attempt tells which rows this changed.
+	cancelOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'cancelled', decided_at = NOW(3), attempt = ?
+		WHERE status = 'confirmed' AND id IN (`
+	expireOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'cancelled', decided_at = NOW(3), attempt = ?
+		WHERE status = 'confirmed' AND pay_by <= NOW(3) AND id IN (`
+	returnUnits = `UPDATE sales SET available = available + ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
+)
+
+// cancel runs an update over orders in ID order and returns those that it
+// changed. A transaction whose COMMIT was not answered and succeeded has
+// changed them before: then it returns none, and the tail tells Redis.
+func (s *Store) cancel(ctx context.Context, what, update string, ids []ID) (vs []Verdict, err error) {
+	err = s.retry(ctx, what, func(int) error {
+		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			vs, err = cancelled(ctx, tx, update, ids)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return vs, nil
+}
+
+func cancelled(ctx context.Context, tx *sql.Tx, update string, ids []ID) ([]Verdict, error) {
+	attempt := rand.Uint64()
+	n, _, err := exec(ctx, tx, update+repeat("?", len(ids))+`)`, append([]any{attempt}, idArgs(ids)...)...)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	bySale := map[int64][]Verdict{}
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		var r Record
+		err := scanRecord(rows, &r)
+		bySale[r.SaleID] = append(bySale[r.SaleID], r.Verdict())
+		return err
+	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (PRIMARY) WHERE attempt = ? AND id IN (`+repeat("?", len(ids))+`) ORDER BY id`,
+		append([]any{attempt}, idArgs(ids)...)...)
+	if err != nil {
+		return nil, fmt.Errorf("read back: %w", err)
+	}
+	var all []Verdict
+	for _, saleID := range slices.Sorted(maps.Keys(bySale)) {
+		vs := bySale[saleID]
+		if err := giveBack(ctx, tx, saleID, vs); err != nil {
+			return nil, err
+		}
+		all = append(all, vs...)
+	}
+	return all, nil
+}
+
+// giveBack returns the units of cancelled orders to their sale, with the
+// change, whose seq it sets.
+func giveBack(ctx context.Context, tx *sql.Tx, saleID int64, vs []Verdict) error {
+	units := 0
+	for _, v := range vs {
+		units += v.Quantity
+	}
+	_, seq, err := exec(ctx, tx, returnUnits, units, saleID)
+	if err != nil {
+		return fmt.Errorf("give back: %w", err)
+	}
+	for i := range vs {
+		vs[i].Seq = uint64(seq)
+	}
+	return writeChange(ctx, tx, Change{SaleID: saleID, Seq: uint64(seq), Verdicts: vs})
+}
