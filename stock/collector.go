@@ -121,7 +121,7 @@ func (c *Collector) Reserve(ctx context.Context, o order.Order) (Reservation, er
 	r, _ := c.pool.Get().(*request)
 	r.order, r.result, r.err = o, Reservation{}, nil
 	r.state.Store(waiting)
-	if err := c.enqueue(o.SaleID, r); err != nil {
+	if err := c.enqueue(o.SaleID, r); err != nil { //nolint:contextcheck // the batch is many callers': none of their contexts ends it
 		c.pool.Put(r)
 		return Reservation{}, err
 	}

@@ -137,6 +137,7 @@ func TestACallerThatLeavesKnowsWhetherItsOrderMayHaveRun(t *testing.T) {
 }
 
 func TestABatchWithoutAnAnswerIsRepeatedOnce(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		fails int // so many calls
 		open  int // the guard refuses from this attempt on

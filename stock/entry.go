@@ -44,7 +44,7 @@ func parseEntry(saleID int64, shopper, text string) (Entry, error) {
 	}
 	e.State = EntryState(text[0])
 	f := strings.SplitN(text[1:], ",", 5)
-	if len(f) < 3 || !strings.Contains("PSRC", text[:1]) {
+	if len(f) < 3 || strings.IndexByte("PSRC", text[0]) < 0 {
 		return bad()
 	}
 	id, err := order.ParseID(f[0])

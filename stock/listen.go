@@ -74,7 +74,7 @@ func decodeResults(s string) (sale int64, ids []order.ID, ok bool) {
 func (l *Ledger) Listen(ctx context.Context, onResult func(saleID int64, ids []order.ID), onSale func(saleID int64)) error {
 	sub := l.rdb.Subscribe(ctx, resultsChannel, salesChannel)
 	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1_000))
-	defer sub.Close() //nolint:errcheck // nothing is left to do with it
+	defer sub.Close()
 	for {
 		select {
 		case <-ctx.Done():

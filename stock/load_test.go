@@ -68,6 +68,7 @@ func TestOfTwoLoadersTheFirstToFinishWins(t *testing.T) {
 }
 
 func TestALoadThatLostAPartIsRefused(t *testing.T) {
+	t.Parallel()
 	lose := map[string]func(f *fixture){
 		"all of it":     func(f *fixture) { f.rdb.Del(f.Context(), f.key("load:1")) },
 		"one shopper":   func(f *fixture) { f.rdb.HDel(f.Context(), f.key("load:1"), "s7") },

@@ -20,6 +20,7 @@ import (
 // anew: the entries and counters are those of a model whenever both know the
 // same changes, and the end is what MySQL says.
 func TestAnySequenceOfStepsKeepsTheProtocol(t *testing.T) {
+	t.Parallel()
 	for name, server := range map[string]func(testing.TB) redis.UniversalClient{"miniredis": testenv.Miniredis, "redis": testenv.Redis} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -159,6 +159,7 @@ func TestReserveSellsOutAndNeverBelowZero(t *testing.T) {
 }
 
 func TestReserveRefusesByStateAndWindow(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	for name, c := range map[string]struct {
 		state        order.SaleState
