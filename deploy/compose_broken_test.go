@@ -45,7 +45,7 @@ func TestABrokenComposeFileIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := composeFile(t)
-			require.True(t, strings.Contains(text, c.from), "the file has no %q", c.from)
+			require.Contains(t, text, c.from)
 			s, err := load(t, strings.Replace(text, c.from, c.to, 1))
 			if err != nil {
 				require.ErrorContains(t, err, c.found)

@@ -137,11 +137,12 @@ func TestAStoppedContainerLetsJavaFinish(t *testing.T) {
 	require.Equal(t, "up\n", first)
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	var rest bytes.Buffer
 	go func() {
 		_, _ = io.Copy(&rest, lines)
-		ended <- cmd.Wait()
+		_ = cmd.Wait() // 143: the exit code of a signal
+		close(ended)
 	}()
 	select {
 	case <-ended:
@@ -163,16 +164,18 @@ func TestAnEndedServerEndsItsContainer(t *testing.T) {
 func TestSecretsAreMadeOnce(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "secrets")
-	read := func() (all string) {
+	read := func() string {
+		var all strings.Builder
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		require.NoError(t, err)
 		require.Len(t, files, 4)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
 			require.NoError(t, err)
-			all += string(text) + "\n"
+			all.Write(text)
+			all.WriteByte('\n')
 		}
-		return all
+		return all.String()
 	}
 	require.NoError(t, exec.CommandContext(t.Context(), "compose/make-secrets", dir).Run())
 	first := read()
