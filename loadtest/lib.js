@@ -224,7 +224,7 @@ function pause(res, known) {
 // checkURL keeps a load test from hitting strangers by mistake.
 function checkURL(url) {
   const local = /^https?:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?\/?$/;
-  if (!local.test(url) && __ENV.ALLOW_REMOTE !== '1') throw new Error(`${url} is not on this machine; if it is yours, set ALLOW_REMOTE=1`);
+  if (!local.test(url) && __ENV.ALLOW_REMOTE !== '1') throw new Error(`${url} is not on this machine; if it is yours, set ALLOW_REMOTE=1 (for scripts/load SECKILL_LOAD_ALLOW_REMOTE=1)`);
   return url.replace(/\/$/, '');
 }
 

@@ -3,6 +3,11 @@
 
 # settings: those of the servers, from the environment or of scripts/up.
 settings() {
+	local url urls=${SECKILL_LOAD_URLS:-}
+	for url in ${urls//,/ }; do
+		[[ $url =~ ^https?://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?/?$ || ${SECKILL_LOAD_ALLOW_REMOTE:-} == 1 ]] ||
+			die load "$url is not on this machine; if it is yours, set SECKILL_LOAD_ALLOW_REMOTE=1"
+	done
 	if [[ -z ${SECKILL_MYSQL_DSN:-} || -z ${SECKILL_REDIS_ADDRS:-} || -z ${SECKILL_ROCKETMQ_NAMESERVERS:-} ]]; then
 		[[ -z ${SECKILL_LOAD_URLS:-} ]] || die load "SECKILL_LOAD_URLS needs the SECKILL_* settings of that system too"
 		[[ -e $run/env ]] || "$root/scripts/up"
