@@ -13,11 +13,12 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/rlog"
 )
 
+// setUpOnce is global because the client's own settings are.
+var setUpOnce sync.Once
+
 // setUpClient sets what the client keeps for the whole process: the logger and
 // what to do with a panic of one of its goroutines, which otherwise ends the
 // process. The first constructor's logger stays.
-var setUpOnce sync.Once //nolint:gochecknoglobals // the client's own settings are global
-
 func setUpClient(log *slog.Logger) {
 	setUpOnce.Do(func() {
 		log := log.With("source", "rocketmq-client")
