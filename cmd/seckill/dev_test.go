@@ -60,7 +60,7 @@ func (d devStarted) call(t *testing.T, method, path, body string) (int, devOrder
 	return resp.StatusCode, o
 }
 
-//nolint:paralleltest // it looks for goroutines left behind
+// Not parallel: it looks for goroutines left behind.
 func TestDevSellsAndStopsCleanly(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	d, stop := dev(t)
