@@ -102,10 +102,10 @@ func earlierOutcome(ctx context.Context, tx *sql.Tx, p Payment) (outcome Outcome
 // Unpaid reports whether a sale has a confirmed order. It may read every live
 // order of the sale: not for a hot path.
 func (s *Store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
-	var any bool
-	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM orders WHERE sale_id = ? AND live = 1 AND status = 'confirmed')`, saleID).Scan(&any)
+	var found bool
+	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM orders WHERE sale_id = ? AND live = 1 AND status = 'confirmed')`, saleID).Scan(&found)
 	if err != nil {
 		return false, fmt.Errorf("order: unpaid orders of sale %d: %w", saleID, err)
 	}
-	return any, nil
+	return found, nil
 }
