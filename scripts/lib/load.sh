@@ -69,17 +69,22 @@ make_sale() {
 		 "starts_at": "$(date -ud "@$((now + lead))" +%FT%TZ)", "ends_at": "$(date -ud "@$((now + 3600))" +%FT%TZ)"}
 	EOF
 	)
-	"$dir/seckill" sale open "$id" >/dev/null
+	[[ -n $id ]] || die load "could not make a sale"
+	"$dir/seckill" sale open "$id" >/dev/null || die load "could not open sale $id"
 	echo "$id"
 }
 
 # send_shoppers [K6_OPTION…]
 send_shoppers() {
+	local code=0
 	env BASE_URLS="$urls" SALE_ID="$sale" TOKENS="$dir/tokens" SHOPPERS="$shoppers" STOCK="$stock" \
 		SLACK="$slack" SUMMARY="$dir/summary.json" ALLOW_REMOTE="${SECKILL_LOAD_ALLOW_REMOTE:-}" \
 		K6_NO_USAGE_REPORT=true \
-		"$here/k6" run --quiet "$@" "loadtest/$name.js" 2>&1 | tee "$dir/k6.log"
-	return "${PIPESTATUS[0]}"
+		"$here/k6" run --quiet "$@" "loadtest/$name.js" >"$dir/k6.log" 2>&1 &
+	pids+=($!) # in the background, so that a signal ends us at once
+	wait "$!" || code=$?
+	cat "$dir/k6.log"
+	return "$code"
 }
 
 # settled: waits up to a minute until the audit is clean and nothing is pending; keeps the last one.
@@ -93,21 +98,26 @@ settled() {
 
 # clean_up ends our processes, by their IDs, and removes what was made for them.
 clean_up() {
-	local code=$? pid
+	local code=$? pid ended=0
 	trap '' INT TERM
 	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-	for pid in "${pids[@]}"; do wait "$pid" || code=$((code == 0 ? 1 : code)); done
+	for pid in "${pids[@]}"; do wait "$pid" || ended=$?; done
+	if ((code == 0 && ended != 0)); then
+		say load "a process did not end in order: exit $ended; see $dir"
+		code=1
+	fi
 	rm -f "$dir/tokens" "$dir/seckill" "$dir/verdict"
 	if [[ -n ${mysql[*]:-} && $keep == no ]]; then drop_own >>"$dir/clean.log" 2>&1 || true; fi
 	exit "$code"
 }
 
-# drop_own removes database, topics and group, from the broker (215, 207) and the name server (216).
-# It works where the broker is on this machine, as that of scripts/up is; elsewhere they stay.
+# drop_own removes the database; and, from servers that scripts/up started, what the sale left in Redis, and
+# topics and group from the broker (215, 207) and the name server (216).
 drop_own() {
 	local topic broker=${SECKILL_ROCKETMQ_NAMESERVERS%%,*}
 	sql "DROP DATABASE IF EXISTS $own"
 	[[ $broker == 127.0.0.1:* && -s $run/ports/broker ]] || return 0
+	if [[ -n $sale ]]; then redis-cli -p "${SECKILL_REDIS_ADDRS##*:}" UNLINK "seckill:{$sale}:"{m,o,d,u}; fi
 	for topic in "$own" "${own}_probe" "%RETRY%$own"; do
 		call "$(<"$run/ports/broker")" 215 "\"topic\":\"$topic\""
 		call "${broker##*:}" 216 "\"topic\":\"$topic\""
