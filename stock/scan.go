@@ -24,6 +24,30 @@ func (l *Ledger) Scan(ctx context.Context, saleID int64, cursor uint64, count in
 	return es, next, nil
 }
 
+// EntriesOf returns all entries of up to 1,000 shoppers of a sale, read by one
+// command.
+func (l *Ledger) EntriesOf(ctx context.Context, saleID int64, shoppers []string) ([]Entry, error) {
+	if len(shoppers) == 0 {
+		return nil, nil
+	}
+	values, err := l.rdb.HMGet(ctx, keysOf(saleID).orders, shoppers...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read %d shoppers of sale %d: %w", len(shoppers), saleID, err)
+	}
+	var es []Entry
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		of, err := parseEntries(saleID, shoppers[i], text(v))
+		if err != nil {
+			return nil, fmt.Errorf("read a shopper of sale %d: %w", saleID, err)
+		}
+		es = append(es, of...)
+	}
+	return es, nil
+}
+
 // Claim reports whether this caller is the one of the fleet to do a piece of
 // work on a sale for the time of ttl. It saves work; nothing is wrong when two
 // do it.
@@ -33,4 +57,12 @@ func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.
 		return false, fmt.Errorf("claim %s of sale %d: %w", work, saleID, err)
 	}
 	return got, nil
+}
+
+// Keep holds a claim for another ttl, for work that takes longer.
+func (l *Ledger) Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error {
+	if err := l.rdb.Set(ctx, keysOf(saleID).claim(work), "1", ttl).Err(); err != nil {
+		return fmt.Errorf("keep %s of sale %d: %w", work, saleID, err)
+	}
+	return nil
 }

@@ -35,6 +35,9 @@ type Store interface {
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)
+	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
+	Discard(ctx context.Context, d order.DeadLetter) error
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
@@ -76,6 +79,8 @@ func Run(t *testing.T, store Store) {
 		"verdicts are believed only for the very order":           verdictsCompare,
 		"changes come in pages":                                   changesPage,
 		"dead letters are buried once":                            lettersBuried,
+		"dead letters are found by name and discarded":            lettersDiscarded,
+		"live orders come by primary key":                         livePages,
 		"concurrent settlers agree":                               settlersAgree,
 		"a cancelled order gives its units and slot back":         cancelGivesBack,
 		"what is paid or rejected is not cancelled":               cancelRefused,

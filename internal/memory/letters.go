@@ -1,0 +1,70 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"seckill/order"
+)
+
+// LiveOrders is order.Store's.
+func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.ID, limit int) (page []order.Record, next order.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	after = order.FirstOrder(saleID, after)
+	var ids []order.ID
+	for id := range s.orders {
+		if id > after {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	if len(ids) >= limit {
+		ids = ids[:limit]
+		next = ids[limit-1]
+	}
+	for _, id := range ids {
+		if r := s.orders[id]; r.SaleID == saleID && r.Status.Live() {
+			page = append(page, *r)
+		}
+	}
+	return page, next, nil
+}
+
+// Letters is order.Store's.
+func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, err := order.ParseID(name)
+	if err != nil {
+		id = 0
+	}
+	var letters []order.DeadLetter
+	for _, d := range s.letters {
+		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.Verdict() && id > 0 && d.OrderID == id {
+			letters = append(letters, d)
+		}
+	}
+	slices.SortFunc(letters, func(a, b order.DeadLetter) int {
+		return cmp.Or(cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.MessageID, b.MessageID))
+	})
+	return letters, nil
+}
+
+// Discard is order.Store's.
+func (s *Store) Discard(_ context.Context, d order.DeadLetter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+	_, ok := s.letters[key]
+	switch {
+	case d.Verdict():
+		return fmt.Errorf("discard: %w: the letter is the verdict on order %d", order.ErrConflict, d.OrderID)
+	case !ok:
+		return fmt.Errorf("discard %q: %w", d.MessageID, order.ErrNotFound)
+	}
+	delete(s.letters, key)
+	return nil
+}

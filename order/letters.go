@@ -1,0 +1,51 @@
+package order
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// Letters returns the dead letters of a message ID and, where name is the
+// decimal ID of an order, the verdicts among them on that order. There is
+// rarely more than one.
+func (s *Store) Letters(ctx context.Context, name string) ([]DeadLetter, error) {
+	id, err := ParseID(name)
+	if err != nil {
+		id = 0 // a message whose ID is no order's is kept under order 0
+	}
+	var letters []DeadLetter
+	err = query(ctx, s.db, func(rows *sql.Rows) error {
+		var d DeadLetter
+		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
+		letters = append(letters, d)
+		return err
+	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
+		WHERE order_id IN (0, ?) AND (message_id = ? OR (message_id = '' AND order_id = ? AND order_id > 0))
+		ORDER BY sale_id, shopper_id, message_id`, int64(id), []byte(name), int64(id))
+	if err != nil {
+		return nil, fmt.Errorf("order: dead letters of %q: %w", name, err)
+	}
+	return letters, nil
+}
+
+// Discard deletes a message that could not be read. A verdict stays: it is
+// ErrConflict. ErrNotFound: there is no such letter (any more).
+func (s *Store) Discard(ctx context.Context, d DeadLetter) error {
+	if d.Verdict() {
+		return fmt.Errorf("order: discard: %w: the letter is the verdict on order %d", ErrConflict, d.OrderID)
+	}
+	n, _, err := exec(ctx, s.db, `DELETE FROM dead_letters WHERE order_id = ? AND sale_id = ? AND shopper_id = ? AND message_id = ?`,
+		int64(d.OrderID), d.SaleID, []byte(d.ShopperID), []byte(d.MessageID))
+	if err != nil {
+		return fmt.Errorf("order: discard: %w", err)
+	}
+	if n == 0 {
+		return fmt.Errorf("order: discard %q: %w", d.MessageID, ErrNotFound)
+	}
+	return nil
+}
+
+// Verdict reports whether d is the verdict on its order, which polls and the
+// sweeper read, and no mere message.
+func (d DeadLetter) Verdict() bool { return d.MessageID == "" && d.OrderID != 0 }
