@@ -46,9 +46,10 @@ func refusalOf(sale *stock.Copy, now time.Time) (refusal, bool) {
 }
 
 // nothingHeld reports whether no order holds units that could come back. Redis
-// does not know which orders are paid, so any settled one counts.
+// does not know which orders are paid, so any settled one counts; and counters
+// from before the last units went say nothing of who holds them.
 func nothingHeld(sale *stock.Copy) bool {
-	return sale.Meta.Pending == 0 && sale.Meta.Settled == 0
+	return sale.Meta.Available <= 0 && sale.Meta.Pending == 0 && sale.Meta.Settled == 0
 }
 
 // retryWhen returns the Retry-After of a refusal: the start of a sale that has

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -89,7 +90,7 @@ func (r *Resolver) Resolve(ctx context.Context, o order.Order) (order.Verdict, b
 // lost reports whether nothing can bring o a verdict any more.
 func (r *Resolver) lost(ctx context.Context, o order.Order) (bool, error) {
 	sale, err := r.store.Sale(ctx, o.SaleID)
-	if err != nil {
+	if err != nil && !errors.Is(err, order.ErrNotFound) { // a sale that is gone will not be loaded
 		return false, fmt.Errorf("read sale %d: %w", o.SaleID, err)
 	}
 	ms, err := r.ledger.Metas(ctx, []int64{o.SaleID})

@@ -97,9 +97,17 @@ func (p *process) settings(need ...string) (config.Config, error) {
 func (p *process) logger(cfg config.Config) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked when it was loaded
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: readableDurations}
 	if cfg.LogFormat == "text" {
 		return slog.New(slog.NewTextHandler(p.stderr, opts))
 	}
 	return slog.New(slog.NewJSONHandler(p.stderr, opts))
+}
+
+// readableDurations writes durations as 1.5s, not as a count of nanoseconds.
+func readableDurations(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }

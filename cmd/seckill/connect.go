@@ -31,6 +31,7 @@ func openRedis(c config.Redis) (redis.UniversalClient, error) {
 		// A script call whose answer was lost is repeated by the caller that knows
 		// it may be; the client itself must not.
 		MaxRetries:            -1,
+		DialerRetries:         1, // a server that refuses is not asked five times for each poll
 		ContextTimeoutEnabled: true,
 		DisableIdentity:       true,
 	}

@@ -106,6 +106,20 @@ func (p *process) checkMySQL(ctx context.Context, c config.MySQL) []finding {
 			}
 			return "innodb_flush_log_at_trx_commit is 1", nil
 		}),
+		check(ctx, "mysql binary log", "set sync_binlog=1: with less, a crash of the server may leave a replica without orders that shoppers were told of", func(ctx context.Context) (string, error) {
+			var on bool
+			var n int
+			if err := db.QueryRowContext(ctx, `SELECT @@GLOBAL.log_bin, @@GLOBAL.sync_binlog`).Scan(&on, &n); err != nil {
+				return "", err
+			}
+			if !on {
+				return "off: there is nothing to fail over to", nil
+			}
+			if n != 1 {
+				return "", fmt.Errorf("sync_binlog is %d", n)
+			}
+			return "on, sync_binlog is 1", nil
+		}),
 	}
 }
 

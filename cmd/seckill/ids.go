@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -59,6 +60,9 @@ func (w *workerIDs) run(ctx context.Context) error {
 		m := w.maker.Load()
 		if m == nil {
 			n, err := w.counters.NextWorker(askCtx)
+			if failpoint.Broken(failpoint.OneWorkerNumber) {
+				n = 1
+			}
 			if err != nil {
 				w.log.WarnContext(ctx, "no worker number yet", "err", err)
 			} else {

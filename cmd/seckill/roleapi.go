@@ -126,7 +126,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	})
 	f.server = api.New(api.Options{
 		Catalog: f.catalog, Reserver: f.collector, Publisher: f.publisher,
-		Stock: ledger, Results: ledger, Lookup: f.lookup, Orders: b.orders,
+		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: f.lookup, Orders: b.orders,
 		Resolver: reconcile.NewResolver(b.orders, ledger, b.queue),
 		IDs:      f.ids, Sealer: sealer, Tokens: tokens,
 		Gate:    f.gate(redisBreaker, queueBreaker),

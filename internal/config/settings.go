@@ -130,12 +130,12 @@ func oneOf(field func(*Config) *string, values ...string) func(*Config, string) 
 }
 
 // nameRE is what RocketMQ allows in the names of topics and groups.
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9_%-]{1,127}$`)
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,127}$`)
 
 func name(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		if !nameRE.MatchString(v) {
-			return fmt.Errorf("want letters, digits, _, %% and -, got %q", v)
+			return fmt.Errorf("want letters, digits, _ and -, got %q", v)
 		}
 		*field(c) = v
 		return nil
