@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -157,6 +158,9 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Cop
 	o.Slot = got.Slot
 	s.publish(ctx, o)
 	s.Metrics.accepted.Inc()
+	if err := failpoint.Hit(ctx, failpoint.BeforeAnswer); err != nil {
+		return unsure(dependencyDown, sale.ID, err)
+	}
 	v := pendingView(o)
 	s.accepted(w, r, &v, 0)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -194,7 +195,11 @@ func (p *Pool) settle(ctx context.Context, orders []order.Order) ([]order.Verdic
 	defer p.metrics.busy.Dec()
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		start := time.Now()
-		vs, err := p.opts.Orders.Settle(ctx, orders)
+		err := failpoint.Hit(ctx, failpoint.Merged)
+		var vs []order.Verdict
+		if err == nil {
+			vs, err = p.opts.Orders.Settle(ctx, orders)
+		}
 		p.metrics.settled(time.Since(start), len(orders), vs, err)
 		if err == nil {
 			return vs, true
@@ -226,6 +231,9 @@ func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict) {
 		}
 	}
 	err := p.opts.Guard(func() error {
+		if err := failpoint.Hit(ctx, failpoint.BeforeWriteBack); err != nil {
+			return err
+		}
 		return errors.Join(p.opts.Ledger.Apply(ctx, order.Changes(vs)), p.replay(ctx, read))
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -32,6 +33,9 @@ func NewReceiver(pool *Pool, dead graveyard, log *slog.Logger) *Receiver {
 // has a verdict, each unreadable message is a dead letter. Any other error
 // wants the delivery again, with backoff.
 func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) error {
+	if err := failpoint.Hit(ctx, failpoint.Delivered); err != nil {
+		return err
+	}
 	orders := make([]order.Order, 0, len(msgs))
 	var newer error
 	for _, m := range msgs {
@@ -50,7 +54,14 @@ func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) error {
 			}
 		}
 	}
+	if failpoint.Broken(failpoint.AckBeforeCommit) {
+		go func() { _ = r.pool.Settle(ctx, orders) }()
+		return nil
+	}
 	if err := r.pool.Settle(ctx, orders); err != nil {
+		return err
+	}
+	if err := failpoint.Hit(ctx, failpoint.BeforeAck); err != nil {
 		return err
 	}
 	return newer // its readable neighbours are settled; it waits for the upgrade

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"seckill/internal/failpoint"
 )
 
 const (
@@ -157,7 +159,11 @@ func (t *settling) reject(ctx context.Context, vs []*Verdict, reason Reason) err
 		v.Status, v.Reason = StatusRejected, reason
 	}
 	args := append([]any{string(reason)}, idsOf(vs)...)
-	if _, _, err := exec(ctx, t.tx, rejectOrders+repeat("?", len(vs))+`)`, args...); err != nil {
+	statement := rejectOrders
+	if failpoint.Broken(failpoint.RefusalsVanish) {
+		statement, args = `DELETE FROM orders WHERE id IN (`, args[1:]
+	}
+	if _, _, err := exec(ctx, t.tx, statement+repeat("?", len(vs))+`)`, args...); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"seckill/internal/failpoint"
 )
 
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
@@ -109,7 +111,7 @@ func (s *Store) command(ctx context.Context, cmd string, id int64, what string, 
 			if sale, err = readSale(ctx, tx, `WHERE id = ? FOR UPDATE`, id); err != nil {
 				return err
 			}
-			if n == 0 { // run before
+			if n == 0 && !failpoint.Broken(failpoint.RestockTwice) { // run before
 				return sameCommand(ctx, tx, cmd, id, what)
 			}
 			effect, err := change(&sale)

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"seckill/internal/failpoint"
 )
 
 // Settle decides every order of a batch, of a few hundred at most, in one
@@ -33,6 +35,9 @@ func (s *Store) settle(ctx context.Context, orders []Order) ([]Verdict, error) {
 		}
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			t = newSettling(tx, terms)
+			if failpoint.Broken(failpoint.SameAttempt) {
+				t.attempt = uint64(orders[0].ID)
+			}
 			return t.run(ctx, orders, try > 0)
 		})
 	})
@@ -61,7 +66,14 @@ func (s *Store) settle(ctx context.Context, orders []Order) ([]Verdict, error) {
 func distinct(batch []Order) []Order {
 	os := slices.Clone(batch)
 	slices.SortStableFunc(os, byIdentity)
-	return slices.CompactFunc(os, Same)
+	if failpoint.Broken(failpoint.DedupeByID) {
+		return slices.CompactFunc(os, func(a, b Order) bool { return a.ID == b.ID })
+	}
+	os = slices.CompactFunc(os, Same)
+	if failpoint.Broken(failpoint.UnsortedBatches) {
+		rand.Shuffle(len(os), func(i, k int) { os[i], os[k] = os[k], os[i] })
+	}
+	return os
 }
 
 func byIdentity(a, b Order) int {
@@ -205,7 +217,7 @@ func (t *settling) sift(ctx context.Context, vs []*Verdict) (absent []*Verdict, 
 		switch {
 		case !ok:
 			absent = append(absent, v)
-		case !Same(r.Order, v.Order):
+		case !Same(r.Order, v.Order) && !failpoint.Broken(failpoint.OneWorkerNumber):
 			v.Status, v.Reason = StatusRejected, ReasonCollision
 			t.collided = append(t.collided, v)
 		case r.attempt == t.attempt:

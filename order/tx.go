@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"seckill/internal/failpoint"
 )
 
 // errUnknown: whether the transaction was committed is not known.
@@ -36,13 +38,21 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) erro
 		discard(conn)
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := fn(ctx, tx); err != nil {
+	err = fn(ctx, tx)
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.BeforeCommit)
+	}
+	if err != nil {
 		if tx.Rollback() != nil {
 			discard(conn)
 		}
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	err = tx.Commit()
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.AfterCommit)
+	}
+	if err != nil {
 		discard(conn)
 		return fmt.Errorf("commit: %w: %w", errUnknown, err)
 	}

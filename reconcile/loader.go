@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -153,6 +154,9 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
 	}
 	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error { return into.Add(ctx, rs) })
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.BeforeRename)
+	}
 	if err == nil {
 		err = into.Finish(ctx, sale)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -73,11 +74,17 @@ func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 		if len(due) == 0 {
 			return nil
 		}
+		if err := failpoint.Hit(ctx, failpoint.Claimed); err != nil {
+			return err
+		}
 		decided, undecided, err := s.verdicts.Verdicts(ctx, due)
+		if err == nil {
+			err = failpoint.Hit(ctx, failpoint.VerdictRead)
+		}
 		if err != nil {
 			return fmt.Errorf("read verdicts of sale %d: %w", saleID, err)
 		}
-		if err := s.reservations.Replay(ctx, decided); err != nil {
+		if err := s.replay(ctx, decided); err != nil {
 			return fmt.Errorf("replay verdicts of sale %d: %w", saleID, err)
 		}
 		if err := s.pool.Settle(ctx, undecided); err != nil {
@@ -88,4 +95,14 @@ func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 		}
 	}
 	return nil
+}
+
+func (s *Sweeper) replay(ctx context.Context, vs []order.Verdict) error {
+	if len(vs) == 0 {
+		return nil
+	}
+	if err := failpoint.Hit(ctx, failpoint.BeforeApply); err != nil {
+		return err
+	}
+	return s.reservations.Replay(ctx, vs)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -45,7 +46,13 @@ func (l *Ledger) Reserve(ctx context.Context, saleID int64, os []order.Order) ([
 		o := &os[i]
 		args = append(args, &o.ShopperID, o.ID.String(), o.Quantity, entryTail(o.Key, o.Reference))
 	}
+	if err := failpoint.Hit(ctx, failpoint.BeforeReserve); err != nil {
+		return nil, err
+	}
 	out, err := reply(reserveScript.Run(ctx, l.rdb, []string{k.meta, k.orders, k.due}, args...))
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.AfterReserve)
+	}
 	rs := make([]Reservation, len(os))
 	switch {
 	case errors.Is(err, ErrNotLoaded):
@@ -108,6 +115,9 @@ func (l *Ledger) Urgent(ctx context.Context, saleID int64, os ...order.Order) er
 	if len(os) == 0 {
 		return nil
 	}
+	if failpoint.Broken(failpoint.APIGivesBack) {
+		return l.giveBack(ctx, os)
+	}
 	k := keysOf(saleID)
 	args := make([]any, len(os))
 	for i, o := range os {
@@ -121,6 +131,15 @@ func (l *Ledger) Urgent(ctx context.Context, saleID int64, os ...order.Order) er
 		return fmt.Errorf("hand %d orders of sale %d to the sweeper: %w", len(os), saleID, err)
 	}
 	return nil
+}
+
+// giveBack is a mutant: the verdict it tells Redis is nobody's.
+func (l *Ledger) giveBack(ctx context.Context, os []order.Order) error {
+	vs := make([]order.Verdict, len(os))
+	for i, o := range os {
+		vs[i] = order.Verdict{Order: o, Status: order.StatusRejected}
+	}
+	return l.Replay(ctx, vs)
 }
 
 // firstLook and fullLook are how many items one run of due.lua looks at: few

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/failpoint"
 )
 
 //go:embed entry.lua
@@ -30,12 +32,12 @@ var addSource string
 var loadSource string
 
 var (
-	reserveScript = redis.NewScript(entrySource + reserveSource)
+	reserveScript = redis.NewScript(entrySource + failpoint.Script("reserve", reserveSource))
 	urgentScript  = redis.NewScript(entrySource + urgentSource)
-	applyScript   = redis.NewScript(entrySource + applySource)
+	applyScript   = redis.NewScript(entrySource + failpoint.Script("apply", applySource))
 	dueScript     = redis.NewScript(entrySource + dueSource)
 	addScript     = redis.NewScript(entrySource + addSource)
-	loadScript    = redis.NewScript(loadSource)
+	loadScript    = redis.NewScript(failpoint.Script("load", loadSource))
 )
 
 // notLoaded is how a script says that the sale has no meta.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -256,6 +257,9 @@ func (p *Publisher) send(batch []byte) error {
 	doubt := false
 	for wait := retryFirst; ; wait = min(2*wait, retryMax) {
 		o, err := p.link.try(ctx, p.topic, batch)
+		if fault := failpoint.Hit(ctx, failpoint.AfterSend); fault != nil {
+			o, err = unclear, fault
+		}
 		doubt = doubt || o == unclear
 		if o == stored || o == refused {
 			return sum(o == stored, doubt, err)

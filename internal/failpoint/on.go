@@ -1,0 +1,142 @@
+//go:build failpoint
+
+package failpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// ErrInjected is what a point returns whose action is `error`.
+var ErrInjected = errors.New("failpoint: injected error")
+
+// errSetting stops a process whose setting is misspelt: a fault that never
+// happens proves nothing.
+var errSetting = errors.New("failpoint")
+
+// fault is SECKILL_FAILPOINT=point:action[=duration][:n], armed at the n-th
+// time (1) that the process comes by.
+//
+//	kill    SIGKILL of the process
+//	stop    SIGSTOP of the process, SIGCONT after the duration (40 s)
+//	error   ten times in a row, Hit returns ErrInjected
+//	delay   ten times in a row, Hit takes the duration (2 s)
+type fault struct {
+	point  string
+	action string
+	span   time.Duration
+	from   int64
+	hits   atomic.Int64
+}
+
+var (
+	armed  = mustParse(os.Getenv("SECKILL_FAILPOINT"))
+	mutant = mustKnow(os.Getenv("SECKILL_MUTANT"))
+)
+
+func mustParse(setting string) *fault {
+	f := &fault{from: 1}
+	if setting == "" {
+		return f
+	}
+	parts := strings.Split(setting, ":")
+	bad := len(parts) < 2 || len(parts) > 3
+	if !bad {
+		var span string
+		f.point = parts[0]
+		f.action, span, _ = strings.Cut(parts[1], "=")
+		f.span = map[string]time.Duration{"stop": 40 * time.Second, "delay": 2 * time.Second}[f.action]
+		var err, err2 error
+		if span != "" {
+			f.span, err = time.ParseDuration(span)
+		}
+		if len(parts) == 3 {
+			f.from, err2 = strconv.ParseInt(parts[2], 10, 64)
+		}
+		bad = err != nil || err2 != nil ||
+			!slices.Contains([]string{"kill", "stop", "error", "delay"}, f.action) ||
+			!slices.ContainsFunc(Points, func(p Point) bool { return p.Name == f.point })
+	}
+	if bad {
+		panic(fmt.Errorf("%w: SECKILL_FAILPOINT=%q is not point:action[=duration][:n]", errSetting, setting))
+	}
+	return f
+}
+
+func mustKnow(name string) string {
+	if name != "" && !slices.ContainsFunc(Mutants, func(m Mutant) bool { return m.Name == name }) {
+		panic(fmt.Errorf("%w: SECKILL_MUTANT=%q is none", errSetting, name))
+	}
+	return name
+}
+
+// Hit does what is armed at point. The error is ErrInjected, or that of ctx
+// when it ended during a delay.
+func Hit(ctx context.Context, point string) error {
+	if armed.point != point {
+		return nil
+	}
+	n := armed.hits.Add(1) - armed.from
+	if n == 0 {
+		fmt.Fprintf(os.Stderr, "failpoint %s: %s\n", point, armed.action)
+	}
+	once, often := n == 0, n >= 0 && n < 10
+	switch {
+	case once && armed.action == "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case once && armed.action == "stop":
+		return armed.stop()
+	case often && armed.action == "error":
+		return fmt.Errorf("%w at %s", ErrInjected, point)
+	case often && armed.action == "delay":
+		select {
+		case <-time.After(armed.span):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// stop freezes the whole process; a child wakes it.
+func (f *fault) stop() error {
+	wake := exec.Command("sh", "-c", fmt.Sprintf("sleep %f; kill -CONT %d", f.span.Seconds(), os.Getpid()))
+	if err := wake.Start(); err != nil {
+		return err
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return wake.Wait()
+}
+
+// Broken reports whether the process is this mutant.
+func Broken(rule string) bool { return mutant == rule }
+
+// Script returns the source of the script called name as the mutant has it. It
+// panics when the text to change does not stand in it exactly once: a change
+// of the script must not disarm a mutant unseen.
+func Script(name, source string) string {
+	for _, m := range Mutants {
+		if m.Script != name {
+			continue
+		}
+		if n := strings.Count(source, m.Old); n != 1 {
+			panic(fmt.Errorf("%w: mutant %s: its text stands %d times in %s.lua", errSetting, m.Name, n, name))
+		}
+		if m.Name == mutant {
+			source = strings.Replace(source, m.Old, m.New, 1)
+		}
+	}
+	return source
+}
