@@ -97,6 +97,16 @@ func readBody(r *http.Request) (purchaseBody, *problem, error) {
 	}
 	buf, _ := bodies.Get().(*[maxBody + 1]byte)
 	defer bodies.Put(buf)
+	b, err := fill(buf, r)
+	if err != nil {
+		return purchaseBody{}, nil, err
+	}
+	body, problem := decodePurchase(b)
+	return body, problem, nil
+}
+
+// fill reads the body of a request into a buffer of bodies.
+func fill(buf *[maxBody + 1]byte, r *http.Request) ([]byte, error) {
 	n := 0
 	for n < len(buf) {
 		m, err := r.Body.Read(buf[n:])
@@ -105,13 +115,12 @@ func readBody(r *http.Request) (purchaseBody, *problem, error) {
 		case err == nil:
 			continue
 		case errors.Is(err, io.EOF):
-			body, problem := decodePurchase(buf[:n])
-			return body, problem, nil
+			return buf[:n], nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return purchaseBody{}, nil, &failure{problem: requestTimeout, closing: true}
+			return nil, &failure{problem: requestTimeout, closing: true}
 		default: // cut off, or chunks that are none
-			return purchaseBody{}, nil, &failure{problem: malformedJSON, closing: true}
+			return nil, &failure{problem: malformedJSON, closing: true}
 		}
 	}
-	return purchaseBody{}, nil, &failure{problem: tooLarge, closing: true}
+	return nil, &failure{problem: tooLarge, closing: true}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,27 +20,68 @@ type purchaseBody struct {
 }
 
 // decodePurchase reads the body of a purchase; no body at all is an empty one.
-// Every other reading of a body than the one meant is refused: repeated keys,
-// keys in another case, numbers that are no integers, anything after the
-// object. The problem is malformedJSON or unexpectedField.
+// The problem is malformedJSON or unexpectedField.
 func decodePurchase(body []byte) (purchaseBody, *problem) {
 	p := purchaseBody{quantity: 1}
 	if len(body) == 0 {
 		return p, nil
 	}
+	problem := decodeObject(body, purchaseFields, func(key string, value []byte) (ok bool) {
+		switch key {
+		case "quantity":
+			p.quantity, ok = integer(value)
+		case "reference":
+			p.reference, ok = unquote(value)
+		}
+		return ok
+	})
+	return p, problem
+}
+
+// decodePayment reads the body of a payment, all of whose fields are required:
+// ref is empty, or the amount below 0, where it is missing. The problem is
+// malformedJSON or unexpectedField.
+func decodePayment(body []byte) (payment, *problem) {
+	p := payment{}
+	p.AmountMinor = -1
+	problem := decodeObject(body, paymentFields, func(key string, value []byte) (ok bool) {
+		switch key {
+		case "order_id":
+			p.ref, ok = unquote(value)
+		case "amount_minor":
+			p.AmountMinor, ok = integer(value)
+		case "currency":
+			p.Currency, ok = unquote(value)
+		}
+		return ok
+	})
+	return p, problem
+}
+
+var (
+	purchaseFields = []string{"quantity", "reference"}
+	paymentFields  = []string{"order_id", "amount_minor", "currency"}
+)
+
+// decodeObject reads a body of one object and calls set with each of the known
+// keys and its raw value; false says that the value is of another type. Every
+// other reading of a body than the one meant is refused: repeated keys, keys
+// in another case, anything after the object. The problem is malformedJSON or
+// unexpectedField.
+func decodeObject(body []byte, known []string, set func(key string, value []byte) bool) *problem {
 	if !utf8.Valid(body) || !json.Valid(body) || depth(body) > maxDepth {
-		return p, malformedJSON
+		return malformedJSON
 	}
 	s := scanner{b: body}
 	if s.space(); s.b[0] != '{' {
-		return p, malformedJSON
+		return malformedJSON
 	}
 	seen := make(map[string]struct{}, 4)
 	var unexpected *problem
 	for s.b = s.b[1:]; s.next(); {
 		key, ok := unquote(s.value())
 		if _, twice := seen[key]; twice || !ok {
-			return p, malformedJSON
+			return malformedJSON
 		}
 		seen[key] = struct{}{}
 		s.space()
@@ -47,20 +89,18 @@ func decodePurchase(body []byte) (purchaseBody, *problem) {
 		s.space()
 		value := s.value()
 		switch {
-		case key == "quantity":
-			p.quantity, ok = integer(value)
-		case key == "reference":
-			p.reference, ok = unquote(value)
-		case strings.EqualFold(key, "quantity") || strings.EqualFold(key, "reference"):
+		case slices.Contains(known, key):
+			ok = set(key, value)
+		case slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }):
 			ok = false
 		default:
 			unexpected = unexpectedField
 		}
 		if !ok {
-			return p, malformedJSON
+			return malformedJSON
 		}
 	}
-	return p, unexpected
+	return unexpected
 }
 
 // scanner walks over a document that is known to be valid JSON.

@@ -15,6 +15,7 @@ type Metrics struct {
 	inflight prometheus.Gauge
 	held     prometheus.Gauge
 	accepted prometheus.Counter
+	payments *prometheus.CounterVec
 	refused  map[*problem]prometheus.Counter
 	routes   map[string]*routeMetrics
 }
@@ -46,6 +47,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Namespace: ns, Name: "orders_accepted_total",
 			Help: "Orders reserved and answered with 202; replays not counted.",
 		}),
+		payments: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: ns, Name: "payments_total",
+			Help: "Payments answered, by outcome: paid, refund_required or wrong_amount; repeated events count again.",
+		}, []string{"outcome"}),
 		refused: make(map[*problem]prometheus.Counter, len(problems)),
 		routes:  make(map[string]*routeMetrics),
 	}
@@ -61,11 +66,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 	}, []string{"route"})
-	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeProblem, routePage, routeScript, routeStyle, routeNone} {
+	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeCancel, routePay, routeProblem, routePage, routeScript, routeStyle, routeNone} {
 		m.routes[route] = &routeMetrics{name: route, duration: duration.WithLabelValues(route)}
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.inflight, m.held, m.accepted, refused, duration)
+		reg.MustRegister(m.requests, m.inflight, m.held, m.accepted, m.payments, refused, duration)
 	}
 	return m
 }

@@ -64,6 +64,12 @@ type resolver interface {
 	Resolve(ctx context.Context, o order.Order) (order.Verdict, bool, error)
 }
 
+// till cancels and pays orders, in MySQL and in Redis.
+type till interface {
+	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
+	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
+}
+
 type idSource interface {
 	Next() (order.ID, error)
 }
@@ -82,9 +88,14 @@ type Options struct {
 	Lookup    lookup    // order.Lookup
 	Orders    store     // order.Store
 	Resolver  resolver  // reconcile.Resolver; nil: such orders stay pending
+	Till      till      // reconcile.Till; nil: nothing is cancelled or paid
 	IDs       idSource  // order.IDMaker
 	Sealer    *order.Sealer
 	Tokens    tokens // Verifier
+
+	// PaymentSecrets are those that payments may be signed with: several while
+	// they are rotated. None: payments are refused.
+	PaymentSecrets [][]byte
 
 	// Gate is asked before anything is deducted: nil lets the purchase through,
 	// ErrBacklog refuses it as backlog, any other error as dependency-down.

@@ -23,13 +23,13 @@ func (p *problem) text(l lang) text {
 var (
 	malformedJSON = &problem{
 		code: "malformed-json", status: http.StatusBadRequest,
-		en: text{"Malformed JSON", "The body must be one JSON object with the fields quantity (an integer) and reference (a string), each at most once and in lower case."},
-		zh: text{"JSON 格式错误", "请求体必须是一个 JSON 对象，字段为 quantity（整数）和 reference（字符串），均为小写且不重复。"},
+		en: text{"Malformed JSON", "The body must be one JSON object with the fields of this request, each of its type, at most once and in lower case: a purchase has quantity (an integer) and reference (a string)."},
+		zh: text{"JSON 格式错误", "请求体必须是一个 JSON 对象，字段名均为小写且不重复、类型正确；下单的字段为 quantity（整数）和 reference（字符串）。"},
 	}
 	unexpectedField = &problem{
 		code: "unexpected-field", status: http.StatusBadRequest,
-		en: text{"Unexpected field", "The body has a field that is not known here. Only quantity and reference are."},
-		zh: text{"未知字段", "请求体包含未知字段，仅支持 quantity 和 reference。"},
+		en: text{"Unexpected field", "The body has a field that is not known here. Of a purchase, only quantity and reference are."},
+		zh: text{"未知字段", "请求体包含未知字段，下单仅支持 quantity 和 reference。"},
 	}
 	keyInvalid = &problem{
 		code: "idempotency-key-invalid", status: http.StatusBadRequest,
@@ -146,6 +146,36 @@ var (
 		en: text{"Order failed", "The order could not be processed and was voided; nothing was bought. You may order again."},
 		zh: text{"下单失败", "订单未能处理，已作废，未产生购买。您可以重新下单。"},
 	}
+	orderPending = &problem{
+		code: "order-pending", status: http.StatusConflict, retryMin: 1, retryMax: 2,
+		en: text{"Order pending", "The order has no result yet and cannot be cancelled before. Wait for the result, then cancel it if it is confirmed."},
+		zh: text{"订单处理中", "订单尚无结果，暂时无法取消。请等待结果，确认后再取消。"},
+	}
+	orderPaid = &problem{
+		code: "order-paid", status: http.StatusConflict,
+		en: text{"Order paid", "The order is paid and cannot be cancelled here; ask the shop for a refund."},
+		zh: text{"订单已支付", "订单已支付，无法在此取消，请联系商家退款。"},
+	}
+	paymentsOff = &problem{
+		code: "payments-off", status: http.StatusServiceUnavailable, retryMin: 30, retryMax: 60,
+		en: text{"Payments are off", "This server takes no payments: it has no secret to check them with (SECKILL_PAYMENT_SECRETS)."},
+		zh: text{"未启用支付", "该服务器未配置支付密钥（SECKILL_PAYMENT_SECRETS），不接收支付通知。"},
+	}
+	signatureInvalid = &problem{
+		code: "signature-invalid", status: http.StatusUnauthorized,
+		en: text{"Invalid signature", "Send webhook-id, webhook-timestamp (within 5 minutes of now) and webhook-signature, signed with a secret of this server."},
+		zh: text{"签名无效", "请发送 webhook-id、webhook-timestamp（与当前时间相差不超过 5 分钟）和 webhook-signature，并使用本服务器的密钥签名。"},
+	}
+	wrongAmount = &problem{
+		code: "wrong-amount", status: http.StatusUnprocessableEntity,
+		en: text{"Wrong amount", "amount_minor or currency is not what the order costs. The order is not paid."},
+		zh: text{"金额不符", "amount_minor 或 currency 与订单不符，订单未支付。"},
+	}
+	eventReused = &problem{
+		code: "event-reused", status: http.StatusUnprocessableEntity,
+		en: text{"Event reused", "This event ID already names another payment."},
+		zh: text{"事件重复使用", "该事件编号已对应另一笔支付。"},
+	}
 )
 
 // problems is every row, for GET /problems/{code}.
@@ -153,4 +183,5 @@ var problems = []*problem{
 	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated, forbidden, notFound,
 	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, permitRequired, permitInvalid, saleEnded,
 	unsupportedMedia, tooLarge, rateLimited, salePaused, overloaded, backlog, dependencyDown, internal, orderFailed,
+	orderPending, orderPaid, paymentsOff, signatureInvalid, wrongAmount, eventReused,
 }

@@ -28,6 +28,7 @@ type Server struct {
 	archive   *archive
 	buying    inflight
 	polling   inflight
+	paying    inflight
 	shoppers  *rateLimiter
 	addresses *rateLimiter
 	requests  requestIDs
@@ -45,6 +46,8 @@ const (
 	routeBuy     = "/v1/sales/:id/orders"
 	routeOrder   = "/v1/orders/:id"
 	routeOrders  = "/v1/orders"
+	routeCancel  = "/v1/orders/:id/cancel"
+	routePay     = "/v1/payments"
 	routeProblem = "/problems/:code"
 	routePage    = "/"
 	routeScript  = "/shopper/page.js"
@@ -72,7 +75,7 @@ func New(o Options) *Server {
 		logs:      newLogGate(o.Log),
 		draining:  make(chan struct{}),
 	}
-	s.buying.limit, s.polling.limit = int64(l.BuyInflight), int64(l.PollInflight)
+	s.buying.limit, s.polling.limit, s.paying.limit = int64(l.BuyInflight), int64(l.PollInflight), payInflight
 	s.front = front{server: s, cors: cors{o.CORSOrigins}, next: s.routes()}
 	return s
 }
@@ -87,6 +90,8 @@ func (s *Server) routes() *echo.Echo {
 	e.POST(routeBuy, s.buy)
 	e.GET(routeOrder, s.poll)
 	e.GET(routeOrders, s.list)
+	e.POST(routeCancel, s.cancel)
+	e.POST(routePay, s.payment)
 	e.GET(routeProblem, s.explain)
 	page := echo.WrapHandler(web.Shopper())
 	e.GET(routePage, page)

@@ -67,6 +67,24 @@ func (s *Sealer) Open(public, shopper string) (ID, int64, error) {
 	return 0, 0, ErrForged
 }
 
+// PeekPublicID returns the order that a public ID names, whoever made it: Open
+// tells whether it is genuine, once the shopper is known. The error is
+// ErrForged.
+func PeekPublicID(public string) (ID, error) {
+	if len(public) != base64.RawURLEncoding.EncodedLen(publicIDSize) {
+		return 0, ErrForged
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(public)
+	id := ID(0)
+	if err == nil {
+		id = ID(binary.BigEndian.Uint64(b))
+	}
+	if id <= 0 {
+		return 0, ErrForged
+	}
+	return id, nil
+}
+
 func mac(key, ids []byte, shopper string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write(ids)

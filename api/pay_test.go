@@ -1,0 +1,254 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/api"
+	"seckill/order"
+)
+
+// till pays and cancels rows of the world.
+type till struct {
+	world *world
+	err   error
+
+	mu   sync.Mutex
+	paid []order.Payment
+}
+
+func (f *till) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.paid = append(f.paid, p)
+	r, err := f.world.Get(ctx, p.OrderID)
+	switch {
+	case f.err != nil:
+		return order.Receipt{}, f.err
+	case err != nil:
+		return order.Receipt{}, err
+	case !p.Owes(r, "CNY"):
+		return order.Receipt{}, order.ErrAmount
+	case r.Status != order.StatusConfirmed:
+		return order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}, nil
+	}
+	r.Status = order.StatusPaid
+	f.world.set(func() { f.world.rows[r.ID] = r })
+	return order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}, nil
+}
+
+func (f *till) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.world.Get(ctx, id)
+	if f.err != nil || err != nil {
+		return r.Verdict(), errors.Join(f.err, err)
+	}
+	r.Status = order.StatusCancelled
+	f.world.set(func() { f.world.rows[r.ID] = r })
+	return r.Verdict(), nil
+}
+
+var (
+	oldSecret = bytes.Repeat([]byte{1}, 32)
+	newSecret = bytes.Repeat([]byte{2}, 32)
+)
+
+// newTill returns a shop that takes payments under two secrets, with a
+// confirmed order of shopper 42.
+func newTill(t *testing.T) (*shop, *till, order.Order) {
+	t.Helper()
+	f := &till{}
+	s := newShop(t, func(s *shop) {
+		f.world = s.world
+		s.opts.Till, s.opts.PaymentSecrets = f, [][]byte{newSecret, oldSecret}
+	})
+	o := mine(time.Second)
+	s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
+	return s, f, o
+}
+
+// callback is a signed payment.
+func callback(secret []byte, event string, at time.Time, body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/v1/payments", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("webhook-id", event)
+	r.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
+	r.Header.Set("webhook-signature", api.SignCallback(secret, event, at, []byte(body)))
+	return r
+}
+
+func paymentOf(id string, amount int, currency string) string {
+	return `{"order_id":"` + id + `","amount_minor":` + strconv.Itoa(amount) + `,"currency":"` + currency + `"}`
+}
+
+func TestTheSignatureIsThatOfStandardWebhooks(t *testing.T) {
+	t.Parallel()
+	// The vector that the libraries of Standard Webhooks are tested with.
+	secret, err := base64.StdEncoding.DecodeString("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	require.NoError(t, err)
+	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+		api.SignCallback(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`)))
+}
+
+func TestAPaymentPaysItsOrderOnce(t *testing.T) {
+	t.Parallel()
+	for name, secret := range map[string][]byte{"the new secret": newSecret, "the old secret": oldSecret} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, f, o := newTill(t)
+			a := s.do(t, callback(secret, "evt_1", time.Now(), paymentOf(s.publicID(o), 19800, "CNY")))
+			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+			require.JSONEq(t, `{"outcome":"paid"}`, a.text)
+			require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+			require.Equal(t, []order.Payment{{EventID: "evt_1", OrderID: o.ID, AmountMinor: 19800, Currency: "CNY"}}, f.paid)
+			require.Equal(t, "paid", s.get(t, "/v1/orders/"+s.publicID(o)).str("status"))
+
+			a = s.do(t, callback(secret, "evt_2", time.Now(), paymentOf(o.ID.String(), 19800, "CNY")))
+			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+			require.JSONEq(t, `{"outcome":"refund_required"}`, a.text)
+		})
+	}
+}
+
+func TestWhatAPaymentMustNotPay(t *testing.T) {
+	t.Parallel()
+	s, f, o := newTill(t)
+	id, now := s.publicID(o), time.Now()
+	good := paymentOf(id, 19800, "CNY")
+	other := o
+	other.ShopperID = "43"
+	change := func(header, value string) *http.Request {
+		r := callback(newSecret, "evt_1", now, good)
+		r.Header.Del(header)
+		if value != "" {
+			r.Header.Set(header, value)
+		}
+		return r
+	}
+	twice := callback(newSecret, "evt_1", now, good)
+	twice.Header.Add("webhook-id", "evt_2")
+	changed := callback(newSecret, "evt_1", now, good)
+	changed.Body = callback(newSecret, "evt_1", now, strings.Replace(good, "19800", "19801", 1)).Body
+	tests := map[string]struct {
+		r      *http.Request
+		status int
+		code   string
+	}{
+		"another secret":         {callback(bytes.Repeat([]byte{3}, 32), "evt_1", now, good), 401, "signature-invalid"},
+		"another event":          {change("webhook-id", "evt_2"), 401, "signature-invalid"},
+		"another time":           {change("webhook-timestamp", strconv.FormatInt(now.Unix()-1, 10)), 401, "signature-invalid"},
+		"another body":           {changed, 401, "signature-invalid"},
+		"no signature":           {change("webhook-signature", ""), 401, "signature-invalid"},
+		"no event":               {change("webhook-id", ""), 401, "signature-invalid"},
+		"no time":                {change("webhook-timestamp", ""), 401, "signature-invalid"},
+		"a time that is none":    {change("webhook-timestamp", "now"), 401, "signature-invalid"},
+		"two events":             {twice, 401, "signature-invalid"},
+		"half a signature":       {change("webhook-signature", "v1,"), 401, "signature-invalid"},
+		"another version":        {change("webhook-signature", "v2"+api.SignCallback(newSecret, "evt_1", now, []byte(good))[2:]), 401, "signature-invalid"},
+		"many signatures":        {change("webhook-signature", strings.Repeat("v1,AAAA ", 9)), 401, "signature-invalid"},
+		"five minutes old":       {callback(newSecret, "evt_1", now.Add(-5*minute-2*time.Second), good), 401, "signature-invalid"},
+		"five minutes ahead":     {callback(newSecret, "evt_1", now.Add(5*minute+3*time.Second), good), 401, "signature-invalid"},
+		"a shopper's token only": {request(http.MethodPost, "/v1/payments", good), 401, "signature-invalid"},
+		"too little":             {callback(newSecret, "evt_1", now, paymentOf(id, 19799, "CNY")), 422, "wrong-amount"},
+		"another currency":       {callback(newSecret, "evt_1", now, paymentOf(id, 19800, "USD")), 422, "wrong-amount"},
+		"no currency":            {callback(newSecret, "evt_1", now, paymentOf(id, 19800, "yuan")), 422, "validation"},
+		"a negative amount":      {callback(newSecret, "evt_1", now, paymentOf(id, -19800, "CNY")), 422, "validation"},
+		"nothing":                {callback(newSecret, "evt_1", now, `{}`), 422, "validation"},
+		"an unknown field":       {callback(newSecret, "evt_1", now, `{"paid":true}`), 400, "unexpected-field"},
+		"a repeated field":       {callback(newSecret, "evt_1", now, good[:len(good)-1]+`,"currency":"USD"}`), 400, "malformed-json"},
+		"an amount as text":      {callback(newSecret, "evt_1", now, `{"amount_minor":"19800"}`), 400, "malformed-json"},
+		"no JSON":                {callback(newSecret, "evt_1", now, `paid`), 400, "malformed-json"},
+		"no body":                {callback(newSecret, "evt_1", now, ``), 400, "malformed-json"},
+		"an unknown order":       {callback(newSecret, "evt_1", now, paymentOf("123", 19800, "CNY")), 404, "not-found"},
+		"a forged order":         {callback(newSecret, "evt_1", now, paymentOf(s.publicID(other), 19800, "CNY")), 404, "not-found"},
+		"an order that is none":  {callback(newSecret, "evt_1", now, paymentOf("x", 19800, "CNY")), 404, "not-found"},
+		"another media type":     {change("Content-Type", "text/plain"), 415, "unsupported-media"},
+	}
+	for name, tt := range tests {
+		problem(t, s.do(t, tt.r), tt.status, tt.code)
+		require.Equal(t, order.StatusConfirmed, s.world.rows[o.ID].Status, name)
+	}
+	require.Len(t, f.paid, 3, "only what is signed and whole reaches the till")
+	a := s.do(t, callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
+	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+}
+
+func TestPaymentsThatCannotBeTakenNow(t *testing.T) {
+	t.Parallel()
+	s, f, o := newTill(t)
+	body := paymentOf(o.ID.String(), 19800, "CNY")
+	f.err = errors.New("away")
+	a := s.do(t, callback(newSecret, "evt_1", time.Now(), body))
+	problem(t, a, 503, "dependency-down")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
+	f.err = order.ErrConflict
+	problem(t, s.do(t, callback(newSecret, "evt_1", time.Now(), body)), 422, "event-reused")
+
+	off := newShop(t)
+	a = off.do(t, callback(newSecret, "evt_1", time.Now(), body))
+	problem(t, a, 503, "payments-off")
+	require.Contains(t, a.str("detail"), "SECKILL_PAYMENT_SECRETS")
+}
+
+func TestAShopperCancelsAConfirmedOrder(t *testing.T) {
+	t.Parallel()
+	s, _, o := newTill(t)
+	path := "/v1/orders/" + s.publicID(o) + "/cancel"
+	for range 2 {
+		a := s.do(t, request(http.MethodPost, path, ""))
+		require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+		require.Equal(t, "cancelled", a.str("status"))
+		require.Equal(t, s.publicID(o), a.str("id"))
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	}
+	require.Equal(t, order.StatusCancelled, s.world.rows[o.ID].Status)
+}
+
+func TestWhatAShopperCannotCancel(t *testing.T) {
+	t.Parallel()
+	s, f, confirmed := newTill(t)
+	pending, paid, refused, nobody := mine(2*time.Second), mine(3*time.Second), mine(4*time.Second), mine(5*time.Second)
+	s.world.entries = pendingEntry(pending)
+	s.world.rows[paid.ID] = rowOf(paid, order.StatusPaid, "")
+	s.world.rows[refused.ID] = rowOf(refused, order.StatusRejected, order.ReasonSoldOut)
+	other := confirmed
+	other.ShopperID = "43"
+	cancel := func(o order.Order, body string) answer {
+		return s.do(t, request(http.MethodPost, "/v1/orders/"+s.publicID(o)+"/cancel", body))
+	}
+	a := cancel(pending, "")
+	problem(t, a, 409, "order-pending")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
+	problem(t, cancel(paid, ""), 409, "order-paid")
+	problem(t, cancel(refused, ""), 409, "sold-out")
+	problem(t, cancel(nobody, ""), 409, "order-pending")
+	problem(t, cancel(other, ""), 404, "not-found")
+	problem(t, cancel(confirmed, `{"refund":true}`), 400, "unexpected-field")
+	problem(t, cancel(confirmed, `[]`), 400, "malformed-json")
+	problem(t, s.do(t, request(http.MethodPost, "/v1/orders/"+s.publicID(confirmed)+"/cancel", "", "Authorization", "")), 401, "unauthenticated")
+	require.Equal(t, http.StatusMethodNotAllowed, s.get(t, "/v1/orders/"+s.publicID(confirmed)+"/cancel").StatusCode)
+	f.err = errors.New("away")
+	problem(t, cancel(confirmed, ""), 503, "dependency-down")
+	f.err = nil
+	require.Equal(t, http.StatusOK, cancel(confirmed, "{}").StatusCode)
+}
+
+func TestTheProblemsOfPaymentsSpeakChinese(t *testing.T) {
+	t.Parallel()
+	s, _, _ := newTill(t)
+	a := s.do(t, request(http.MethodPost, "/v1/payments", `{}`, "Accept-Language", "zh-CN"))
+	problem(t, a, 401, "signature-invalid")
+	require.Equal(t, "签名无效", a.str("title"))
+}

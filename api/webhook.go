@@ -1,0 +1,99 @@
+package api
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"seckill/order"
+)
+
+// The headers of a signed callback, as Standard Webhooks has them:
+//
+//	webhook-id         the event's ID; the same event again is answered the same
+//	webhook-timestamp  when it was sent, in seconds since 1970
+//	webhook-signature  v1,<base64 of HMAC-SHA256(secret, id "." timestamp "." body)>,
+//	                   several with spaces between while secrets are rotated
+const (
+	HeaderEventID   = "Webhook-Id"
+	HeaderTimestamp = "Webhook-Timestamp"
+	HeaderSignature = "Webhook-Signature"
+)
+
+const (
+	// replayWindow is how far a callback's time may be from ours, either way.
+	replayWindow = 5 * time.Minute
+	// maxSignatures bounds the work that a forged header makes.
+	maxSignatures = 8
+	signatureV1   = "v1,"
+)
+
+// SignCallback returns the value of webhook-signature for a callback.
+func SignCallback(secret []byte, eventID string, at time.Time, body []byte) string {
+	return signatureV1 + base64.StdEncoding.EncodeToString(callbackMAC(secret, eventID, strconv.FormatInt(at.Unix(), 10), body))
+}
+
+// The parts cannot be cut in another way: a time is a number, and a body that
+// does not begin with a brace is refused.
+func callbackMAC(secret []byte, eventID, at string, body []byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte(eventID + "." + at + "."))
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+// callback is a request's webhook headers.
+type callback struct {
+	event, at  string
+	signatures []string
+}
+
+// callbackOf reads the headers and checks the time. The error is the cause of
+// a refusal, for the log.
+func callbackOf(h http.Header, now time.Time) (callback, error) {
+	c := callback{event: only(h, HeaderEventID), at: only(h, HeaderTimestamp)}
+	if !order.ValidEventID(c.event) {
+		return c, fmt.Errorf("%s is missing or malformed", HeaderEventID)
+	}
+	sec, err := strconv.ParseInt(c.at, 10, 64)
+	if err != nil || c.at != strconv.FormatInt(sec, 10) {
+		return c, fmt.Errorf("%s is missing or malformed", HeaderTimestamp)
+	}
+	if late := now.Sub(time.Unix(sec, 0)); sec <= 0 || late > replayWindow || late < -replayWindow {
+		return c, fmt.Errorf("%s is %s off", HeaderTimestamp, late)
+	}
+	c.signatures = strings.Fields(only(h, HeaderSignature))
+	if len(c.signatures) == 0 || len(c.signatures) > maxSignatures {
+		return c, fmt.Errorf("%s is missing or malformed", HeaderSignature)
+	}
+	return c, nil
+}
+
+// only returns the value of a header that is sent once.
+func only(h http.Header, name string) string {
+	if values := h[name]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
+// signed reports whether one of the signatures was made with one of the
+// secrets.
+func (c callback) signed(secrets [][]byte, body []byte) bool {
+	for _, secret := range secrets {
+		want := callbackMAC(secret, c.event, c.at, body)
+		for _, s := range c.signatures {
+			mac, ok := strings.CutPrefix(s, signatureV1)
+			got, err := base64.StdEncoding.DecodeString(mac)
+			if ok && err == nil && hmac.Equal(got, want) {
+				return true
+			}
+		}
+	}
+	return false
+}
