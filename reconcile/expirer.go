@@ -1,0 +1,123 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"seckill/order"
+)
+
+type expiring interface {
+	sales
+	// Expire cancels unpaid orders that are due, of those confirmed by a sale's
+	// changes after a seq.
+	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
+}
+
+// Expirer cancels orders that were not paid in time and puts their units on
+// sale again. When an order is due is the database's to say.
+type Expirer struct {
+	store   expiring
+	ledger  applier
+	expired func(orders int)
+	log     *slog.Logger
+	next    map[int64]expiry // by sale
+}
+
+// expiry is where and when to look next. All of it may be forgotten: who
+// starts anew walks the sale's log again.
+type expiry struct {
+	seq uint64
+	at  time.Time
+}
+
+// NewExpirer returns an Expirer; call Step once a second, from one goroutine.
+// expired is told how many orders were cancelled; it may be nil.
+func NewExpirer(store expiring, ledger applier, expired func(orders int), log *slog.Logger) *Expirer {
+	if expired == nil {
+		expired = func(int) {}
+	}
+	return &Expirer{store: store, ledger: ledger, expired: expired, log: log, next: map[int64]expiry{}}
+}
+
+const (
+	// expiryRest is how many times as long as it worked an Expirer rests, so that
+	// settling, which wants the same row, keeps most of its speed.
+	expiryRest = 3
+	// expiryLook is how long a look may be put off: pay_by may have been moved.
+	expiryLook = 30 * time.Second
+)
+
+// Step cancels what is due: of each sale one transaction at a time, so that a
+// large sale does not hold up the others, until nothing is due or ctx is done.
+// What it could not do by then the next one does.
+func (e *Expirer) Step(ctx context.Context) error {
+	ss, err := e.store.Sales(ctx)
+	if err != nil {
+		return fmt.Errorf("list sales: %w", err)
+	}
+	e.forget(ss)
+	rand.Shuffle(len(ss), func(i, j int) { ss[i], ss[j] = ss[j], ss[i] }) // other processes look elsewhere meanwhile
+	for busy := true; busy; {
+		busy = false
+		var errs []error
+		for _, s := range ss {
+			if s.State == order.SaleScheduled || time.Now().Before(e.next[s.ID].at) {
+				continue
+			}
+			began := time.Now()
+			if err := e.look(ctx, s.ID); err != nil && ctx.Err() == nil {
+				errs = append(errs, fmt.Errorf("expire orders of sale %d: %w", s.ID, err))
+				continue
+			}
+			busy = true
+			if !rest(ctx, expiryRest*time.Since(began)) {
+				return nil
+			}
+		}
+		if len(errs) > 0 {
+			return errors.Join(errs...)
+		}
+	}
+	return nil
+}
+
+// look cancels at most one transaction's worth.
+func (e *Expirer) look(ctx context.Context, saleID int64) error {
+	found, err := e.store.Expire(ctx, saleID, e.next[saleID].seq)
+	if err != nil {
+		return err
+	}
+	e.next[saleID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryLook))}
+	if n := len(found.Verdicts); n > 0 {
+		writeBack(ctx, e.ledger, e.log, found.Verdicts...)
+		e.expired(n)
+		e.log.InfoContext(ctx, "unpaid orders cancelled", "sale_id", saleID, "orders", n)
+	}
+	return nil
+}
+
+// forget drops the sales that are closed.
+func (e *Expirer) forget(ss []order.Sale) {
+	next := make(map[int64]expiry, len(ss))
+	for _, s := range ss {
+		next[s.ID] = e.next[s.ID]
+	}
+	e.next = next
+}
+
+// rest waits for d and reports whether ctx is still good.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
