@@ -43,6 +43,10 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)
 	Bury(ctx context.Context, d order.DeadLetter) error
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
+	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
+	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
+	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
+	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }

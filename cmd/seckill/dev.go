@@ -44,6 +44,8 @@ type devStarted struct {
 	URL    string `json:"url"`
 	SaleID string `json:"sale_id"`
 	Token  string `json:"token"`
+	// PaymentSecret signs payments: SECKILL_PAYMENT_SECRETS of `seckill pay`.
+	PaymentSecret string `json:"payment_secret"`
 }
 
 func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) error {
@@ -83,7 +85,12 @@ func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	up := func(addr net.Addr) { p.greet(addr, sale, token) }
+	up := func(addr net.Addr) {
+		for front.ready() != nil && ctx.Err() == nil { // who reads the greeting may buy at once
+			time.Sleep(time.Millisecond)
+		}
+		p.greet(addr, sale, token, string(cfg.API.PaymentSecrets[0]))
+	}
 	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run)
 }
 
@@ -95,6 +102,7 @@ func devConfig() (config.Config, error) {
 	}
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
+	cfg.API.PaymentSecrets = [][]byte{[]byte(rand.Text() + rand.Text())}
 	return cfg, nil
 }
 
@@ -112,10 +120,10 @@ func sampleSale(ctx context.Context, b *backend, log *slog.Logger) (order.Sale, 
 	return op.move(ctx, sale.ID, order.SaleOpen)
 }
 
-func (p *process) greet(addr net.Addr, sale order.Sale, token string) {
+func (p *process) greet(addr net.Addr, sale order.Sale, token, secret string) {
 	url, id := "http://"+addr.String(), strconv.FormatInt(sale.ID, 10)
 	if p.json {
-		_ = writeJSON(p.stdout, devStarted{url, id, token})
+		_ = writeJSON(p.stdout, devStarted{url, id, token, secret})
 		return
 	}
 	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything is in this process: nothing is kept.
@@ -128,12 +136,17 @@ Buy, then ask for the result (shopper 42):
   curl -i -X POST %s/v1/sales/%s/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"quantity":1}'
   curl "%s/v1/orders/<id from the answer>?wait=5s" -H "Authorization: Bearer $TOKEN"
 
+Pay it, as the payment provider would, within %s:
+
+  SECKILL_PAYMENT_SECRETS=%s seckill pay <id from the answer> --amount %d --currency %s --url %s
+
 Look at the sale:
 
   curl %s/v1/sales/%s
 
 Ctrl-C stops it.
-`, sale.Total, url, token, token, url, id, url, url, id)
+`, sale.Total, url, token, token, url, id, url,
+		sale.PayWithin, secret, sale.PriceMinor, sale.Currency, url, url, id)
 }
 
 // devQueue is the in-memory twin as a queue.

@@ -74,9 +74,73 @@ func TestDevSellsAndStopsCleanly(t *testing.T) {
 	_, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
 	require.Equal(t, placed.ID, again.ID, "the limit is one: a second click is the same order")
 
+	code, stdout, stderr := d.pay(t, placed.ID, "--amount", "9900", "--event", "evt_1")
+	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, "paid\n", stdout)
+	_, result = d.call(t, http.MethodGet, "/v1/orders/"+placed.ID, "")
+	require.Equal(t, "paid", result.Status)
+
 	http.DefaultClient.CloseIdleConnections()
 	require.Equal(t, exitOK, stop())
 	goleak.VerifyNone(t, before)
+}
+
+// pay runs `pay` with the secret that dev made.
+func (d devStarted) pay(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return command(t, []string{"SECKILL_PAYMENT_SECRETS=" + d.PaymentSecret}, append([]string{"pay", "--url", d.URL}, args...)...)
+}
+
+func TestPayStandsInForThePaymentProvider(t *testing.T) {
+	d, stop := dev(t)
+	defer stop()
+	_, placed := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	d.call(t, http.MethodGet, "/v1/orders/"+placed.ID+"?wait=5s", "")
+	for _, c := range []struct {
+		args       []string
+		code       int
+		says, errs string
+	}{
+		{[]string{placed.ID}, exitUsage, "", "--amount"},
+		{[]string{placed.ID, "--amount", "9900", "--event", "a b"}, exitUsage, "", "event ID"},
+		{[]string{placed.ID, "--amount", "9800"}, exitFailure, "", "wrong-amount"},
+		{[]string{placed.ID, "--amount", "9900", "--currency", "USD"}, exitFailure, "", "wrong-amount"},
+		{[]string{"123", "--amount", "9900"}, exitNotFound, "", "no such order"},
+		{[]string{placed.ID, "--amount", "9900", "--event", "one"}, exitOK, "paid\n", ""},
+		{[]string{placed.ID, "--amount", "9900", "--event", "one"}, exitOK, "paid\n", ""},
+		{[]string{placed.ID, "--amount", "9900", "--event", "two", "--json"}, exitOK, `{"event_id":"two","outcome":"refund_required"}` + "\n", ""},
+	} {
+		code, stdout, stderr := d.pay(t, c.args...)
+		require.Equal(t, c.code, code, "%v: %s", c.args, stderr)
+		require.Equal(t, c.says, stdout)
+		require.Contains(t, stderr, c.errs)
+	}
+	d.PaymentSecret = strings.Repeat("x", 32)
+	code, _, stderr := d.pay(t, placed.ID, "--amount", "9900")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "signature-invalid")
+	d.URL = "http://127.0.0.1:1"
+	code, _, _ = d.pay(t, placed.ID, "--amount", "9900")
+	require.Equal(t, exitDependency, code)
+
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestDevTakesACancelledOrderBack(t *testing.T) {
+	d, stop := dev(t)
+	defer stop()
+	_, placed := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	d.call(t, http.MethodGet, "/v1/orders/"+placed.ID+"?wait=5s", "")
+	for range 2 {
+		code, o := d.call(t, http.MethodPost, "/v1/orders/"+placed.ID+"/cancel", "")
+		require.Equal(t, http.StatusOK, code)
+		require.Equal(t, "cancelled", o.Status)
+	}
+	code, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	require.Equal(t, http.StatusAccepted, code, "the slot is free")
+	require.NotEqual(t, placed.ID, again.ID)
+
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // command runs one command without any setting but those given.
@@ -104,6 +168,9 @@ func TestWrongWordsAndSettingsAreUsageErrorsThatSayWhatToDo(t *testing.T) {
 		{[]string{"sale", "create", "-f", "/nowhere"}, nil, "/nowhere"},
 		{[]string{"token"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--shopper"},
 		{[]string{"token", "--shopper", "42"}, []string{"SECKILL_JWT_SECRETS=short"}, "at least 32 bytes"},
+		{[]string{"pay", "1", "--amount", "1"}, nil, "SECKILL_PAYMENT_SECRETS is not set"},
+		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=short"}, "at least 32 bytes"},
+		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=whsec_short!"}, "base64"},
 		{[]string{"token", "--shopper", "a b"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "printable ASCII"},
 	} {
 		code, stdout, stderr := command(t, c.environ, c.args...)

@@ -27,6 +27,12 @@ func breakerGauge(reg prometheus.Registerer) func(name, state string) {
 	return func(name, state string) { g.WithLabelValues(name).Set(states[state]) }
 }
 
+// expiredCounter returns a function that is told of unpaid orders cancelled.
+func expiredCounter(reg prometheus.Registerer) func(orders int) {
+	c := promauto.With(reg).NewCounter(prometheus.CounterOpts{Name: "seckill_orders_expired_total", Help: "Orders cancelled because they were not paid in time."})
+	return func(orders int) { c.Add(float64(orders)) }
+}
+
 // publishMetrics returns a function that is told of each batch sent.
 func publishMetrics(reg prometheus.Registerer) func(outcome string, batch int, took time.Duration) {
 	f := promauto.With(reg)

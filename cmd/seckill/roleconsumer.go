@@ -59,6 +59,8 @@ type back struct {
 	loader     *reconcile.Loader
 	tail       *reconcile.Tail
 	sweeper    *reconcile.Sweeper
+	expirer    *reconcile.Expirer
+	janitor    *reconcile.Janitor
 }
 
 func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
@@ -78,6 +80,8 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	k.tail = reconcile.NewTail(b.orders, ledger)
 	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool)
+	k.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
+	k.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
 	return k, nil
 }
 
@@ -95,6 +99,8 @@ func (k *back) run(ctx context.Context) error {
 	g.Go(func() error { return k.loader.Run(feed) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "sweep", k.sweeper.Step) })
+	g.Go(func() error { return reconcile.Loop(feed, k.log, "expire", k.expirer.Step) })
+	g.Go(func() error { return reconcile.Loop(feed, k.log, "end and close", k.janitor.Step) })
 	k.log.InfoContext(ctx, "consumer up")
 	err := ignoreCanceled(g.Wait())
 	stopPool()

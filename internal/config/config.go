@@ -78,6 +78,7 @@ type Auth struct {
 
 // API is what an API process may take on.
 type API struct {
+	PaymentSecrets [][]byte
 	CORSOrigins    []string
 	TrustedProxies []string
 	BuyInflight    int

@@ -81,3 +81,19 @@ func TestEverySettingHasAKeyAndHelpOfItsOwn(t *testing.T) {
 		require.Equal(t, strings.ToLower(s.Key), s.Key)
 	}
 }
+
+func TestPaymentSecretsAreTextOrThoseOfStandardWebhooks(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{"SECKILL_PAYMENT_SECRETS=" + secret + ", whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, "")
+	require.NoError(t, err)
+	require.Len(t, c.API.PaymentSecrets, 2)
+	require.Equal(t, []byte(secret), c.API.PaymentSecrets[0])
+	require.Len(t, c.API.PaymentSecrets[1], 24)
+	for _, bad := range []string{"short", "whsec_c2hvcnQ=", "whsec_" + secret + "!"} {
+		_, err := config.Load([]string{"SECKILL_PAYMENT_SECRETS=" + bad}, "")
+		require.ErrorContains(t, err, "SECKILL_PAYMENT_SECRETS", bad)
+	}
+	values, err := config.Values([]string{"SECKILL_PAYMENT_SECRETS=" + secret}, "")
+	require.NoError(t, err)
+	require.Equal(t, "redacted", values["payment_secrets"])
+}

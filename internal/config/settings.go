@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -70,6 +71,8 @@ func Settings() []Setting {
 		{"jwt_issuer", "seckill", "`iss` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Issuer })},
 		{"jwt_audience", "shoppers", "`aud` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Audience })},
 		{"id_keys", "", "keys that seal order IDs, 32 bytes or more, hex or text; the first seals, all are accepted", true, setIDKeys},
+
+		{"payment_secrets", "", "secrets of the payment provider's callbacks, comma-separated while they are rotated: `whsec_` and base64, or 32 bytes of text or more; without one no payment is taken", true, setPaymentSecrets},
 
 		{"cors_origins", "", "origins allowed to call from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
 		{"trusted_proxies", "", "networks whose X-Forwarded-For is believed", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
@@ -256,6 +259,28 @@ func setIDKeys(c *Config, v string) error {
 			return errShortSecret
 		}
 		c.Auth.IDKeys = append(c.Auth.IDKeys, key)
+	}
+	return nil
+}
+
+// minRandom is the shortest secret of Standard Webhooks, which is random bytes.
+const minRandom = 24
+
+func setPaymentSecrets(c *Config, v string) error {
+	c.API.PaymentSecrets = nil
+	for _, part := range split(v) {
+		secret, lowest := []byte(part), minSecret
+		if text, ok := strings.CutPrefix(part, "whsec_"); ok {
+			b, err := base64.StdEncoding.DecodeString(text)
+			if err != nil {
+				return errors.New("what follows whsec_ is not base64")
+			}
+			secret, lowest = b, minRandom
+		}
+		if len(secret) < lowest {
+			return errShortSecret
+		}
+		c.API.PaymentSecrets = append(c.API.PaymentSecrets, secret)
 	}
 	return nil
 }
