@@ -1,0 +1,196 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+func unguarded(fn func() error) error { return fn() }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// buy returns so many confirmed orders, which Redis knows of.
+func (s *shop) buy(t *testing.T, n int) []order.Order {
+	t.Helper()
+	os := s.reserve(t, n)
+	require.NoError(t, pool{s}.Settle(t.Context(), os))
+	return os
+}
+
+// shortly opens a shop whose orders have a second to be paid.
+func shortly(t *testing.T, units int) *shop {
+	t.Helper()
+	s := open(t, 1, 1)
+	sale, err := s.store.CreateSale(t.Context(), order.Sale{
+		ID: 8, Title: "t", PriceMinor: 100, Currency: "CNY", Total: units, OrdersPerShopper: 1, UnitsPerOrder: 5,
+		StartsAt: time.Now().Add(-time.Minute).UTC(), EndsAt: time.Now().Add(time.Hour).UTC(), PayWithin: time.Second,
+	})
+	require.NoError(t, err)
+	s.sale, err = s.store.SetSaleState(t.Context(), "open-8", sale.ID, order.SaleOpen)
+	require.NoError(t, err)
+	require.NoError(t, s.loader.Load(t.Context(), sale.ID))
+	return s
+}
+
+func TestTheTillPutsACancelledUnitOnSaleAtOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, 2, 1)
+	os := s.buy(t, 2)
+	catalog := stock.NewCatalog(s.store.Sales, s.ledger, quiet())
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- catalog.Run(ctx) }()
+	soldOut := func() bool { c, ok := catalog.Get(s.sale.ID); return ok && c.SoldOut() }
+	require.Eventually(t, soldOut, 5*time.Second, time.Millisecond)
+
+	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	v, err := till.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, order.StatusCancelled, v.Status)
+	require.EqualValues(t, 1, s.meta(t).Available)
+	require.Eventually(t, func() bool { return !soldOut() }, time.Second, time.Millisecond, "the flag clears within a second")
+	s.buy(t, 1)
+	require.Empty(t, s.audit(t).Discrepancies)
+	cancel()
+	require.NoError(t, <-ran)
+}
+
+func TestTheTillLeavesToTheTailWhatRedisCannotBeTold(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	os := s.buy(t, 3)
+	s.redis.SetError("away")
+	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	_, err := till.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err, "it is cancelled, whatever Redis knows")
+	r, err := till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 1, Currency: "CNY"})
+	require.NoError(t, err)
+	require.Equal(t, order.OutcomePaid, r.Outcome)
+	s.redis.SetError("")
+	require.EqualValues(t, 0, s.meta(t).Available)
+	tail := reconcile.NewTail(s.store, s.ledger)
+	require.NoError(t, tail.Step(t.Context()))
+	require.NoError(t, tail.Step(t.Context()))
+	require.EqualValues(t, 1, s.meta(t).Available)
+	require.Empty(t, s.audit(t).Discrepancies)
+}
+
+func TestTheBreakerCountsFaultsAndNotAnswers(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	os := s.buy(t, 1)
+	var seen []error
+	till := reconcile.NewTill(s.store, s.ledger, func(fn func() error) error {
+		err := fn()
+		seen = append(seen, err)
+		return err
+	}, quiet())
+	_, err := till.Cancel(t.Context(), 12345)
+	require.ErrorIs(t, err, order.ErrNotFound)
+	_, err = till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 2, Currency: "CNY"})
+	require.ErrorIs(t, err, order.ErrAmount)
+	require.Equal(t, []error{nil, nil}, seen)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = till.Cancel(gone, os[0].ID)
+	require.Error(t, err)
+	require.Error(t, seen[2])
+	open := reconcile.NewTill(s.store, s.ledger, func(func() error) error { return errors.New("open") }, quiet())
+	_, err = open.Cancel(t.Context(), os[0].ID)
+	require.ErrorContains(t, err, "open")
+}
+
+func TestUnpaidOrdersExpireAndTheirUnitsAreSoldAgain(t *testing.T) {
+	t.Parallel()
+	s := shortly(t, 600)
+	os := s.buy(t, 600)
+	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	for _, o := range os[:100] {
+		_, err := till.Pay(t.Context(), order.Payment{EventID: o.ID.String(), OrderID: o.ID, AmountMinor: 100, Currency: "CNY"})
+		require.NoError(t, err)
+	}
+	var expired atomic.Int64
+	count := func(n int) { expired.Add(int64(n)) }
+	one, two := reconcile.NewExpirer(s.store, s.ledger, count, quiet()), reconcile.NewExpirer(s.store, s.ledger, count, quiet())
+	require.NoError(t, one.Step(t.Context()))
+	done := make(chan struct{})
+	go func() { // another process
+		defer close(done)
+		for expired.Load() < 500 && t.Context().Err() == nil {
+			_ = two.Step(t.Context())
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	require.Eventually(t, func() bool {
+		return one.Step(t.Context()) == nil && expired.Load() == 500
+	}, 10*time.Second, 20*time.Millisecond)
+	<-done
+	m := s.meta(t)
+	require.EqualValues(t, 500, m.Available)
+	require.EqualValues(t, 100, m.Settled)
+	a := s.audit(t)
+	require.Empty(t, a.Discrepancies)
+	require.EqualValues(t, 100, a.Paid)
+	require.EqualValues(t, 500, a.Cancelled)
+	s.buy(t, 500)
+}
+
+func TestASaleIsEndedOnTimeAndClosedAnHourLater(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	os := s.buy(t, 2)
+	s.queue.end.Store(7)
+	j := reconcile.NewJanitor(s.store, s.ledger, s.queue, quiet())
+	tail := reconcile.NewTail(s.store, s.ledger)
+	at := func(d time.Duration) order.SaleState { // the state after a look at this time
+		s.redis.SetTime(s.sale.EndsAt.Add(d))
+		require.NoError(t, j.Step(t.Context()))
+		require.NoError(t, tail.Step(t.Context()))
+		require.NoError(t, tail.Step(t.Context()))
+		sale, err := s.store.Sale(t.Context(), s.sale.ID)
+		require.NoError(t, err)
+		return sale.State
+	}
+	require.Equal(t, order.SaleOpen, at(-time.Second))
+	require.Equal(t, order.SaleEnded, at(0))
+	require.Equal(t, order.SaleEnded, s.meta(t).State)
+	require.Equal(t, order.SaleEnded, at(59*time.Minute))
+	require.Equal(t, order.SaleEnded, at(61*time.Minute), "the first look notes what stands in the queue")
+	require.Equal(t, order.SaleEnded, at(63*time.Minute), "the consumers have not passed it")
+	s.queue.at.Store(7)
+	require.Equal(t, order.SaleEnded, at(65*time.Minute), "two orders are unpaid")
+	_, err := s.store.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err)
+	_, err = s.store.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 1, Currency: "CNY"})
+	require.NoError(t, err)
+	require.Equal(t, order.SaleEnded, at(65*time.Minute+30*time.Second), "not asked every second")
+	require.Equal(t, order.SaleClosed, at(67*time.Minute))
+	require.False(t, s.meta(t).Loaded)
+	require.Empty(t, s.redis.Keys())
+	require.Empty(t, s.audit(t).Discrepancies)
+	ss, err := s.store.Sales(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, ss)
+}
+
+func TestNothingIsEndedWhileRedisCannotTellTheTime(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	s.redis.SetTime(s.sale.EndsAt.Add(time.Hour))
+	s.redis.SetError("away")
+	j := reconcile.NewJanitor(s.store, s.ledger, s.queue, quiet())
+	require.Error(t, j.Step(t.Context()))
+	sale, err := s.store.Sale(t.Context(), s.sale.ID)
+	require.NoError(t, err)
+	require.Equal(t, order.SaleOpen, sale.State)
+}
