@@ -3,6 +3,7 @@
 package test
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,8 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
 		"SECKILL_SHOPPER_RPS": "0", // the crowd is one process: some shoppers retry hard
 		"SECKILL_LOG_FORMAT":  "text",
+
+		"SECKILL_PAYMENT_SECRETS": paymentSecret,
 	}
 	maps.Copy(settings, env)
 	for k, v := range settings {
@@ -100,6 +103,7 @@ func ownDatabase(t *testing.T, env map[string]string, name string) *sql.DB {
 type saleTerms struct {
 	stock, perShopper, units int
 	starts, ends             time.Duration // from now
+	payWithin                time.Duration // 10 minutes for 0
 }
 
 // sale makes a sale and opens it.
@@ -114,7 +118,8 @@ func (s *shop) sale(terms saleTerms) string {
 	file, err := json.Marshal(map[string]any{
 		"title": "e2e", "price_minor": 9900, "currency": "CNY", "stock": terms.stock,
 		"orders_per_shopper": terms.perShopper, "units_per_order": terms.units,
-		"starts_at": now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
+		"pay_within": cmp.Or(terms.payWithin, 10*time.Minute).String(),
+		"starts_at":  now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
 	})
 	require.NoError(s.t, err)
 	out, code := command(s.t, s.env, string(file), "sale", "create", "-f", "-", "--json")

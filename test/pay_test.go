@@ -1,0 +1,178 @@
+//go:build e2e
+
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/api"
+)
+
+const paymentSecret = "what the payment provider signs with in tests"
+
+// pay sends a payment as the provider does and returns its outcome or the
+// problem's code.
+func (c *crowd) pay(order, event string, amount int) string {
+	body := fmt.Sprintf(`{"order_id":%q,"amount_minor":%d,"currency":"CNY"}`, order, amount)
+	now := time.Now()
+	for deadline := now.Add(c.patience); now.Before(deadline); now = time.Now() {
+		url := c.shop.urls[rand.IntN(len(c.shop.urls))] + "/v1/payments"
+		req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+		if err != nil {
+			return err.Error()
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set(api.HeaderEventID, event)
+		req.Header.Set(api.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+		req.Header.Set(api.HeaderSignature, api.SignCallback([]byte(paymentSecret), event, now, []byte(body)))
+		resp, err := c.client.Do(req)
+		if err != nil {
+			continue // a provider tries again
+		}
+		var answer struct{ Outcome, Code string }
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if json.Unmarshal(text, &answer) == nil && resp.StatusCode < http.StatusInternalServerError {
+			return answer.Outcome + answer.Code
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return "no answer"
+}
+
+// result polls an order until it has one.
+func (c *crowd) result(i int, id string) string {
+	for range 50 {
+		a, err := c.ask(i, http.MethodGet, "/v1/orders/"+id+"?wait=5s", "")
+		if err == nil && a.status == http.StatusOK && a.body.Done {
+			return a.orderStatus()
+		}
+	}
+	return "no result"
+}
+
+// A small sale is bought out. Of its orders a third is paid, twice over; some
+// are cancelled, the rest is never paid. Others buy what comes back, while a
+// consumer and an API are killed, until every unit is paid.
+func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
+	s := newShop(t, sharedServers(t), 2, 2)
+	const stock = 300
+	sale := s.sale(saleTerms{stock: stock, payWithin: 5 * time.Second})
+	c := s.crowd(sale, s.tokens(1, 2*stock))
+	first := make([]string, stock)
+	c.each(stock, 60, func(i int) {
+		c.buyOne(i)
+		if id := c.idOf(i); id != "" && c.result(i, id) == "confirmed" {
+			first[i] = id
+		}
+		switch i % 3 {
+		case 0: // twice at once, as providers do
+			again := make(chan string)
+			go func() { again <- c.pay(first[i], "first-"+first[i], 9900) }()
+			one, two := c.pay(first[i], "first-"+first[i], 9900), <-again
+			if one != "paid" || two != "paid" {
+				t.Errorf("order %d: %s, %s", i, one, two)
+			}
+		case 1:
+			a, err := c.ask(i, http.MethodPost, "/v1/orders/"+first[i]+"/cancel", "")
+			if err != nil || a.orderStatus() != "cancelled" {
+				t.Errorf("order %d is not cancelled: %+v %v", i, a, err)
+			}
+		}
+	})
+	require.NotContains(t, first, "", "everyone got one")
+	require.Equal(t, "wrong-amount", c.pay(first[2], "wrong", 9901))
+
+	s.consumers[0].kill()
+	s.apis[0].kill()
+	s.apis[0].start()
+	var refunds atomic.Int64
+	paid := func() int { return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'paid'`) }
+	c.each(stock, 60, func(k int) {
+		i := stock + k
+		for until := time.Now().Add(60 * time.Second); time.Now().Before(until) && paid() < stock; {
+			a, err := c.ask(i, http.MethodPost, "/v1/sales/"+sale+"/orders", `{"quantity":1}`)
+			if err != nil || a.status != http.StatusAccepted {
+				time.Sleep(100 * time.Millisecond)
+				continue
+			}
+			c.tell(a.body.ID, i)
+			if c.result(i, a.body.ID) == "confirmed" && c.pay(a.body.ID, "second-"+a.body.ID, 9900) == "refund_required" {
+				refunds.Add(1) // the order expired a moment before
+				continue
+			}
+			return
+		}
+	})
+	require.Equal(t, stock, paid(), "every unit was paid for in the end")
+	require.Equal(t, "refund_required", c.pay(first[2], "late", 9900))
+	require.Equal(t, "refund_required", c.pay(first[0], "surplus", 9900))
+
+	c.await(t, 30*time.Second)
+	c.proveInvariants(t, stock, 1)
+	report := s.audit(sale).Sales[0]
+	require.EqualValues(t, stock, report.Paid)
+	require.Zero(t, report.Available+report.Confirmed)
+	require.Equal(t, stock, c.count(t, `SELECT COUNT(DISTINCT order_id) FROM payments JOIN orders ON orders.id = order_id
+		WHERE sale_id = ? AND status = 'paid' AND outcome = 'paid'`), "each paid order has a payment")
+	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM payments JOIN orders ON orders.id = order_id
+		WHERE sale_id = ? AND outcome = 'paid' AND status <> 'paid'`))
+	require.EqualValues(t, refunds.Load()+2, c.count(t, `SELECT COUNT(*) FROM payments JOIN orders ON orders.id = order_id
+		WHERE sale_id = ? AND outcome = 'refund_required'`))
+	t.Logf("%d cancelled, %d to be refunded", report.Cancelled, refunds.Load()+2)
+}
+
+// idOf is the order of a shopper who has one.
+func (c *crowd) idOf(shopper int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, i := range c.accepted {
+		if i == shopper {
+			return id
+		}
+	}
+	return ""
+}
+
+func TestACancelledUnitIsOnSaleAgainWithinASecondEverywhere(t *testing.T) {
+	s := newShop(t, sharedServers(t), 3, 1)
+	sale := s.sale(saleTerms{stock: 1})
+	c := s.crowd(sale, s.tokens(1, 10))
+	c.buyOne(0)
+	id := c.idOf(0)
+	require.Equal(t, "confirmed", c.result(0, id))
+	state := func(url string) string {
+		resp, err := http.Get(url + "/v1/sales/" + sale)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		var v struct{ State string }
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&v))
+		return v.State
+	}
+	for _, url := range s.urls {
+		require.Eventually(t, func() bool { return state(url) == "sold_out" }, 3*time.Second, 10*time.Millisecond)
+	}
+	a, err := c.ask(0, http.MethodPost, "/v1/orders/"+id+"/cancel", "")
+	require.NoError(t, err)
+	require.Equal(t, "cancelled", a.orderStatus())
+	cancelled := time.Now()
+	for _, url := range s.urls {
+		require.Eventually(t, func() bool { return state(url) == "open" }, time.Second, 5*time.Millisecond)
+	}
+	t.Logf("every API sells again after %s", time.Since(cancelled))
+	c.buyOne(1)
+	require.Equal(t, "confirmed", c.result(1, c.idOf(1)))
+	c.await(t, 10*time.Second)
+	c.proveInvariants(t, 1, 1)
+}
