@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,43 +14,46 @@ import (
 
 type tallies interface {
 	sales
+	auditRows
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 }
 
 // SaleAudit is what the audit found of one sale. Orders are counted by status;
 // units are in total and available.
 type SaleAudit struct {
-	ID            int64    `json:"id,string"`
-	State         string   `json:"state"`
-	Total         int64    `json:"total"`
-	Available     int64    `json:"available"`
-	LiveUnits     int64    `json:"live_units"`
-	Confirmed     int64    `json:"confirmed"`
-	Paid          int64    `json:"paid"`
-	Cancelled     int64    `json:"cancelled"`
-	Rejected      int64    `json:"rejected"`
-	Pending       int64    `json:"pending"` // units reserved in Redis without a verdict
-	DeadLetters   int64    `json:"dead_letters"`
-	Loaded        bool     `json:"loaded"`
-	Discrepancies []string `json:"discrepancies"`
+	ID            int64         `json:"id,string"`
+	State         string        `json:"state"`
+	Total         int64         `json:"total"`
+	Available     int64         `json:"available"`
+	LiveUnits     int64         `json:"live_units"`
+	Confirmed     int64         `json:"confirmed"`
+	Paid          int64         `json:"paid"`
+	Cancelled     int64         `json:"cancelled"`
+	Rejected      int64         `json:"rejected"`
+	Pending       int64         `json:"pending"` // units reserved in Redis without a verdict
+	DeadLetters   int64         `json:"dead_letters"`
+	Loaded        bool          `json:"loaded"`
+	Discrepancies []Discrepancy `json:"discrepancies"`
 }
-
-// grace is how long a discrepancy may be work in progress.
-const grace = 5 * time.Second
 
 // Auditor compares MySQL and Redis. It changes nothing.
 type Auditor struct {
 	store  tallies
-	ledger metas
+	ledger auditEntries
+	grace  time.Duration
 }
 
 // NewAuditor returns an Auditor.
-func NewAuditor(store tallies, ledger metas) *Auditor {
-	return &Auditor{store: store, ledger: ledger}
+func NewAuditor(store tallies, ledger auditEntries) *Auditor {
+	return &Auditor{store: store, ledger: ledger, grace: grace}
 }
 
-// Audit checks one sale, or with 0 every sale that is not closed. It reports
-// only what stays wrong for the grace of 5 s: between a commit and its
+// maxListed bounds the discrepancies that are listed of one sale.
+const maxListed = 1000
+
+// Audit checks one sale, or with 0 every sale that is not closed: what its
+// rows and its counters add up to, then each of its orders in both stores. It
+// reports only what stays wrong for the grace of 5 s: between a commit and its
 // write-back the stores differ rightly.
 func (a *Auditor) Audit(ctx context.Context, saleID int64) ([]SaleAudit, error) {
 	ids := []int64{saleID}
@@ -71,18 +75,49 @@ func (a *Auditor) Audit(ctx context.Context, saleID int64) ([]SaleAudit, error) 
 	return audits, nil
 }
 
-// settled audits a sale until nothing is wrong or the grace is over.
+// settled audits a sale as a whole until nothing is wrong or the grace is over,
+// then its orders.
 func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) {
-	for deadline := time.Now().Add(grace); ; {
-		found, err := a.check(ctx, saleID)
-		if err != nil || len(found.Discrepancies) == 0 || time.Now().After(deadline) {
+	found, err := a.check(ctx, saleID)
+	for deadline := time.Now().Add(a.grace); err == nil && len(found.Discrepancies) > 0 && time.Now().Before(deadline); {
+		if err := wait(ctx, 250*time.Millisecond); err != nil {
 			return found, err
 		}
-		select {
-		case <-ctx.Done():
-			return found, ctx.Err()
-		case <-time.After(250 * time.Millisecond):
+		before := found.Discrepancies
+		if found, err = a.check(ctx, saleID); err == nil {
+			found.Discrepancies = slices.DeleteFunc(found.Discrepancies, func(d Discrepancy) bool {
+				return !slices.ContainsFunc(before, func(b Discrepancy) bool { return b.Kind == d.Kind })
+			})
 		}
+	}
+	if err != nil || !found.Loaded {
+		return found, err
+	}
+	// An operator waits for it: a short rest, and it is through 500,000 orders in
+	// some seconds.
+	p := newPass(a.store, a.ledger, saleID, a.grace, func(ctx context.Context, took time.Duration) error { return wait(ctx, took/2) })
+	suspects, err := p.run(ctx)
+	if errors.Is(err, errMoved) { // loaded anew or unloaded: the next audit says more
+		return found, nil
+	}
+	if err != nil {
+		return found, fmt.Errorf("compare the orders of sale %d: %w", saleID, err)
+	}
+	found.list(suspects, p.uncounted)
+	return found, nil
+}
+
+// list adds what was found of orders, within bounds.
+func (s *SaleAudit) list(suspects []*suspect, more int) {
+	for i, o := range suspects {
+		if i == maxListed {
+			more += len(suspects) - i
+			break
+		}
+		s.Discrepancies = append(s.Discrepancies, o.discrepancy())
+	}
+	if more > 0 && len(suspects) > 0 {
+		s.Discrepancies = append(s.Discrepancies, Discrepancy{Kind: "more", Detail: fmt.Sprintf("%d further orders differ or were not looked at twice", more)})
 	}
 }
 
@@ -109,28 +144,40 @@ func (a *Auditor) check(ctx context.Context, saleID int64) (SaleAudit, error) {
 	return found, nil
 }
 
-// discrepancies names what does not hold; nil when all does.
-func discrepancies(t order.Tally, m stock.Meta) []string {
-	bad := []string{}
-	check := func(holds bool, format string, args ...any) {
+// discrepancies names what does not hold; none when all does.
+func discrepancies(t order.Tally, m stock.Meta) []Discrepancy {
+	bad := []Discrepancy{}
+	s := t.Sale
+	check := func(holds bool, kind, format string, args ...any) {
 		if !holds {
-			bad = append(bad, fmt.Sprintf(format, args...))
+			bad = append(bad, Discrepancy{Kind: kind, Detail: fmt.Sprintf(format, args...) + advice(kind, s.ID)})
 		}
 	}
-	s := t.Sale
-	check(t.LiveUnits <= int64(s.Total), "oversold: %d live units of a total of %d", t.LiveUnits, s.Total)
-	check(int64(s.Available)+t.LiveUnits == int64(s.Total),
-		"mysql: available %d + live units %d is not the total %d", s.Available, t.LiveUnits, s.Total)
+	check(t.LiveUnits <= int64(s.Total), KindOversold, "%d live units of a total of %d in MySQL", t.LiveUnits, s.Total)
+	check(int64(s.Available)+t.LiveUnits == int64(s.Total), KindUnits,
+		"available %d + live units %d is not the total %d in MySQL", s.Available, t.LiveUnits, s.Total)
 	if !m.Loaded {
-		check(!s.State.Loaded(), "redis: the sale is %s but not loaded", s.State)
+		check(!s.State.Loaded(), KindNotLoaded, "the sale is %s but not in Redis", s.State)
 		return bad
 	}
-	check(m.Available+m.Pending+m.Settled == m.Total,
-		"redis: available %d + pending %d + settled %d is not the total %d", m.Available, m.Pending, m.Settled, m.Total)
-	check(m.Applied >= s.Seq, "redis: change %d of %d applied", m.Applied, s.Seq)
+	return append(bad, metaDiscrepancies(s, m, t.LiveUnits)...)
+}
+
+// metaDiscrepancies names what does not hold in a loaded sale's counters,
+// where MySQL has live units in live orders.
+func metaDiscrepancies(s order.Sale, m stock.Meta, live int64) []Discrepancy {
+	var bad []Discrepancy
+	check := func(holds bool, kind, format string, args ...any) {
+		if !holds {
+			bad = append(bad, Discrepancy{Kind: kind, Detail: fmt.Sprintf(format, args...) + advice(kind, s.ID)})
+		}
+	}
+	check(m.Available+m.Pending+m.Settled == m.Total && m.Pending >= 0 && m.Settled >= 0, KindCounters,
+		"available %d + pending %d + settled %d is not the total %d in Redis", m.Available, m.Pending, m.Settled, m.Total)
+	check(m.Applied >= s.Seq, KindCursor, "change %d of %d applied to Redis", m.Applied, s.Seq)
 	if m.Applied == s.Seq {
-		check(m.Total == int64(s.Total), "redis: total %d, in mysql %d", m.Total, s.Total)
-		check(m.Settled == t.LiveUnits, "redis: %d settled units, in mysql %d live", m.Settled, t.LiveUnits)
+		check(m.Total == int64(s.Total), KindTotal, "total %d in Redis, %d in MySQL", m.Total, s.Total)
+		check(m.Settled == live, KindSettled, "%d settled units in Redis, %d live ones in MySQL", m.Settled, live)
 	}
 	return bad
 }

@@ -1,7 +1,8 @@
 // Package reconcile brings Redis and MySQL together again after whatever
 // happened between them: the tail replays the log of changes that a write-back
 // missed, the sweeper settles orders whose message never came, the resolver
-// closes orders that neither store knows, the loader puts sales into Redis.
+// closes orders that neither store knows, the loader puts sales into Redis, the
+// patrol looks for what all of these have missed.
 // Any number of processes may run any of it at once: every step is a
 // compare-and-set or a primary key.
 package reconcile
@@ -36,7 +37,11 @@ type metas interface {
 // Loop calls step once a second until ctx is done. A failing step is logged
 // when it starts to fail and when it works again, not every second.
 func Loop(ctx context.Context, log *slog.Logger, name string, step func(context.Context) error) error {
-	t := time.NewTicker(every)
+	return loopEvery(ctx, every, log, name, step)
+}
+
+func loopEvery(ctx context.Context, pace time.Duration, log *slog.Logger, name string, step func(context.Context) error) error {
+	t := time.NewTicker(pace)
 	defer t.Stop()
 	failing := false
 	for {

@@ -336,5 +336,6 @@ func TestTheAuditNamesWhatDoesNotHold(t *testing.T) {
 	s.redis.HSet("seckill:{7}:m", "available", "8")
 	a = s.audit(t)
 	require.Len(t, a.Discrepancies, 1)
-	require.Contains(t, a.Discrepancies[0], "redis: available 8 + pending 0 + settled 3 is not the total 10")
+	require.Equal(t, reconcile.KindCounters, a.Discrepancies[0].Kind)
+	require.Contains(t, a.Discrepancies[0].Detail, "available 8 + pending 0 + settled 3 is not the total 10")
 }

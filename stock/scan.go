@@ -10,7 +10,11 @@ import (
 // cursor of the next one; 0 begins, and is returned at the end. Each entry that
 // was there all the time is returned at least once. An unloaded sale has none.
 func (l *Ledger) Scan(ctx context.Context, saleID int64, cursor uint64, count int64) (es []Entry, next uint64, err error) {
-	kvs, next, err := l.rdb.HScan(ctx, keysOf(saleID).orders, cursor, "", count).Result()
+	return l.scan(ctx, saleID, keysOf(saleID).orders, cursor, count)
+}
+
+func (l *Ledger) scan(ctx context.Context, saleID int64, key string, cursor uint64, count int64) (es []Entry, next uint64, err error) {
+	kvs, next, err := l.rdb.HScan(ctx, key, cursor, "", count).Result()
 	if err != nil {
 		return nil, 0, fmt.Errorf("scan sale %d: %w", saleID, err)
 	}

@@ -31,13 +31,17 @@ var addSource string
 //go:embed load.lua
 var loadSource string
 
+//go:embed withdraw.lua
+var withdrawSource string
+
 var (
-	reserveScript = redis.NewScript(entrySource + failpoint.Script("reserve", reserveSource))
-	urgentScript  = redis.NewScript(entrySource + urgentSource)
-	applyScript   = redis.NewScript(entrySource + failpoint.Script("apply", applySource))
-	dueScript     = redis.NewScript(entrySource + dueSource)
-	addScript     = redis.NewScript(entrySource + addSource)
-	loadScript    = redis.NewScript(failpoint.Script("load", loadSource))
+	reserveScript  = redis.NewScript(entrySource + failpoint.Script("reserve", reserveSource))
+	urgentScript   = redis.NewScript(entrySource + urgentSource)
+	applyScript    = redis.NewScript(entrySource + failpoint.Script("apply", applySource))
+	dueScript      = redis.NewScript(entrySource + dueSource)
+	addScript      = redis.NewScript(entrySource + addSource)
+	loadScript     = redis.NewScript(failpoint.Script("load", loadSource))
+	withdrawScript = redis.NewScript(withdrawSource)
 )
 
 // notLoaded is how a script says that the sale has no meta.

@@ -150,20 +150,27 @@ func (s *shop) tokens(first, n int) []string {
 	return ts
 }
 
+// discrepancy is one finding of an audit.
+type discrepancy struct {
+	Kind    string `json:"kind"`
+	OrderID string `json:"order_id"`
+	Detail  string `json:"detail"`
+}
+
 // auditReport is `seckill audit --json`.
 type auditReport struct {
 	OK    bool `json:"ok"`
 	Sales []struct {
-		ID            string   `json:"id"`
-		Total         int64    `json:"total"`
-		Available     int64    `json:"available"`
-		LiveUnits     int64    `json:"live_units"`
-		Confirmed     int64    `json:"confirmed"`
-		Paid          int64    `json:"paid"`
-		Cancelled     int64    `json:"cancelled"`
-		Rejected      int64    `json:"rejected"`
-		Pending       int64    `json:"pending"`
-		Discrepancies []string `json:"discrepancies"`
+		ID            string        `json:"id"`
+		Total         int64         `json:"total"`
+		Available     int64         `json:"available"`
+		LiveUnits     int64         `json:"live_units"`
+		Confirmed     int64         `json:"confirmed"`
+		Paid          int64         `json:"paid"`
+		Cancelled     int64         `json:"cancelled"`
+		Rejected      int64         `json:"rejected"`
+		Pending       int64         `json:"pending"`
+		Discrepancies []discrepancy `json:"discrepancies"`
 	} `json:"sales"`
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +19,19 @@ type auditReport struct {
 	Sales []reconcile.SaleAudit `json:"sales"`
 }
 
+// watchEvery is the pause between two rounds of `audit --watch`.
+const watchEvery = 5 * time.Second
+
 func newAudit(p *process) *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	c := &cobra.Command{
 		Use:   "audit [SALE]",
-		Short: "Compare MySQL and Redis; exit 4 when anything does not hold",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Compare MySQL and Redis, every order; exit 4 when anything does not hold",
+		Long: `Compare MySQL and Redis: what the rows and the counters add up to, and every order in both.
+It changes nothing, and reports only what stays wrong for 5 s: between a commit and its write-back
+the two differ rightly. The consumers do the same once a minute, and heal what a replay of the
+verdict can heal. Exit code 4: something does not hold.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var id int64
 			if len(args) == 1 {
@@ -30,24 +41,86 @@ func newAudit(p *process) *cobra.Command {
 				}
 			}
 			return p.withOperator(func(o *operator) error {
-				audits, err := reconcile.NewAuditor(o.b.orders, o.ledger).Audit(c.Context(), id)
-				if errors.Is(err, order.ErrNotFound) {
-					return &noSaleError{id}
+				if watch {
+					return p.watchAudit(c.Context(), o, id)
 				}
+				report, err := o.audit(c.Context(), id)
 				if err != nil {
-					return &dependencyError{"audit", err}
+					return err
 				}
-				return p.showAudit(audits)
+				return p.showAudit(report)
 			})
 		},
 	}
+	c.Flags().BoolVar(&watch, "watch", false, "again and again, one line a round, until Ctrl-C; the exit code is that of the last round")
+	return c
 }
 
-func (p *process) showAudit(audits []reconcile.SaleAudit) error {
+func (o *operator) audit(ctx context.Context, id int64) (auditReport, error) {
+	audits, err := reconcile.NewAuditor(o.b.orders, o.ledger).Audit(ctx, id)
+	if errors.Is(err, order.ErrNotFound) {
+		return auditReport{}, &noSaleError{id}
+	}
+	if err != nil {
+		return auditReport{}, &dependencyError{"audit", err}
+	}
 	report := auditReport{OK: true, Sales: audits}
 	for _, a := range audits {
 		report.OK = report.OK && len(a.Discrepancies) == 0
 	}
+	return report, nil
+}
+
+// watchAudit audits until ctx is done. A round that could not be made is said
+// and does not end it.
+func (p *process) watchAudit(ctx context.Context, o *operator, id int64) error {
+	var last error
+	for {
+		report, err := o.audit(ctx, id)
+		switch {
+		case ctx.Err() != nil:
+			return last
+		case errors.Is(err, order.ErrNotFound):
+			return err
+		case err != nil:
+			fmt.Fprintln(p.stderr, "seckill:", err)
+			last = &silentError{exitCode(err)}
+		default:
+			if last = p.writeRound(report); last == nil && !report.OK {
+				last = &silentError{exitBroken}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(watchEvery):
+		}
+	}
+}
+
+// writeRound is one line for a round of the watch.
+func (p *process) writeRound(r auditReport) error {
+	if p.json {
+		return writeJSON(p.stdout, r)
+	}
+	var live, pending int64
+	var bad []string
+	for _, a := range r.Sales {
+		live, pending = live+a.LiveUnits, pending+a.Pending
+		for _, d := range a.Discrepancies {
+			bad = append(bad, fmt.Sprintf("sale %d: %s", a.ID, d))
+		}
+	}
+	verdict := "ok"
+	if len(bad) > 0 {
+		verdict = fmt.Sprintf("%d DISCREPANCIES: %s", len(bad), strings.Join(bad[:min(len(bad), 3)], "; "))
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s  %d sales, %d live units, %d pending: %s\n",
+		time.Now().Format(time.TimeOnly), len(r.Sales), live, pending, verdict)
+	return err
+}
+
+func (p *process) showAudit(report auditReport) error {
 	if p.json {
 		if err := writeJSON(p.stdout, report); err != nil {
 			return err

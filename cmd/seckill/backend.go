@@ -48,6 +48,7 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
 

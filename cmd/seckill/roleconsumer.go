@@ -59,6 +59,7 @@ type back struct {
 	loader     *reconcile.Loader
 	tail       *reconcile.Tail
 	sweeper    *reconcile.Sweeper
+	patrol     *reconcile.Patrol
 	expirer    *reconcile.Expirer
 	janitor    *reconcile.Janitor
 }
@@ -80,6 +81,7 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	k.tail = reconcile.NewTail(b.orders, ledger)
 	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool)
+	k.patrol = reconcile.NewPatrol(b.orders, ledger, reg, log)
 	k.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
 	k.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
 	return k, nil
@@ -97,6 +99,7 @@ func (k *back) run(ctx context.Context) error {
 	g.Go(func() error { return k.subscriber.Run(feed) })
 	g.Go(func() error { return k.redis.Run(feed) })
 	g.Go(func() error { return k.loader.Run(feed) })
+	g.Go(func() error { return k.patrol.Run(feed) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "sweep", k.sweeper.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "expire", k.expirer.Step) })

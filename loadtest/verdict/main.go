@@ -32,13 +32,17 @@ type audit struct {
 }
 
 type sale struct {
-	Total         int64    `json:"total"`
-	Available     int64    `json:"available"`
-	LiveUnits     int64    `json:"live_units"`
-	Confirmed     int64    `json:"confirmed"`
-	Rejected      int64    `json:"rejected"`
-	Pending       int64    `json:"pending"`
-	Discrepancies []string `json:"discrepancies"`
+	Total         int64 `json:"total"`
+	Available     int64 `json:"available"`
+	LiveUnits     int64 `json:"live_units"`
+	Confirmed     int64 `json:"confirmed"`
+	Rejected      int64 `json:"rejected"`
+	Pending       int64 `json:"pending"`
+	Discrepancies []struct {
+		Kind    string `json:"kind"`
+		OrderID string `json:"order_id"`
+		Detail  string `json:"detail"`
+	} `json:"discrepancies"`
 }
 
 const exitBroken = 4
@@ -122,7 +126,7 @@ func promises(s summary, a audit) []promise {
 		{"the audit is clean", a.OK && len(v.Discrepancies) == 0, fmt.Sprintf("%d discrepancies", len(v.Discrepancies))},
 	}
 	for _, d := range v.Discrepancies {
-		ps = append(ps, promise{"discrepancy", false, d})
+		ps = append(ps, promise{"discrepancy", false, d.Kind + " " + d.OrderID + " " + d.Detail})
 	}
 	return ps
 }

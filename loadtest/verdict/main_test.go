@@ -42,7 +42,7 @@ func TestEachBrokenPromiseFailsTheRun(t *testing.T) {
 		"told of another count": {"summary", `"confirmed":{"values":{"count":50`, `"confirmed":{"values":{"count":48`, "told = kept"},
 		"one pending":           {"audit", `"pending":0`, `"pending":1`, "nothing is pending"},
 		"a unit leaked":         {"audit", `"live_units":50`, `"live_units":49`, "no unit lost or made up"},
-		"stores disagree":       {"audit", `[]`, `["redis has 1 order that mysql lacks"]`, "redis has 1 order"},
+		"stores disagree":       {"audit", `[]`, `[{"kind":"not_in_redis","order_id":"1","detail":"live, unknown to Redis"}]`, "not_in_redis 1 live"},
 		"audit says no":         {"audit", `"ok":true`, `"ok":false`, "the audit is clean"},
 	} {
 		t.Run(name, func(t *testing.T) {

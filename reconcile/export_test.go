@@ -1,0 +1,23 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+)
+
+// ReadThrough is a pass through a sale, now.
+func (p *Patrol) ReadThrough(ctx context.Context, saleID int64) error {
+	return p.readThrough(ctx, saleID)
+}
+
+// Step is one look at every sale.
+func (p *Patrol) Step(ctx context.Context) error { return p.step(ctx, ctx) }
+
+// Wait waits for the passes that Step began.
+func (p *Patrol) Wait() { p.wg.Wait() }
+
+// SetGrace shortens the grace.
+func (p *Patrol) SetGrace(d time.Duration) { p.grace = d }
+
+// SetGrace shortens the grace.
+func (a *Auditor) SetGrace(d time.Duration) { a.grace = d }

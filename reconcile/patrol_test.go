@@ -1,0 +1,368 @@
+package reconcile_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/memory"
+	"seckill/internal/testenv"
+	"seckill/order"
+	"seckill/order/ordertest"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+// shortGrace saves the tests most of the 5 s.
+const shortGrace = 1500 * time.Millisecond
+
+// beat is a sale that a patrol looks after, in a store and a Redis.
+type beat struct {
+	*testing.T
+	store  ordertest.Store
+	rdb    redis.UniversalClient
+	ledger *stock.Ledger
+	loader *reconcile.Loader
+	patrol *reconcile.Patrol
+	reg    *prometheus.Registry
+	sale   order.Sale
+	ids    int64
+	log    *lines
+}
+
+// lines is what the patrol logs.
+type lines struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.Write(b)
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.String()
+}
+
+// onBeats runs a test on the twin and miniredis and on the real servers.
+func onBeats(t *testing.T, test func(b *beat)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("twins", func(t *testing.T) {
+		t.Parallel()
+		test(newBeat(t, memory.NewStore(), testenv.Miniredis(t)))
+	})
+	t.Run("servers", func(t *testing.T) {
+		t.Parallel()
+		test(newBeat(t, order.NewStore(testenv.MySQL(t), slog.New(slog.DiscardHandler)), testenv.Redis(t)))
+	})
+}
+
+func newBeat(t *testing.T, store ordertest.Store, rdb redis.UniversalClient) *beat {
+	t.Helper()
+	b := &beat{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &lines{}}
+	log := slog.New(slog.NewTextHandler(b.log, nil))
+	b.loader = reconcile.NewLoader(store, store, b.ledger, &offsets{}, log)
+	b.patrol = reconcile.NewPatrol(store, b.ledger, b.reg, log)
+	b.patrol.SetGrace(shortGrace)
+	// Made two minutes ago, as are the orders: nothing is young here.
+	b.ids = int64(b.now()) - 120_000<<22
+	sale, err := store.CreateSale(t.Context(), order.Sale{
+		ID: b.ids, Title: "t", Currency: "CNY", Total: 100, OrdersPerShopper: 2, UnitsPerOrder: 5,
+		StartsAt: time.Now().Add(-time.Hour).UTC(), EndsAt: time.Now().Add(time.Hour).UTC(), PayWithin: time.Minute,
+	})
+	require.NoError(t, err)
+	b.sale, err = store.SetSaleState(t.Context(), fmt.Sprint("open-", sale.ID), sale.ID, order.SaleOpen)
+	require.NoError(t, err)
+	require.NoError(t, b.loader.Load(t.Context(), sale.ID))
+	t.Cleanup(func() { _ = b.ledger.Unload(context.Background(), sale.ID) })
+	return b
+}
+
+// now is an ID of this moment.
+func (b *beat) now() order.ID {
+	b.Helper()
+	id, err := order.NewIDMaker(rand.Int64N(8000)).Next()
+	require.NoError(b, err)
+	return id
+}
+
+func (b *beat) reserve(shopper string) order.Order {
+	b.Helper()
+	b.ids++
+	o := order.Order{ID: order.ID(b.ids), SaleID: b.sale.ID, ShopperID: shopper, Quantity: 1}
+	rs, err := b.ledger.Reserve(b.Context(), b.sale.ID, []order.Order{o})
+	require.NoError(b, err)
+	require.NoError(b, rs[0].Err)
+	o.Slot = rs[0].Slot
+	return o
+}
+
+func (b *beat) Settle(ctx context.Context, os []order.Order) error {
+	vs, err := b.store.Settle(ctx, os)
+	if err != nil {
+		return err
+	}
+	return b.ledger.Apply(ctx, order.Changes(vs))
+}
+
+// buy is a confirmed order that both stores know.
+func (b *beat) buy(shopper string) order.Order {
+	b.Helper()
+	o := b.reserve(shopper)
+	require.NoError(b, b.Settle(b.Context(), []order.Order{o}))
+	return o
+}
+
+func (b *beat) cancel(o order.Order) {
+	b.Helper()
+	v, err := b.store.Cancel(b.Context(), o.ID)
+	require.NoError(b, err)
+	require.NoError(b, b.ledger.Apply(b.Context(), order.Changes([]order.Verdict{v})))
+}
+
+func (b *beat) key(k string) string { return fmt.Sprintf("seckill:{%d}:%s", b.sale.ID, k) }
+
+// tamper puts another entry in the place of an order's, and moves a unit
+// between the counters.
+func (b *beat) tamper(o order.Order, entry, from, to string) {
+	b.Helper()
+	require.NoError(b, b.rdb.HSet(b.Context(), b.key("o"), o.ShopperID, entry).Err())
+	if from != "" {
+		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), from, -1).Err())
+		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), to, 1).Err())
+	}
+}
+
+func (b *beat) entry(o order.Order) string {
+	b.Helper()
+	text, err := b.rdb.HGet(b.Context(), b.key("o"), o.ShopperID).Result()
+	require.NoError(b, err)
+	return text
+}
+
+func (b *beat) units() string {
+	b.Helper()
+	ms, err := b.ledger.Metas(b.Context(), []int64{b.sale.ID})
+	require.NoError(b, err)
+	m := ms[0]
+	return fmt.Sprintf("available %d pending %d settled %d", m.Available, m.Pending, m.Settled)
+}
+
+func (b *beat) pass() {
+	b.Helper()
+	require.NoError(b, b.patrol.ReadThrough(b.Context(), b.sale.ID))
+}
+
+// metric is the value of a series, or -1 where there is none.
+func (b *beat) metric(name, label string) float64 {
+	b.Helper()
+	families, err := b.reg.Gather()
+	require.NoError(b, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+func (b *beat) found(kind string) int { return int(b.metric("seckill_audit_discrepancies", kind)) }
+
+// audit is the command's.
+func (b *beat) audit() []reconcile.Discrepancy {
+	b.Helper()
+	a := reconcile.NewAuditor(b.store, b.ledger)
+	a.SetGrace(shortGrace)
+	as, err := a.Audit(b.Context(), b.sale.ID)
+	require.NoError(b, err)
+	return as[0].Discrepancies
+}
+
+func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		for i := range 5 {
+			b.buy(fmt.Sprint("well-", i))
+		}
+		confirmed, cancelled, gone := b.buy("a"), b.buy("b"), b.buy("c")
+		b.cancel(cancelled)
+		b.cancel(gone)
+		require.Equal(b, "available 94 pending 0 settled 6", b.units())
+		b.tamper(confirmed, fmt.Sprintf("P%d,0,1", confirmed.ID), "settled", "pending")
+		b.tamper(cancelled, fmt.Sprintf("S%d,0,1", cancelled.ID), "available", "settled")
+		b.tamper(gone, fmt.Sprintf("P%d,0,1", gone.ID), "available", "pending")
+		lost := b.reserve("d") // its message is lost, and so is its place in line
+		require.NoError(b, b.rdb.Del(b.Context(), b.key("d")).Err())
+
+		b.pass()
+		require.Equal(b, "available 93 pending 1 settled 6", b.units())
+		require.Equal(b, fmt.Sprintf("S%d,0,1", confirmed.ID), b.entry(confirmed))
+		require.Equal(b, fmt.Sprintf("C%d,-,1", cancelled.ID), b.entry(cancelled))
+		require.Equal(b, fmt.Sprintf("C%d,-,1", gone.ID), b.entry(gone))
+		require.Equal(b, []int{2, 1, 1}, []int{b.found(reconcile.KindVerdict), b.found(reconcile.KindCancelled), b.found(reconcile.KindOverdue)})
+		require.EqualValues(b, 3, b.metric("seckill_audit_healed_total", ""))
+		require.InDelta(b, time.Now().Unix(), b.metric("seckill_audit_last_success_timestamp_seconds", ""), 60)
+		require.Contains(b, b.log.text(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
+
+		require.NoError(b, reconcile.NewSweeper(b.store, b.ledger, b).Step(b.Context()))
+		require.Equal(b, fmt.Sprintf("S%d,0,1", lost.ID), b.entry(lost), "the sweeper has got it and settled it")
+		require.Equal(b, "available 93 pending 0 settled 7", b.units())
+		b.pass()
+		require.Zero(b, b.found(reconcile.KindVerdict))
+		require.Empty(b, b.audit())
+	})
+}
+
+func TestAPassListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		for i := range 5 {
+			b.buy(fmt.Sprint("well-", i))
+		}
+		unknown, back, differs := b.buy("a"), b.buy("b"), b.buy("c")
+		require.NoError(b, b.rdb.HDel(b.Context(), b.key("o"), "a").Err())
+		b.tamper(back, fmt.Sprintf("R%d,-,1", back.ID), "settled", "available")
+		b.tamper(differs, fmt.Sprintf("S%d,1,1", differs.ID), "", "")
+		b.ids++
+		ghost := order.Order{ID: order.ID(b.ids), ShopperID: "ghost"}
+		b.tamper(ghost, fmt.Sprintf("S%d,0,1", ghost.ID), "available", "settled")
+		before := b.units()
+
+		b.pass()
+		for _, kind := range []string{reconcile.KindUnknown, reconcile.KindGivenBack, reconcile.KindDiffers, reconcile.KindNoRow} {
+			require.Equal(b, 1, b.found(kind), kind)
+		}
+		require.Zero(b, b.metric("seckill_audit_healed_total", ""))
+		require.Equal(b, before, b.units(), "no counter was set")
+		require.Contains(b, b.log.text(), fmt.Sprintf("order_id=%d kind=%s", unknown.ID, reconcile.KindUnknown))
+		require.Contains(b, b.log.text(), fmt.Sprintf("`seckill rebuild %d`", b.sale.ID))
+
+		listed := map[string]string{}
+		for _, d := range b.audit() {
+			listed[d.Kind] = d.OrderID
+		}
+		require.Equal(b, map[string]string{
+			reconcile.KindUnknown: unknown.ID.String(), reconcile.KindGivenBack: back.ID.String(),
+			reconcile.KindDiffers: differs.ID.String(), reconcile.KindNoRow: ghost.ID.String(),
+		}, listed)
+	})
+}
+
+func TestAPassLeavesAloneWhatIsUnderWay(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		a, late := b.buy("a"), b.reserve("b")
+		vs, err := b.store.Settle(b.Context(), []order.Order{late})
+		require.NoError(b, err)
+		young := a
+		young.ID, young.ShopperID = b.now(), "young"
+		b.tamper(young, fmt.Sprintf("S%d,0,1", young.ID), "", "") // would be one without a row
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			time.Sleep(shortGrace / 2)
+			_ = b.ledger.Apply(context.Background(), order.Changes(vs))
+		}()
+		b.pass()
+		<-done
+		for _, kind := range []string{reconcile.KindVerdict, reconcile.KindNoRow} {
+			require.Zero(b, b.found(kind), kind)
+		}
+	})
+}
+
+func TestAnOrderThatTheTailHasYetToApplyIsNoDiscrepancyOfItsOwn(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		o := b.reserve("a")
+		_, err := b.store.Settle(b.Context(), []order.Order{o})
+		require.NoError(b, err)
+		require.NoError(b, b.rdb.HDel(b.Context(), b.key("o"), "a").Err()) // Redis came back older
+		require.NoError(b, b.rdb.HSet(b.Context(), b.key("m"), "available", 100, "pending", 0).Err())
+		b.pass()
+		require.Zero(b, b.found(reconcile.KindUnknown))
+		ds := b.audit()
+		require.Len(b, ds, 1, "the cursor says it all: %v", ds)
+		require.Equal(b, reconcile.KindCursor, ds[0].Kind)
+	})
+}
+
+func TestASaleThatIsLoadedAnewDuringAPassIsNotJudged(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		b.buy("a")
+		require.NoError(b, b.rdb.HDel(b.Context(), b.key("o"), "a").Err())
+		go func() {
+			time.Sleep(shortGrace / 3)
+			_ = b.ledger.Unload(context.Background(), b.sale.ID)
+			_ = b.loader.Load(context.Background(), b.sale.ID)
+		}()
+		b.pass()
+		require.Zero(b, b.found(reconcile.KindUnknown))
+		require.Contains(b, b.log.text(), "loaded anew")
+		require.Empty(b, b.audit())
+	})
+}
+
+func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		b.buy("a")
+		b.reserve("b")
+		label := fmt.Sprint(b.sale.ID)
+		step := func() { require.NoError(b, b.patrol.Step(b.Context())) }
+		step()
+		require.EqualValues(b, 98, b.metric("seckill_stock_available_units", label))
+		require.EqualValues(b, 1, b.metric("seckill_stock_pending_units", label))
+		require.InDelta(b, 120, b.metric("seckill_order_oldest_pending_seconds", label), 10)
+
+		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", 1).Err())
+		step()
+		require.Zero(b, b.found(reconcile.KindCounters), "seen once is no discrepancy")
+		time.Sleep(shortGrace)
+		step()
+		require.Equal(b, 1, b.found(reconcile.KindCounters))
+		step()
+		require.Equal(b, 1, strings.Count(b.log.text(), "does not add up"), "said once: %s", b.log.text())
+		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", -1).Err())
+		step()
+		require.Zero(b, b.found(reconcile.KindCounters))
+		require.Contains(b, b.log.text(), "adds up again")
+
+		require.NoError(b, b.rdb.HSet(b.Context(), b.key("m"), "settled", 101, "available", -2).Err())
+		step()
+		require.EqualValues(b, 1, b.metric("seckill_oversold_units", ""))
+
+		b.patrol.Wait()
+		for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
+			_, err := b.store.SetSaleState(b.Context(), fmt.Sprint(to, b.sale.ID), b.sale.ID, to)
+			require.NoError(b, err)
+		}
+		step()
+		require.EqualValues(b, -1, b.metric("seckill_stock_available_units", label), "the series of a closed sale is dropped")
+		require.Zero(b, b.metric("seckill_oversold_units", ""))
+	})
+}
+
+func TestOneOfTheFleetReadsThroughASale(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		b.buy("a")
+		for range 3 {
+			p := reconcile.NewPatrol(b.store, b.ledger, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+			require.NoError(b, p.Step(b.Context()))
+			require.NoError(b, p.Step(b.Context()))
+			p.Wait()
+		}
+		require.Equal(b, 1, strings.Count(b.log.text(), "pass done"))
+	})
+}

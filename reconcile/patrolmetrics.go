@@ -1,0 +1,151 @@
+package reconcile
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"seckill/stock"
+)
+
+// patrolMetrics are the findings of this process. A pass is made by one
+// process of the fleet: its findings stand until its next one, or for as long
+// as one may be expected from another.
+type patrolMetrics struct {
+	discrepancies *prometheus.GaugeVec
+	lastSuccess   prometheus.Gauge
+	oversold      prometheus.Gauge
+	healed        prometheus.Counter
+	available     *prometheus.GaugeVec
+	pending       *prometheus.GaugeVec
+	oldest        *prometheus.GaugeVec
+
+	mu    sync.Mutex
+	sales map[int64]*findings
+}
+
+// findings of one sale.
+type findings struct {
+	label       string
+	looked      []string // kinds standing at the last look
+	settledOver int64
+	passed      map[string]int // by kind, of the last pass
+	rowsOver    int64
+	passedAt    time.Time
+}
+
+// passStands is how long the findings of a pass are shown.
+const passStands = 3 * time.Minute
+
+func newPatrolMetrics(reg prometheus.Registerer) *patrolMetrics {
+	f := promauto.With(reg)
+	of := func(name, help string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"sale"})
+	}
+	m := &patrolMetrics{
+		discrepancies: f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_audit_discrepancies", Help: "What the last look and the last pass of this process found; healed ones too, until the next pass."}, []string{"kind"}),
+		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last read through a sale, or had none to read; take the maximum over the fleet."}),
+		oversold:      f.NewGauge(prometheus.GaugeOpts{Name: "seckill_oversold_units", Help: "Units of live orders beyond the totals of their sales."}),
+		healed:        f.NewCounter(prometheus.CounterOpts{Name: "seckill_audit_healed_total", Help: "Orders that the audit set right in Redis by replaying their verdict."}),
+		available:     of("seckill_stock_available_units", "Units that can be reserved."),
+		pending:       of("seckill_stock_pending_units", "Units reserved without a verdict."),
+		oldest:        of("seckill_order_oldest_pending_seconds", "Age of the order first in line for the sweeper; 0 when nothing is pending."),
+		sales:         map[int64]*findings{},
+	}
+	for _, k := range kinds {
+		m.discrepancies.WithLabelValues(k).Set(0)
+	}
+	return m
+}
+
+func (m *patrolMetrics) of(saleID int64) *findings {
+	f := m.sales[saleID]
+	if f == nil {
+		f = &findings{label: strconv.FormatInt(saleID, 10)}
+		m.sales[saleID] = f
+	}
+	return f
+}
+
+// stock exports a loaded sale's counters.
+func (m *patrolMetrics) stock(saleID int64, s stock.Meta) {
+	label := strconv.FormatInt(saleID, 10)
+	m.available.WithLabelValues(label).Set(float64(s.Available))
+	m.pending.WithLabelValues(label).Set(float64(s.Pending))
+	age := 0.0
+	if !s.OldestPending.IsZero() {
+		age = max(0, s.Now.Sub(s.OldestPending).Seconds())
+	}
+	m.oldest.WithLabelValues(label).Set(age)
+}
+
+// looked records what stands after a look at a sale's counters.
+func (m *patrolMetrics) looked(saleID int64, kinds []string, s stock.Meta) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.of(saleID)
+	f.looked, f.settledOver = kinds, max(0, s.Settled-s.Total)
+	m.show()
+}
+
+// passed records what a pass has found in a sale.
+func (m *patrolMetrics) passed(saleID int64, found []*suspect, whole []Discrepancy, oversold int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.of(saleID)
+	f.passed, f.rowsOver, f.passedAt = map[string]int{}, oversold, time.Now()
+	for _, s := range found {
+		f.passed[s.kind]++
+	}
+	for _, d := range whole {
+		f.passed[d.Kind]++
+	}
+	m.show()
+	m.lastSuccess.SetToCurrentTime()
+}
+
+// keep drops the series of all sales but those that are loaded, and the
+// findings of those that are not even listed.
+func (m *patrolMetrics) keep(listed, loaded map[int64]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, f := range m.sales {
+		if loaded[id] {
+			continue
+		}
+		for _, series := range []*prometheus.GaugeVec{m.available, m.pending, m.oldest} {
+			series.DeleteLabelValues(f.label)
+		}
+		f.passed = nil
+		if !listed[id] {
+			delete(m.sales, id)
+		}
+	}
+	m.show()
+}
+
+// show adds up the findings of all sales.
+func (m *patrolMetrics) show() {
+	sum := make(map[string]int, len(kinds))
+	var oversold int64
+	for _, f := range m.sales {
+		over := f.settledOver
+		for _, k := range f.looked {
+			sum[k]++
+		}
+		if time.Since(f.passedAt) < passStands {
+			over = max(over, f.rowsOver)
+			for k, n := range f.passed {
+				sum[k] += n
+			}
+		}
+		oversold += over
+	}
+	for _, k := range kinds {
+		m.discrepancies.WithLabelValues(k).Set(float64(sum[k]))
+	}
+	m.oversold.Set(float64(oversold))
+}
