@@ -170,7 +170,7 @@ func (w *watch) fallsBehind(ctx context.Context, p *peer, own, ends Offsets, act
 		}
 		seen, known := w.behind[key]
 		switch {
-		case next >= end || active > 0:
+		case max(next, 0) >= end || active > 0: // a queue that nothing ever came into ends at 0
 			delete(w.behind, key)
 		case !known || seen.next != next:
 			w.behind[key] = sighting{next, time.Now()}

@@ -17,6 +17,7 @@ func TestAQueueStallsWhenMessagesWaitAndNobodyIsBusy(t *testing.T) {
 		want   bool
 	}{
 		"nothing waits":        {func(int) int64 { return 10 }, 10, 0, false},
+		"nothing came yet":     {func(int) int64 { return -1 }, 0, 0, false},
 		"messages wait":        {func(int) int64 { return 3 }, 10, 0, true},
 		"a handler is busy":    {func(int) int64 { return 3 }, 10, 1, false},
 		"it is being consumed": {func(s int) int64 { return int64(s) }, 100, 0, false},
