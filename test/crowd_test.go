@@ -77,6 +77,7 @@ type answer struct {
 	body   struct {
 		ID        string `json:"id"`
 		Code      string `json:"code"`
+		State     string `json:"state"`  // of a sale
 		Status    any    `json:"status"` // a word of an order, a number of a problem
 		Done      bool   `json:"done"`
 		OrdersURL string `json:"orders_url"`
@@ -139,6 +140,10 @@ func (c *crowd) tell(id string, shopper int) {
 var errNoAPI = errors.New("no answer")
 
 func (c *crowd) ask(i int, method, path, body string) (a answer, err error) {
+	return c.askWithKey(i, "", method, path, body)
+}
+
+func (c *crowd) askWithKey(i int, key, method, path, body string) (a answer, err error) {
 	url := c.shop.urls[rand.IntN(len(c.shop.urls))]
 	req, err := http.NewRequest(method, url+path, strings.NewReader(body))
 	if err != nil {
@@ -147,6 +152,9 @@ func (c *crowd) ask(i int, method, path, body string) (a answer, err error) {
 	req.Header.Set("Authorization", "Bearer "+c.tokens[i])
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/json")
+		if key != "" {
+			req.Header.Set("Idempotency-Key", key)
+		}
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {

@@ -6,6 +6,7 @@ package test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -47,6 +48,7 @@ func TestMain(m *testing.M) {
 // process is one running role.
 type process struct {
 	t     *testing.T
+	path  string // of the program; "" is the one under test
 	args  []string
 	env   []string
 	log   string // file
@@ -58,9 +60,17 @@ type process struct {
 // admin address.
 func startProcess(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, args: append(args, "--admin-listen", freeAddr(t)), env: env}
-	p.log = filepath.Join(t.TempDir(), args[0]+".log")
+	p := newProcess(t, env, args...)
 	p.start()
+	return p
+}
+
+// newProcess is startProcess without the start.
+func newProcess(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, args: append(args, "--admin-listen", freeAddr(t)), env: env, ended: make(chan struct{})}
+	close(p.ended)
+	p.log = filepath.Join(t.TempDir(), args[0]+".log")
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -73,18 +83,28 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 
 func (p *process) start() {
 	p.t.Helper()
+	require.NoError(p.t, p.launch())
+	require.Eventually(p.t, p.ready, 30*time.Second, 20*time.Millisecond, "%s is not ready", p.args[0])
+}
+
+// launch is start without the wait until it is ready.
+func (p *process) launch() error {
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	require.NoError(p.t, err)
+	if err != nil {
+		return err
+	}
 	defer log.Close()
-	p.cmd = exec.Command(binary, p.args...)
+	p.cmd = exec.Command(cmp.Or(p.path, binary), p.args...)
 	p.cmd.Env = p.env
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that times out
-	require.NoError(p.t, p.cmd.Start())
-	ended := make(chan struct{})
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, ended := p.cmd, make(chan struct{})
 	p.ended = ended
-	go func() { _ = p.cmd.Wait(); close(ended) }()
-	require.Eventually(p.t, p.ready, 30*time.Second, 20*time.Millisecond, "%s is not ready", p.args[0])
+	go func() { _ = cmd.Wait(); close(ended) }()
+	return nil
 }
 
 func (p *process) ready() bool {

@@ -32,12 +32,18 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 	s.once.Do(func() {
 		root, err := filepath.Abs("..")
 		require.NoError(t, err)
+		if s.dir = os.Getenv("SECKILL_FAULTS_DIR"); s.dir != "" {
+			return // scripts/faults made it and ends what runs in it
+		}
 		s.dir, err = os.MkdirTemp("", "seckill-servers") //nolint:usetesting // it outlives the test that is first
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
 	})
 	up := []string{"SECKILL_UP_DIR=" + s.dir}
 	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
+		if s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
+			break // it keeps its own ports
+		}
 		up = append(up, fmt.Sprintf("SECKILL_UP_%s_PORT=%d", name, 31000+i*100+os.Getpid()%90))
 	}
 	script(t, up, "up")
@@ -48,7 +54,7 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 
 // end kills what start started; nothing of it is needed any more.
 func (s *servers) end() {
-	if s.dir == "" {
+	if s.dir == "" || s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
 		return
 	}
 	for _, name := range []string{"redis", "mariadb", "broker", "namesrv"} {

@@ -1,0 +1,255 @@
+//go:build e2e
+
+package test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/rocketmq"
+	"seckill/order"
+	"seckill/stock"
+)
+
+// faulty is the program with failpoints, built by whoever needs it first.
+var faulty = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(filepath.Dir(binary), "seckill-faulty")
+	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "../cmd/seckill").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build with failpoints: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+// arena is a shop to break: two of each role, each role's wires to the stores
+// led through proxies, on servers that may be killed.
+type arena struct {
+	t        *testing.T
+	shop     *shop
+	roles    []*role // api 0, api 1, consumer 0, consumer 1
+	boxes    map[string]*box
+	hops     map[string]*hop
+	rdb      *redis.Client
+	ledger   *stock.Ledger
+	outside  *rocketmq.Publisher // puts into the queue what no API sent
+	ids      *order.IDMaker
+	counters []*counter
+	up       []string
+}
+
+// role is one process of ours, started again when it is found dead.
+type role struct {
+	name string
+	mu   sync.Mutex
+	p    *process
+	env  []string // without a failpoint
+	held bool     // a fault keeps it down
+}
+
+var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
+
+func newArena(t *testing.T, mutant string) *arena {
+	t.Helper()
+	path, err := faulty()
+	require.NoError(t, err)
+	env, dir := private.start(t)
+	env = maps.Clone(env)
+	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{}, up: strings.Fields(env["UP"]), ids: order.NewIDMaker(8000)}
+	for _, name := range serverNames {
+		a.boxes[name] = newBox(t, dir, name)
+	}
+	a.shop = newShop(t, env, 0, 0) // env now names its own database
+	if mutant == noSlotKey {
+		a.dropSlotKey()
+		mutant = ""
+	}
+	a.rdb = redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})
+	t.Cleanup(func() { _ = a.rdb.Close() })
+	a.ledger = stock.New(a.rdb)
+	for i := range 4 {
+		name := []string{"api", "consumer"}[i/2]
+		r := &role{name: fmt.Sprintf("%s-%d", name, i%2), env: a.wired(name, env)}
+		if mutant != "" {
+			r.env = append(r.env, "SECKILL_MUTANT="+mutant)
+		}
+		args := []string{name}
+		if name == "api" {
+			addr := freeAddr(t)
+			args = append(args, "--listen", addr)
+			a.shop.urls = append(a.shop.urls, "http://"+addr)
+		}
+		r.p = newProcess(t, r.env, args...)
+		r.p.path = path
+		a.roles = append(a.roles, r)
+	}
+	topic := settingOf(t, a.shop.env, "SECKILL_ROCKETMQ_TOPIC")
+	a.outside, err = rocketmq.NewPublisher(rocketmq.Options{
+		NameServers: []string{env["SECKILL_ROCKETMQ_NAMESERVERS"]}, Topic: topic, ProbeTopic: topic + "_probe", Group: topic,
+		Log: slog.New(slog.DiscardHandler),
+	}, rocketmq.PublisherOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = a.outside.Close(context.Background()) })
+	return a
+}
+
+// wired returns the settings of a role whose wires go through its own proxies.
+func (a *arena) wired(name string, env map[string]string) []string {
+	cfg, err := mysql.ParseDSN(env["SECKILL_MYSQL_DSN"])
+	require.NoError(a.t, err)
+	through := func(store, upstream string) string {
+		h, ok := a.hops[name+">"+store]
+		if !ok {
+			h = newHop(a.t, name+">"+store, upstream)
+			a.hops[h.name] = h
+		}
+		return h.proxy.Listen
+	}
+	redisAddr := through("redis", env["SECKILL_REDIS_ADDRS"])
+	cfg.Addr = through("mysql", cfg.Addr)
+	return append(slices.Clone(a.shop.env), "SECKILL_REDIS_ADDRS="+redisAddr, "SECKILL_MYSQL_DSN="+cfg.FormatDSN())
+}
+
+// open starts all processes, and makes and opens the sales.
+func (a *arena) open(rng *rand.Rand, shoppers int, lossy bool) {
+	for _, r := range a.roles {
+		require.NoError(a.t, r.p.launch())
+	}
+	for _, terms := range []saleTerms{{perShopper: 1, units: 1}, {perShopper: 2, units: 2}} {
+		n := shoppers / 2
+		terms.stock = n/2 + rng.IntN(n/2) // it sells out towards the end,
+		if terms.perShopper > 1 {
+			terms.stock = n/2 + rng.IntN(4*n) // may, or does not
+		}
+		crowd := a.shop.crowd(a.shop.sale(terms), a.shop.tokens(1, n))
+		c := newCounter(crowd, terms.stock, terms.perShopper, terms.units)
+		c.lossy = lossy
+		a.counters = append(a.counters, c)
+	}
+	for _, r := range a.roles {
+		require.Eventually(a.t, r.p.ready, 30*time.Second, 20*time.Millisecond, "%s is not ready", r.name)
+	}
+	for _, c := range a.counters { // until each API knows the sale
+		for _, url := range a.shop.urls {
+			one := (&shop{urls: []string{url}}).crowd(c.sale, c.tokens[:1])
+			require.Eventually(a.t, func() bool {
+				got, err := one.ask(0, "GET", "/v1/sales/"+c.sale, "")
+				return err == nil && got.status == 200 && got.body.State == "open"
+			}, 20*time.Second, 50*time.Millisecond, "%s does not know sale %s", url, c.sale)
+		}
+	}
+}
+
+// note reports what went wrong with the test itself; from any goroutine.
+func (a *arena) note(what string, err error) {
+	if err != nil {
+		a.t.Errorf("harness: %s: %v", what, err)
+	}
+}
+
+// kill is kill -9; the process stays down until up.
+func (r *role) kill() { r.down(syscall.SIGKILL, 0) }
+
+// down ends the process by a signal, after patience by kill -9, and keeps it
+// down.
+func (r *role) down(s syscall.Signal, patience time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = true
+	if r.p.running() {
+		_ = r.p.cmd.Process.Signal(s)
+		select {
+		case <-r.p.ended:
+		case <-time.After(patience):
+			r.p.kill()
+		}
+	}
+}
+
+// raise starts the process again if it is down; armed is its failpoint or "".
+func (r *role) raise(armed string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = false
+	if r.p.running() {
+		return nil
+	}
+	r.p.env = r.env
+	if armed != "" {
+		r.p.env = append(slices.Clone(r.env), "SECKILL_FAILPOINT="+armed)
+	}
+	return r.p.launch()
+}
+
+// revive is what a supervisor does: a process that died is started again.
+func (r *role) revive() error {
+	r.mu.Lock()
+	dead := !r.held && !r.p.running()
+	r.mu.Unlock()
+	if !dead {
+		return nil
+	}
+	return r.raise("")
+}
+
+func (r *role) signal(s syscall.Signal) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.p.running() {
+		return nil
+	}
+	return r.p.cmd.Process.Signal(s)
+}
+
+// watch revives processes until ctx is done.
+func (a *arena) watch(ctx context.Context) {
+	t := time.NewTicker(500 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		for _, r := range a.roles {
+			a.note("revive "+r.name, r.revive())
+		}
+	}
+}
+
+// heal ends every fault: all servers and processes run.
+func (a *arena) heal() {
+	for _, name := range serverNames {
+		_ = a.boxes[name].signal(syscall.SIGCONT)
+		a.note("start "+name, a.boxes[name].start())
+	}
+	for _, r := range a.roles {
+		_ = r.signal(syscall.SIGCONT)
+		a.note("raise "+r.name, r.raise(""))
+	}
+}
+
+// noSlotKey is a mutant of the database, not of the program.
+const noSlotKey = "no-slot-key"
+
+func (a *arena) dropSlotKey() {
+	var key string
+	require.NoError(a.t, a.shop.db.QueryRow(`SELECT DISTINCT index_name FROM information_schema.statistics
+		WHERE table_schema = DATABASE() AND table_name = 'orders' AND column_name = 'live' AND non_unique = 0`).Scan(&key))
+	_, err := a.shop.db.Exec(`ALTER TABLE orders DROP INDEX ` + key + `, ADD INDEX ` + key + ` (sale_id, shopper_id, slot, live)`)
+	require.NoError(a.t, err)
+}

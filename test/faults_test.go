@@ -1,0 +1,305 @@
+//go:build e2e
+
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"seckill/internal/failpoint"
+	"seckill/order"
+)
+
+// fault is one thing that goes wrong in a schedule: begun some time after the
+// load, and ended after its span.
+type fault struct {
+	kind, what string
+	at, span   time.Duration
+	lossy      bool                 // Redis forgets writes
+	arm        map[int]string       // failpoints by role, set before the load
+	begin, end func(a *arena) error // end may be nil
+}
+
+func (f fault) String() string {
+	s := f.what
+	if len(f.arm) == 0 {
+		s += fmt.Sprintf("@%.1fs", f.at.Seconds())
+	}
+	if f.end != nil {
+		s += fmt.Sprintf("+%.1fs", f.span.Seconds())
+	}
+	return s
+}
+
+// kinds are the faults there are, each with its maker.
+var kinds = []struct {
+	name string
+	make func(rng *rand.Rand) fault
+}{
+	{"kill-process", killProcess},
+	{"stop-process", stopProcess},
+	{"kill-server", killServer9},
+	{"stop-server", stopServer},
+	{"wire", wire},
+	{"redis-tail", redisTail},
+	{"flushall", flushAll},
+	{"mysql-down", mysqlDown},
+	{"duplicates", duplicates},
+	{"strangers", strangers},
+	{"poison", poisonMessages},
+	{"failpoint", failpointFault},
+	{"rolling", rolling},
+}
+
+// draw makes the faults of a seed: one of each wanted kind, then others, one
+// to three in all.
+func draw(rng *rand.Rand, load time.Duration, wanted ...string) []fault {
+	n := max(1+rng.IntN(3), len(wanted))
+	var fs []fault
+	for i := range n {
+		k := rng.IntN(len(kinds))
+		if i < len(wanted) {
+			k = slices.IndexFunc(kinds, func(k struct {
+				name string
+				make func(rng *rand.Rand) fault
+			}) bool {
+				return k.name == wanted[i]
+			})
+		}
+		f := kinds[k].make(rng)
+		f.kind = kinds[k].name
+		f.at = load/8 + time.Duration(rng.Int64N(int64(load*5/8)))
+		f.span = load/15 + time.Duration(rng.Int64N(int64(load*2/5)))
+		fs = append(fs, f)
+	}
+	return fs
+}
+
+var roleNames = []string{"api-0", "api-1", "consumer-0", "consumer-1"}
+
+func killProcess(rng *rand.Rand) fault {
+	i := rng.IntN(len(roleNames))
+	return fault{
+		what:  "kill:" + roleNames[i],
+		begin: func(a *arena) error { a.roles[i].kill(); return nil },
+		end:   func(a *arena) error { return a.roles[i].raise("") },
+	}
+}
+
+func stopProcess(rng *rand.Rand) fault {
+	i := rng.IntN(len(roleNames))
+	return fault{
+		what:  "stop:" + roleNames[i],
+		begin: func(a *arena) error { return a.roles[i].signal(syscall.SIGSTOP) },
+		end:   func(a *arena) error { return a.roles[i].signal(syscall.SIGCONT) },
+	}
+}
+
+func killServer9(rng *rand.Rand) fault {
+	name := serverNames[rng.IntN(len(serverNames))]
+	return fault{
+		what: "kill:" + name, lossy: name == "redis",
+		begin: func(a *arena) error { return a.boxes[name].kill() },
+		end:   func(a *arena) error { return a.boxes[name].start() },
+	}
+}
+
+func stopServer(rng *rand.Rand) fault {
+	name := serverNames[rng.IntN(len(serverNames))]
+	return fault{
+		what:  "stop:" + name,
+		begin: func(a *arena) error { return a.boxes[name].signal(syscall.SIGSTOP) },
+		end:   func(a *arena) error { return a.boxes[name].signal(syscall.SIGCONT) },
+	}
+}
+
+func mysqlDown(*rand.Rand) fault {
+	return fault{
+		what:  "down:mariadb",
+		begin: func(a *arena) error { return a.boxes["mariadb"].kill() },
+		end:   func(a *arena) error { return a.boxes["mariadb"].start() },
+	}
+}
+
+func wire(rng *rand.Rand) fault {
+	name := []string{"api>redis", "api>mysql", "consumer>redis", "consumer>mysql"}[rng.IntN(4)]
+	toxic := []string{"timeout", "reset", "latency", "cut"}[rng.IntN(4)]
+	return fault{
+		what:  toxic + ":" + name,
+		begin: func(a *arena) error { return unlessThere(a.hops[name].poison(toxic)) },
+		end:   func(a *arena) error { return a.hops[name].heal() },
+	}
+}
+
+// unlessThere: two faults may fall on one wire; the first one has it.
+func unlessThere(err error) error {
+	if err != nil && strings.Contains(err.Error(), "already exists") {
+		return nil
+	}
+	return err
+}
+
+func redisTail(rng *rand.Rand) fault {
+	lost := time.Duration(1+rng.IntN(4)) * time.Second
+	return fault{
+		what: fmt.Sprintf("tail-lost-%s:redis", lost), lossy: true,
+		begin: func(a *arena) error {
+			b := a.boxes["redis"]
+			return errors.Join(b.kill(), b.loseTail(lost), b.start())
+		},
+	}
+}
+
+func flushAll(*rand.Rand) fault {
+	return fault{
+		what: "flushall", lossy: true,
+		begin: func(a *arena) error {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			_ = a.rdb.FlushAll(ctx).Err() // Redis may be down just now
+			return nil
+		},
+	}
+}
+
+// duplicates sends the messages of orders that Redis knows ten times more.
+func duplicates(rng *rand.Rand) fault {
+	return fault{what: "duplicates", begin: func(a *arena) error {
+		c := a.counters[rng.IntN(len(a.counters))]
+		sale, _ := strconv.ParseInt(c.sale, 10, 64)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		es, _, err := a.ledger.Scan(ctx, sale, 0, 40)
+		if err != nil {
+			return nil //nolint:nilerr // Redis may be down just now
+		}
+		for range 10 {
+			for _, e := range es[:min(len(es), 40)] {
+				e.Slot = max(e.Slot, 0)
+				_ = a.outside.Publish(ctx, e.Order)
+			}
+		}
+		return nil
+	}}
+}
+
+// strangers puts orders into the queue that Redis does not know, as if it had
+// lost them: of shoppers who come as well, and two under one ID.
+func strangers(rng *rand.Rand) fault {
+	slot := rng.IntN(2)
+	return fault{what: "strangers", begin: func(a *arena) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		for _, c := range a.counters {
+			sale, _ := strconv.ParseInt(c.sale, 10, 64)
+			for i := range 30 {
+				id, err := a.ids.Next()
+				if err != nil {
+					return err
+				}
+				o := order.Order{ID: id, SaleID: sale, ShopperID: strconv.Itoa(1 + i*len(c.tokens)/30), Quantity: 1, Slot: slot % c.perShopper}
+				stored := a.outside.Publish(ctx, o) == nil
+				c.hmu.Lock()
+				if stored {
+					c.unseen[id] = true
+				}
+				c.hmu.Unlock()
+				if stored && i%10 == 0 {
+					o.ShopperID = "double-" + o.ShopperID
+					if a.outside.Publish(ctx, o) == nil {
+						c.hmu.Lock()
+						c.doubles[id] = true
+						c.hmu.Unlock()
+					}
+				}
+			}
+		}
+		return nil
+	}}
+}
+
+// poisonMessages are bytes that are no order, and orders that no sale allows.
+func poisonMessages(*rand.Rand) fault {
+	return fault{what: "poison", begin: func(a *arena) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		c := a.counters[0]
+		sale, _ := strconv.ParseInt(c.sale, 10, 64)
+		for i := range 10 {
+			_ = a.outside.Inject(ctx, "poison-"+strconv.Itoa(i), []byte(strings.Repeat("\x00\xff{", i*50)))
+			for k, o := range []order.Order{
+				{SaleID: sale, ShopperID: "poison", Quantity: 1000},
+				{SaleID: 1, ShopperID: "poison", Quantity: 1},
+				{SaleID: sale, ShopperID: "poison-" + strconv.Itoa(i), Quantity: 1, Slot: 15},
+			} {
+				var err error
+				if o.ID, err = a.ids.Next(); err != nil {
+					return err
+				}
+				if a.outside.Publish(ctx, o) == nil && k != 1 {
+					c.hmu.Lock()
+					c.unseen[o.ID] = true
+					c.hmu.Unlock()
+				}
+			}
+		}
+		return nil
+	}}
+}
+
+// failpointFault arms a point in one process. What seldom comes by gets the
+// fault that brings it.
+func failpointFault(rng *rand.Rand) fault {
+	p := failpoint.Points[rng.IntN(len(failpoint.Points))]
+	return armed(rng, p, []string{"kill", "stop=5s", "error", "delay=500ms"}[rng.IntN(4)])
+}
+
+func armed(rng *rand.Rand, p failpoint.Point, action string) fault {
+	i := rng.IntN(2)
+	if p.Role == "consumer" {
+		i += 2
+	}
+	n := 1 + rng.IntN(60)
+	f := fault{begin: func(*arena) error { return nil }}
+	switch {
+	case strings.HasPrefix(p.Name, "sweeper."):
+		n = 1 // seldom
+		f.arm = map[int]string{rng.IntN(2): failpoint.AfterSend + ":error:" + strconv.Itoa(1+rng.IntN(60))}
+	case strings.HasPrefix(p.Name, "rebuild."):
+		n = 2 + rng.IntN(2) // the first ones opened the sales
+		f = flushAll(rng)
+	}
+	setting := fmt.Sprintf("%s:%s:%d", p.Name, action, n)
+	if f.arm == nil {
+		f.arm = map[int]string{}
+	}
+	f.arm[i] = setting
+	f.what = setting + ":" + roleNames[i]
+	return f
+}
+
+// rolling restarts every process in turn, as a deployment does.
+func rolling(*rand.Rand) fault {
+	return fault{what: "rolling", begin: func(a *arena) error {
+		for _, r := range a.roles {
+			r.down(syscall.SIGTERM, 15*time.Second)
+			if err := r.raise(""); err != nil {
+				return err
+			}
+			for range 250 {
+				if r.p.ready() {
+					break
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		return nil
+	}}
+}

@@ -1,0 +1,243 @@
+//go:build e2e
+
+package test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// schedule is what one seed stands for: a load, and what goes wrong meanwhile.
+type schedule struct {
+	seed     int64
+	mutant   string
+	load     time.Duration
+	shoppers int
+	limit    time.Duration // to heal
+	faults   []fault
+}
+
+// outcome is the line a schedule leaves.
+type outcome struct {
+	schedule
+	accepted int
+	found    []breach
+	healed   time.Duration // after the faults and the load ended
+	harness  bool          // the test itself went wrong
+}
+
+func (o outcome) ok() bool { return !o.harness && len(o.found) == 0 }
+
+func (o outcome) count(kind string) (n int) {
+	for _, b := range o.found {
+		if b.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func (s schedule) plan() string {
+	texts := make([]string, len(s.faults))
+	for i, f := range s.faults {
+		texts[i] = f.String()
+	}
+	return strings.Join(texts, " ")
+}
+
+func newSchedule(seed int64, wanted ...string) schedule {
+	rng := rand.New(rand.NewPCG(uint64(seed), 1))
+	s := schedule{seed: seed, load: 15 * time.Second, shoppers: 1600, limit: 60 * time.Second}
+	s.faults = draw(rng, s.load, wanted...)
+	return s
+}
+
+// run plays the schedule. What it finds is in the outcome, not a failure of t:
+// mutants are expected to be found.
+func (s schedule) run(t *testing.T) (o outcome) {
+	o = outcome{schedule: s, harness: true}
+	rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
+	a := newArena(t, s.mutant)
+	defer a.heal() // also when something is not as required: the next one needs the servers
+	lossy := false
+	for _, f := range s.faults {
+		lossy = lossy || f.lossy
+	}
+	a.open(rng, s.shoppers, lossy)
+	a.arm(s.faults)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() { a.watch(ctx) })
+	a.play(s, rng)
+	a.heal()
+	begin := time.Now()
+	o.found = a.await(s.limit)
+	o.healed = time.Since(begin)
+	cancel()
+	watching.Wait()
+	for _, c := range a.counters {
+		o.accepted += len(c.acceptedIDs())
+	}
+	o.harness = t.Failed()
+	return o
+}
+
+// arm starts the processes with a failpoint anew, with it.
+func (a *arena) arm(faults []fault) {
+	for _, f := range faults {
+		for i, setting := range f.arm {
+			a.roles[i].kill()
+			require.NoError(a.t, a.roles[i].raise(setting))
+			require.Eventually(a.t, func() bool { return a.roles[i].p.ready() || !a.roles[i].p.running() }, 30*time.Second, 20*time.Millisecond)
+		}
+	}
+}
+
+// play lets the shoppers come, and things go wrong.
+func (a *arena) play(s schedule, rng *rand.Rand) {
+	var buying, failing sync.WaitGroup
+	for i, c := range a.counters {
+		mine := rand.New(rand.NewPCG(uint64(s.seed), uint64(10+i)))
+		buying.Go(func() { c.come(mine, s.load) })
+	}
+	for _, f := range s.faults {
+		failing.Go(func() {
+			time.Sleep(f.at)
+			a.note(f.what, f.begin(a))
+			if f.end != nil {
+				time.Sleep(f.span)
+				a.note("end of "+f.what, f.end(a))
+			}
+		})
+	}
+	failing.Wait()
+	done := make(chan struct{})
+	go func() { buying.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(s.load + 5*time.Second):
+	}
+	for _, c := range a.counters {
+		close(c.stopped)
+	}
+	<-done
+}
+
+// await waits until every promise holds, or the limit is over, and returns what
+// does not.
+func (a *arena) await(limit time.Duration) []breach {
+	deadline := time.Now().Add(limit)
+	for {
+		left := 0
+		for _, c := range a.counters {
+			left += c.undecided()
+		}
+		found := a.look()
+		if left == 0 && len(found) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return found
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	for _, c := range a.counters {
+		c.lookAgain()
+		if r := a.shop.audit(c.sale); !r.OK {
+			return []breach{{"audit", fmt.Sprintf("%+v", r.Sales)}}
+		}
+	}
+	return a.look()
+}
+
+// look checks all sales once. A store that does not answer is a breach: it runs.
+func (a *arena) look() (found []breach) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, c := range a.counters {
+		bs, err := c.breaches(ctx, a.ledger)
+		found = append(found, bs...)
+		if err != nil {
+			found = append(found, breach{"lost", "cannot look: " + err.Error()})
+		}
+	}
+	return found
+}
+
+// report says what came of it, on the test's log and as a line of progress, and
+// appends it to the file of results when there is one.
+func (o outcome) report(t *testing.T) {
+	t.Helper()
+	for _, b := range o.found[:min(len(o.found), 15)] {
+		t.Logf("%s: %s", b.kind, b.what)
+	}
+	word := "ok"
+	switch {
+	case o.harness:
+		word = "harness"
+	case !o.ok():
+		word = "FAILED"
+	}
+	line := fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s", o.seed, commit(), o.plan(), o.shoppers, o.accepted,
+		o.count("lost"), o.count("oversold"), o.count("duplicate"), o.count("leaked")+o.count("audit"), o.healed.Seconds(), word)
+	t.Log(line)
+	if path := os.Getenv("SECKILL_FAULTS_RESULTS"); path != "" && o.mutant == "" {
+		require.NoError(t, appendLine(path, "seed\tcommit\tfaults\tshoppers\taccepted\tlost\toversold\tduplicate\tleaked\theal_seconds\tok", line))
+		fmt.Fprintf(os.Stdout, "%s  seed %d  %s  accepted %d  healed in %.1f s  %s\n", time.Now().Format(time.TimeOnly), o.seed, o.plan(), o.accepted, o.healed.Seconds(), word)
+	}
+}
+
+func appendLine(path, header, line string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		line = header + "\n" + line
+	}
+	_, err = fmt.Fprintln(f, line)
+	return err
+}
+
+var commit = sync.OnceValue(func() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+})
+
+// number is a setting of scripts/faults, or def.
+func number(name string, def int64) int64 {
+	if n, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
+		return n
+	}
+	return def
+}
+
+// TestRandomSchedules plays SECKILL_FAULTS_SCHEDULES schedules, of the seeds
+// from SECKILL_FAULTS_SEED on.
+func TestRandomSchedules(t *testing.T) {
+	first := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
+	for seed := first; seed < first+number("SECKILL_FAULTS_SCHEDULES", 5); seed++ {
+		t.Run(strconv.FormatInt(seed, 10), func(t *testing.T) {
+			o := outcome{schedule: newSchedule(seed), harness: true}
+			defer func() { o.report(t) }()
+			t.Logf("seed %d: %s", seed, o.plan())
+			o = o.run(t)
+			require.Empty(t, o.found, "promises broken with seed %d", seed)
+		})
+	}
+}

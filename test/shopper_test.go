@@ -1,0 +1,217 @@
+//go:build e2e
+
+package test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"seckill/order"
+)
+
+// counter is one sale of a schedule with its shoppers, and what they were told:
+// the history that the stores are held against. It is a crowd that comes at a
+// steady pace, clicks twice, uses keys, and looks at its orders.
+type counter struct {
+	*crowd
+	stock, perShopper, units int
+	lossy                    bool // Redis loses writes in this schedule: a key may name two orders, one of them dead
+
+	hmu     sync.Mutex
+	named   map[string]string // shopper/key -> public ID first given
+	broken  []breach          // promises broken in answers
+	unseen  map[order.ID]bool // orders put into the queue that Redis never saw
+	doubles map[order.ID]bool // IDs that two orders were made to share
+	stopped chan struct{}     // closed when nobody buys any more
+}
+
+func newCounter(c *crowd, stock, perShopper, units int) *counter {
+	c.patience = 20 * time.Second
+	c.client.Timeout = 6 * time.Second
+	return &counter{
+		crowd: c, stock: stock, perShopper: perShopper, units: units,
+		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, stopped: make(chan struct{}),
+	}
+}
+
+// come sends all shoppers, spread over the time, and returns when each has
+// been served or has given up.
+func (c *counter) come(rng *rand.Rand, over time.Duration) {
+	var wg sync.WaitGroup
+	n := len(c.tokens)
+	begin := time.Now()
+	for i := range n {
+		kind, quantity := rng.IntN(100), 1+rng.IntN(c.units)
+		time.Sleep(time.Until(begin.Add(over * time.Duration(i) / time.Duration(n))))
+		switch {
+		case kind < 15: // a double click
+			wg.Go(func() { c.shop1(i, "", quantity) })
+			wg.Go(func() { c.shop1(i, "", quantity) })
+		case kind < 40:
+			wg.Go(func() {
+				for k := range c.perShopper {
+					c.shop1(i, "key-"+strconv.Itoa(k), quantity)
+				}
+			})
+		default:
+			wg.Go(func() { c.shop1(i, "", quantity) })
+		}
+	}
+	wg.Wait()
+}
+
+// shop1 buys until there is an answer, then looks at the order now and then. A
+// shopper with a key sends the purchase once more.
+func (c *counter) shop1(i int, key string, quantity int) {
+	defer c.answered.Add(1)
+	body := fmt.Sprintf(`{"quantity":%d}`, quantity)
+	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); {
+		a, err := c.askWithKey(i, key, http.MethodPost, "/v1/sales/"+c.sale+"/orders", body)
+		switch {
+		case err == nil && a.status == http.StatusAccepted:
+			c.given(i, key, a.body.ID)
+			if key != "" {
+				c.again(i, key, body)
+			}
+			c.look(i, a.body.ID)
+			return
+		case err == nil && a.status < 500:
+			c.mu.Lock()
+			c.refused[a.body.Code]++
+			c.mu.Unlock()
+			return
+		}
+		c.retries.Add(1)
+		select {
+		case <-time.After(100*time.Millisecond + rand.N(300*time.Millisecond)):
+		case <-c.stopped:
+			return
+		}
+	}
+}
+
+// given notes a 202.
+func (c *counter) given(i int, key, id string) {
+	c.tell(id, i)
+	if key == "" {
+		return
+	}
+	name := strconv.Itoa(i) + "/" + key
+	c.hmu.Lock()
+	defer c.hmu.Unlock()
+	if first, ok := c.named[name]; !ok {
+		c.named[name] = id
+	} else if first != id && !c.lossy {
+		c.broken = append(c.broken, breach{"duplicate", fmt.Sprintf("key %s named order %s and then %s", name, plainID(first), plainID(id))})
+	}
+}
+
+// again sends a purchase that was accepted once more.
+func (c *counter) again(i int, key, body string) {
+	a, err := c.askWithKey(i, key, http.MethodPost, "/v1/sales/"+c.sale+"/orders", body)
+	switch {
+	case err != nil:
+	case a.status == http.StatusAccepted:
+		c.given(i, key, a.body.ID)
+	case a.body.Code == "purchase-limit" && !c.lossy:
+		c.hmu.Lock()
+		defer c.hmu.Unlock()
+		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("key %d/%s named an order and is refused now", i, key)})
+	}
+}
+
+// look polls a few times, as a page does.
+func (c *counter) look(i int, id string) {
+	for _, wait := range []time.Duration{300, 700, 2000, 4000} {
+		select {
+		case <-time.After(wait * time.Millisecond):
+		case <-c.stopped:
+			return
+		}
+		if c.poll(i, id) {
+			return
+		}
+	}
+}
+
+// poll reports whether the order has its final answer, which must stay.
+func (c *counter) poll(i int, id string) bool {
+	a, err := c.ask(i, http.MethodGet, "/v1/orders/"+id, "")
+	if err != nil || a.status != http.StatusOK || !a.body.Done {
+		return false
+	}
+	status := a.orderStatus()
+	c.mu.Lock()
+	was, ok := c.final[id]
+	c.final[id] = status
+	c.mu.Unlock()
+	if ok && was != status {
+		c.hmu.Lock()
+		defer c.hmu.Unlock()
+		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("order %s was told %s and then %s", plainID(id), was, status)})
+	}
+	return true
+}
+
+// undecided polls every accepted order without a final answer and returns how
+// many still have none.
+func (c *counter) undecided() int {
+	c.mu.Lock()
+	var open []string
+	for id := range c.accepted {
+		if _, ok := c.final[id]; !ok {
+			open = append(open, id)
+		}
+	}
+	c.mu.Unlock()
+	left := len(open)
+	var mu sync.Mutex
+	c.each(len(open), 20, func(k int) {
+		c.mu.Lock()
+		i := c.accepted[open[k]]
+		c.mu.Unlock()
+		if c.poll(i, open[k]) {
+			mu.Lock()
+			left--
+			mu.Unlock()
+		}
+	})
+	return left
+}
+
+// lookAgain polls every accepted order and sends the keys once more: what was
+// said must still be said.
+func (c *counter) lookAgain() {
+	ids := c.acceptedIDs()
+	c.each(len(ids), 20, func(k int) { c.poll(c.accepted[ids[k]], ids[k]) })
+	c.hmu.Lock()
+	names := make([]string, 0, len(c.named))
+	for name := range c.named {
+		names = append(names, name)
+	}
+	c.hmu.Unlock()
+	c.each(min(len(names), 60), 10, func(k int) {
+		shopper, key, _ := strings.Cut(names[k], "/")
+		i, _ := strconv.Atoi(shopper)
+		c.again(i, key, `{"quantity":1}`) // another quantity is refused as such, not as a new order
+	})
+}
+
+// plainID is the order ID that a public ID begins with.
+func plainID(public string) order.ID {
+	b, err := base64.RawURLEncoding.DecodeString(public)
+	if err != nil || len(b) < 8 {
+		return 0
+	}
+	var id order.ID
+	for _, x := range b[:8] {
+		id = id<<8 | order.ID(x)
+	}
+	return id
+}
