@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -60,7 +59,7 @@ func (s *Server) unpaid(ctx context.Context, p payment, err error) error {
 	case errors.Is(err, order.ErrAmount):
 		s.Metrics.payments.WithLabelValues("wrong_amount").Inc()
 		s.Log.WarnContext(ctx, "payment of a wrong amount", "event_id", p.EventID, "order_id", p.OrderID,
-			slog.Int64("amount_minor", p.AmountMinor), slog.String("currency", p.Currency))
+			"amount_minor", p.AmountMinor, "currency", p.Currency)
 		return fail(wrongAmount, nil)
 	case errors.Is(err, order.ErrConflict):
 		return fail(eventReused, nil)

@@ -40,7 +40,10 @@ func (c *crowd) pay(order, event string, amount int) string {
 		if err != nil {
 			continue // a provider tries again
 		}
-		var answer struct{ Outcome, Code string }
+		var answer struct {
+			Outcome string `json:"outcome"`
+			Code    string `json:"code"`
+		}
 		text, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if json.Unmarshal(text, &answer) == nil && resp.StatusCode < http.StatusInternalServerError {
@@ -156,7 +159,9 @@ func TestACancelledUnitIsOnSaleAgainWithinASecondEverywhere(t *testing.T) {
 		resp, err := http.Get(url + "/v1/sales/" + sale)
 		require.NoError(t, err)
 		defer resp.Body.Close()
-		var v struct{ State string }
+		var v struct {
+			State string `json:"state"`
+		}
 		require.NoError(t, json.NewDecoder(resp.Body).Decode(&v))
 		return v.State
 	}

@@ -96,7 +96,9 @@ func (p *process) pay(ctx context.Context, url string, secret []byte, event stri
 // paid tells what the API answered.
 func (p *process) paid(status int, text []byte, event string) error {
 	var answer struct {
-		Outcome, Code, Detail string
+		Outcome string `json:"outcome"`
+		Code    string `json:"code"`
+		Detail  string `json:"detail"`
 	}
 	_ = json.Unmarshal(text, &answer) // what is no JSON is not from this API
 	switch {

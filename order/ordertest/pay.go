@@ -167,6 +167,10 @@ func payWrongly(t *testing.T, s *suite) {
 	_, err := s.store.Pay(t.Context(), stolen)
 	require.ErrorIs(t, err, order.ErrConflict, "an event is one payment")
 	require.Equal(t, order.StatusConfirmed, s.record(t, other.ID).Status)
+	_, err = s.store.Cancel(t.Context(), other.ID)
+	require.NoError(t, err)
+	_, err = s.store.Pay(t.Context(), stolen)
+	require.ErrorIs(t, err, order.ErrConflict, "nor is it the late payment of another order")
 	s.check(t, sale)
 }
 
