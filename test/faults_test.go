@@ -38,11 +38,14 @@ func (f fault) String() string {
 	return s
 }
 
-// kinds are the faults there are, each with its maker.
-var kinds = []struct {
+// kind is a sort of fault, with its maker.
+type kind struct {
 	name string
 	make func(rng *rand.Rand) fault
-}{
+}
+
+// kinds are the faults that schedules draw from.
+var kinds = []kind{
 	{"kill-process", killProcess},
 	{"stop-process", stopProcess},
 	{"kill-server", killServer9},
@@ -58,23 +61,40 @@ var kinds = []struct {
 	{"rolling", rolling},
 }
 
+// special are faults made for a mutant: what its rule is there for.
+var special = []kind{
+	{"no-answer", func(rng *rand.Rand) fault { return armed(rng, point(failpoint.AfterSend), "error") }},
+	{"strangers-killed", func(rng *rand.Rand) fault {
+		f := strangers(rng)
+		put := f.begin
+		f.what, f.begin = "strangers+kill:consumers", func(a *arena) error {
+			err := put(a)
+			a.roles[2].kill()
+			a.roles[3].kill()
+			return err
+		}
+		f.end = func(a *arena) error { return errors.Join(a.roles[2].raise(""), a.roles[3].raise("")) }
+		return f
+	}},
+}
+
+func point(name string) failpoint.Point {
+	return failpoint.Points[slices.IndexFunc(failpoint.Points, func(p failpoint.Point) bool { return p.Name == name })]
+}
+
 // draw makes the faults of a seed: one of each wanted kind, then others, one
 // to three in all.
 func draw(rng *rand.Rand, load time.Duration, wanted ...string) []fault {
 	n := max(1+rng.IntN(3), len(wanted))
 	var fs []fault
 	for i := range n {
-		k := rng.IntN(len(kinds))
+		k := kinds[rng.IntN(len(kinds))]
 		if i < len(wanted) {
-			k = slices.IndexFunc(kinds, func(k struct {
-				name string
-				make func(rng *rand.Rand) fault
-			}) bool {
-				return k.name == wanted[i]
-			})
+			all := slices.Concat(kinds, special)
+			k = all[slices.IndexFunc(all, func(k kind) bool { return k.name == wanted[i] })]
 		}
-		f := kinds[k].make(rng)
-		f.kind = kinds[k].name
+		f := k.make(rng)
+		f.kind = k.name
 		f.at = load/8 + time.Duration(rng.Int64N(int64(load*5/8)))
 		f.span = load/15 + time.Duration(rng.Int64N(int64(load*2/5)))
 		fs = append(fs, f)

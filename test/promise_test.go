@@ -96,6 +96,8 @@ func (c *counter) unitsOf(ctx context.Context, rows map[order.ID]row, note noteF
 func (c *counter) ordersOf(rows map[order.ID]row, note noteFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.hmu.Lock()
+	defer c.hmu.Unlock()
 	for public, shopper := range c.accepted {
 		id := plainID(public)
 		r, ok := rows[id]
@@ -107,6 +109,7 @@ func (c *counter) ordersOf(rows map[order.ID]row, note noteFunc) {
 			note("lost", "order %d was told %s and has no row", id, told)
 		case r.shopper != strconv.Itoa(shopper+1):
 			note("lost", "order %d of shopper %d is a row of %s", id, shopper+1, r.shopper)
+		case r.status == "cancelled" && told == "confirmed" && c.takenBack[public]: // its answer was lost
 		case r.status != told:
 			note("lost", "order %d was told %s and is %s", id, told, r.status)
 		}

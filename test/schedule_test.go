@@ -55,9 +55,9 @@ func (s schedule) plan() string {
 	return strings.Join(texts, " ")
 }
 
-func newSchedule(seed int64, wanted ...string) schedule {
+func newSchedule(seed int64, load time.Duration, wanted ...string) schedule {
 	rng := rand.New(rand.NewPCG(uint64(seed), 1))
-	s := schedule{seed: seed, load: 15 * time.Second, shoppers: 1600, limit: 60 * time.Second}
+	s := schedule{seed: seed, load: load, shoppers: 1600, limit: 60 * time.Second}
 	s.faults = draw(rng, s.load, wanted...)
 	return s
 }
@@ -192,8 +192,12 @@ func (o outcome) report(t *testing.T) {
 	line := fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s", o.seed, commit(), o.plan(), o.shoppers, o.accepted,
 		o.count("lost"), o.count("oversold"), o.count("duplicate"), o.count("leaked")+o.count("audit"), o.healed.Seconds(), word)
 	t.Log(line)
+	progress := os.Getenv("SECKILL_FAULTS_PROGRESS") != ""
 	if path := os.Getenv("SECKILL_FAULTS_RESULTS"); path != "" && o.mutant == "" {
+		progress = true
 		require.NoError(t, appendLine(path, "seed\tcommit\tfaults\tshoppers\taccepted\tlost\toversold\tduplicate\tleaked\theal_seconds\tok", line))
+	}
+	if progress {
 		fmt.Fprintf(os.Stdout, "%s  seed %d  %s  accepted %d  healed in %.1f s  %s\n", time.Now().Format(time.TimeOnly), o.seed, o.plan(), o.accepted, o.healed.Seconds(), word)
 	}
 }
@@ -233,7 +237,7 @@ func TestRandomSchedules(t *testing.T) {
 	first := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
 	for seed := first; seed < first+number("SECKILL_FAULTS_SCHEDULES", 5); seed++ {
 		t.Run(strconv.FormatInt(seed, 10), func(t *testing.T) {
-			o := outcome{schedule: newSchedule(seed), harness: true}
+			o := outcome{schedule: newSchedule(seed, 15*time.Second), harness: true}
 			defer func() { o.report(t) }()
 			t.Logf("seed %d: %s", seed, o.plan())
 			o = o.run(t)

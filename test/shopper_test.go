@@ -23,12 +23,13 @@ type counter struct {
 	stock, perShopper, units int
 	lossy                    bool // Redis loses writes in this schedule: a key may name two orders, one of them dead
 
-	hmu     sync.Mutex
-	named   map[string]string // shopper/key -> public ID first given
-	broken  []breach          // promises broken in answers
-	unseen  map[order.ID]bool // orders put into the queue that Redis never saw
-	doubles map[order.ID]bool // IDs that two orders were made to share
-	stopped chan struct{}     // closed when nobody buys any more
+	hmu       sync.Mutex
+	named     map[string]string // shopper/key -> public ID first given
+	broken    []breach          // promises broken in answers
+	unseen    map[order.ID]bool // orders put into the queue that Redis never saw
+	doubles   map[order.ID]bool // IDs that two orders were made to share
+	takenBack map[string]bool   // public IDs whose shopper asked to cancel
+	stopped   chan struct{}     // closed when nobody buys any more
 }
 
 func newCounter(c *crowd, stock, perShopper, units int) *counter {
@@ -36,7 +37,7 @@ func newCounter(c *crowd, stock, perShopper, units int) *counter {
 	c.client.Timeout = 6 * time.Second
 	return &counter{
 		crowd: c, stock: stock, perShopper: perShopper, units: units,
-		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, stopped: make(chan struct{}),
+		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, takenBack: map[string]bool{}, stopped: make(chan struct{}),
 	}
 }
 
@@ -135,8 +136,22 @@ func (c *counter) look(i int, id string) {
 			return
 		}
 		if c.poll(i, id) {
+			if i%10 == 7 {
+				c.takeBack(i, id)
+			}
 			return
 		}
+	}
+}
+
+// takeBack cancels an order, if it is confirmed.
+func (c *counter) takeBack(i int, id string) {
+	c.hmu.Lock()
+	c.takenBack[id] = true
+	c.hmu.Unlock()
+	a, err := c.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", "")
+	if err == nil && a.status == http.StatusOK {
+		c.hear(id, a.orderStatus())
 	}
 }
 
@@ -146,17 +161,22 @@ func (c *counter) poll(i int, id string) bool {
 	if err != nil || a.status != http.StatusOK || !a.body.Done {
 		return false
 	}
-	status := a.orderStatus()
+	c.hear(id, a.orderStatus())
+	return true
+}
+
+// hear notes a final answer. The only one that may follow another is cancelled
+// after confirmed, to who asked for it.
+func (c *counter) hear(id, status string) {
 	c.mu.Lock()
 	was, ok := c.final[id]
 	c.final[id] = status
 	c.mu.Unlock()
-	if ok && was != status {
-		c.hmu.Lock()
-		defer c.hmu.Unlock()
+	c.hmu.Lock()
+	defer c.hmu.Unlock()
+	if ok && was != status && !(c.takenBack[id] && was == "confirmed" && status == "cancelled") {
 		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("order %s was told %s and then %s", plainID(id), was, status)})
 	}
-	return true
 }
 
 // undecided polls every accepted order without a final answer and returns how
