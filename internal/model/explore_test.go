@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"hash/maphash"
+	"slices"
 	"time"
 )
 
@@ -119,15 +120,12 @@ func (e *explorer) visit(s *state, at int32, next []state) []state {
 }
 
 func (e *explorer) fail(msg string, at int32, then ...act) {
-	var back []act
+	slices.Reverse(then)
 	for i := at; i > 0; i = e.parent[i] {
-		back = append(back, e.by[i])
+		then = append(then, e.by[i])
 	}
-	e.res.bad = msg
-	for i := len(back) - 1; i >= 0; i-- {
-		e.res.trace = append(e.res.trace, back[i])
-	}
-	e.res.trace = append(e.res.trace, then...)
+	slices.Reverse(then)
+	e.res.bad, e.res.trace = msg, then
 }
 
 // cyclic reports whether the fair steps could go on for ever. If not, every

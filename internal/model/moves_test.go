@@ -152,7 +152,7 @@ func (m *moves) deliver(w, i int) {
 func (m *moves) sweep(w, i int) {
 	s := m.s
 	switch {
-	case s.r.loaded == 0:
+	case s.r.loaded == 0 || s.db.state == closed:
 	case s.r.ent[i] == pending && !m.is(noSweeper):
 		m.move(true, "sweep order %d", i, func(t *state) { m.settleBy(t, w, t.r.slot, i) })
 	case m.auditor && !m.is(noAuditor) && s.r.ent[i] == settled && !live(s.db.row[i]) && s.r.applied == s.db.seq:
@@ -164,7 +164,7 @@ func (m *moves) sweep(w, i int) {
 // applies them only later.
 func (m *moves) tail() {
 	s := m.s
-	if s.r.loaded == 0 {
+	if s.r.loaded == 0 || s.db.state == closed { // which no process lists any more
 		return
 	}
 	if s.r.applied < s.db.seq && !m.is(noTail) {

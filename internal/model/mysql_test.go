@@ -1,5 +1,7 @@
 package model_test
 
+import "slices"
+
 // MySQL: order/settle.go, slots.go, deduct.go, void.go. A transaction is one step.
 
 // commit logs a change; the caller has done the rest in the same transaction.
@@ -23,6 +25,11 @@ func (c *config) settle(d *mysql, slots perOrder, batch ...int) (seq uint8, read
 	var fresh []int
 	for _, i := range batch {
 		other := c.ownerOfID(d, i)
+		for _, j := range fresh { // of one ID in a batch the first is inserted
+			if c.sameID(i, j) {
+				other = j
+			}
+		}
 		switch {
 		case d.row[i] != none:
 			read[i] = d.row[i]
@@ -32,9 +39,9 @@ func (c *config) settle(d *mysql, slots perOrder, batch ...int) (seq uint8, read
 			d.row[i], ch.to[i] = rejected, rejected // the row is in dead_letters
 		default:
 			fresh = append(fresh, i)
-			c.place(d, i, slots[i])
 		}
 	}
+	c.place(d, slots, fresh)
 	for _, i := range fresh {
 		units := c.asks[i].units
 		if d.row[i] == confirmed && d.avail < units {
@@ -64,30 +71,66 @@ func (c *config) ownerOfID(d *mysql, i int) int {
 	return -1
 }
 
-// place confirms i in the slot it wants or else the lowest that is free, or
-// rejects it: no slot, or its key has bought.
-func (c *config) place(d *mysql, i int, want uint8) {
-	var taken [maxOrders]bool
-	bought := false
+// place confirms each order in the slot it wants, in ID order, as the INSERT
+// does; then those that met a taken one in the lowest that is free, or rejects
+// them: no slot, or the key has bought. Of one key the first remains.
+func (c *config) place(d *mysql, want perOrder, fresh []int) {
+	var moved []int
+	for _, i := range fresh {
+		if want[i] == noSlot {
+			want[i] = c.freeSlot(d, i)
+		}
+	}
+	for _, i := range fresh {
+		if want[i] == noSlot || c.taken(d, i, want[i]) && !c.is(noSlotKey) {
+			moved = append(moved, i)
+		} else {
+			d.row[i], d.slot[i] = confirmed, want[i]
+		}
+	}
+	for _, i := range moved {
+		d.row[i], d.slot[i] = rejected, 0
+		if k := c.freeSlot(d, i); k != noSlot {
+			d.row[i], d.slot[i] = confirmed, k
+		}
+	}
+	for _, i := range fresh {
+		for j := range c.asks {
+			first := j < i || !slices.Contains(fresh, j)
+			if first && c.limit > 1 && live(d.row[i]) && c.bought(d, i, j) && !c.is(noKeyCheck) {
+				d.row[i], d.slot[i] = rejected, 0
+			}
+		}
+	}
+}
+
+// bought reports whether j is a live order by the shopper and key of i.
+func (c *config) bought(d *mysql, i, j int) bool {
+	return i != j && c.sameShopper(i, j) && live(d.row[j]) && c.asks[i].key == c.asks[j].key
+}
+
+func (c *config) taken(d *mysql, i int, slot uint8) bool {
 	for j := range c.asks {
-		if j != i && c.sameShopper(i, j) && live(d.row[j]) {
-			taken[d.slot[j]] = true
-			bought = bought || c.asks[i].key == c.asks[j].key
+		if j != i && c.sameShopper(i, j) && live(d.row[j]) && d.slot[j] == slot {
+			return true
 		}
 	}
-	d.row[i], d.slot[i] = rejected, 0
-	own := want < c.limit && (!taken[want] || c.is(noSlotKey))
-	if bought && !c.is(noSlotKey) && !(own && c.is(noKeyCheck)) {
-		return
-	}
-	for k := uint8(0); !own && k < c.limit; k++ {
-		if own = !taken[k]; own {
-			want = k
+	return false
+}
+
+// freeSlot is the lowest free slot for i; none when its key has bought.
+func (c *config) freeSlot(d *mysql, i int) uint8 {
+	for j := range c.asks {
+		if c.bought(d, i, j) {
+			return noSlot
 		}
 	}
-	if own {
-		d.row[i], d.slot[i] = confirmed, want
+	for k := range c.limit {
+		if !c.taken(d, i, k) {
+			return k
+		}
 	}
+	return noSlot
 }
 
 // void is T4: a fence where there is no verdict yet.

@@ -2,7 +2,7 @@ package model_test
 
 import "slices"
 
-// Shoppers, the API, the broker, operators, and Redis coming and going.
+// Shoppers, the API, the broker, operators.
 
 // request is the API's share of an order: T1, the send, the answer.
 func (m *moves) request(i int) {
@@ -10,8 +10,8 @@ func (m *moves) request(i int) {
 	switch s.api[i] {
 	case idle:
 		before := func(j int) bool { return j < i && m.sameShopper(i, j) && s.api[j] == idle }
-		if r.loaded == 0 || i > 0 && before(i-1) {
-			return // a shopper's requests come in order
+		if r.loaded == 0 || s.db.state == closed || i > 0 && before(i-1) {
+			return // a shopper's requests come in order, and none an hour after the end
 		}
 		done, named := m.reserve(&r, i)
 		switch {
@@ -169,73 +169,24 @@ func (m *moves) commands() {
 		m.command(&left.pause, "pause the sale", 0, set(paused))
 	case s.db.state == paused:
 		m.command(&left.pause, "resume the sale", 0, set(open))
-	case s.db.state == ended && s.r.loaded == 1 && s.r.pend == 0 && s.r.applied == s.db.seq && !slices.Contains(s.db.row[:], confirmed):
-		m.spend(&left.unload, "the sale is closed and unloaded", 0, func(t *state) {
-			set(closed)(t)
-			t.r = redis{load: t.r.load}
-		})
+	case s.db.state == ended && !slices.Contains(s.db.row[:], confirmed):
+		m.janitor(set(closed))
 	}
 }
 
-func (m *moves) redis() {
+// janitor is reconcile/janitor.go: an hour after its end a sale leaves Redis,
+// then it is closed. By then no Redis comes back that old.
+func (m *moves) janitor(shut func(t *state) uint8) {
 	s := m.s
-	if s.snapped == 0 {
-		m.spend(&s.left.snapshot, "(Redis persists here)", 0, func(t *state) { t.snap, t.snapped = t.r, 1 })
-	}
-	become := func(t *state, r redis) {
-		for i := range m.asks {
-			if t.r.ent[i] == pending && r.ent[i] == absent {
-				t.excuse |= bit(i)
-			}
-		}
-		t.r, t.older = r, 1
-	}
-	if s.snapped == 1 && s.snap != s.r {
-		m.move(false, "Redis comes back older", 0, func(t *state) { become(t, s.snap); t.snap, t.snapped = redis{}, 0 })
-	}
-	if s.r != (redis{}) {
-		m.spend(&s.left.wipe, "Redis is wiped", 0, func(t *state) { become(t, redis{}) })
-	}
-}
-
-// loader is reconcile/loader.go with stock/load.go.
-func (m *moves) loader(b int) {
-	s, me := m.s, m.s.b[b]
-	if me.busy == 0 {
-		begin := func(t *state) {
-			d, l := &t.db, &t.b[b]
-			*l = loader{busy: 1, seq: d.seq, state: d.state, total: d.total}
-			for i := range m.asks {
-				if live(d.row[i]) {
-					l.live |= bit(i)
-				}
-			}
-			t.r.load[b], t.snap.load[b] = 0, 0 // of another epoch
-		}
-		switch {
-		case s.r.loaded == 1 || s.db.state >= ended:
-		case s.b[1-b].busy == 1:
-			m.spend(&s.left.secondLoader, "loader %d begins: no meta, a snapshot of MySQL", b, begin)
-		case b == 0:
-			m.move(true, "loader %d begins: no meta, a snapshot of MySQL", b, begin)
-		}
-		return
-	}
-	page := me.live
-	if rest := me.live &^ me.added; m.pages {
-		page = rest & -rest
-	}
 	switch {
-	case me.added == me.live:
-		m.move(true, "loader %d finishes", b, func(t *state) { m.finish(t, b) })
-	default:
-		m.move(true, "loader %d writes a page", b, func(t *state) {
-			t.b[b].added |= page
-			t.r.load[b] |= page
-			if t.r.load[b] != t.b[b].added && !m.is(countsNoLoad) { // a part is gone: again
-				t.b[b], t.r.load[b] = loader{}, 0
+	case s.r.loaded == 0:
+		m.spend(&s.left.unload, "the janitor closes the sale", 0, func(t *state) { shut(t) })
+	case s.r.pend == 0:
+		m.spend(&s.left.unload, "the janitor unloads the sale", 0, func(t *state) {
+			t.r = redis{load: t.r.load}
+			if t.snap.pend > 0 {
+				t.snap, t.snapped = redis{}, 0
 			}
 		})
 	}
-	m.spend(&s.left.loaderCrash, "loader %d crashes", b, func(t *state) { t.b[b], t.r.load[b] = loader{}, 0 })
 }

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -41,7 +42,7 @@ func (c *config) show(s *state, forgot uint8) string {
 		if k == noSlot {
 			return "-"
 		}
-		return fmt.Sprint(k)
+		return strconv.Itoa(int(k))
 	}
 	word := func(words string, of, at perOrder, has func(uint8) bool) string {
 		var out []string
@@ -55,30 +56,31 @@ func (c *config) show(s *state, forgot uint8) string {
 		return strings.Join(out, " ")
 	}
 	states := []string{"", " paused", " ended", " closed"}
-	line := fmt.Sprintf("MySQL %d/%d%s [%s] #%d", s.db.avail, s.db.total, states[s.db.state], word("-crpx", s.db.row, s.db.slot, live), forgot+s.db.seq)
+	var line strings.Builder
+	fmt.Fprintf(&line, "MySQL %d/%d%s [%s] #%d", s.db.avail, s.db.total, states[s.db.state], word("-crpx", s.db.row, s.db.slot, live), forgot+s.db.seq)
 	if s.r.loaded == 0 {
-		line += "  Redis empty"
+		line.WriteString("  Redis empty")
 	} else {
-		line += fmt.Sprintf("  Redis %d+%d+%d/%d%s [%s] #%d", s.r.avail, s.r.pend, s.r.set, s.r.total, states[s.r.state],
+		fmt.Fprintf(&line, "  Redis %d+%d+%d/%d%s [%s] #%d", s.r.avail, s.r.pend, s.r.set, s.r.total, states[s.r.state],
 			word("-PSRC", s.r.ent, s.r.slot, held), forgot+s.r.applied)
 	}
 	for n := range maxLog {
 		if s.r.marks&bit(n) != 0 {
-			line += fmt.Sprintf(" e%d", int(forgot)+n+1)
+			fmt.Fprintf(&line, " e%d", int(forgot)+n+1)
 		}
 	}
 	for i, n := range s.msg[:len(c.asks)] {
 		if n > 0 {
-			line += fmt.Sprintf("  queue %dx%d", n, i)
+			fmt.Fprintf(&line, "  queue %dx%d", n, i)
 		}
 	}
 	for i, w := range s.w {
 		if w.seq > 0 {
-			line += fmt.Sprintf("  worker %d: #%d", i, forgot+w.seq)
+			fmt.Fprintf(&line, "  worker %d: #%d", i, forgot+w.seq)
 		}
 		if w.read != (perOrder{}) {
-			line += fmt.Sprintf("  worker %d: read [%s]", i, word("-crpx", w.read, perOrder{}, func(uint8) bool { return false }))
+			fmt.Fprintf(&line, "  worker %d: read [%s]", i, word("-crpx", w.read, perOrder{}, func(uint8) bool { return false }))
 		}
 	}
-	return line
+	return line.String()
 }
