@@ -34,6 +34,7 @@ type outcome struct {
 	found    []breach
 	healed   time.Duration // after the faults and the load ended
 	harness  bool          // the test itself went wrong
+	missed   []string      // failpoints that no process came by
 }
 
 func (o outcome) ok() bool { return !o.harness && len(o.found) == 0 }
@@ -89,6 +90,7 @@ func (s schedule) run(t *testing.T) (o outcome) {
 	for _, c := range a.counters {
 		o.accepted += len(c.acceptedIDs())
 	}
+	o.missed = a.missed(s.faults)
 	o.harness = t.Failed()
 	return o
 }
@@ -102,6 +104,20 @@ func (a *arena) arm(faults []fault) {
 			require.Eventually(a.t, func() bool { return a.roles[i].p.ready() || !a.roles[i].p.running() }, 30*time.Second, 20*time.Millisecond)
 		}
 	}
+}
+
+// missed returns the failpoints that did nothing.
+func (a *arena) missed(faults []fault) (points []string) {
+	for _, f := range faults {
+		for i, setting := range f.arm {
+			name, _, _ := strings.Cut(setting, ":")
+			log, err := os.ReadFile(a.roles[i].p.log)
+			if err != nil || !strings.Contains(string(log), "failpoint "+name+":") {
+				points = append(points, name)
+			}
+		}
+	}
+	return points
 }
 
 // play lets the shoppers come, and things go wrong.
@@ -147,7 +163,7 @@ func (a *arena) await(limit time.Duration) []breach {
 		if left == 0 && len(found) == 0 {
 			break
 		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || a.saidWrong() {
 			return found
 		}
 		time.Sleep(500 * time.Millisecond)
@@ -159,6 +175,19 @@ func (a *arena) await(limit time.Duration) []breach {
 		}
 	}
 	return a.look()
+}
+
+// saidWrong: an answer broke a promise, and waiting mends no answer.
+func (a *arena) saidWrong() bool {
+	for _, c := range a.counters {
+		c.hmu.Lock()
+		wrong := len(c.broken) > 0
+		c.hmu.Unlock()
+		if wrong {
+			return true
+		}
+	}
+	return false
 }
 
 // look checks all sales once. A store that does not answer is a breach: it runs.
@@ -189,7 +218,11 @@ func (o outcome) report(t *testing.T) {
 	case !o.ok():
 		word = "FAILED"
 	}
-	line := fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s", o.seed, commit(), o.plan(), o.shoppers, o.accepted,
+	plan := o.plan()
+	for _, p := range o.missed {
+		plan += " (never came by " + p + ")"
+	}
+	line := fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s", o.seed, commit(), plan, o.shoppers, o.accepted,
 		o.count("lost"), o.count("oversold"), o.count("duplicate"), o.count("leaked")+o.count("audit"), o.healed.Seconds(), word)
 	t.Log(line)
 	progress := os.Getenv("SECKILL_FAULTS_PROGRESS") != ""
@@ -198,7 +231,7 @@ func (o outcome) report(t *testing.T) {
 		require.NoError(t, appendLine(path, "seed\tcommit\tfaults\tshoppers\taccepted\tlost\toversold\tduplicate\tleaked\theal_seconds\tok", line))
 	}
 	if progress {
-		fmt.Fprintf(os.Stdout, "%s  seed %d  %s  accepted %d  healed in %.1f s  %s\n", time.Now().Format(time.TimeOnly), o.seed, o.plan(), o.accepted, o.healed.Seconds(), word)
+		fmt.Fprintf(os.Stdout, "%s  seed %d  %s  accepted %d  healed in %.1f s  %s\n", time.Now().Format(time.TimeOnly), o.seed, plan, o.accepted, o.healed.Seconds(), word)
 	}
 }
 
@@ -216,11 +249,15 @@ func appendLine(path, header, line string) error {
 }
 
 var commit = sync.OnceValue(func() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(out))
+	name := strings.TrimSpace(string(out))
+	if exec.Command("git", "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)docs").Run() != nil {
+		name += "-dirty"
+	}
+	return name
 })
 
 // number is a setting of scripts/faults, or def.
