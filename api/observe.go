@@ -22,7 +22,8 @@ const statusGone = 499
 var errGone = errors.New("api: client went away")
 
 // observe is the one middleware: request ID, size limit, answers to errors,
-// metrics, log.
+// metrics, log. A request that ends without an answer ends its connection: left
+// to itself, net/http would make it a 200 without a body.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
@@ -50,6 +51,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 				slog.String("method", r.Method), slog.String("route", route.name), slog.String("path", clip(r.URL.Path)),
 				slog.Int("status", status), slog.Duration("took", took), slog.String("user_agent", clip(r.UserAgent())))
 		}
+		if status == statusGone {
+			panic(http.ErrAbortHandler)
+		}
 		return nil
 	}
 }
@@ -67,8 +71,8 @@ func shielded(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// answer answers a request that failed and returns the status. What is our
-// fault is logged here and nowhere else.
+// answer answers a request that failed and returns the status: statusGone for
+// one that has got no answer. What is our fault is logged here and nowhere else.
 func (s *Server) answer(c echo.Context, err error, requestID string) int {
 	r, w := c.Request(), c.Response()
 	if errors.Is(err, errGone) || errors.Is(err, context.Canceled) && r.Context().Err() != nil {

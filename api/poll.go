@@ -36,7 +36,7 @@ func (s *Server) poll(c echo.Context) error {
 		return err
 	}
 	o := order.Order{ID: id, SaleID: saleID, ShopperID: shopper}
-	v, err := s.await(w, r, o, hold)
+	v, err := s.await(r.Context(), o, hold)
 	if err != nil {
 		return err
 	}
@@ -59,27 +59,26 @@ func parseWait(text string) (time.Duration, error) {
 	return min(d, longestWait), nil
 }
 
-// await looks at the order until it is decided or hold is over.
-func (s *Server) await(w http.ResponseWriter, r *http.Request, o order.Order, hold time.Duration) (view, error) {
+// await looks at the order until it is decided or hold is over. The deadline
+// for reading requests does not end it: net/http takes it off while a handler
+// runs, and watches the connection.
+func (s *Server) await(ctx context.Context, o order.Order, hold time.Duration) (view, error) {
 	if hold <= 0 {
-		return s.lookOnce(r.Context(), o)
+		return s.lookOnce(ctx, o)
 	}
 	// Joined before the first look: a result in between would be missed.
 	woken := s.hub.join(o.ID)
 	if woken == nil {
-		return s.lookOnce(r.Context(), o)
+		return s.lookOnce(ctx, o)
 	}
 	defer s.hub.leave(o.ID, woken)
-	v, err := s.lookOnce(r.Context(), o)
+	v, err := s.lookOnce(ctx, o)
 	if err != nil || !v.pending() {
 		return v, err
 	}
 	s.Metrics.held.Inc()
 	defer s.Metrics.held.Dec()
-	// The deadline for reading requests would end this one: nothing more is
-	// read meanwhile, but the connection is watched. A test's recorder has none.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(hold + 5*time.Second))
-	return s.hold(r.Context(), o, v, woken, hold)
+	return s.hold(ctx, o, v, woken, hold)
 }
 
 func (s *Server) hold(ctx context.Context, o order.Order, v view, woken <-chan struct{}, hold time.Duration) (view, error) {

@@ -108,6 +108,26 @@ func TestAHeldPollOutlivesTheDeadlineForReading(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), 900*time.Millisecond)
 }
 
+func TestAPollThatIsGivenUpIsNoEmptyAnswer(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	addr := serve(t, s, minute)
+	o := mine(0)
+	s.world.entries = pendingEntry(o)
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(c, "GET /v1/orders/"+s.publicID(o)+"?wait=20s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token("42")+"\r\n\r\n")
+	require.NoError(t, err)
+	tcp, ok := c.(*net.TCPConn)
+	require.True(t, ok)
+	require.NoError(t, tcp.CloseWrite(), "the server takes it for gone, but it still reads")
+	got, err := io.ReadAll(c)
+	require.NoError(t, err)
+	require.Empty(t, string(got))
+}
+
 func TestConnectionsAreClosedWhileNotReady(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
