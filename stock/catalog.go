@@ -148,6 +148,7 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 	old := c.copies.Load().byID
 	next := &copies{byID: make(map[int64]*Copy, len(c.list)), list: make([]*Copy, len(c.list))}
 	for i, s := range c.list {
+		s.State = later(s.State, old[s.ID])
 		var fresh *Copy
 		switch before := old[s.ID]; {
 		case i < len(metas) && metas[i].Err == nil:

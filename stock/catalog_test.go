@@ -161,6 +161,21 @@ func TestASaleThatRedisLostIsNotLoaded(t *testing.T) {
 	})
 }
 
+func TestASaleThatRedisLostAtItsOpeningIsNotScheduledAgain(t *testing.T) {
+	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+		// MySQL's list is up to 2 s old: in it the sale has yet to be opened.
+		s.set(func() { s.open(2, 1); s.list[1].State = order.SaleScheduled })
+		time.Sleep(2100 * time.Millisecond)
+		require.NoError(t, refusal(t, c, 2))
+		s.set(func() { delete(s.metas, 2) })
+		for range 3 {
+			s.onSale(2)
+			time.Sleep(30 * time.Millisecond)
+			require.ErrorIs(t, refusal(t, c, 2), stock.ErrNotLoaded)
+		}
+	})
+}
+
 func TestTheCatalogIsNotReadyUntilBothStoresAnswered(t *testing.T) {
 	t.Parallel()
 	s := &stores{metas: map[int64]stock.Meta{}, mysql: errDown}

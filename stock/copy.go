@@ -26,6 +26,16 @@ func newCopy(s order.Sale, m Meta) *Copy {
 	return c
 }
 
+// later is a sale's state by the list, which may be older than what was known
+// before: a sale that has been open is never scheduled again, and one that
+// Redis has just lost must not look as if it had yet to begin.
+func later(s order.SaleState, before *Copy) order.SaleState {
+	if s == order.SaleScheduled && before != nil {
+		return before.state()
+	}
+	return s
+}
+
 // SoldOut reports whether the sale had no unit left when Redis was last asked,
 // by the catalog or by the collector.
 func (c *Copy) SoldOut() bool { return c.soldOut.Load() }
