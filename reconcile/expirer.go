@@ -45,7 +45,7 @@ func NewExpirer(store expiring, ledger applier, expired func(orders int), log *s
 }
 
 const (
-	// expiryRest is how many times as long as it worked an Expirer rests, so that
+	// expiryRest is how many times as long as it cancelled an Expirer rests, so that
 	// settling, which wants the same row, keeps most of its speed.
 	expiryRest = 3
 	// expiryLook is how long a look may be put off: pay_by may have been moved.
@@ -70,13 +70,17 @@ func (e *Expirer) Step(ctx context.Context) error {
 				continue
 			}
 			began := time.Now()
-			if err := e.look(ctx, s.ID); err != nil && ctx.Err() == nil {
-				errs = append(errs, fmt.Errorf("expire orders of sale %d: %w", s.ID, err))
-				continue
-			}
-			busy = true
-			if !rest(ctx, expiryRest*time.Since(began)) {
+			cancelled, err := e.look(ctx, s.ID)
+			switch {
+			case ctx.Err() != nil:
 				return nil
+			case err != nil:
+				errs = append(errs, fmt.Errorf("expire orders of sale %d: %w", s.ID, err))
+			case cancelled == 0: // it has read, which slows nobody
+				busy = true
+			default:
+				busy = true
+				rest(ctx, expiryRest*time.Since(began))
 			}
 		}
 		if len(errs) > 0 {
@@ -86,19 +90,20 @@ func (e *Expirer) Step(ctx context.Context) error {
 	return nil
 }
 
-// look cancels at most one transaction's worth.
-func (e *Expirer) look(ctx context.Context, saleID int64) error {
+// look cancels at most one transaction's worth, and returns how many orders.
+func (e *Expirer) look(ctx context.Context, saleID int64) (int, error) {
 	found, err := e.store.Expire(ctx, saleID, e.next[saleID].seq)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	e.next[saleID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryLook))}
-	if n := len(found.Verdicts); n > 0 {
+	n := len(found.Verdicts)
+	if n > 0 {
 		writeBack(ctx, e.ledger, e.log, found.Verdicts...)
 		e.expired(n)
 		e.log.InfoContext(ctx, "unpaid orders cancelled", "sale_id", saleID, "orders", n)
 	}
-	return nil
+	return n, nil
 }
 
 // forget drops the sales that are closed.
@@ -110,14 +115,12 @@ func (e *Expirer) forget(ss []order.Sale) {
 	e.next = next
 }
 
-// rest waits for d and reports whether ctx is still good.
-func rest(ctx context.Context, d time.Duration) bool {
+// rest waits for d, or until ctx is done.
+func rest(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
