@@ -42,7 +42,7 @@ func (s *Server) cancel(c echo.Context) error {
 
 // takeBack cancels an order and returns what it has become.
 func (s *Server) takeBack(ctx context.Context, o order.Order) (view, error) {
-	v, err := s.look(ctx, o)
+	v, err := s.look(ctx, &pursuit{Order: o})
 	if err != nil || v.status == order.StatusCancelled {
 		return v, err
 	}

@@ -103,6 +103,7 @@ type world struct {
 	last      order.ID
 	now       func() time.Time
 	noCatalog bool
+	hangs     string // the store that answers when the caller gives up, and not before
 
 	reserve                                        func(order.Order) (stock.Reservation, error)
 	publishErr, urgentErr, entryErr, rowErr, idErr error
@@ -113,6 +114,17 @@ func (w *world) ask(what string) func() {
 	w.mu.Lock()
 	w.asked = append(w.asked, what)
 	return w.mu.Unlock
+}
+
+// wait is ask for a store that may hang.
+func (w *world) wait(ctx context.Context, what string) func() {
+	unlock := w.ask(what)
+	if w.hangs == what {
+		unlock()
+		<-ctx.Done()
+		w.mu.Lock()
+	}
+	return unlock
 }
 
 func (w *world) reset() {
@@ -201,16 +213,22 @@ func (w *world) Entry(ctx context.Context, _ int64, _ string, id order.ID) (stoc
 	return stock.Entry{}, false, err
 }
 
-func (w *world) Entries(context.Context, int64, string) ([]stock.Entry, error) {
-	defer w.ask("entries")()
+func (w *world) Entries(ctx context.Context, _ int64, _ string) ([]stock.Entry, error) {
+	defer w.wait(ctx, "entries")()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if w.entryErr != nil {
 		return nil, w.entryErr
 	}
 	return w.entries, nil
 }
 
-func (w *world) Get(_ context.Context, id order.ID) (order.Record, error) {
-	defer w.ask("lookup")()
+func (w *world) Get(ctx context.Context, id order.ID) (order.Record, error) {
+	defer w.wait(ctx, "lookup")()
+	if err := ctx.Err(); err != nil {
+		return order.Record{}, err
+	}
 	if w.rowErr != nil {
 		return order.Record{}, w.rowErr
 	}
@@ -221,8 +239,11 @@ func (w *world) Get(_ context.Context, id order.ID) (order.Record, error) {
 	return r, nil
 }
 
-func (w *world) ByShopper(_ context.Context, _ int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
-	defer w.ask("byshopper")()
+func (w *world) ByShopper(ctx context.Context, _ int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
+	defer w.wait(ctx, "byshopper")()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	var rs []order.Record
 	for _, r := range w.rows {
 		if r.ShopperID == shopper && r.ID < before {
@@ -233,8 +254,11 @@ func (w *world) ByShopper(_ context.Context, _ int64, shopper string, before ord
 	return rs[:min(limit, len(rs))], w.rowErr
 }
 
-func (w *world) Verdicts(_ context.Context, os []order.Order) ([]order.Verdict, []order.Order, error) {
-	defer w.ask("verdicts")()
+func (w *world) Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error) {
+	defer w.wait(ctx, "verdicts")()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	for _, v := range w.verdicts {
 		if order.Same(v.Order, os[0]) {
 			return []order.Verdict{v}, nil, nil
@@ -243,8 +267,11 @@ func (w *world) Verdicts(_ context.Context, os []order.Order) ([]order.Verdict, 
 	return nil, os, w.rowErr
 }
 
-func (w *world) Sale(_ context.Context, id int64) (order.Sale, error) {
-	defer w.ask("sale")()
+func (w *world) Sale(ctx context.Context, id int64) (order.Sale, error) {
+	defer w.wait(ctx, "sale")()
+	if err := ctx.Err(); err != nil {
+		return order.Sale{}, err
+	}
 	if id == closedSale {
 		return order.Sale{ID: id, Currency: "EUR", State: order.SaleClosed}, nil
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"math"
 	"net/http"
@@ -45,7 +46,7 @@ func (s *Server) list(c echo.Context) error {
 		return fail(overloaded, nil)
 	}
 	defer s.polling.leave()
-	views, err := s.listed(r, p)
+	views, err := s.listed(r.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -78,8 +79,9 @@ func (s *Server) parsePage(q url.Values, shopper string) (page, error) {
 
 // listed returns up to one order more than the page has: it tells that there
 // is a next page.
-func (s *Server) listed(r *http.Request, p page) ([]view, error) {
-	ctx := r.Context()
+func (s *Server) listed(ctx context.Context, p page) ([]view, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
 	var currency string
 	sale, err := s.known(ctx, p.saleID)
 	if f, ok := errors.AsType[*failure](err); ok && f.problem == notFound { // closed, or none at all

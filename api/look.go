@@ -10,24 +10,69 @@ import (
 	"seckill/stock"
 )
 
+// pursuit is an order and the looks that one request takes at it.
+type pursuit struct {
+	order.Order
+
+	searched time.Time // when it was last searched for
+}
+
+const (
+	// searchAfter is the age at which an order that is nowhere is searched for:
+	// before, it is most likely on its way.
+	searchAfter = 5 * time.Second
+	// searchEvery is how often one request searches at most: a search costs
+	// MySQL statements that no other poll shares.
+	searchEvery = 5 * time.Second
+	// redisWithin is what of the time for a look Redis may take: without it
+	// there is still the row.
+	redisWithin = 2 * time.Second
+)
+
 // look finds out what an order has come to. Redis answers only that it is
 // pending; everything else is a row in MySQL. An order in neither store is
 // pending too, until the resolver may void it: a store that cannot be asked is
 // not one that has nothing.
-func (s *Server) look(ctx context.Context, o order.Order) (view, error) {
-	e, inRedis, redisErr := s.Stock.Entry(ctx, o.SaleID, o.ShopperID, o.ID)
+func (s *Server) look(ctx context.Context, p *pursuit) (view, error) {
+	e, inRedis, redisErr := s.entry(ctx, p.Order)
 	if redisErr == nil && inRedis && e.State == stock.EntryPending {
 		return pendingView(e.Order), nil
 	}
-	v, found, err := s.verdict(ctx, o)
+	r, err := s.Lookup.Get(ctx, p.ID)
+	switch {
+	case err == nil && order.Same(r.Order, p.Order):
+		return s.rowView(ctx, r)
+	case err != nil && !errors.Is(err, order.ErrNotFound):
+		return view{}, fail(dependencyDown, err)
+	}
+	// Decided, though there is no row of it: Redis or another's row says so.
+	decided := err == nil || redisErr == nil && inRedis
+	if !decided && s.age(p.ID) < searchAfter || !p.searched.IsZero() && time.Since(p.searched) < searchEvery {
+		return pendingView(p.Order), nil
+	}
+	p.searched = time.Now()
+	// A Redis that cannot be asked may have it: the shopper asks again.
+	return s.search(ctx, p.Order, redisErr == nil && !inRedis)
+}
+
+func (s *Server) entry(ctx context.Context, o order.Order) (stock.Entry, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisWithin)
+	defer cancel()
+	return s.Stock.Entry(ctx, o.SaleID, o.ShopperID, o.ID)
+}
+
+// search looks for an order without a row among the dead letters, where it is
+// when its ID was another order's; the resolver may end one that is absent from
+// Redis too.
+func (s *Server) search(ctx context.Context, o order.Order, absent bool) (view, error) {
+	ds, _, err := s.Orders.Verdicts(ctx, []order.Order{o})
 	if err != nil {
 		return view{}, fail(dependencyDown, err)
 	}
-	if found {
-		return v, nil
+	if len(ds) > 0 {
+		return s.decidedView(ctx, ds[0])
 	}
-	absent := redisErr == nil && !inRedis // a Redis that cannot be asked may have it: the shopper asks again
-	if !absent || s.Resolver == nil || s.age(o.ID) < resolveAfter {
+	if !absent || s.Resolver == nil {
 		return pendingView(o), nil
 	}
 	d, decided, err := s.Resolver.Resolve(ctx, o)
@@ -41,29 +86,6 @@ func (s *Server) look(ctx context.Context, o order.Order) (view, error) {
 	return s.decidedView(ctx, d)
 }
 
-// resolveAfter is the age at which an order that is nowhere will not arrive any
-// more on its own.
-const resolveAfter = 60 * time.Second
-
-// verdict reads an order's row, or, when its ID is another order's, its dead
-// letter.
-func (s *Server) verdict(ctx context.Context, o order.Order) (view, bool, error) {
-	r, err := s.Lookup.Get(ctx, o.ID)
-	switch {
-	case err == nil && order.Same(r.Order, o):
-		currency, err := s.currency(ctx, o.SaleID)
-		return recordView(r, currency), err == nil, err
-	case err != nil && !errors.Is(err, order.ErrNotFound):
-		return view{}, false, err
-	}
-	decided, _, err := s.Orders.Verdicts(ctx, []order.Order{o})
-	if err != nil || len(decided) == 0 {
-		return view{}, false, err
-	}
-	v, err := s.decidedView(ctx, decided[0])
-	return v, err == nil, err
-}
-
 // decidedView shows a verdict. Only a rejection is complete without its row;
 // any other was written a moment ago, and the row is read again.
 func (s *Server) decidedView(ctx context.Context, d order.Verdict) (view, error) {
@@ -74,7 +96,11 @@ func (s *Server) decidedView(ctx context.Context, d order.Verdict) (view, error)
 	if err != nil {
 		return view{}, fail(dependencyDown, err)
 	}
-	currency, err := s.currency(ctx, d.SaleID)
+	return s.rowView(ctx, r)
+}
+
+func (s *Server) rowView(ctx context.Context, r order.Record) (view, error) {
+	currency, err := s.currency(ctx, r.SaleID)
 	if err != nil {
 		return view{}, fail(dependencyDown, err)
 	}

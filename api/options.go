@@ -58,8 +58,9 @@ type store interface {
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 }
 
-// resolver decides an order that is in neither store and too old to arrive any
-// more; false means that it is still pending.
+// resolver decides an order that is in neither store, if it is too old to arrive
+// any more; false means that it is still pending. It asks nobody about a young
+// one.
 type resolver interface {
 	Resolve(ctx context.Context, o order.Order) (order.Verdict, bool, error)
 }

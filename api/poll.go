@@ -16,6 +16,8 @@ const (
 	// recheck is how often a held poll asks again by itself: results are
 	// announced without any guarantee.
 	recheck = time.Second
+	// lookWithin bounds one look at the stores, whatever they do.
+	lookWithin = 5 * time.Second
 )
 
 // poll answers GET /v1/orders/{id}, at once or, with ?wait=, as soon as there
@@ -64,24 +66,25 @@ func parseWait(text string) (time.Duration, error) {
 // runs, and watches the connection.
 func (s *Server) await(ctx context.Context, o order.Order, hold time.Duration) (view, error) {
 	if hold <= 0 {
-		return s.lookOnce(ctx, o)
+		return s.lookOnce(ctx, &pursuit{Order: o})
 	}
 	// Joined before the first look: a result in between would be missed.
 	woken := s.hub.join(o.ID)
 	if woken == nil {
-		return s.lookOnce(ctx, o)
+		return s.lookOnce(ctx, &pursuit{Order: o})
 	}
 	defer s.hub.leave(o.ID, woken)
-	v, err := s.lookOnce(ctx, o)
+	p := &pursuit{Order: o}
+	v, err := s.lookOnce(ctx, p)
 	if err != nil || !v.pending() {
 		return v, err
 	}
 	s.Metrics.held.Inc()
 	defer s.Metrics.held.Dec()
-	return s.hold(ctx, o, v, woken, hold)
+	return s.hold(ctx, p, v, woken, hold)
 }
 
-func (s *Server) hold(ctx context.Context, o order.Order, v view, woken <-chan struct{}, hold time.Duration) (view, error) {
+func (s *Server) hold(ctx context.Context, p *pursuit, v view, woken <-chan struct{}, hold time.Duration) (view, error) {
 	over := time.NewTimer(hold)
 	defer over.Stop()
 	again := time.NewTicker(recheck)
@@ -101,7 +104,7 @@ func (s *Server) hold(ctx context.Context, o order.Order, v view, woken <-chan s
 		if !s.polling.enter() {
 			continue // looked at again in a second
 		}
-		next, err := s.look(ctx, o)
+		next, err := s.lookInTime(ctx, p)
 		s.polling.leave()
 		if err != nil {
 			return v, err
@@ -111,10 +114,16 @@ func (s *Server) hold(ctx context.Context, o order.Order, v view, woken <-chan s
 	return v, nil
 }
 
-func (s *Server) lookOnce(ctx context.Context, o order.Order) (view, error) {
+func (s *Server) lookOnce(ctx context.Context, p *pursuit) (view, error) {
 	if !s.polling.enter() {
 		return view{}, fail(overloaded, nil)
 	}
 	defer s.polling.leave()
-	return s.look(ctx, o)
+	return s.lookInTime(ctx, p)
+}
+
+func (s *Server) lookInTime(ctx context.Context, p *pursuit) (view, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	return s.look(ctx, p)
 }

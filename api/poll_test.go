@@ -36,7 +36,7 @@ func rowOf(o order.Order, st order.Status, reason order.Reason) order.Record {
 func TestWhatAPollSays(t *testing.T) {
 	t.Parallel()
 	away := errors.New("away")
-	young, old := mine(time.Second), mine(2*minute)
+	young, late, old := mine(time.Second), mine(6*time.Second), mine(2*minute)
 	other := young
 	other.ShopperID = "someone else"
 	tests := []struct {
@@ -62,6 +62,12 @@ func TestWhatAPollSays(t *testing.T) {
 		{"over the limit", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "purchase_limit") }, nil, 200, "rejected", "purchase-limit", false},
 		{"void", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "void") }, nil, 200, "rejected", "order-failed", false},
 		{"nowhere yet", young, func(*world) {}, never, 200, "pending", "", false},
+		{"nowhere yet, a dead letter in sight", young, func(w *world) { w.verdicts = []order.Verdict{collided(young)} }, never, 200, "pending", "", false},
+		{"nowhere, a dead letter", late, func(w *world) { w.verdicts = []order.Verdict{collided(late)} }, never, 200, "rejected", "order-failed", false},
+		{"given back, a dead letter", young, func(w *world) {
+			w.entries = []stock.Entry{{Order: young, State: stock.EntryRejected}}
+			w.verdicts = []order.Verdict{collided(young)}
+		}, never, 200, "rejected", "order-failed", false},
 		{"nowhere, Redis away", old, func(w *world) { w.entryErr = away }, never, 200, "pending", "", false},
 		{"nowhere, MySQL away", old, func(w *world) { w.rowErr = away }, never, 503, "dependency-down", "", false},
 		{"both away", old, func(w *world) { w.entryErr, w.rowErr = away, away }, never, 503, "dependency-down", "", false},
@@ -69,10 +75,10 @@ func TestWhatAPollSays(t *testing.T) {
 		{"nowhere for long, the resolver cannot tell", old, func(*world) {}, cannotTell, 200, "pending", "", true},
 		{"nowhere for long, voided", old, func(*world) {}, voided, 200, "rejected", "order-failed", true},
 		{"settled in Redis, no row", old, func(w *world) { w.entries = []stock.Entry{{Order: old, State: stock.EntrySettled}} }, never, 200, "pending", "", false},
-		{"ID taken by another", young, func(w *world) { w.rows[young.ID] = rowOf(other, "confirmed", "") }, never, 200, "pending", "", false},
+		{"ID taken by another", young, func(w *world) { w.rows[young.ID] = rowOf(other, "confirmed", "") }, stillPossible, 200, "pending", "", true},
 		{"ID taken by another, decided", young, func(w *world) {
 			w.rows[young.ID] = rowOf(other, "confirmed", "")
-			w.verdicts = []order.Verdict{{Order: young, Status: order.StatusRejected, Reason: order.ReasonCollision}}
+			w.verdicts = []order.Verdict{collided(young)}
 		}, nil, 200, "rejected", "order-failed", false},
 	}
 	for _, tt := range tests {
@@ -114,6 +120,10 @@ func TestWhatAPollSays(t *testing.T) {
 			}
 		})
 	}
+}
+
+func collided(o order.Order) order.Verdict {
+	return order.Verdict{Order: o, Status: order.StatusRejected, Reason: order.ReasonCollision}
 }
 
 type resolveFunc func(order.Order) (order.Verdict, bool, error)

@@ -42,7 +42,7 @@ func (s *Server) replay(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	v.SaleID, v.ShopperID = o.SaleID, o.ShopperID
 	if e.State != stock.EntryPending {
 		var err error
-		if v, err = s.look(ctx, earlier); err != nil {
+		if v, err = s.look(ctx, &pursuit{Order: earlier}); err != nil {
 			f := asFailure(err)
 			f.saleID, f.orderURL = o.SaleID, orderPath(s.seal(earlier))
 			return f
