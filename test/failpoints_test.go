@@ -30,7 +30,7 @@ func TestFailpoints(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(uint64(seed), 3))
 	rng.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
-	for n := range number("SECKILL_FAULTS_CASES", 4) {
+	for n := range number("SECKILL_FAULTS_CASES", 8) {
 		c := all[n%int64(len(all))]
 		s := newSchedule(seed*1000+n, 4*time.Second)
 		s.shoppers = 400

@@ -1,0 +1,58 @@
+//go:build e2e
+
+package test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRollingRestarts ends and starts every process in turn under load,
+// SECKILL_FAULTS_ROUNDS times: each must end cleanly, and nothing be lost.
+func TestRollingRestarts(t *testing.T) {
+	rounds := number("SECKILL_FAULTS_ROUNDS", 2)
+	seed := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
+	for round := range rounds {
+		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
+			s := schedule{seed: seed + round, load: 8 * time.Second, shoppers: 800, limit: 60 * time.Second}
+			rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
+			a := newArena(t, "")
+			a.open(rng, s.shoppers, false)
+			var restarting sync.WaitGroup
+			restarting.Go(func() {
+				time.Sleep(time.Second)
+				a.rollOver()
+			})
+			a.play(s, rng)
+			restarting.Wait()
+			begin := time.Now()
+			found := a.await(s.limit)
+			require.Empty(t, found, "promises broken with seed %d", s.seed)
+			t.Logf("healed in %s", time.Since(begin))
+		})
+	}
+}
+
+// rollOver asks each process to end, which it must do in order, and starts it
+// again before it goes on to the next.
+func (a *arena) rollOver() {
+	for _, r := range a.roles {
+		r.down(syscall.SIGTERM, 20*time.Second)
+		if code := r.p.cmd.ProcessState.ExitCode(); code != 0 {
+			a.t.Errorf("exit code of %s after SIGTERM: %d", r.name, code)
+		}
+		a.note("raise "+r.name, r.raise(""))
+		for range 500 {
+			if r.p.ready() {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
