@@ -72,8 +72,8 @@ func (e *Expirer) Step(ctx context.Context) error {
 			began := time.Now()
 			cancelled, err := e.look(ctx, s.ID)
 			switch {
-			case ctx.Err() != nil:
-				return nil
+			case ctx.Err() != nil: // the next step goes on
+				return nil //nolint:nilerr // cut off, not failed
 			case err != nil:
 				errs = append(errs, fmt.Errorf("expire orders of sale %d: %w", s.ID, err))
 			case cancelled == 0: // it has read, which slows nobody
