@@ -10,7 +10,7 @@ import (
 )
 
 type metrics struct {
-	busy              prometheus.Gauge
+	busy, idle        prometheus.Gauge
 	batchSize         prometheus.Histogram
 	duration          map[bool]prometheus.Observer // by whether it failed
 	verdicts          map[order.Status]prometheus.Counter
@@ -28,10 +28,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	duration := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_settle_duration_seconds", Help: "Time of one settling transaction, retries included.", Buckets: seconds}, []string{"result"})
 	verdicts := f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_orders_settled_total", Help: "Orders given their verdict by this process."}, []string{"result"})
-	toResult := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_time_to_result_seconds", Help: "From the making of an order's ID to its result in Redis.", Buckets: seconds}, []string{"result"})
+	toResult := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_time_to_result_seconds", Help: "From the making of an order's ID to its commit and, unless Redis is away, its result there.", Buckets: seconds}, []string{"result"})
 	workers := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_consumer_workers", Help: "Settling workers by what they do."}, []string{"state"})
 	m := &metrics{
 		busy:              workers.WithLabelValues("busy"),
+		idle:              workers.WithLabelValues("idle"),
 		batchSize:         f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_settle_batch_size", Help: "Orders in one settling transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 		duration:          map[bool]prometheus.Observer{true: duration.WithLabelValues("error"), false: duration.WithLabelValues("ok")},
 		verdicts:          map[order.Status]prometheus.Counter{},
@@ -47,6 +48,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	return m
 }
+
+func (m *metrics) begin() { m.busy.Inc(); m.idle.Dec() }
+func (m *metrics) end()   { m.busy.Dec(); m.idle.Inc() }
 
 func (m *metrics) settled(took time.Duration, orders int, vs []order.Verdict, err error) {
 	m.duration[err != nil].Observe(took.Seconds())

@@ -85,6 +85,7 @@ func NewPool(o Options) *Pool {
 func (p *Pool) Run(ctx context.Context) error {
 	defer close(p.stopped)
 	var g errgroup.Group
+	p.metrics.idle.Set(float64(p.opts.Workers))
 	for range p.opts.Workers {
 		g.Go(func() error { p.work(ctx); return nil })
 	}
@@ -191,8 +192,8 @@ const (
 // settle tries until the batch is committed, or ctx is done. While MySQL is
 // away this is where the queue waits; nothing is lost.
 func (p *Pool) settle(ctx context.Context, orders []order.Order) ([]order.Verdict, bool) {
-	p.metrics.busy.Inc()
-	defer p.metrics.busy.Dec()
+	p.metrics.begin()
+	defer p.metrics.end()
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		start := time.Now()
 		err := failpoint.Hit(ctx, failpoint.Merged)
@@ -239,7 +240,6 @@ func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict) {
 	if err != nil {
 		p.metrics.writeBackFailures.Inc()
 		p.opts.Log.WarnContext(ctx, "results left to the tail", "orders", len(vs), "err", err)
-		return
 	}
 	p.metrics.told(vs)
 }

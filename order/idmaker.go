@@ -33,12 +33,14 @@ func NewIDMaker(worker int64) *IDMaker {
 // Worker returns the number given to NewIDMaker.
 func (m *IDMaker) Worker() int64 { return m.worker }
 
-// Observe takes the present value of the counter; once it is too far past the
-// own number, Next refuses for good.
-func (m *IDMaker) Observe(counter int64) {
+// Observe takes the present value of the counter. Once it is too far past the
+// own number, it returns false and Next refuses for good: the process needs a
+// new number.
+func (m *IDMaker) Observe(counter int64) (usable bool) {
 	if counter-m.worker >= retireAfter {
 		m.retired.Store(true)
 	}
+	return !m.retired.Load()
 }
 
 // Next returns a new ID, larger than every one before. More than 512 in a

@@ -1,10 +1,12 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -60,16 +62,18 @@ func (s *Store) Sale(ctx context.Context, id int64) (Sale, error) {
 }
 
 // Sales returns the sales that are not closed, newest first, at most 1,000.
+// Where there are more, those that sell are not the ones left out.
 func (s *Store) Sales(ctx context.Context) ([]Sale, error) {
 	var sales []Sale
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		sale, err := scanSale(rows)
 		sales = append(sales, sale)
 		return err
-	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed' ORDER BY id DESC LIMIT ?`, maxSales)
+	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed' ORDER BY state IN ('open', 'paused') DESC, id DESC LIMIT ?`, maxSales)
 	if err != nil {
 		return nil, fmt.Errorf("order: sales: %w", err)
 	}
+	slices.SortFunc(sales, func(a, b Sale) int { return cmp.Compare(b.ID, a.ID) })
 	return sales, nil
 }
 

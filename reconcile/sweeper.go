@@ -64,15 +64,15 @@ func (s *Sweeper) Step(ctx context.Context) error {
 
 func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 	for range sweepPages {
-		due, err := s.reservations.Due(ctx, saleID, sweepPage)
-		if errors.Is(err, stock.ErrNotLoaded) {
+		due, unread := s.reservations.Due(ctx, saleID, sweepPage)
+		if errors.Is(unread, stock.ErrNotLoaded) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("look for due orders of sale %d: %w", saleID, err)
+		if unread != nil { // of some; those that were read are claimed and must not wait for another lease
+			unread = fmt.Errorf("look for due orders of sale %d: %w", saleID, unread)
 		}
 		if len(due) == 0 {
-			return nil
+			return unread
 		}
 		if err := failpoint.Hit(ctx, failpoint.Claimed); err != nil {
 			return err
@@ -90,8 +90,8 @@ func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 		if err := s.pool.Settle(ctx, undecided); err != nil {
 			return fmt.Errorf("settle %d due orders of sale %d: %w", len(undecided), saleID, err)
 		}
-		if len(due) < sweepPage {
-			return nil
+		if unread != nil || len(due) < sweepPage {
+			return unread
 		}
 	}
 	return nil

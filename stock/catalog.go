@@ -46,10 +46,10 @@ type Catalog struct {
 	log    *slog.Logger
 
 	copies   atomic.Pointer[copies]
-	offset   atomic.Int64 // nanoseconds to add to the local clock
-	lastMiss atomic.Int64 // UnixNano of the last look for an unknown sale
-	listed   atomic.Bool  // MySQL has answered
-	ready    atomic.Bool  // and then Redis too
+	clock    atomic.Pointer[reading]
+	lastMiss atomic.Pointer[time.Time] // of the last look for an unknown sale
+	listed   atomic.Bool               // MySQL has answered
+	ready    atomic.Bool               // and then Redis too
 
 	missing singleflight.Group
 	listing sync.Mutex // one look at MySQL at a time
@@ -84,8 +84,18 @@ func (c *Catalog) List() []*Copy { return c.copies.Load().list }
 // Ready reports whether both stores have answered once.
 func (c *Catalog) Ready() bool { return c.ready.Load() }
 
-// Now is the time of Redis as the last look told it.
-func (c *Catalog) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+// reading is what the clock of Redis said, and when it said so by ours.
+type reading struct{ redis, local time.Time }
+
+// Now is the time of Redis: what the last look told, and what has passed since
+// by the monotonic clock. A jump of this machine's clock does not move it.
+func (c *Catalog) Now() time.Time {
+	r := c.clock.Load()
+	if r == nil {
+		return time.Now()
+	}
+	return r.redis.Add(time.Since(r.local))
+}
 
 // Known reports whether there is a copy of the sale, and looks for one if not:
 // once a second for all callers together, so a flood of made-up IDs asks no
@@ -95,9 +105,9 @@ func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 		return true
 	}
 	_, _, _ = c.missing.Do("", func() (any, error) {
-		last, now := c.lastMiss.Load(), time.Now().UnixNano()
-		if last == 0 || now-last >= int64(missEvery) {
-			c.lastMiss.Store(now)
+		now := time.Now()
+		if last := c.lastMiss.Load(); last == nil || now.Sub(*last) >= missEvery {
+			c.lastMiss.Store(&now)
 			_ = c.Refresh(ctx) // Run tells the log when a store does not answer
 		}
 		return nil, nil //nolint:nilnil // the copies are the result
@@ -193,10 +203,11 @@ func (c *Catalog) look(ctx context.Context) ([]Meta, error) {
 	return metas, err
 }
 
-// setClock takes the offset to Redis from the middle of a quick enough look.
+// setClock takes the time of Redis to be that of the middle of a quick enough
+// look.
 func (c *Catalog) setClock(asked, now time.Time) {
 	if took := time.Since(asked); took <= slowest {
-		c.offset.Store(int64(now.Sub(asked.Add(took / 2))))
+		c.clock.Store(&reading{redis: now, local: asked.Add(took / 2)})
 	}
 }
 

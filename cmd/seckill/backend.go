@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ type backend struct {
 	redis  redis.UniversalClient
 	orders orderStore
 	queue  queue
+	db     *sql.DB // nil where orders are in memory
 	close  func()
 }
 
@@ -98,7 +100,7 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 		return nil, &usageError{errors.Join(fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err), db.Close(), rdb.Close())}
 	}
 	return &backend{
-		redis: rdb, orders: order.NewStore(db, log), queue: &broker{admin, opts},
+		redis: rdb, db: db, orders: order.NewStore(db, log), queue: &broker{admin, opts},
 		close: func() {
 			admin.Close()
 			if err := errors.Join(rdb.Close(), db.Close()); err != nil {
@@ -130,8 +132,9 @@ func (b *broker) subscriber(handle func(context.Context, []order.Message) error,
 }
 
 // newRegistry returns a registry with what every process exports.
-func newRegistry() *prometheus.Registry {
+func newRegistry(b *backend) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	registerProcess(reg)
+	registerPools(reg, b.db, b.redis)
 	return reg
 }

@@ -53,6 +53,9 @@ func (quiet) Printf(context.Context, string, ...any) {}
 // openDB returns a pool on MySQL. It connects when it is first used.
 func openDB(c config.MySQL) (*sql.DB, error) {
 	opts := order.DBOptions{MaxConns: c.MaxConns}
+	if c.NoTimeout {
+		opts.Timeout = -1
+	}
 	if c.TLS {
 		t, err := tlsConfig(c.CAFile)
 		if err != nil {

@@ -169,10 +169,7 @@ type devPublisher struct {
 }
 
 func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
-	start := time.Now()
-	err := d.opts.guard(func() error { return d.queue.Publish(ctx, o) })
-	d.opts.observe("stored", 1, time.Since(start))
-	return err
+	return d.opts.guard(func() error { return d.queue.Publish(ctx, o) })
 }
 
 func (d devPublisher) Probe(context.Context) error { return nil }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -194,9 +193,12 @@ func (p *process) checkRocketMQ(ctx context.Context, cfg config.Config) []findin
 		return []finding{up}
 	}
 	return []finding{up, check(ctx, "rocketmq topics", "run `seckill migrate up`", func(ctx context.Context) (string, error) {
+		if err := admin.Topics(ctx); err != nil {
+			return "", err
+		}
 		lag, err := admin.Lag(ctx)
 		if err != nil {
-			return "", errors.Join(fmt.Errorf("topic %s", cfg.RocketMQ.Topic), err)
+			return "", err
 		}
 		return fmt.Sprintf("%d orders waiting in %s", lag, cfg.RocketMQ.Topic), nil
 	})}

@@ -46,7 +46,7 @@ func (w *workerIDs) ready() error {
 }
 
 // run takes a worker number, trying until MySQL gives one, and then watches
-// that the counter does not come round to it.
+// that the counter does not come round to it: it takes a new one first.
 func (w *workerIDs) run(ctx context.Context) error {
 	const patience, watch = 500 * time.Millisecond, 10 * time.Second
 	wait := time.Duration(0)
@@ -57,25 +57,35 @@ func (w *workerIDs) run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		askCtx, cancel := context.WithTimeout(ctx, askTimeout)
-		m := w.maker.Load()
-		if m == nil {
-			n, err := w.counters.NextWorker(askCtx)
-			if failpoint.Broken(failpoint.OneWorkerNumber) {
-				n = 1
-			}
-			if err != nil {
-				w.log.WarnContext(ctx, "no worker number yet", "err", err)
-			} else {
-				w.maker.Store(order.NewIDMaker(n))
-				w.log.InfoContext(ctx, "worker number taken", "worker", n)
-			}
-		} else if n, err := w.counters.LastWorker(askCtx); err == nil {
-			m.Observe(n)
-		}
-		cancel()
 		wait = watch
-		if w.maker.Load() == nil {
+		if !w.usable(askCtx) && !w.take(askCtx) {
 			wait = patience
 		}
+		cancel()
 	}
+}
+
+// usable reports whether the number at hand may go on being used.
+func (w *workerIDs) usable(ctx context.Context) bool {
+	m := w.maker.Load()
+	if m == nil {
+		return false
+	}
+	last, err := w.counters.LastWorker(ctx)
+	return err != nil || m.Observe(last) // unanswered: the counter moves slowly
+}
+
+// take takes a new number.
+func (w *workerIDs) take(ctx context.Context) bool {
+	n, err := w.counters.NextWorker(ctx)
+	if err != nil {
+		w.log.WarnContext(ctx, "no worker number yet", "err", err)
+		return false
+	}
+	if failpoint.Broken(failpoint.OneWorkerNumber) {
+		n = 1
+	}
+	w.maker.Store(order.NewIDMaker(n))
+	w.log.InfoContext(ctx, "worker number taken", "worker", n)
+	return true
 }

@@ -45,6 +45,7 @@ func (p *process) migrateUp(ctx context.Context) error {
 	log := p.logger(cfg)
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
+	cfg.MySQL.NoTimeout = true // an ALTER of a large table takes as long as it takes
 	err = withDB(cfg.MySQL, func(db *sql.DB) error { return order.Migrate(ctx, db, log) })
 	if err != nil {
 		return err
@@ -59,8 +60,8 @@ func (p *process) migrateUp(ctx context.Context) error {
 		return &usageError{err}
 	}
 	defer admin.Close()
-	if err := ask(ctx, "rocketmq", func(ctx context.Context) error { return admin.EnsureTopics(ctx, cfg.RocketMQ.Queues) }); err != nil {
-		return err
+	if err := admin.EnsureTopics(ctx, cfg.RocketMQ.Queues); err != nil { // it bounds itself
+		return &dependencyError{"rocketmq", err}
 	}
 	fmt.Fprintln(p.stderr, "rocketmq: the topics are there")
 	return nil

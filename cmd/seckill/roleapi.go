@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,7 +47,7 @@ func newAPI(p *process) *cobra.Command {
 				return err
 			}
 			defer b.close()
-			reg := newRegistry()
+			reg := newRegistry(b)
 			front, err := newFront(cfg, b, reg, log)
 			if err != nil {
 				return err
@@ -97,6 +98,7 @@ type front struct {
 	backlog   *backlog
 	breakers  []*breaker.Breaker
 	server    *api.Server
+	stopping  atomic.Bool
 }
 
 func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*front, error) {
@@ -110,9 +112,9 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	}
 	ledger := stock.New(b.redis)
 	f := &front{cfg: cfg, log: log, ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
-	states := breakerGauge(reg)
+	states := breakerGauge(reg, "redis", "mysql", "rocketmq")
 	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: states, Log: log})
-	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, OnChange: states, Log: log})
+	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
 	queueBreaker := breaker.New(breaker.Options{Name: "rocketmq", Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, OnChange: states, Log: log})
 	f.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
 	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: publishMetrics(reg)}); err != nil {
@@ -126,8 +128,9 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	})
 	f.server = api.New(api.Options{
 		Catalog: f.catalog, Reserver: f.collector, Publisher: f.publisher,
-		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: f.lookup, Orders: b.orders,
-		Resolver: reconcile.NewResolver(b.orders, ledger, b.queue),
+		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: f.lookup,
+		Orders:   guardedOrders{b.orders, mysqlBreaker.Do},
+		Resolver: reconcile.NewResolver(guardedOrders{b.orders, mysqlBreaker.Do}, ledger, b.queue),
 		Till:     reconcile.NewTill(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: f.ids, Sealer: sealer, Tokens: tokens,
 		Gate:    f.gate(redisBreaker, queueBreaker),
@@ -139,6 +142,12 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 
 // redisFault: sold out and its like are answers, not faults.
 func redisFault(err error) bool { return !errors.Is(err, stock.ErrNotLoaded) }
+
+// mysqlFault: that there is no such sale, or that it does not allow a thing, is
+// an answer.
+func mysqlFault(err error) bool {
+	return !errors.Is(err, order.ErrNotFound) && !errors.Is(err, order.ErrConflict)
+}
 
 // gate refuses a purchase, before anything is deducted, while what it needs is
 // away. MySQL is not among it: the queue holds the orders meanwhile.
@@ -158,6 +167,9 @@ func (f *front) gate(needed ...*breaker.Breaker) func() error {
 
 // ready reports what the process still waits for; nil when it can sell.
 func (f *front) ready() error {
+	if f.stopping.Load() {
+		return errors.New("stopping")
+	}
 	if !f.catalog.Ready() {
 		return errors.New("the sales have not been read yet")
 	}
@@ -201,7 +213,8 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 func (f *front) stop(ctx context.Context, srv *http.Server, stopBackground func(), g *errgroup.Group) error {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.API.StopDelay+f.cfg.API.DrainTimeout)
 	defer cancel()
-	f.server.SetReady(false) // 1. load balancers look away, held polls are let go
+	f.stopping.Store(true) // 1. load balancers look away, held polls are let go
+	f.server.SetReady(false)
 	if f.cfg.API.StopDelay > 0 {
 		select {
 		case <-time.After(f.cfg.API.StopDelay):

@@ -63,9 +63,11 @@ func New(o Options) *Breaker {
 			}
 		},
 		IsSuccessful: func(err error) bool {
-			// The caller's own cancellation says nothing of the dependency.
-			return err == nil || errors.Is(err, context.Canceled) || o.Failed != nil && !o.Failed(err)
+			return err == nil || o.Failed != nil && !o.Failed(err)
 		},
+		// The caller's own cancellation says nothing of the dependency, neither
+		// good nor bad.
+		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 	}
 	b.cb = gobreaker.NewCircuitBreaker[struct{}](st)
 	return b
@@ -94,13 +96,6 @@ func (b *Breaker) Ready() error {
 	}
 	return nil
 }
-
-// State returns closed, half-open or open.
-func (b *Breaker) State() string { return b.cb.State().String() }
-
-// RetryAfter is how long a refused caller should wait: until the next probe
-// may have closed the breaker again.
-func RetryAfter() time.Duration { return openFor }
 
 // Run probes the dependency once a second until ctx is done.
 func (b *Breaker) Run(ctx context.Context) error {

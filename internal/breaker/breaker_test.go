@@ -61,6 +61,7 @@ func TestTheCallersOwnCancellationAndOutcomesDoNotCount(t *testing.T) {
 	}
 	require.NoError(t, b.Ready())
 	for range 3 {
+		require.ErrorIs(t, b.Do(func() error { return context.Canceled }), context.Canceled, "nor does it count as a success")
 		require.ErrorIs(t, b.Do(func() error { return errDown }), errDown)
 	}
 	require.ErrorIs(t, b.Ready(), breaker.ErrOpen)

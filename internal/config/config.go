@@ -39,6 +39,9 @@ type MySQL struct {
 	MaxConns int
 	TLS      bool
 	CAFile   string
+	// NoTimeout lets a statement take as long as it takes: for migrations, by
+	// the program, no setting.
+	NoTimeout bool
 }
 
 // Redis holds the reservations: one server, a Sentinel group or a Cluster.

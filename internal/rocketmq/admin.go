@@ -152,16 +152,31 @@ func (a *Admin) Lag(ctx context.Context) (int64, error) {
 	return at.Behind(end), nil
 }
 
-// Ping returns nil when every broker of the topic answers.
+// Ping returns nil when a name server and every master broker answer, whatever
+// topics there are.
 func (a *Admin) Ping(ctx context.Context) error {
-	shards, err := a.route(ctx)
+	masters, err := a.rpc.masters(ctx, a.opts.NameServers)
 	if err != nil {
 		return err
 	}
+	if len(masters) == 0 {
+		return errNoBroker
+	}
 	var errs []error
-	for _, s := range shards {
-		_, err := a.maxOffset(ctx, s.Addr, "0")
+	for _, addr := range masters {
+		_, err := a.rpc.call(ctx, addr, codeRuntimeInfo, nil)
 		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Topics returns nil when the topics of orders and of probes have a route.
+func (a *Admin) Topics(ctx context.Context) error {
+	var errs []error
+	for _, topic := range []string{a.opts.Topic, a.opts.ProbeTopic} {
+		if _, err := a.rpc.route(ctx, a.opts.NameServers, topic); err != nil {
+			errs = append(errs, fmt.Errorf("topic %s: %w", topic, err))
+		}
 	}
 	return errors.Join(errs...)
 }

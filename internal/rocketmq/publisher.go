@@ -205,10 +205,11 @@ func (p *Publisher) sendAll() {
 			continue
 		}
 		start := time.Now()
-		err := p.guarded(func() error { return p.send(buf) })
+		stuck := false
+		err := p.guarded(func() (err error) { stuck, err = p.send(buf); return err })
 		p.opts.Observe(outcomeName(err), len(batch), time.Since(start))
-		if errors.Is(err, ErrUnknown) {
-			buf = nil // a try that is stuck may still read it
+		if stuck {
+			buf = nil // that try may still read it, whatever came of the later ones
 		}
 		for i, w := range batch {
 			w.done <- err
@@ -249,8 +250,8 @@ func (w *pending) appendTo(buf []byte) []byte {
 
 // send tries until the batch is stored, surely cannot be, or the budget is
 // spent. A try that was unclear makes the end unknown, unless a later one is
-// stored.
-func (p *Publisher) send(batch []byte) error {
+// stored. stuck is true when the client has not let go of batch.
+func (p *Publisher) send(batch []byte) (stuck bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchBudget)
 	defer cancel()
 	end, _ := ctx.Deadline()
@@ -260,13 +261,14 @@ func (p *Publisher) send(batch []byte) error {
 		if fault := failpoint.Hit(ctx, failpoint.AfterSend); fault != nil {
 			o, err = unclear, fault
 		}
+		stuck = stuck || errors.Is(err, errStuck)
 		doubt = doubt || o == unclear
 		if o == stored || o == refused {
-			return sum(o == stored, doubt, err)
+			return stuck, sum(o == stored, doubt, err)
 		}
 		wait := wait/2 + rand.N(wait)
 		if time.Until(end) < wait+minTry || !pause(ctx, wait) {
-			return sum(false, doubt, err)
+			return stuck, sum(false, doubt, err)
 		}
 	}
 }

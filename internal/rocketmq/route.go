@@ -17,6 +17,7 @@ const (
 	codeUpdateTopic    = 17
 	codeMaxOffset      = 30
 	codeMinOffset      = 31
+	codeRuntimeInfo    = 28
 	codeRoute          = 105
 	codeCluster        = 106
 

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/memory"
+)
+
+func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
+	t.Parallel()
+	cfg, err := devConfig()
+	require.NoError(t, err)
+	cfg.API.StopDelay = time.Second
+	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	require.NoError(t, err)
+	b := &backend{redis: rdb, orders: memory.NewStore(), queue: devQueue{memory.NewQueue()}}
+	front, err := newFront(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	addr := make(chan net.Addr, 1)
+	done := make(chan error, 1)
+	go func() { done <- front.run(ctx, "127.0.0.1:0", func(a net.Addr) { addr <- a }) }()
+	url := "http://" + (<-addr).String() + "/v1/time"
+	require.Eventually(t, func() bool { return front.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+
+	stop()
+	require.Eventually(t, func() bool { return front.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err, "requests of load balancers that have not looked yet")
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.NoError(t, <-done)
+}
+
+// counter is MySQL's counter of worker numbers.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) NextWorker(context.Context) (int64, error) { return c.n.Add(1), nil }
+func (c *counter) LastWorker(context.Context) (int64, error) { return c.n.Load(), nil }
+
+func TestAUsedUpWorkerNumberIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &counter{}
+		ids := newWorkerIDs(c, slog.New(slog.DiscardHandler))
+		require.Error(t, ids.ready())
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- ids.run(ctx) }()
+		time.Sleep(time.Second)
+		require.NoError(t, ids.ready())
+		before, err := ids.Next()
+		require.NoError(t, err)
+
+		c.n.Add(8_100) // other processes came and went
+		time.Sleep(11 * time.Second)
+		after, err := ids.Next()
+		require.NoError(t, err, "buying goes on")
+		require.Equal(t, int64(8102), ids.maker.Load().Worker())
+		require.Greater(t, after, before)
+		stop()
+		require.NoError(t, <-done)
+	})
+}
