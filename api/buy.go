@@ -80,15 +80,21 @@ func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
 	if !s.Catalog.Ready() {
 		return nil, fail(dependencyDown, nil)
 	}
-	sale, ok := s.Catalog.Get(id)
+	if sale, ok := s.Catalog.Get(id); ok {
+		return sale, nil
+	}
+	// Who comes while a look is under way waits for it, without a token: not
+	// many may.
+	if !s.looking.enter() {
+		return nil, fail(overloaded, nil)
+	}
+	defer s.looking.leave()
 	// The one look of this second is for all: not cut short by who leaves.
-	if !ok && s.Catalog.Known(context.WithoutCancel(ctx), id) {
-		sale, ok = s.Catalog.Get(id)
+	s.Catalog.Known(context.WithoutCancel(ctx), id)
+	if sale, ok := s.Catalog.Get(id); ok {
+		return sale, nil
 	}
-	if !ok {
-		return nil, fail(notFound, nil)
-	}
-	return sale, nil
+	return nil, fail(notFound, nil)
 }
 
 // shopper returns who sent the request, by its token, unless they ask too

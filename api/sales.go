@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -27,10 +28,40 @@ func (s *Server) sales(c echo.Context) error {
 	if !s.Catalog.Ready() {
 		return fail(dependencyDown, nil)
 	}
-	list, now := s.Catalog.List(), s.Catalog.Now()
-	buf := takeBuffer()
-	defer buf.release()
-	b := buf.b
+	w := c.Response()
+	w.Header()["Cache-Control"] = publicSecond
+	writeBody(w, http.StatusOK, contentJSON, s.shown.of(s.Catalog))
+	return nil
+}
+
+// salesBody keeps the list of sales encoded, for as long as an answer may be
+// cached: anybody may ask for it, as often as they like.
+type salesBody struct{ last atomic.Pointer[encodedSales] }
+
+type encodedSales struct {
+	list []*stock.Copy // of which; the catalog never changes a list, it makes another
+	at   time.Time
+	body []byte
+}
+
+// of returns the encoded list. Nobody may write to it.
+func (l *salesBody) of(c catalog) []byte {
+	list := c.List()
+	if e := l.last.Load(); e != nil && sameList(e.list, list) && time.Since(e.at) < listFor {
+		return e.body
+	}
+	e := &encodedSales{list: list, at: time.Now(), body: appendSales(nil, list, c.Now())}
+	l.last.Store(e)
+	return e.body
+}
+
+const listFor = time.Second
+
+func sameList(a, b []*stock.Copy) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+func appendSales(b []byte, list []*stock.Copy, now time.Time) []byte {
 	b = append(b, `{"sales":[`...)
 	for i, sale := range list {
 		if i > 0 {
@@ -38,12 +69,7 @@ func (s *Server) sales(c echo.Context) error {
 		}
 		b = appendSale(b, sale, now)
 	}
-	b = append(b, "]}"...)
-	buf.b = b
-	w := c.Response()
-	w.Header()["Cache-Control"] = publicSecond
-	writeBody(w, http.StatusOK, contentJSON, buf.b)
-	return nil
+	return append(b, "]}"...)
 }
 
 // sale answers GET /v1/sales/{id}.

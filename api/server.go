@@ -29,6 +29,8 @@ type Server struct {
 	buying    inflight
 	polling   inflight
 	paying    inflight
+	looking   inflight
+	shown     salesBody
 	shoppers  *rateLimiter
 	addresses *rateLimiter
 	requests  requestIDs
@@ -37,6 +39,10 @@ type Server struct {
 	mu       sync.Mutex
 	draining chan struct{} // closed while the server is not ready
 }
+
+// lookInflight bounds those who wait for a look for sales that the local copy
+// does not have. A look is short, and there is one a second.
+const lookInflight = 64
 
 // The routes, as metrics name them.
 const (
@@ -76,6 +82,7 @@ func New(o Options) *Server {
 		draining:  make(chan struct{}),
 	}
 	s.buying.limit, s.polling.limit, s.paying.limit = int64(l.BuyInflight), int64(l.PollInflight), payInflight
+	s.looking.limit = lookInflight
 	s.front = front{server: s, cors: cors{o.CORSOrigins}, next: s.routes()}
 	return s
 }
@@ -84,19 +91,23 @@ func (s *Server) routes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(s.observe)
-	e.GET(routeTime, s.time)
-	e.GET(routeSales, s.sales)
-	e.GET(routeSale, s.sale)
+	get := func(path string, h echo.HandlerFunc) {
+		e.GET(path, h)
+		e.HEAD(path, h) // net/http leaves the body out
+	}
+	get(routeTime, s.time)
+	get(routeSales, s.sales)
+	get(routeSale, s.sale)
 	e.POST(routeBuy, s.buy)
-	e.GET(routeOrder, s.poll)
-	e.GET(routeOrders, s.list)
+	get(routeOrder, s.poll)
+	get(routeOrders, s.list)
 	e.POST(routeCancel, s.cancel)
 	e.POST(routePay, s.payment)
-	e.GET(routeProblem, s.explain)
+	get(routeProblem, s.explain)
 	page := echo.WrapHandler(web.Shopper())
-	e.GET(routePage, page)
-	e.GET(routeScript, page)
-	e.GET(routeStyle, page)
+	get(routePage, page)
+	get(routeScript, page)
+	get(routeStyle, page)
 	return e
 }
 
