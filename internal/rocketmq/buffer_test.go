@@ -1,0 +1,58 @@
+package rocketmq
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	client "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+)
+
+// stuckOnce is a producer whose first send hangs and goes on reading its
+// message; every other one is stored.
+type stuckOnce struct {
+	client.Producer
+	first *primitive.Message
+	free  chan struct{}
+}
+
+func (s *stuckOnce) SendSync(_ context.Context, ms ...*primitive.Message) (*primitive.SendResult, error) {
+	if s.first == nil {
+		s.first = ms[0]
+		<-s.free
+	}
+	return &primitive.SendResult{Status: primitive.SendOK}, nil
+}
+
+func TestABatchThatAStuckTryStillReadsIsNeverWrittenAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts, err := Options{NameServers: []string{"127.0.0.1:1"}, Topic: "t", Group: "g", Log: slog.New(slog.DiscardHandler)}.checked()
+		require.NoError(t, err)
+		fake := &stuckOnce{free: make(chan struct{})}
+		p := &Publisher{
+			link: newLink(opts), topic: "t", queue: make(chan *pending, 4),
+			opts: PublisherOptions{Guard: func(fn func() error) error { return fn() }, Observe: func(string, int, time.Duration) {}},
+		}
+		p.link.cur.Store(&connection{client: fake})
+		p.senders.Go(p.sendAll)
+
+		alice := order.Order{ID: 1001, SaleID: 1, ShopperID: "alice", Quantity: 1}
+		bobby := order.Order{ID: 2002, SaleID: 1, ShopperID: "bobby", Quantity: 1}
+		require.NoError(t, p.Publish(t.Context(), alice), "its second try is stored")
+		was := bytes.Clone(fake.first.Body)
+		require.NoError(t, p.Publish(t.Context(), bobby))
+		require.Equal(t, was, fake.first.Body)
+		close(fake.free)
+		close(p.queue)
+		p.senders.Wait()
+		p.link.calls.Wait()
+	})
+}
