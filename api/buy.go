@@ -45,12 +45,12 @@ func (s *Server) buy(c echo.Context) error {
 		return fail(overloaded, nil)
 	}
 	defer s.buying.leave()
-	if err := s.gate(sale.ID); err != nil {
+	if err := s.gate(); err != nil {
 		return err
 	}
 	id, err := s.IDs.Next()
 	if err != nil {
-		return fail(dependencyDown, err)
+		return notReserved(err)
 	}
 	o := order.Order{ID: id, SaleID: sale.ID, ShopperID: shopper, Quantity: p.quantity, Key: p.key, Reference: p.reference}
 	return s.reserve(w, r, sale, o)
@@ -61,7 +61,7 @@ func (s *Server) buy(c echo.Context) error {
 func (s *Server) onSale(ctx context.Context, param string) (*stock.Copy, error) {
 	id, ok := parseSaleID(param)
 	if !ok {
-		return nil, fail(notFound, nil)
+		return nil, noSuchSale()
 	}
 	sale, err := s.known(ctx, id)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
 	if sale, ok := s.Catalog.Get(id); ok {
 		return sale, nil
 	}
-	return nil, fail(notFound, nil)
+	return nil, noSuchSale()
 }
 
 // shopper returns who sent the request, by its token, unless they ask too
@@ -130,7 +130,7 @@ func tooOften(late time.Duration) *failure {
 
 // gate refuses while the orders could not be carried on: before anything is
 // deducted, and never at a shopper's cost.
-func (s *Server) gate(saleID int64) error {
+func (s *Server) gate() error {
 	if s.Gate == nil {
 		return nil
 	}
@@ -140,7 +140,7 @@ func (s *Server) gate(saleID int64) error {
 	case errors.Is(err, ErrBacklog):
 		return fail(backlog, nil)
 	default: // said once by the breaker, not by every request
-		return unsure(dependencyDown, saleID, nil)
+		return notReserved(nil)
 	}
 }
 
@@ -157,15 +157,15 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Cop
 	case errors.Is(err, stock.ErrBusy):
 		return fail(overloaded, nil)
 	case errors.Is(err, stock.ErrUnavailable):
-		return unsure(dependencyDown, sale.ID, nil)
+		return notReserved(nil)
 	case err != nil:
-		return unsure(dependencyDown, sale.ID, err)
+		return unsure(sale.ID, err)
 	}
 	o.Slot = got.Slot
 	s.publish(ctx, o)
 	s.Metrics.accepted.Inc()
 	if err := failpoint.Hit(ctx, failpoint.BeforeAnswer); err != nil {
-		return unsure(dependencyDown, sale.ID, err)
+		return unsure(sale.ID, err)
 	}
 	v := pendingView(o)
 	s.accepted(w, r, &v, 0)

@@ -87,7 +87,7 @@ func (s *Server) listed(ctx context.Context, p page) ([]view, error) {
 	if f, ok := errors.AsType[*failure](err); ok && f.problem == notFound { // closed, or none at all
 		closed, err := s.archive.get(ctx, p.saleID)
 		if errors.Is(err, order.ErrNotFound) {
-			return nil, fail(notFound, nil)
+			return nil, noSuchSale()
 		}
 		if err != nil {
 			return nil, fail(dependencyDown, err)

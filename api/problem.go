@@ -12,8 +12,9 @@ import (
 // anything of.
 type failure struct {
 	*problem
-	cause    error // logged when it is our fault, never shown
-	saleID   int64 // > 0: orders_url of this sale
+	detail   *detail // instead of the problem's own, where there is more to say
+	cause    error   // logged when it is our fault, never shown
+	saleID   int64   // > 0: orders_url of this sale
 	orderURL string
 	startsAt time.Time
 	final    bool // of sold-out: no unit can come back
@@ -43,15 +44,27 @@ func invalid(pointer, detail string) *failure {
 	return &failure{problem: validation, fields: []fieldError{{pointer, detail}}}
 }
 
-// unsure is the answer when a store could not be asked, or when nobody knows
-// what it did: the shopper's orders of the sale tell.
-func unsure(p *problem, saleID int64, cause error) *failure {
-	return &failure{problem: p, saleID: saleID, cause: cause}
+// unsure is the answer when nobody knows whether a purchase was reserved: the
+// shopper's orders of the sale tell.
+func unsure(saleID int64, cause error) *failure {
+	return &failure{problem: dependencyDown, detail: &reserveUnknown, saleID: saleID, cause: cause}
 }
+
+// notReserved is the answer when a purchase was stopped ahead of any
+// reservation.
+func notReserved(cause error) *failure {
+	return &failure{problem: dependencyDown, detail: &nothingReserved, cause: cause}
+}
+
+// noSuchSale is the answer about a sale that does not exist, or has been closed.
+func noSuchSale() *failure { return &failure{problem: notFound, detail: &saleUnknown} }
 
 // appendProblem appends the problem document of f to b.
 func appendProblem(b []byte, f *failure, l lang) []byte {
 	t := f.text(l)
+	if f.detail != nil {
+		t.detail = f.detail.in(l)
+	}
 	b = append(b, `{"type":"/problems/`...)
 	b = append(b, f.code...)
 	b = append(b, `","title":`...)

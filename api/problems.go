@@ -43,18 +43,13 @@ var (
 	}
 	keyReused = &problem{
 		code: "idempotency-key-reused", status: http.StatusUnprocessableEntity,
-		en: text{"Idempotency key reused", "This key already names an order with another quantity or reference."},
-		zh: text{"幂等键重复使用", "该键已对应另一笔数量或备注不同的订单。"},
+		en: text{"Idempotency key reused", "This key already names an order with another quantity or reference, at order_url. For another purchase send an Idempotency-Key of its own."},
+		zh: text{"幂等键重复使用", "该键已对应另一笔数量或备注不同的订单，见 order_url。如需另行下单，请使用新的 Idempotency-Key。"},
 	}
 	unauthenticated = &problem{
 		code: "unauthenticated", status: http.StatusUnauthorized,
 		en: text{"Not signed in", "Send a valid token: Authorization: Bearer …"},
 		zh: text{"未登录", "请提供有效的令牌：Authorization: Bearer …"},
-	}
-	forbidden = &problem{
-		code: "forbidden", status: http.StatusForbidden,
-		en: text{"Forbidden", "This token does not allow it."},
-		zh: text{"禁止访问", "该令牌无此权限。"},
 	}
 	notFound = &problem{
 		code: "not-found", status: http.StatusNotFound,
@@ -85,16 +80,6 @@ var (
 		code: "purchase-limit", status: http.StatusConflict,
 		en: text{"Purchase limit reached", "You already hold as many orders of this sale as one shopper may."},
 		zh: text{"已达购买上限", "您在本活动中的订单数已达上限。"},
-	}
-	permitRequired = &problem{
-		code: "permit-required", status: http.StatusForbidden,
-		en: text{"Permit required", "This sale wants a purchase permit."},
-		zh: text{"需要购买许可", "本活动需要购买许可。"},
-	}
-	permitInvalid = &problem{
-		code: "permit-invalid", status: http.StatusForbidden,
-		en: text{"Permit invalid", "The purchase permit is not valid for you and this sale."},
-		zh: text{"购买许可无效", "购买许可对您或本活动无效。"},
 	}
 	saleEnded = &problem{
 		code: "sale-ended", status: http.StatusGone,
@@ -133,8 +118,8 @@ var (
 	}
 	dependencyDown = &problem{
 		code: "dependency-down", status: http.StatusServiceUnavailable, retryMin: 2, retryMax: 6,
-		en: text{"Temporarily unavailable", "A part of the system cannot be reached. Try again with the same key; if there is an orders_url, look there first: you may hold an order."},
-		zh: text{"暂时不可用", "系统部分组件不可用。请使用相同的键重试；若有 orders_url，请先查看，您可能已有订单。"},
+		en: text{"Temporarily unavailable", "A part of the system cannot be reached. Try again after Retry-After."},
+		zh: text{"暂时不可用", "系统部分组件不可用，请按 Retry-After 稍后重试。"},
 	}
 	internal = &problem{
 		code: "internal", status: http.StatusInternalServerError,
@@ -178,10 +163,52 @@ var (
 	}
 )
 
+// detail is what an answer says instead of its problem's own detail, where it
+// knows more.
+type detail struct{ en, zh string }
+
+func (d *detail) in(l lang) string {
+	if l == chinese {
+		return d.zh
+	}
+	return d.en
+}
+
+var (
+	// Of dependency-down.
+	reserveUnknown = detail{
+		"Nobody knows whether this purchase was reserved: you may hold an order. Look under orders_url, then send the same request again, with the same Idempotency-Key if it had one: it makes no second order.",
+		"无法确认本次下单是否成功，您可能已有订单。请先查看 orders_url，再原样重新发送该请求（若有 Idempotency-Key 则保持不变），不会产生第二笔订单。",
+	}
+	nothingReserved = detail{
+		"A part of the system cannot be reached; nothing was reserved. Try again after Retry-After.",
+		"系统部分组件不可用，本次未占用库存。请按 Retry-After 稍后重试。",
+	}
+	orderUnread = detail{
+		"This request names an order that you have, but it cannot be read now. Ask for it at order_url after Retry-After.",
+		"该请求对应您已有的订单，但暂时无法读取。请按 Retry-After 稍后查看 order_url。",
+	}
+	// Of not-found.
+	saleUnknown = detail{
+		"There is no such sale. GET /v1/sales lists the sales.",
+		"没有该活动。可用 GET /v1/sales 查询活动列表。",
+	}
+	// Of idempotency-key-reused.
+	noKeyReused = detail{
+		"You hold an order in this sale with another quantity or reference, at order_url. For another purchase send an Idempotency-Key.",
+		"您在本活动中已有一笔数量或备注不同的订单，见 order_url。如需另行下单，请发送 Idempotency-Key。",
+	}
+	// Of purchase-limit.
+	limitHeld = detail{
+		"You already hold as many orders of this sale as one shopper may: one is at order_url, all of them are under orders_url.",
+		"您在本活动中的订单数已达上限：其中一笔见 order_url，全部订单见 orders_url。",
+	}
+)
+
 // problems is every row, for GET /problems/{code}.
 var problems = []*problem{
-	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated, forbidden, notFound,
-	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, permitRequired, permitInvalid, saleEnded,
+	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated, notFound,
+	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, saleEnded,
 	unsupportedMedia, tooLarge, rateLimited, salePaused, overloaded, backlog, dependencyDown, internal, orderFailed,
 	orderPending, orderPaid, paymentsOff, signatureInvalid, wrongAmount, eventReused,
 }

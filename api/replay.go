@@ -22,15 +22,16 @@ func (s *Server) refused(sale *stock.Copy, shopper string, got stock.Reservation
 	case errors.Is(got.Err, stock.ErrPaused):
 		return refusedPaused.failure(sale, now)
 	case errors.Is(got.Err, stock.ErrPurchaseLimit):
-		f := unsure(purchaseLimit, sale.ID, nil)
+		f := &failure{problem: purchaseLimit, saleID: sale.ID}
 		if got.Entry != nil {
+			f.detail = &limitHeld
 			f.orderURL = orderPath(s.Sealer.Seal(got.Entry.ID, sale.ID, shopper))
 		}
 		return f
 	case errors.Is(got.Err, stock.ErrNotLoaded):
 		return refusedNotLoaded.failure(sale, now)
 	default:
-		return unsure(dependencyDown, sale.ID, got.Err)
+		return unsure(sale.ID, got.Err)
 	}
 }
 
@@ -44,15 +45,17 @@ func (s *Server) replay(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		var err error
 		if v, err = s.look(ctx, &pursuit{Order: earlier}); err != nil {
 			f := asFailure(err)
-			f.saleID, f.orderURL = o.SaleID, orderPath(s.seal(earlier))
+			f.detail, f.saleID, f.orderURL = &orderUnread, o.SaleID, orderPath(s.seal(earlier))
 			return f
 		}
 	}
 	// An order of unknown quantity was voided or lost by Redis: it names no
 	// payload to compare with.
 	if v.Quantity > 0 && (v.Quantity != o.Quantity || v.Reference != o.Reference) {
-		f := unsure(keyReused, o.SaleID, nil)
-		f.orderURL = orderPath(s.seal(earlier))
+		f := &failure{problem: keyReused, saleID: o.SaleID, orderURL: orderPath(s.seal(earlier))}
+		if o.Key == 0 {
+			f.detail = &noKeyReused
+		}
 		return f
 	}
 	w.Header()["Idempotent-Replayed"] = yes

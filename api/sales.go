@@ -76,7 +76,7 @@ func appendSales(b []byte, list []*stock.Copy, now time.Time) []byte {
 func (s *Server) sale(c echo.Context) error {
 	id, ok := parseSaleID(c.Param("id"))
 	if !ok {
-		return fail(notFound, nil)
+		return noSuchSale()
 	}
 	sale, err := s.known(c.Request().Context(), id)
 	if err != nil {
