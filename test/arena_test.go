@@ -131,9 +131,9 @@ func (a *arena) open(rng *rand.Rand, shoppers int, lossy bool) {
 	}
 	for _, terms := range []saleTerms{{perShopper: 1, units: 1}, {perShopper: 2, units: 2}} {
 		n := shoppers / 2
-		terms.stock = n/2 + rng.IntN(n/2) // it sells out towards the end,
+		terms.stock = n/4 + rng.IntN(n*3/4) // it sells out, soon or towards the end;
 		if terms.perShopper > 1 {
-			terms.stock = n/2 + rng.IntN(4*n) // may, or does not
+			terms.stock = n/2 + rng.IntN(4*n) // this one may
 		}
 		crowd := a.shop.crowd(a.shop.sale(terms), a.shop.tokens(1, n))
 		c := newCounter(crowd, terms.stock, terms.perShopper, terms.units)

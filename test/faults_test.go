@@ -63,7 +63,21 @@ var kinds = []kind{
 
 // special are faults made for a mutant: what its rule is there for.
 var special = []kind{
-	{"no-answer", func(rng *rand.Rand) fault { return armed(rng, point(failpoint.AfterSend), "error") }},
+	{"no-answer", func(rng *rand.Rand) fault { // and the order is settled late
+		f, frozen := armed(rng, point(failpoint.AfterSend), "error"), freeze("mariadb")
+		f.what += "+" + frozen.what
+		f.begin, f.end, f.at, f.span = frozen.begin, frozen.end, 50*time.Millisecond, 6*time.Second
+		return f
+	}},
+	{"strangers-unwritten", func(rng *rand.Rand) fault { // only the tail tells Redis of them
+		f := strangers(rng)
+		put := f.begin
+		f.what, f.begin = "strangers+reset:consumer>redis", func(a *arena) error {
+			return errors.Join(unlessThere(a.hops["consumer>redis"].poison("reset")), put(a))
+		}
+		f.end = func(a *arena) error { return a.hops["consumer>redis"].heal() }
+		return f
+	}},
 	{"strangers-killed", func(rng *rand.Rand) fault {
 		f := strangers(rng)
 		put := f.begin
@@ -95,6 +109,10 @@ func draw(rng *rand.Rand, load time.Duration, wanted ...string) []fault {
 		}
 		f := k.make(rng)
 		f.kind = k.name
+		if f.at > 0 {
+			fs = append(fs, f)
+			continue
+		}
 		f.at = load/8 + time.Duration(rng.Int64N(int64(load*5/8)))
 		f.span = load/15 + time.Duration(rng.Int64N(int64(load*2/5)))
 		fs = append(fs, f)
@@ -131,8 +149,9 @@ func killServer9(rng *rand.Rand) fault {
 	}
 }
 
-func stopServer(rng *rand.Rand) fault {
-	name := serverNames[rng.IntN(len(serverNames))]
+func stopServer(rng *rand.Rand) fault { return freeze(serverNames[rng.IntN(len(serverNames))]) }
+
+func freeze(name string) fault {
 	return fault{
 		what:  "stop:" + name,
 		begin: func(a *arena) error { return a.boxes[name].signal(syscall.SIGSTOP) },

@@ -30,7 +30,7 @@ var hunted = map[string][]string{
 	failpoint.SameAttempt:     {"duplicates"},
 	failpoint.DedupeByID:      {"strangers"},
 	failpoint.OneWorkerNumber: {},
-	"out-of-order":            {"strangers"},
+	"out-of-order":            {"strangers-unwritten"},
 	"key-dropped":             {},
 }
 

@@ -153,7 +153,27 @@ func (a *arena) play(s schedule, rng *rand.Rand) {
 // await waits until every promise holds, or the limit is over, and returns what
 // does not.
 func (a *arena) await(limit time.Duration) []breach {
-	deadline := time.Now().Add(limit)
+	if found := a.settled(limit); found != nil {
+		return found
+	}
+	for _, c := range a.counters {
+		c.lookAgain() // which buys anew where a rejection was forgotten
+	}
+	if found := a.settled(limit); found != nil {
+		return found
+	}
+	for _, c := range a.counters {
+		if r := a.shop.audit(c.sale); !r.OK {
+			return []breach{{"audit", fmt.Sprintf("%+v", r.Sales)}}
+		}
+	}
+	return nil
+}
+
+// settled waits until each order has its final answer and the stores agree.
+func (a *arena) settled(limit time.Duration) []breach {
+	begin := time.Now()
+	slow := 10 * time.Second
 	for {
 		left := 0
 		for _, c := range a.counters {
@@ -161,20 +181,17 @@ func (a *arena) await(limit time.Duration) []breach {
 		}
 		found := a.look()
 		if left == 0 && len(found) == 0 {
-			break
+			return nil
 		}
-		if time.Now().After(deadline) || a.saidWrong() {
-			return found
+		if time.Since(begin) > limit || a.saidWrong() {
+			return append(found, breach{"lost", fmt.Sprintf("%d orders without a final answer", left)})[:max(1, len(found))]
+		}
+		if time.Since(begin) > slow {
+			slow += 10 * time.Second
+			a.t.Logf("after %s: %d undecided, %v", time.Since(begin).Round(time.Second), left, found[:min(len(found), 3)])
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	for _, c := range a.counters {
-		c.lookAgain()
-		if r := a.shop.audit(c.sale); !r.OK {
-			return []breach{{"audit", fmt.Sprintf("%+v", r.Sales)}}
-		}
-	}
-	return a.look()
 }
 
 // saidWrong: an answer broke a promise, and waiting mends no answer.
