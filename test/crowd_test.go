@@ -32,7 +32,8 @@ type crowd struct {
 	final    map[string]string // order ID -> the final status first seen
 	refused  map[string]int    // problem code -> shoppers
 	retries  atomic.Int64
-	answered atomic.Int64 // shoppers who have their answer
+	answered atomic.Int64  // shoppers who have their answer
+	longest  time.Duration // that one of them waited for it; under mu
 }
 
 func (s *shop) crowd(sale string, tokens []string) *crowd {
@@ -90,7 +91,13 @@ type answer struct {
 func (a answer) orderStatus() string { s, _ := a.body.Status.(string); return s }
 
 func (c *crowd) buyOne(i int) {
-	defer c.answered.Add(1)
+	start := time.Now()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.longest = max(c.longest, time.Since(start))
+		c.answered.Add(1)
+	}()
 	unanswered := false
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); {
 		a, err := c.ask(i, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{"quantity":1}`)

@@ -1,0 +1,104 @@
+//go:build e2e
+
+package test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/rocketmq"
+	"seckill/order"
+	"seckill/stock"
+)
+
+// An API reserves and sends, and what arrives is garbage.
+func TestAnOrderWhoseMessageIsUnreadableEndsByTheSweepersWay(t *testing.T) {
+	s := newShop(t, sharedServers(t), 1, 1)
+	sale := s.sale(saleTerms{stock: 100})
+	saleID, err := strconv.ParseInt(sale, 10, 64)
+	require.NoError(t, err)
+	id, err := order.NewIDMaker(8000).Next()
+	require.NoError(t, err)
+	o := order.Order{ID: id, SaleID: saleID, ShopperID: "victim", Quantity: 1}
+	rs, err := stock.New(redisOf(t, s.env)).Reserve(t.Context(), saleID, []order.Order{o})
+	require.NoError(t, err)
+	require.NoError(t, rs[0].Err)
+	reserved := time.Now()
+	s.publishUnreadable(t, o)
+
+	require.Eventually(t, func() bool { return len(s.letters(t)) == 1 }, 20*time.Second, 200*time.Millisecond)
+	letter := s.letters(t)[0]
+	require.Equal(t, id.String(), letter["message_id"])
+	require.Equal(t, id.String(), letter["order_id"])
+	require.Equal(t, "unreadable", letter["reason"])
+	require.Equal(t, false, letter["verdict"])
+	require.EqualValues(t, 1, s.audit(sale).Sales[0].Pending, "the letter is no verdict: the reservation stands")
+
+	status := func() (status string) {
+		_ = s.db.QueryRow(`SELECT status FROM orders WHERE id = ? AND shopper_id = 'victim'`, id.String()).Scan(&status)
+		return status
+	}
+	require.Eventually(t, func() bool { return status() == "confirmed" }, 60*time.Second, 200*time.Millisecond)
+	t.Logf("settled %s after its reservation", time.Since(reserved).Round(time.Second))
+	require.Eventually(t, func() bool {
+		r := s.audit(sale)
+		return r.OK && r.Sales[0].Pending == 0 && r.Sales[0].LiveUnits == 1
+	}, 20*time.Second, 500*time.Millisecond)
+	s.proveLetters(t, o)
+}
+
+// proveLetters looks at the letter of o, discards it, and leaves a verdict alone.
+func (s *shop) proveLetters(t *testing.T, o order.Order) {
+	t.Helper()
+	name := o.ID.String()
+	out, code := command(t, s.env, "", "dead-letters", "show", name)
+	require.Zero(t, code)
+	require.Contains(t, out, "no order that this version can read")
+	require.Contains(t, out, "|.") // the hex dump
+	out, code = command(t, s.env, "", "dead-letters", "list")
+	require.Zero(t, code)
+	require.Contains(t, out, name)
+
+	_, err := s.db.Exec(`INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
+		VALUES (?, ?, 'b', '', 'collision', '', '', NOW(3))`, int64(o.ID)+1, o.SaleID)
+	require.NoError(t, err)
+	_, code = command(t, s.env, "", "dead-letters", "discard", (o.ID + 1).String())
+	require.Equal(t, 1, code, "a verdict stays")
+	require.Len(t, s.letters(t), 2)
+
+	_, code = command(t, s.env, "", "dead-letters", "discard", name)
+	require.Zero(t, code)
+	for _, word := range []string{"show", "discard"} {
+		_, code = command(t, s.env, "", "dead-letters", word, name)
+		require.Equal(t, 3, code, word)
+	}
+	require.Len(t, s.letters(t), 1)
+}
+
+// publishUnreadable sends what no consumer can read under the ID of o.
+func (s *shop) publishUnreadable(t *testing.T, o order.Order) {
+	t.Helper()
+	topic := settingOf(t, s.env, "SECKILL_ROCKETMQ_TOPIC")
+	p, err := rocketmq.NewPublisher(rocketmq.Options{
+		NameServers: strings.Split(settingOf(t, s.env, "SECKILL_ROCKETMQ_NAMESERVERS"), ","),
+		Topic:       topic, ProbeTopic: topic + "_probe", Group: topic, Log: slog.New(slog.DiscardHandler),
+	}, rocketmq.PublisherOptions{})
+	require.NoError(t, err)
+	defer p.Close(t.Context())
+	o.Quantity = 0 // the codec refuses it on the way in
+	require.Eventually(t, func() bool { return p.Publish(t.Context(), o) == nil }, 20*time.Second, 100*time.Millisecond)
+}
+
+func (s *shop) letters(t *testing.T) (letters []map[string]any) {
+	t.Helper()
+	out, code := command(t, s.env, "", "dead-letters", "list", "--json")
+	require.Zero(t, code)
+	require.NoError(t, json.Unmarshal([]byte(out), &letters))
+	return letters
+}
