@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// A page is followed by a rest of twice the time that it took, so that the
-	// servers are the shoppers' for two thirds of the pass and more when slow.
-	restFactor = 2
+	// A page is followed by a rest of three times what it took, so that the
+	// servers are the shoppers' for three quarters of the pass, and for more when slow.
+	restFactor = 3
 	minRest    = 3 * time.Millisecond
 	maxRest    = 2 * time.Second
 )

@@ -29,8 +29,8 @@ const (
 	// and its write-back the stores differ rightly.
 	grace = 5 * time.Second
 	// A page is small: while Redis reads one it serves nobody else.
-	entriesAtOnce = 250
-	rowsAtOnce    = 500
+	entriesAtOnce = 100
+	rowsAtOnce    = 250
 	// maxSuspects bounds what a pass looks at twice; the next one finds more.
 	maxSuspects = 5000
 )

@@ -80,8 +80,9 @@ func (r *Rebuilder) Rebuild(ctx context.Context, saleID int64) (done Rebuilt, er
 	if err := errors.Join(err, r.loader.Load(ctx, saleID)); err != nil {
 		return done, err
 	}
-	// Another process may have loaded it before they were settled.
-	if err := r.ledger.Apply(ctx, changes); err != nil {
+	// Another process may have loaded it before they were settled; if one has
+	// withdrawn it since, its load brings them.
+	if err := r.ledger.Apply(ctx, changes); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
 		return done, fmt.Errorf("apply what was settled of sale %d: %w", saleID, err)
 	}
 	return done, old.Discard(ctx)
