@@ -1,13 +1,8 @@
 package api_test
 
 import (
-	"context"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"errors"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,91 +10,75 @@ import (
 	"seckill/stock"
 )
 
-// slowCatalog knows one sale, and looks for others until it is let go.
-type slowCatalog struct {
-	*stock.Catalog
-
-	asked, letGo chan struct{}
-}
-
-func (c *slowCatalog) Known(ctx context.Context, id int64) bool {
-	c.asked <- struct{}{}
-	<-c.letGo
-	return c.Catalog.Known(ctx, id)
-}
-
-func TestFewMayWaitForAnUnknownSale(t *testing.T) {
+func TestTheList(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	slow := &slowCatalog{Catalog: s.catalog, asked: make(chan struct{}, 100), letGo: make(chan struct{})}
-	s.opts.Catalog = slow
-	s.reopen(t)
-	const most = 64
-	waiting := make(chan int, most)
-	for i := range most {
-		go func() {
-			rec := httptest.NewRecorder()
-			s.h.ServeHTTP(rec, request(http.MethodPost, fmt.Sprintf("/v1/sales/%d/orders", 900+i), "{}", "Authorization", ""))
-			waiting <- rec.Code
-		}()
+	base := mine(minute)
+	nth := func(n int) order.Order { o := base; o.ID += order.ID(n); return o }
+	for n := range 5 {
+		s.world.rows[nth(n).ID] = rowOf(nth(n), order.StatusConfirmed, "")
 	}
-	for range most {
-		<-slow.asked
+	foreign := nth(9)
+	foreign.ShopperID = "43"
+	s.world.rows[foreign.ID] = rowOf(foreign, order.StatusConfirmed, "")
+	s.world.entries = []stock.Entry{
+		{Order: nth(7), State: stock.EntryPending}, {Order: nth(2), State: stock.EntryPending}, // the row of the latter has come
+		{Order: nth(8), State: stock.EntryRejected},
 	}
-	for _, r := range []*http.Request{
-		request(http.MethodPost, "/v1/sales/8/orders", "{}", "Authorization", ""),
-		request(http.MethodGet, "/v1/sales/8", "", "Authorization", ""),
-		request(http.MethodGet, "/v1/orders?sale_id=8", ""),
-	} {
-		a := s.do(t, r)
-		problem(t, a, 503, "overloaded")
-		require.NotEmpty(t, a.Header.Get("Retry-After"))
-	}
-	require.Equal(t, 202, s.buy(t, "{}").StatusCode, "the known ones are sold meanwhile")
-	close(slow.letGo)
-	for range most {
-		require.Equal(t, 404, <-waiting)
-	}
-	problem(t, s.get(t, "/v1/sales/8"), 404, "not-found")
-}
-
-// countedCatalog counts how often a list is built: its time is asked for then.
-type countedCatalog struct {
-	*stock.Catalog
-
-	built int
-}
-
-func (c *countedCatalog) Now() time.Time { c.built++; return c.Catalog.Now() }
-
-func TestTheListOfSalesIsBuiltOnceASecondOrWhenItChanged(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newShop(t)
-		counted := &countedCatalog{Catalog: s.catalog}
-		s.opts.Catalog = counted
-		s.reopen(t)
-		ask := func() string {
-			var text string
-			for range 5 {
-				text = s.get(t, "/v1/sales", "Authorization", "").text
-			}
-			return text
+	var got []string
+	path := "/v1/orders?sale_id=7001&limit=4"
+	for pages := 1; ; pages++ {
+		require.LessOrEqual(t, pages, 2)
+		a := s.get(t, path)
+		require.Equal(t, 200, a.StatusCode, a.text)
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+		list, _ := a.body["orders"].([]any)
+		for _, x := range list {
+			o, _ := x.(map[string]any)
+			id, _ := o["id"].(string)
+			st, _ := o["status"].(string)
+			got = append(got, id+" "+st)
 		}
-		first := ask()
-		require.Equal(t, 1, counted.built)
-		s.catalog.MarkSoldOut(openSale)
-		time.Sleep(999 * time.Millisecond)
-		require.Equal(t, first, ask())
-		time.Sleep(time.Millisecond)
-		require.Contains(t, ask(), `"sold_out"`)
-		require.Equal(t, 2, counted.built)
-		s.world.sales = []order.Sale{saleAt(7002)}
-		s.refresh(t)
-		require.Contains(t, ask(), `"7002"`)
-		require.Equal(t, 3, counted.built)
-		s.world.sales = nil
-		s.refresh(t)
-		require.JSONEq(t, `{"sales":[]}`, ask())
-	})
+		cursor := a.str("next_cursor")
+		if cursor == "" {
+			require.Nil(t, a.body["next_cursor"])
+			break
+		}
+		path = "/v1/orders?sale_id=7001&limit=4&cursor=" + cursor
+	}
+	want := []string{s.publicID(nth(7)) + " pending"}
+	for n := 4; n >= 0; n-- {
+		want = append(want, s.publicID(nth(n))+" confirmed")
+	}
+	require.Equal(t, want, got)
+	all, _ := s.get(t, "/v1/orders?sale_id=7001").body["orders"].([]any)
+	require.Len(t, all, len(want), "none of them twice")
+}
+
+func TestTheListIsWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.world.entryErr = errors.New("redis away")
+	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
+	s.world.entryErr, s.world.rowErr = nil, errors.New("mysql away")
+	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
+	s = newShop(t, func(s *shop) { s.world.metas[openSale] = stock.Meta{} })
+	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
+}
+
+func TestListArguments(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	foreign := mine(0)
+	foreign.ShopperID = "43"
+	for _, query := range []string{"", "sale_id=x", "sale_id=7001&limit=0", "sale_id=7001&limit=101", "sale_id=7001&limit=x", "sale_id=7001&cursor=5", "sale_id=7001&cursor=" + s.publicID(foreign), "sale_id=6000&cursor=" + s.publicID(mine(0))} {
+		problem(t, s.get(t, "/v1/orders?"+query), 422, "validation")
+	}
+	require.Empty(t, s.world.calls())
+	require.JSONEq(t, `{"orders":[],"next_cursor":null}`, s.get(t, "/v1/orders?sale_id=6000").text, "a closed sale")
+	s.world.reset()
+	for range 50 {
+		problem(t, s.get(t, "/v1/orders?sale_id=12345"), 404, "not-found")
+	}
+	require.LessOrEqual(t, len(s.world.calls()), 4, "an unknown sale is looked for once a second: %v", s.world.calls())
 }

@@ -64,11 +64,11 @@ func retryWhen(p *problem, sale *stock.Copy, now time.Time) []string {
 // failure returns the refusal as an error, for those who come to it later.
 func (k refusal) failure(sale *stock.Copy, now time.Time) *failure {
 	f := &failure{problem: k.problem(), saleID: sale.ID, final: k == refusedSoldOutForGood}
-	switch k {
-	case refusedNotOpen:
-		f.startsAt = sale.StartsAt
-	case refusedNotLoaded:
+	if k == refusedNotLoaded {
 		f = notReserved(nil)
+	}
+	if k == refusedNotOpen {
+		f.startsAt = sale.StartsAt
 	}
 	if f.retryMin > 0 {
 		f.retry = retryWhen(f.problem, sale, now)
