@@ -28,7 +28,7 @@ var errSetting = errors.New("failpoint")
 //
 //	kill    SIGKILL of the process
 //	stop    SIGSTOP of the process, SIGCONT after the duration (40 s)
-//	error   ten times in a row, Hit returns ErrInjected
+//	error   for the duration (3 s: longer than a send is tried), Hit returns ErrInjected
 //	delay   ten times in a row, Hit takes the duration (2 s)
 type fault struct {
 	point  string
@@ -36,6 +36,7 @@ type fault struct {
 	span   time.Duration
 	from   int64
 	hits   atomic.Int64
+	since  atomic.Int64 // when it first acted, in Unix nanoseconds
 }
 
 var (
@@ -54,7 +55,7 @@ func mustParse(setting string) *fault {
 		var span string
 		f.point = parts[0]
 		f.action, span, _ = strings.Cut(parts[1], "=")
-		f.span = map[string]time.Duration{"stop": 40 * time.Second, "delay": 2 * time.Second}[f.action]
+		f.span = map[string]time.Duration{"stop": 40 * time.Second, "delay": 2 * time.Second, "error": 3 * time.Second}[f.action]
 		var err, err2 error
 		if span != "" {
 			f.span, err = time.ParseDuration(span)
@@ -87,16 +88,18 @@ func Hit(ctx context.Context, point string) error {
 	}
 	n := armed.hits.Add(1) - armed.from
 	if n == 0 {
+		armed.since.Store(time.Now().UnixNano())
 		fmt.Fprintf(os.Stderr, "failpoint %s: %s\n", point, armed.action)
 	}
 	once, often := n == 0, n >= 0 && n < 10
+	lasting := n >= 0 && time.Since(time.Unix(0, armed.since.Load())) < armed.span
 	switch {
 	case once && armed.action == "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case once && armed.action == "stop":
 		return armed.stop()
-	case often && armed.action == "error":
+	case lasting && armed.action == "error":
 		return fmt.Errorf("%w at %s", ErrInjected, point)
 	case often && armed.action == "delay":
 		select {
