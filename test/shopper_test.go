@@ -24,12 +24,13 @@ type counter struct {
 	lossy                    bool // Redis loses writes in this schedule: a key may name two orders, one of them dead
 
 	hmu       sync.Mutex
-	named     map[string]string // shopper/key -> public ID first given
-	broken    []breach          // promises broken in answers
-	unseen    map[order.ID]bool // orders put into the queue that Redis never saw
-	doubles   map[order.ID]bool // IDs that two orders were made to share
-	takenBack map[string]bool   // public IDs whose shopper asked to cancel
-	stopped   chan struct{}     // closed when nobody buys any more
+	named     map[string]string    // shopper/key -> public ID first given
+	broken    []breach             // promises broken in answers
+	unseen    map[order.ID]bool    // orders put into the queue that Redis never saw
+	doubles   map[order.ID]bool    // IDs that two orders were made to share
+	takenBack map[string]bool      // public IDs whose shopper asked to cancel
+	heard     map[string]time.Time // when a final answer first came
+	stopped   chan struct{}        // closed when nobody buys any more
 }
 
 func newCounter(c *crowd, stock, perShopper, units int) *counter {
@@ -37,7 +38,7 @@ func newCounter(c *crowd, stock, perShopper, units int) *counter {
 	c.client.Timeout = 6 * time.Second
 	return &counter{
 		crowd: c, stock: stock, perShopper: perShopper, units: units,
-		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, takenBack: map[string]bool{}, stopped: make(chan struct{}),
+		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, takenBack: map[string]bool{}, heard: map[string]time.Time{}, stopped: make(chan struct{}),
 	}
 }
 
@@ -149,31 +150,40 @@ func (c *counter) takeBack(i int, id string) {
 	c.hmu.Lock()
 	c.takenBack[id] = true
 	c.hmu.Unlock()
+	asked := time.Now()
 	a, err := c.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", "")
 	if err == nil && a.status == http.StatusOK {
-		c.hear(id, a.orderStatus())
+		c.hear(id, a.orderStatus(), asked)
 	}
 }
 
 // poll reports whether the order has its final answer, which must stay.
 func (c *counter) poll(i int, id string) bool {
+	asked := time.Now()
 	a, err := c.ask(i, http.MethodGet, "/v1/orders/"+id, "")
 	if err != nil || a.status != http.StatusOK || !a.body.Done {
 		return false
 	}
-	c.hear(id, a.orderStatus())
+	c.hear(id, a.orderStatus(), asked)
 	return true
 }
 
 // hear notes a final answer. The only one that may follow another is cancelled
-// after confirmed, to who asked for it.
-func (c *counter) hear(id, status string) {
+// after confirmed, to who asked for it; and where that was answered while
+// another question was under way, the other answer may come after it.
+func (c *counter) hear(id, status string, asked time.Time) {
 	c.mu.Lock()
-	was, ok := c.final[id]
-	c.final[id] = status
-	c.mu.Unlock()
+	defer c.mu.Unlock()
 	c.hmu.Lock()
 	defer c.hmu.Unlock()
+	was, ok := c.final[id]
+	if was == "cancelled" && status == "confirmed" && c.takenBack[id] && asked.Before(c.heard[id]) {
+		return
+	}
+	c.final[id] = status
+	if was != status {
+		c.heard[id] = time.Now()
+	}
 	if ok && was != status && !(c.takenBack[id] && was == "confirmed" && status == "cancelled") {
 		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("order %s was told %s and then %s", plainID(id), was, status)})
 	}
