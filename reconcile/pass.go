@@ -229,7 +229,7 @@ func (p *pass) lookAgain(ctx context.Context) ([]*suspect, error) {
 			return nil, err
 		}
 		for i, s := range now {
-			if s.kind != "" && s.kind == some[i].kind && !(behind && s.entry == nil) {
+			if s.kind != "" && s.kind == some[i].kind && (!behind || s.entry != nil) {
 				stand = append(stand, s)
 			}
 		}

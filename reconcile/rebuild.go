@@ -39,7 +39,7 @@ type Rebuilt struct {
 	Settled   int // orders pending in Redis, which have got their verdict first
 }
 
-// ErrNotInRedis: the sale is in a state in which it has no business in Redis.
+// ErrNotInRedis says that the sale is in a state in which it has no business in Redis.
 var ErrNotInRedis = errors.New("the sale is not one that is kept in Redis")
 
 // settleAtOnce is a batch as the consumers make them.
