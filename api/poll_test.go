@@ -190,7 +190,7 @@ func TestPollsBackOffWithTheOrdersAge(t *testing.T) {
 		a := s.get(t, "/v1/orders/"+s.publicID(o))
 		after, _ := a.body["poll_after_ms"].(float64)
 		require.LessOrEqual(t, after, most)
-		require.GreaterOrEqual(t, after, most*0.7)
+		require.GreaterOrEqual(t, after, most*0.69)
 	}
 }
 
