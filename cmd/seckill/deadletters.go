@@ -104,7 +104,7 @@ func newLettersList(p *process) *cobra.Command {
 			}
 			return p.withLetters(func(g graveyard) error {
 				var letters []order.DeadLetter
-				err := ask(c.Context(), "mysql", func(ctx context.Context) (err error) {
+				err := askMySQL(c.Context(), func(ctx context.Context) (err error) {
 					letters, err = g.DeadLetters(ctx, sale, limit)
 					return err
 				})
@@ -218,7 +218,7 @@ func (p *process) discard(ctx context.Context, g graveyard, letters []order.Dead
 		if d.Verdict() {
 			continue
 		}
-		err := ask(ctx, "mysql", func(ctx context.Context) error { return g.Discard(ctx, d) })
+		err := askMySQL(ctx, func(ctx context.Context) error { return g.Discard(ctx, d) })
 		if err != nil && !errors.Is(err, order.ErrNotFound) { // somebody else was quicker
 			return err
 		}
@@ -247,7 +247,7 @@ func findLetters(ctx context.Context, g graveyard, name string) ([]order.DeadLet
 		name = raw // as `list` prints what is no plain text
 	}
 	var found []order.DeadLetter
-	err := ask(ctx, "mysql", func(ctx context.Context) (err error) { found, err = g.Letters(ctx, name); return err })
+	err := askMySQL(ctx, func(ctx context.Context) (err error) { found, err = g.Letters(ctx, name); return err })
 	if err == nil && len(found) == 0 {
 		err = &noLetterError{printable(name)}
 	}

@@ -74,7 +74,7 @@ func newSaleList(p *process) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withOperator(func(o *operator) error {
 				var ss []order.Sale
-				err := ask(c.Context(), "mysql", func(ctx context.Context) (err error) { ss, err = o.b.orders.Sales(ctx); return err })
+				err := askMySQL(c.Context(), func(ctx context.Context) (err error) { ss, err = o.b.orders.Sales(ctx); return err })
 				if err != nil {
 					return err
 				}
@@ -167,7 +167,7 @@ func newOperator(b *backend, log *slog.Logger) *operator {
 }
 
 func (o *operator) sale(ctx context.Context, id int64) (s order.Sale, err error) {
-	err = ask(ctx, "mysql", func(ctx context.Context) error { s, err = o.b.orders.Sale(ctx, id); return err })
+	err = askMySQL(ctx, func(ctx context.Context) error { s, err = o.b.orders.Sale(ctx, id); return err })
 	if errors.Is(err, order.ErrNotFound) {
 		err = &noSaleError{id}
 	}
@@ -175,7 +175,7 @@ func (o *operator) sale(ctx context.Context, id int64) (s order.Sale, err error)
 }
 
 func (o *operator) create(ctx context.Context, s order.Sale) (made order.Sale, err error) {
-	err = ask(ctx, "mysql", func(ctx context.Context) error {
+	err = askMySQL(ctx, func(ctx context.Context) error {
 		worker, err := o.b.orders.NextWorker(ctx)
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func (o *operator) move(ctx context.Context, id int64, to order.SaleState) (orde
 	}
 	var sale order.Sale
 	cmd := fmt.Sprintf("%s-%d-%d", to, id, time.Now().UnixNano())
-	err := ask(ctx, "mysql", func(ctx context.Context) (err error) {
+	err := askMySQL(ctx, func(ctx context.Context) (err error) {
 		sale, err = o.b.orders.SetSaleState(ctx, cmd, id, to)
 		return err
 	})
