@@ -290,12 +290,14 @@ func number(name string, def int64) int64 {
 func TestRandomSchedules(t *testing.T) {
 	first := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
 	for seed := first; seed < first+number("SECKILL_FAULTS_SCHEDULES", 5); seed++ {
+		aborted := false
 		t.Run(strconv.FormatInt(seed, 10), func(t *testing.T) {
 			o := outcome{schedule: newSchedule(seed, 15*time.Second), harness: true}
-			defer func() { o.report(t) }()
+			defer func() { o.report(t); aborted = o.harness }()
 			t.Logf("seed %d: %s", seed, o.plan())
 			o = o.run(t)
 			require.Empty(t, o.found, "promises broken with seed %d", seed)
 		})
+		require.False(t, aborted, "the test itself goes wrong: no use in going on")
 	}
 }
