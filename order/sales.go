@@ -32,19 +32,22 @@ func (s *Store) CreateSale(ctx context.Context, sale Sale) (Sale, error) {
 		return Sale{}, err
 	}
 	sale = sale.AsCreated()
-	_, err := s.db.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
-		sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
-		sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), string(sale.State))
-	if err == nil {
-		return sale, nil
-	}
-	if !isDuplicate(err) {
-		return Sale{}, fmt.Errorf("order: create sale: %w", err)
-	}
-	old, err := readSale(ctx, s.db, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,
-		sale.ID, nullable(sale.ExternalID), nullable(sale.ExternalID))
+	var old Sale
+	err := s.retry(ctx, "create sale", func(int) error {
+		_, err := s.db.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
+			sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
+			sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), string(sale.State))
+		if !isDuplicate(err) {
+			old = sale
+			return err
+		}
+		// Made before, perhaps by a try whose answer was lost.
+		old, err = readSale(ctx, s.db, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,
+			sale.ID, nullable(sale.ExternalID), nullable(sale.ExternalID))
+		return err
+	})
 	if err != nil {
-		return Sale{}, fmt.Errorf("order: create sale: %w", err)
+		return Sale{}, err
 	}
 	if !old.SameTerms(sale) {
 		return old, fmt.Errorf("%w: sale %d has other terms", ErrConflict, old.ID)
