@@ -30,12 +30,12 @@ func TestFailpoints(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(uint64(seed), 3))
 	rng.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
-	for n := range number("SECKILL_FAULTS_CASES", 8) {
+	for n := range number("SECKILL_FAULTS_CASES", 20) {
 		c := all[n%int64(len(all))]
 		s := newSchedule(seed*1000+n, 4*time.Second)
 		s.shoppers = 400
 		f := armed(rng, c.point, c.action)
-		f.at = time.Second
+		f.at = max(f.at, time.Second/2)
 		s.faults = []fault{f}
 		t.Run(fmt.Sprintf("%s:%s", c.point.Name, c.action), func(t *testing.T) {
 			o := outcome{schedule: s, harness: true}

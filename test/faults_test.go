@@ -309,8 +309,12 @@ func armed(rng *rand.Rand, p failpoint.Point, action string) fault {
 	f := fault{begin: func(*arena) error { return nil }}
 	switch {
 	case strings.HasPrefix(p.Name, "sweeper."):
-		n = 1 // seldom
-		f.arm = map[int]string{rng.IntN(2): failpoint.AfterSend + ":error:" + strconv.Itoa(1+rng.IntN(60))}
+		// Either consumer may be the one that sweeps, and it has nothing to do
+		// unless orders cannot be sent.
+		n = 1
+		f = freeze("broker")
+		f.at, f.span = 300*time.Millisecond, 5*time.Second
+		f.arm = map[int]string{5 - i: fmt.Sprintf("%s:%s:1", p.Name, action)}
 	case strings.HasPrefix(p.Name, "rebuild."):
 		n = 2 + rng.IntN(2) // the first ones opened the sales
 		f = flushAll(rng)
@@ -320,7 +324,7 @@ func armed(rng *rand.Rand, p failpoint.Point, action string) fault {
 		f.arm = map[int]string{}
 	}
 	f.arm[i] = setting
-	f.what = setting + ":" + roleNames[i]
+	f.what = strings.TrimPrefix(f.what+"+", "+") + setting + ":" + roleNames[i]
 	return f
 }
 
