@@ -17,18 +17,30 @@ import (
 	"seckill/internal/config"
 )
 
+// health is what a role says of itself.
+type health struct {
+	ready   func() error    // nil when it can do its work
+	details func() []string // a line for each thing it needs, for people
+}
+
 // adminHandler answers health checks and metrics; profiles only where none but
 // this machine can reach them. /livez asks nobody: a process whose servers are
 // away is alive, and restarting it would help nothing.
-func adminHandler(listen string, reg *prometheus.Registry, ready func() error) http.Handler {
+func adminHandler(listen string, reg *prometheus.Registry, h health) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		verdict := "ok"
+		if err := h.ready(); err != nil {
+			verdict = err.Error()
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		fmt.Fprintln(w, "ok")
+		if r.URL.Query().Has("verbose") {
+			for _, line := range h.details() {
+				fmt.Fprintln(w, line)
+			}
+		}
+		fmt.Fprintln(w, verdict)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	if loopback(listen) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -34,6 +35,13 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	go func() { done <- front.run(ctx, "127.0.0.1:0", func(a net.Addr) { addr <- a }) }()
 	url := "http://" + (<-addr).String() + "/v1/time"
 	require.Eventually(t, func() bool { return front.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+
+	rec := httptest.NewRecorder()
+	adminHandler("127.0.0.1:0", prometheus.NewRegistry(), health{front.ready, front.details}).
+		ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz?verbose", http.NoBody))
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Contains(t, rec.Body.String(), "redis: ok\n")
+	require.Contains(t, rec.Body.String(), "backlog: 0 of ")
 
 	stop()
 	require.Eventually(t, func() bool { return front.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)

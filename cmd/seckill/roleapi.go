@@ -52,7 +52,7 @@ func newAPI(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			admin := adminHandler(cfg.AdminListen, reg, front.ready)
+			admin := adminHandler(cfg.AdminListen, reg, health{front.ready, front.details})
 			return serve(c.Context(), log, func(ctx context.Context) error { return front.run(ctx, cfg.Listen, nil) },
 				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
 		},
@@ -174,6 +174,27 @@ func (f *front) ready() error {
 		return errors.New("the sales have not been read yet")
 	}
 	return f.ids.ready()
+}
+
+// details says how each thing that selling needs is. A server that is away
+// makes the process refuse, but not unready: another process would refuse too.
+func (f *front) details() []string {
+	lines := []string{"sales: read"}
+	if !f.catalog.Ready() {
+		lines[0] = "sales: not read yet"
+	}
+	lines = append(lines, "worker number: "+state(f.ids.ready()))
+	for _, b := range f.breakers {
+		lines = append(lines, b.Name()+": "+state(b.Ready()))
+	}
+	return append(lines, fmt.Sprintf("backlog: %d of %d", f.backlog.lag.Load(), f.backlog.limit))
+}
+
+func state(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "ok"
 }
 
 // run serves shoppers on listen until ctx is done, then stops in an order in

@@ -41,7 +41,10 @@ func newConsumer(p *process) *cobra.Command {
 				return err
 			}
 			// It takes work from a queue, no traffic: being up is being ready.
-			admin := adminHandler(cfg.AdminListen, reg, func() error { return nil })
+			admin := adminHandler(cfg.AdminListen, reg, health{
+				ready:   func() error { return nil },
+				details: func() []string { return []string{"redis: " + state(back.redis.Ready())} },
+			})
 			return serve(c.Context(), log, back.run,
 				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
 		},

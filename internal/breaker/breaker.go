@@ -89,6 +89,9 @@ func (b *Breaker) Do(fn func() error) error {
 	return err
 }
 
+// Name returns the dependency's name.
+func (b *Breaker) Name() string { return b.cb.Name() }
+
 // Ready returns ErrOpen unless the breaker is closed.
 func (b *Breaker) Ready() error {
 	if b.cb.State() != gobreaker.StateClosed {
