@@ -217,7 +217,7 @@ func duplicates(rng *rand.Rand) fault {
 		defer cancel()
 		es, _, err := a.ledger.Scan(ctx, sale, 0, 40)
 		if err != nil {
-			return nil //nolint:nilerr // Redis may be down just now
+			return nil // Redis may be down just now
 		}
 		for range 10 {
 			for _, e := range es[:min(len(es), 40)] {

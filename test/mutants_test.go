@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func TestMutantsAreCaught(t *testing.T) {
 				s := newSchedule(first+try, 8*time.Second, hunted[name]...)
 				s.mutant, s.shoppers, s.limit = name, 900, 40*time.Second
 				o := outcome{schedule: s, harness: true}
-				t.Run(fmt.Sprint(s.seed), func(t *testing.T) { o = s.run(t) })
+				t.Run(strconv.FormatInt(s.seed, 10), func(t *testing.T) { o = s.run(t) })
 				o.report(t)
 				if o.found != nil {
 					recordMutant(t, name, try+1, o)
@@ -75,9 +76,9 @@ func recordMutant(t *testing.T, name string, try int64, o outcome) {
 	}
 	caught, by := "no", ""
 	if try > 0 {
-		caught, by = fmt.Sprint(try), o.found[0].kind+": "+o.found[0].what
+		caught, by = strconv.FormatInt(try, 10), o.found[0].kind+": "+o.found[0].what
 	}
-	line := strings.Join([]string{name, commit(), caught, fmt.Sprint(o.seed), o.plan(), by}, "\t")
+	line := strings.Join([]string{name, commit(), caught, strconv.FormatInt(o.seed, 10), o.plan(), by}, "\t")
 	require.NoError(t, appendLine(path, "mutant\tcommit\tcaught_in_schedule\tseed\tfaults\tby", line))
 	fmt.Fprintf(os.Stdout, "%s  mutant %s: caught in schedule %s  %s\n", time.Now().Format(time.TimeOnly), name, caught, by)
 }

@@ -236,8 +236,8 @@ func (o outcome) report(t *testing.T) {
 		word = "FAILED"
 	}
 	plan := o.plan()
-	for _, p := range o.missed {
-		plan += " (never came by " + p + ")"
+	if len(o.missed) > 0 {
+		plan += " (never came by " + strings.Join(o.missed, ", ") + ")"
 	}
 	line := fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s", o.seed, commit(), plan, o.shoppers, o.accepted,
 		o.count("lost"), o.count("oversold"), o.count("duplicate"), o.count("leaked")+o.count("audit"), o.healed.Seconds(), word)

@@ -130,9 +130,9 @@ func (c *counter) again(i int, key, body string) {
 
 // look polls a few times, as a page does.
 func (c *counter) look(i int, id string) {
-	for _, wait := range []time.Duration{300, 700, 2000, 4000} {
+	for _, wait := range []time.Duration{300 * time.Millisecond, 700 * time.Millisecond, 2 * time.Second, 4 * time.Second} {
 		select {
-		case <-time.After(wait * time.Millisecond):
+		case <-time.After(wait):
 		case <-c.stopped:
 			return
 		}
@@ -184,7 +184,8 @@ func (c *counter) hear(id, status string, asked time.Time) {
 	if was != status {
 		c.heard[id] = time.Now()
 	}
-	if ok && was != status && !(c.takenBack[id] && was == "confirmed" && status == "cancelled") {
+	granted := c.takenBack[id] && was == "confirmed" && status == "cancelled"
+	if ok && was != status && !granted {
 		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("order %s was told %s and then %s", plainID(id), was, status)})
 	}
 }

@@ -76,13 +76,19 @@ const (
 // Mutants is the table of all mutants. Two more of the protocol's list are no
 // switch of the program: without the slot key is a dropped index.
 var Mutants = []Mutant{
-	{Name: "no-tombstone", Breaks: "rejected and cancelled orders are forgotten at once",
-		Script: "apply", Old: "local ahead_most, dead_most = 1000, 4", New: "local ahead_most, dead_most = 1000, 0"},
+	{
+		Name: "no-tombstone", Breaks: "rejected and cancelled orders are forgotten at once",
+		Script: "apply", Old: "local ahead_most, dead_most = 1000, 4", New: "local ahead_most, dead_most = 1000, 0",
+	},
 	{Name: APIGivesBack, Breaks: "the API gives the units back when a send was not acknowledged"},
-	{Name: "no-compare-and-set", Breaks: "a confirmation settles an entry that is settled already",
-		Script: "apply", Old: "if e and e.state == 'P' then", New: "if e and live(e) then"},
-	{Name: "no-adopt", Breaks: "a committed order that Redis has lost is not adopted",
-		Script: "apply", Old: "elseif not e and first_time then", New: "elseif false then"},
+	{
+		Name: "no-compare-and-set", Breaks: "a confirmation settles an entry that is settled already",
+		Script: "apply", Old: "if e and e.state == 'P' then", New: "if e and live(e) then",
+	},
+	{
+		Name: "no-adopt", Breaks: "a committed order that Redis has lost is not adopted",
+		Script: "apply", Old: "elseif not e and first_time then", New: "elseif false then",
+	},
 	{Name: AckBeforeCommit, Breaks: "a delivery is acknowledged before its orders are committed"},
 	{Name: RefusalsVanish, Breaks: "rejections are not kept as rows"},
 	{Name: SameAttempt, Breaks: "a batch tried again has the attempt ID it had before"},
@@ -90,12 +96,20 @@ var Mutants = []Mutant{
 	{Name: RestockTwice, Breaks: "a command run again under its ID does its work again"},
 	{Name: UnsortedBatches, Breaks: "a batch locks its rows in the order of arrival"},
 	{Name: OneWorkerNumber, Breaks: "all processes have one worker number, and a collision goes unseen"},
-	{Name: "out-of-order", Breaks: "the cursor moves over changes that were not applied",
-		Script: "apply", Old: "if seq == applied + 1 then", New: "if seq > applied then"},
-	{Name: "rename-over", Breaks: "a load is put over a sale that is loaded already",
-		Script: "load", Old: "if redis.call('EXISTS', KEYS[1]) == 1 then", New: "if false then"},
-	{Name: "key-dropped", Breaks: "a settled order loses its idempotency key",
-		Script: "apply", Old: "e.tail = key ~= '' and ',' .. key or ''", New: "e.tail = ''"},
-	{Name: "no-seq-fence", Breaks: "a verdict that was only read adopts an absent order",
-		Script: "apply", Old: "local first_time = status ~= 'done'", New: "local first_time = true"},
+	{
+		Name: "out-of-order", Breaks: "the cursor moves over changes that were not applied",
+		Script: "apply", Old: "if seq == applied + 1 then", New: "if seq > applied then",
+	},
+	{
+		Name: "rename-over", Breaks: "a load is put over a sale that is loaded already",
+		Script: "load", Old: "if redis.call('EXISTS', KEYS[1]) == 1 then", New: "if false then",
+	},
+	{
+		Name: "key-dropped", Breaks: "a settled order loses its idempotency key",
+		Script: "apply", Old: "e.tail = key ~= '' and ',' .. key or ''", New: "e.tail = ''",
+	},
+	{
+		Name: "no-seq-fence", Breaks: "a verdict that was only read adopts an absent order",
+		Script: "apply", Old: "local first_time = status ~= 'done'", New: "local first_time = true",
+	},
 }
