@@ -19,7 +19,7 @@ func TestRollingRestarts(t *testing.T) {
 	rounds := number("SECKILL_FAULTS_ROUNDS", 2)
 	seed := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
 	for round := range rounds {
-		t.Run(strconv.Itoa(round+1), func(t *testing.T) {
+		t.Run(strconv.FormatInt(round+1, 10), func(t *testing.T) {
 			s := schedule{seed: seed + round, load: 8 * time.Second, shoppers: 800, limit: 60 * time.Second}
 			rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
 			a := newArena(t, "")
