@@ -17,7 +17,7 @@ import (
 // SECKILL_FAULTS_SEED from all there are: each a short load with this one
 // fault. "all" of them, three times over, are 168 cases.
 func TestFailpoints(t *testing.T) {
-	seed := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
+	seed := number("SECKILL_FAULTS_SEED", 1)
 	type combination struct {
 		point  failpoint.Point
 		action string

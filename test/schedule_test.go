@@ -288,7 +288,7 @@ func number(name string, def int64) int64 {
 // TestRandomSchedules plays SECKILL_FAULTS_SCHEDULES schedules, of the seeds
 // from SECKILL_FAULTS_SEED on.
 func TestRandomSchedules(t *testing.T) {
-	first := number("SECKILL_FAULTS_SEED", time.Now().UnixMilli()%1_000_000)
+	first := number("SECKILL_FAULTS_SEED", 1)
 	for seed := first; seed < first+number("SECKILL_FAULTS_SCHEDULES", 5); seed++ {
 		aborted := false
 		t.Run(strconv.FormatInt(seed, 10), func(t *testing.T) {
