@@ -86,8 +86,12 @@ func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) e
 		return err
 	}
 	up := func(addr net.Addr) {
-		for front.ready() != nil && ctx.Err() == nil { // who reads the greeting may buy at once
-			time.Sleep(time.Millisecond)
+		for front.ready() != nil { // who reads the greeting may buy at once
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(time.Millisecond):
+			}
 		}
 		p.greet(addr, sale, token, string(cfg.API.PaymentSecrets[0]))
 	}
