@@ -21,3 +21,6 @@ func (p *Patrol) SetGrace(d time.Duration) { p.grace = d }
 
 // SetGrace shortens the grace.
 func (a *Auditor) SetGrace(d time.Duration) { a.grace = d }
+
+// Forget lets the next step look at each sale from its first change.
+func (e *Expirer) Forget() { e.next = map[int64]expiry{} }

@@ -33,8 +33,10 @@ type Reservation struct {
 
 // Reserve takes the units of orders of one sale, all in one script call (T1),
 // and returns one Reservation for each, in their order. Orders need no Slot.
-// The same call repeated gives the same answers. An error means that the
-// outcome of all is unknown; it can be told by repeating the call.
+// The same call repeated reserves nothing more and answers the same; only the
+// reason of a refusal may be another one, when a neighbour of the call got in.
+// An error means that the outcome of all is unknown; it can be told by
+// repeating the call.
 func (l *Ledger) Reserve(ctx context.Context, saleID int64, os []order.Order) ([]Reservation, error) {
 	if len(os) == 0 {
 		return nil, nil
