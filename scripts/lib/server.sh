@@ -13,6 +13,14 @@ alive() {
 # answers PORT: something listens there.
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# taken PORT: something listens there, or may again: another checkout's server that is down just now.
+claims=${TMPDIR:-/tmp}/seckill-ports.$UID
+taken() {
+	local owner
+	answers "$1" && return
+	owner=$(cat "$claims/$1" 2>/dev/null) && [[ $owner != "$run" && -d $owner/ports ]]
+}
+
 # port NAME DEFAULT [OFFSET…]: the setting, or the port used before, or the first free one from DEFAULT
 # on, in steps of 100, so that a second checkout beside the first has its own. Offsets must be free too.
 port() {
@@ -24,7 +32,7 @@ port() {
 	elif [[ ! -s $file ]]; then
 		while ((p < 65000)); do
 			for o in 0 "${@:3}"; do
-				if answers $((p + o)); then
+				if taken $((p + o)); then
 					p=$((p + 100))
 					continue 2
 				fi
@@ -32,6 +40,8 @@ port() {
 			break
 		done
 		echo "$p" >"$file"
+		mkdir -p "$claims"
+		echo "$run" >"$claims/$p"
 	fi
 	cat "$file"
 }
