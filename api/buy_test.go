@@ -251,7 +251,7 @@ func TestReplays(t *testing.T) {
 		{"pending", stock.EntryPending, nil, nil, `{"reference":"a"}`, 202, `"status":"pending"`},
 		{"paid", stock.EntrySettled, new(row(order.StatusPaid, "")), nil, `{"reference":"a"}`, 202, `"status":"paid"`},
 		{"cancelled", stock.EntryCancelled, new(row(order.StatusCancelled, "")), nil, `{"reference":"a"}`, 202, `"status":"cancelled"`},
-		{"rejected", stock.EntryRejected, new(row(order.StatusRejected, order.ReasonSoldOut)), nil, `{"reference":"a"}`, 202, `"code":"sold-out"`},
+		{"rejected", stock.EntryRejected, new(row(order.StatusRejected, order.ReasonSoldOut)), nil, `{"reference":"a"}`, 202, `under orders_url.","final":false,"orders_url":"/v1/orders?sale_id=7001"`},
 		{"other reference, pending", stock.EntryPending, nil, nil, `{"reference":"b"}`, 422, `"code":"idempotency-key-reused"`},
 		{"other reference, paid", stock.EntrySettled, new(row(order.StatusPaid, "")), nil, `{}`, 422, `"order_url":"/v1/orders/`},
 		{"other quantity", stock.EntryPending, nil, nil, `{"reference":"a","quantity":2}`, 422, `"code":"idempotency-key-reused"`},

@@ -84,7 +84,9 @@ func appendVerdict(b []byte, v *view, l lang) []byte {
 	}
 	b = append(b, `,"problem":`...)
 	if v.status == order.StatusRejected {
-		b = appendProblem(b, fail(verdictProblem(v.reason), nil), l)
+		f := fail(verdictProblem(v.reason), nil)
+		f.saleID = v.SaleID // its detail may speak of orders_url
+		b = appendProblem(b, f, l)
 	} else {
 		b = append(b, "null"...)
 	}
