@@ -103,6 +103,10 @@ type Options struct {
 	// Nil: no such gate.
 	Gate func() error
 
+	// Quiet reports whether so few orders wait in the queue that one which is
+	// seconds old should have been settled. Nil: never.
+	Quiet func() bool
+
 	Metrics *Metrics // nil: metrics of its own that nobody reads
 	Log     *slog.Logger
 

@@ -41,7 +41,9 @@ func (s *Server) replay(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	earlier := order.Order{ID: e.ID, SaleID: o.SaleID, ShopperID: o.ShopperID}
 	v := pendingView(e.Order)
 	v.SaleID, v.ShopperID = o.SaleID, o.ShopperID
-	if e.State != stock.EntryPending {
+	if e.State == stock.EntryPending {
+		s.hurry(ctx, v.Order)
+	} else {
 		var err error
 		if v, err = s.look(ctx, &pursuit{Order: earlier}); err != nil {
 			f := asFailure(err)

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"seckill/order"
@@ -26,6 +27,7 @@ type Server struct {
 	front     front
 	hub       *hub
 	archive   *archive
+	hurried   *lru.Cache[order.ID, struct{}]
 	buying    inflight
 	polling   inflight
 	paying    inflight
@@ -75,6 +77,7 @@ func New(o Options) *Server {
 		Options:   o,
 		hub:       newHub(l.HeldPolls),
 		archive:   newArchive(o.Orders),
+		hurried:   newHurried(),
 		shoppers:  newRateLimiter(l.ShopperRPS, l.ShopperBurst),
 		addresses: newRateLimiter(l.AddressRPS, int(l.AddressRPS*5)),
 		requests:  newRequestIDs(),

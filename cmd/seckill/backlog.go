@@ -26,6 +26,12 @@ func newBacklog(q lagger, limit int64, log *slog.Logger) *backlog {
 // over reports whether more orders wait than the limit allows.
 func (b *backlog) over() bool { return b.lag.Load() > b.limit }
 
+// fewOrders is a batch of the consumers, who are through with it in no time.
+const fewOrders = 256
+
+// few reports whether hardly any order waits.
+func (b *backlog) few() bool { return b.lag.Load() <= fewOrders }
+
 // run asks the queue once a second. While it cannot be asked the last answer
 // stands: the breaker is what refuses then.
 func (b *backlog) run(ctx context.Context) error {

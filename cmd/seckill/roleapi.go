@@ -133,7 +133,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		Resolver: reconcile.NewResolver(guardedOrders{b.orders, mysqlBreaker.Do}, ledger, b.queue),
 		Till:     reconcile.NewTill(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: f.ids, Sealer: sealer, Tokens: tokens,
-		Gate:    f.gate(redisBreaker, queueBreaker),
+		Gate: f.gate(redisBreaker, queueBreaker), Quiet: f.backlog.few,
 		Metrics: api.NewMetrics(reg), Log: log,
 		Limits: limits(cfg.API), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	})
