@@ -26,8 +26,8 @@ type archive struct {
 
 const (
 	archiveSize  = 4096
-	archiveLooks = 50 // a second
-	archiveLimit = 3 * time.Second
+	archiveLooks = 50              // a second
+	archiveLimit = 2 * time.Second // a poll may come by twice
 )
 
 var errArchiveBusy = errors.New("api: too many looks for sales")

@@ -55,10 +55,26 @@ func (s *Server) look(ctx context.Context, p *pursuit) (view, error) {
 	return s.search(ctx, p.Order, redisErr == nil && !inRedis)
 }
 
+// entry is what Redis has of an order. A closed sale has nothing there: what is
+// found all the same is from a Redis that came back older, and long decided.
 func (s *Server) entry(ctx context.Context, o order.Order) (stock.Entry, bool, error) {
+	if s.closed(ctx, o.SaleID) {
+		return stock.Entry{}, false, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, redisWithin)
 	defer cancel()
 	return s.Stock.Entry(ctx, o.SaleID, o.ShopperID, o.ID)
+}
+
+// closed reports whether a sale is known to be closed: the local copy has none
+// that is. One that was read before it closed is not known to be; the janitor
+// takes it out of Redis as well.
+func (s *Server) closed(ctx context.Context, saleID int64) bool {
+	if _, ok := s.Catalog.Get(saleID); ok || !s.Catalog.Ready() {
+		return false
+	}
+	sale, err := s.archive.get(ctx, saleID)
+	return err == nil && sale.State == order.SaleClosed
 }
 
 // search looks for an order without a row among the dead letters, where it is

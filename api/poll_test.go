@@ -181,6 +181,17 @@ func TestAClosedSalesOrderHasItsCurrency(t *testing.T) {
 	require.Equal(t, 1, asked)
 }
 
+func TestAPollOfAClosedSaleBelievesNoRedisThatCameBackOlder(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	o := mine(time.Second)
+	o.SaleID = closedSale
+	s.world.rows[o.ID] = rowOf(o, order.StatusPaid, "")
+	s.world.entries = pendingEntry(o)
+	require.Equal(t, "paid", s.get(t, "/v1/orders/"+s.publicID(o)).str("status"))
+	require.NotContains(t, s.world.calls(), "entries")
+}
+
 func TestPollsBackOffWithTheOrdersAge(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
