@@ -73,6 +73,7 @@ func TestWhatAPollSays(t *testing.T) {
 		{"both away", old, func(w *world) { w.entryErr, w.rowErr = away, away }, never, 503, "dependency-down", "", false},
 		{"nowhere for long, still possible", old, func(*world) {}, stillPossible, 200, "pending", "", true},
 		{"nowhere for long, the resolver cannot tell", old, func(*world) {}, cannotTell, 200, "pending", "", true},
+		{"nowhere, and of the future", order.Order{ID: idAt(time.Now().Add(time.Hour)), SaleID: openSale, ShopperID: "42", Quantity: 1}, func(*world) {}, voided, 200, "rejected", "order-failed", true},
 		{"nowhere for long, voided", old, func(*world) {}, voided, 200, "rejected", "order-failed", true},
 		{"settled in Redis, no row", old, func(w *world) { w.entries = []stock.Entry{{Order: old, State: stock.EntrySettled}} }, never, 200, "pending", "", false},
 		{"ID taken by another", young, func(w *world) { w.rows[young.ID] = rowOf(other, "confirmed", "") }, stillPossible, 200, "pending", "", true},

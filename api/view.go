@@ -93,8 +93,9 @@ func appendVerdict(b []byte, v *view, l lang) []byte {
 	return append(b, '}')
 }
 
-// age returns how long ago an order was made.
-func (s *Server) age(id order.ID) time.Duration { return s.Catalog.Now().Sub(id.Time()) }
+// age returns how long ago an order was made. One of the future was made by a
+// process whose clock is wrong, and is not young for that.
+func (s *Server) age(id order.ID) time.Duration { return s.Catalog.Now().Sub(id.Time()).Abs() }
 
 // writeOrder answers with an order: 202 where it was asked for, 200 where it is
 // polled. How old it is says when to ask again.

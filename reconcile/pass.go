@@ -195,7 +195,7 @@ func (p *pass) judgeRows(ctx context.Context, page []order.Record) error {
 
 // judge notes an order that differs, unless it is so young that it may.
 func (p *pass) judge(o order.Order, e *stock.Entry, v *order.Verdict) {
-	age := time.Since(o.ID.Time())
+	age := time.Since(o.ID.Time()).Abs() // a date in the future: a wrong clock; the second look comes after the grace anyway
 	kind, detail := compare(e, v, age)
 	if kind == "" || age < p.grace {
 		return
@@ -255,7 +255,7 @@ func (p *pass) look(ctx context.Context, of []*suspect) ([]*suspect, error) {
 	now := make([]*suspect, len(os))
 	for i, o := range os {
 		s := &suspect{Order: o, entry: entries[o.ID], verdict: verdicts[o.ID]}
-		s.kind, s.detail = compare(s.entry, s.verdict, time.Since(o.ID.Time()))
+		s.kind, s.detail = compare(s.entry, s.verdict, time.Since(o.ID.Time()).Abs())
 		now[i] = s
 	}
 	return now, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -263,8 +264,11 @@ func TestTheLoaderOpensASaleTenMinutesAhead(t *testing.T) {
 }
 
 // lostOrder is an order of more than a minute ago that no store knows.
-func (s *shop) lostOrder() order.Order {
-	id := s.sale.ID + (time.Now().Add(-2*time.Minute).UnixMilli()-time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())<<22
+func (s *shop) lostOrder() order.Order { return s.orderOf(-2 * time.Minute) }
+
+// orderOf is an order of so long after now.
+func (s *shop) orderOf(after time.Duration) order.Order {
+	id := s.sale.ID + (time.Now().Add(after).UnixMilli()-time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())<<22
 	return order.Order{ID: order.ID(id), SaleID: s.sale.ID, ShopperID: "alice", Quantity: 1}
 }
 
@@ -296,6 +300,21 @@ func TestTheResolverVoidsOnlyWhatNothingCanSettleAnyMore(t *testing.T) {
 	require.Empty(t, s.audit(t).Discrepancies)
 }
 
+func TestAnOrderOfTheFutureIsResolvedToo(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10, 1)
+	r := reconcile.NewResolver(s.store, s.ledger, s.queue)
+	for after, want := range map[time.Duration]bool{time.Hour: true, 30 * time.Second: false} {
+		o := s.orderOf(after)
+		_, done, err := r.Resolve(t.Context(), o)
+		require.NoError(t, err)
+		require.False(t, done)
+		_, done, err = r.Resolve(t.Context(), o)
+		require.NoError(t, err)
+		require.Equal(t, want, done, "the clock of who made it was %s ahead", after)
+	}
+}
+
 func TestTheResolverReadsAVerdictAndWaitsForASaleThatIsBeingLoaded(t *testing.T) {
 	t.Parallel()
 	s := open(t, 10, 1)
@@ -322,6 +341,15 @@ func TestTheResolverBelievesNoStoreThatCannotBeAsked(t *testing.T) {
 	_, done, err := r.Resolve(t.Context(), s.lostOrder())
 	require.Error(t, err)
 	require.False(t, done)
+}
+
+func TestTheAuditJudgesAnOrderOfTheFuture(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10, 1)
+	require.NoError(t, pool{s}.Settle(t.Context(), []order.Order{s.orderOf(time.Hour)}))
+	s.redis.HDel("seckill:{7}:o", "alice")
+	a := s.audit(t)
+	require.True(t, slices.ContainsFunc(a.Discrepancies, func(d reconcile.Discrepancy) bool { return d.Kind == reconcile.KindUnknown }), "%+v", a.Discrepancies)
 }
 
 func TestTheAuditNamesWhatDoesNotHold(t *testing.T) {

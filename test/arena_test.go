@@ -26,10 +26,15 @@ import (
 	"seckill/stock"
 )
 
-// faulty is the program with failpoints, built by whoever needs it first.
+// faulty is the program with failpoints and with a clock that can be wrong,
+// built by whoever needs it first.
 var faulty = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(filepath.Dir(binary), "seckill-faulty")
-	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "../cmd/seckill").CombinedOutput()
+	overlay, err := wrongClock(filepath.Dir(binary))
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-tags", "failpoint", overlay, "-o", path, "../cmd/seckill").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build with failpoints: %w: %s", err, out)
 	}
@@ -54,11 +59,12 @@ type arena struct {
 
 // role is one process of ours, started again when it is found dead.
 type role struct {
-	name string
-	mu   sync.Mutex
-	p    *process
-	env  []string // without a failpoint
-	held bool     // a fault keeps it down
+	name   string
+	mu     sync.Mutex
+	p      *process
+	env    []string      // without a failpoint
+	offset time.Duration // of its wall clock, when it is started
+	held   bool          // a fault keeps it down
 }
 
 var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
@@ -69,7 +75,7 @@ func newArena(t *testing.T, mutant string) *arena {
 	require.NoError(t, err)
 	env, dir := private.start(t)
 	env = maps.Clone(env)
-	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{}, up: strings.Fields(env["UP"]), ids: order.NewIDMaker(8000)}
+	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{private.broker.name: private.broker}, up: strings.Fields(env["UP"]), ids: order.NewIDMaker(8000)}
 	for _, name := range serverNames {
 		a.boxes[name] = newBox(t, dir, name)
 	}
@@ -188,9 +194,12 @@ func (r *role) raise(armed string) error {
 	if r.p.running() {
 		return nil
 	}
-	r.p.env = r.env
+	r.p.env = slices.Clone(r.env)
 	if armed != "" {
-		r.p.env = append(slices.Clone(r.env), "SECKILL_FAILPOINT="+armed)
+		r.p.env = append(r.p.env, "SECKILL_FAILPOINT="+armed)
+	}
+	if r.offset != 0 {
+		r.p.env = append(r.p.env, "SECKILL_CLOCK_OFFSET="+r.offset.String())
 	}
 	return r.p.launch()
 }

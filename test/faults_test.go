@@ -51,12 +51,14 @@ var kinds = []kind{
 	{"kill-server", killServer9},
 	{"stop-server", stopServer},
 	{"wire", wire},
+	{"wire-broker", brokerWire},
 	{"redis-tail", redisTail},
 	{"flushall", flushAll},
 	{"mysql-down", mysqlDown},
 	{"duplicates", duplicates},
 	{"strangers", strangers},
 	{"poison", poisonMessages},
+	{"clock", clock},
 	{"failpoint", failpointFault},
 	{"rolling", rolling},
 }
@@ -168,7 +170,14 @@ func mysqlDown(*rand.Rand) fault {
 }
 
 func wire(rng *rand.Rand) fault {
-	name := []string{"api>redis", "api>mysql", "consumer>redis", "consumer>mysql"}[rng.IntN(4)]
+	return wireFault(rng, "api>redis", "api>mysql", "consumer>redis", "consumer>mysql")
+}
+
+// brokerWire is the one wire of all who send and receive.
+func brokerWire(rng *rand.Rand) fault { return wireFault(rng, "clients>broker") }
+
+func wireFault(rng *rand.Rand, names ...string) fault {
+	name := names[rng.IntN(len(names))]
 	toxic := []string{"timeout", "reset", "latency", "cut"}[rng.IntN(4)]
 	return fault{
 		what:  toxic + ":" + name,

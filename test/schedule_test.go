@@ -286,13 +286,15 @@ func number(name string, def int64) int64 {
 }
 
 // TestRandomSchedules plays SECKILL_FAULTS_SCHEDULES schedules, of the seeds
-// from SECKILL_FAULTS_SEED on.
+// from SECKILL_FAULTS_SEED on. Each has the kinds of SECKILL_FAULTS_KINDS among
+// its faults.
 func TestRandomSchedules(t *testing.T) {
 	first := number("SECKILL_FAULTS_SEED", 1)
+	wanted := strings.FieldsFunc(os.Getenv("SECKILL_FAULTS_KINDS"), func(r rune) bool { return r == ',' })
 	for seed := first; seed < first+number("SECKILL_FAULTS_SCHEDULES", 5); seed++ {
 		aborted := false
 		t.Run(strconv.FormatInt(seed, 10), func(t *testing.T) {
-			o := outcome{schedule: newSchedule(seed, 15*time.Second), harness: true}
+			o := outcome{schedule: newSchedule(seed, 15*time.Second, wanted...), harness: true}
 			defer func() { o.report(t); aborted = o.harness }()
 			t.Logf("seed %d: %s", seed, o.plan())
 			o = o.run(t)

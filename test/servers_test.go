@@ -20,10 +20,15 @@ import (
 var private servers
 
 type servers struct {
-	once sync.Once
-	dir  string
-	env  map[string]string
+	once   sync.Once
+	dir    string
+	env    map[string]string
+	broker *hop // before the broker, who says that its address is the proxy's
 }
+
+// brokerIP is the address that the broker gives to its clients. It listens on
+// 127.0.0.1.
+const brokerIP = "127.0.0.2"
 
 // start returns the servers' settings and the folder with their PID files. All
 // of them run: what an earlier test killed is started again.
@@ -39,7 +44,7 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
 	})
-	up := []string{"SECKILL_UP_DIR=" + s.dir}
+	up := []string{"SECKILL_UP_DIR=" + s.dir, "SECKILL_UP_BROKER_IP=" + brokerIP}
 	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
 		if s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
 			break // it keeps its own ports
@@ -47,6 +52,13 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 		up = append(up, fmt.Sprintf("SECKILL_UP_%s_PORT=%d", name, 31000+i*100+os.Getpid()%90))
 	}
 	script(t, up, "up")
+	if s.broker == nil {
+		port, err := os.ReadFile(filepath.Join(s.dir, "ports", "broker"))
+		require.NoError(t, err)
+		number := ":" + strings.TrimSpace(string(port))
+		s.broker, err = openHop("clients>broker", brokerIP+number, "127.0.0.1"+number)
+		require.NoError(t, err)
+	}
 	s.env = readEnv(t, filepath.Join(s.dir, "env"))
 	s.env["UP"] = strings.Join(up, " ")
 	return s.env, s.dir
@@ -54,6 +66,9 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 
 // end kills what start started; nothing of it is needed any more.
 func (s *servers) end() {
+	if s.broker != nil {
+		s.broker.proxy.Stop()
+	}
 	if s.dir == "" || s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
 		return
 	}

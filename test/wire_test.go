@@ -20,11 +20,16 @@ type hop struct {
 	proxy *toxiproxy.Proxy
 }
 
+func openHop(name, listen, upstream string) (*hop, error) {
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	h := &hop{name, toxiproxy.NewProxy(server, name, listen, upstream)}
+	return h, h.proxy.Start()
+}
+
 func newHop(t *testing.T, name, upstream string) *hop {
 	t.Helper()
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	h := &hop{name, toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)}
-	require.NoError(t, h.proxy.Start())
+	h, err := openHop(name, "127.0.0.1:0", upstream)
+	require.NoError(t, err)
 	t.Cleanup(h.proxy.Stop)
 	return h
 }

@@ -82,6 +82,7 @@ rocketmq_java() {
 # configure NAME: its configuration with the @…@ of deploy/rocketmq filled in.
 configure() {
 	sed -e "s|@NAMESRV_PORT@|$namesrv_port|" -e "s|@BROKER_PORT@|$broker_port|" -e "s|@FLUSH@|$flush|" \
+		-e "s|@BROKER_IP@|${SECKILL_UP_BROKER_IP:-127.0.0.1}|" \
 		-e "s|@DATA@|$run/data/broker|" "$root/deploy/rocketmq/$1.conf" >"$run/$1.conf"
 }
 
