@@ -67,7 +67,7 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 // end kills what start started; nothing of it is needed any more.
 func (s *servers) end() {
 	if s.broker != nil {
-		s.broker.proxy.Stop()
+		s.broker.close()
 	}
 	if s.dir == "" || s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
 		return
