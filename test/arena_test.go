@@ -123,7 +123,7 @@ func (a *arena) wired(name string, env map[string]string) []string {
 			h = newHop(a.t, name+">"+store, upstream)
 			a.hops[h.name] = h
 		}
-		return h.proxy.Listen
+		return h.listen
 	}
 	redisAddr := through("redis", env["SECKILL_REDIS_ADDRS"])
 	cfg.Addr = through("mysql", cfg.Addr)
@@ -132,9 +132,7 @@ func (a *arena) wired(name string, env map[string]string) []string {
 
 // open starts all processes, and makes and opens the sales.
 func (a *arena) open(rng *rand.Rand, shoppers int, lossy bool) {
-	for _, r := range a.roles {
-		require.NoError(a.t, r.p.launch())
-	}
+	a.launch()
 	for _, terms := range []saleTerms{{perShopper: 1, units: 1}, {perShopper: 2, units: 2}} {
 		n := shoppers / 2
 		terms.stock = n/4 + rng.IntN(n*3/4) // it sells out, soon or towards the end;
@@ -146,10 +144,22 @@ func (a *arena) open(rng *rand.Rand, shoppers int, lossy bool) {
 		c.lossy = lossy
 		a.counters = append(a.counters, c)
 	}
+	a.known()
+}
+
+// launch starts all processes and waits until each is ready.
+func (a *arena) launch() {
+	for _, r := range a.roles {
+		a.note("raise "+r.name, r.raise(""))
+	}
 	for _, r := range a.roles {
 		require.Eventually(a.t, r.p.ready, 30*time.Second, 20*time.Millisecond, "%s is not ready", r.name)
 	}
-	for _, c := range a.counters { // until each API knows the sale
+}
+
+// known waits until each API knows each sale to be open.
+func (a *arena) known() {
+	for _, c := range a.counters {
 		for _, url := range a.shop.urls {
 			one := (&shop{urls: []string{url}}).crowd(c.sale, c.tokens[:1])
 			require.Eventually(a.t, func() bool {

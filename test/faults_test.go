@@ -63,8 +63,14 @@ var kinds = []kind{
 	{"rolling", rolling},
 }
 
-// special are faults made for a mutant: what its rule is there for.
+// special are faults that are not drawn: those of a seed now and then, as they
+// take long, and those made for a mutant, which are what its rule is there for.
 var special = []kind{
+	{"mysql-away", func(rng *rand.Rand) fault {
+		f := mysqlDown(rng)
+		f.at, f.span = 2*time.Second+time.Duration(rng.Int64N(int64(8*time.Second))), time.Minute
+		return f
+	}},
 	{"no-answer", func(rng *rand.Rand) fault { // and the order is settled late
 		f, frozen := armed(rng, point(failpoint.AfterSend), "error"), freeze("mariadb")
 		f.what += "+" + frozen.what

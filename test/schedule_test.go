@@ -56,7 +56,13 @@ func (s schedule) plan() string {
 	return strings.Join(texts, " ")
 }
 
+// awayEvery: each so many seeds MySQL is away for a minute.
+const awayEvery = 20
+
 func newSchedule(seed int64, load time.Duration, wanted ...string) schedule {
+	if len(wanted) == 0 && seed%awayEvery == 0 {
+		wanted = []string{"mysql-away"}
+	}
 	rng := rand.New(rand.NewPCG(uint64(seed), 1))
 	s := schedule{seed: seed, load: load, shoppers: 1600, limit: 60 * time.Second}
 	s.faults = draw(rng, s.load, wanted...)
