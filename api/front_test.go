@@ -76,12 +76,16 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-func TestThePageAsksNoOtherHost(t *testing.T) {
+func TestThePagesAskNoOtherHost(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	for path, kind := range map[string]string{"/": "text/html", "/shopper/page.js": "text/javascript", "/shopper/page.css": "text/css"} {
+	for path, kind := range map[string]string{
+		"/": "text/html", "/shopper/page.js": "text/javascript", "/shopper/page.css": "text/css",
+		"/docs": "text/html", "/docs/page.js": "text/javascript", "/docs/page.css": "text/css",
+	} {
 		a := s.get(t, path, "Authorization", "")
 		require.Equal(t, 200, a.StatusCode, path)
+		require.Equal(t, 304, s.get(t, path, "If-None-Match", "W/"+a.Header.Get("ETag")).StatusCode, path)
 		require.Contains(t, a.Header.Get("Content-Type"), kind)
 		require.Contains(t, a.Header.Get("Content-Security-Policy"), "default-src 'none'")
 		require.NotContains(t, a.Header.Get("Content-Security-Policy"), "unsafe")

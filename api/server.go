@@ -57,11 +57,12 @@ const (
 	routeCancel  = "/v1/orders/:id/cancel"
 	routePay     = "/v1/payments"
 	routeProblem = "/problems/:code"
-	routePage    = "/"
-	routeScript  = "/shopper/page.js"
-	routeStyle   = "/shopper/page.css"
-	routeNone    = "none" // no such route
+	routeSpec    = "/openapi.json"
+	routePages   = "pages" // all of pagePaths
+	routeNone    = "none"  // no such route
 )
+
+var pagePaths = []string{"/", "/shopper/page.js", "/shopper/page.css", "/docs", "/docs/page.js", "/docs/page.css"}
 
 // New returns a Server with its routes in place. It is ready until it is told
 // otherwise.
@@ -107,10 +108,11 @@ func (s *Server) routes() *echo.Echo {
 	e.POST(routeCancel, s.cancel)
 	e.POST(routePay, s.payment)
 	get(routeProblem, s.explain)
-	page := echo.WrapHandler(web.Shopper())
-	get(routePage, page)
-	get(routeScript, page)
-	get(routeStyle, page)
+	get(routeSpec, echo.WrapHandler(web.File(contentJSON[0], document)))
+	page := echo.WrapHandler(web.Pages())
+	for _, path := range pagePaths {
+		get(path, page)
+	}
 	return e
 }
 

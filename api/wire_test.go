@@ -148,7 +148,7 @@ func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	addr := serve(t, s, minute)
 	o := mine(0)
 	s.world.rows[o.ID] = rowOf(o, "paid", "")
-	for _, path := range []string{"/v1/time", "/v1/sales", "/v1/sales/7001", "/v1/orders/" + s.publicID(o), "/v1/orders?sale_id=7001", "/problems/sold-out", "/", "/shopper/page.js", "/shopper/page.css", "/v1/sales/8"} {
+	for _, path := range []string{"/v1/time", "/v1/sales", "/v1/sales/7001", "/v1/orders/" + s.publicID(o), "/v1/orders?sale_id=7001", "/problems/sold-out", "/", "/shopper/page.js", "/shopper/page.css", "/docs", "/openapi.json", "/v1/sales/8"} {
 		get, head := fetch(t, http.MethodGet, addr, path), fetch(t, http.MethodHead, addr, path)
 		require.NotEmpty(t, get.text, path)
 		require.Empty(t, head.text, path)
