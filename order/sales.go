@@ -80,6 +80,22 @@ func (s *Store) Sales(ctx context.Context) ([]Sale, error) {
 	return sales, nil
 }
 
+// ClosedSales returns the IDs of sales that are closed, newest first: those
+// before an ID, or from the newest for 0.
+func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
+	var ids []int64
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, `SELECT id FROM sales WHERE state = 'closed' AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`, before, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("order: closed sales: %w", err)
+	}
+	return ids, nil
+}
+
 // SetSaleState moves a sale to another state; a sale that is there already is
 // left alone. cmd names the command: run again under the same name, after an
 // unknown outcome, it does nothing. The errors are ErrNotFound and ErrConflict.

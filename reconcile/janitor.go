@@ -15,6 +15,8 @@ type closing interface {
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	// Unpaid reports whether a sale has a confirmed order.
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
+	// ClosedSales pages through the closed sales, newest first.
+	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 }
 
 type unloading interface {
@@ -24,12 +26,16 @@ type unloading interface {
 
 // Janitor ends sales whose window is over, and closes those that nothing can
 // happen to any more: they leave Redis and the list that every process reads.
+// A closed sale that a Redis from an old backup brings back leaves it again.
 type Janitor struct {
 	store  closing
 	ledger unloading
 	queue  offsets
 	log    *slog.Logger
 	tried  map[int64]attempt // sales that could not be closed yet
+
+	swept  time.Time // when closed sales were last looked for in Redis
+	before int64     // where that goes on
 }
 
 // attempt is the last one to close a sale: when, and what stood in the queue at
@@ -50,6 +56,8 @@ const (
 	// closeEvery is how often the janitor tries: it may read every order of a
 	// sale to know that none is unpaid.
 	closeEvery = time.Minute
+	// closedPage is how many closed sales it looks for in Redis every minute.
+	closedPage = 500
 )
 
 // Step looks at each sale. Time is that of Redis, which judges the window too;
@@ -80,6 +88,32 @@ func (j *Janitor) Step(ctx context.Context) error {
 		}
 	}
 	j.tried = tried
+	return errors.Join(append(errs, j.sweep(ctx))...)
+}
+
+// sweep unloads closed sales that are in Redis, a page a minute, from the
+// newest on and round again.
+func (j *Janitor) sweep(ctx context.Context) error {
+	if time.Since(j.swept) < closeEvery {
+		return nil
+	}
+	j.swept = time.Now()
+	ids, err := j.store.ClosedSales(ctx, j.before, closedPage)
+	if err != nil {
+		return fmt.Errorf("list closed sales: %w", err)
+	}
+	j.before = 0
+	if len(ids) == closedPage {
+		j.before = ids[closedPage-1]
+	}
+	ms, unread := j.ledger.Metas(ctx, ids)
+	errs := []error{unread}
+	for i, m := range ms {
+		if m.Loaded {
+			errs = append(errs, j.ledger.Unload(ctx, ids[i]))
+			j.log.WarnContext(ctx, "closed sale found in Redis and unloaded", "sale_id", ids[i])
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -185,6 +185,22 @@ func TestASaleIsEndedOnTimeAndClosedAnHourLater(t *testing.T) {
 	require.Empty(t, ss)
 }
 
+func TestAClosedSaleThatAnOldBackupBringsBackLeavesRedisAgain(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	s.reserve(t, 1)
+	old := s.copyOut(t)
+	for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
+		_, err := s.store.SetSaleState(t.Context(), string(to), s.sale.ID, to)
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.ledger.Unload(t.Context(), s.sale.ID))
+	s.copyIn(t, old)
+	require.True(t, s.meta(t).Loaded)
+	require.NoError(t, reconcile.NewJanitor(s.store, s.ledger, s.queue, quiet()).Step(t.Context()))
+	require.Empty(t, s.redis.Keys())
+}
+
 func TestNothingIsEndedWhileRedisCannotTellTheTime(t *testing.T) {
 	t.Parallel()
 	s := open(t, 3, 1)

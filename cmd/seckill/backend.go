@@ -35,11 +35,13 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	CreateSale(ctx context.Context, s order.Sale) (order.Sale, error)
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Sales(ctx context.Context) ([]order.Sale, error)
+	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	RaiseEpoch(ctx context.Context, saleID int64) (uint64, error)
 	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
+	CountLetters(ctx context.Context) (order.LetterCount, error)
 
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)

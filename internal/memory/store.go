@@ -129,6 +129,20 @@ func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 	return sales[:min(len(sales), 1000)], nil
 }
 
+// ClosedSales is order.Store's.
+func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []int64
+	for id, sale := range s.sales {
+		if sale.State == order.SaleClosed && (before == 0 || id < before) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b int64) int { return cmp.Compare(b, a) })
+	return ids[:min(len(ids), limit)], nil
+}
+
 // SetSaleState is order.Store's.
 func (s *Store) SetSaleState(_ context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return s.command(cmd, command{id, order.StateCommand(to)}, func(sale *order.Sale) (*order.SaleEffect, error) {

@@ -24,6 +24,7 @@ type Store interface {
 	CreateSale(ctx context.Context, s order.Sale) (order.Sale, error)
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Sales(ctx context.Context) ([]order.Sale, error)
+	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error)
 	RaiseEpoch(ctx context.Context, id int64) (uint64, error)

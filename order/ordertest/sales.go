@@ -157,6 +157,18 @@ func salesListed(t *testing.T, s *suite) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, []int64{b.ID}, listed())
+
+	for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
+		_, err := s.store.SetSaleState(t.Context(), s.id(t).String(), b.ID, to)
+		require.NoError(t, err)
+	}
+	closed, err := s.store.ClosedSales(t.Context(), b.ID+1, 1)
+	require.NoError(t, err)
+	require.Equal(t, []int64{b.ID}, closed)
+	closed, err = s.store.ClosedSales(t.Context(), 0, 1000)
+	require.NoError(t, err)
+	require.Contains(t, closed, a.ID)
+	require.Contains(t, closed, b.ID)
 }
 
 func epochRises(t *testing.T, s *suite) {
