@@ -18,7 +18,6 @@ type metrics struct {
 	toResult          map[order.Status]prometheus.Observer
 	writeBackFailures prometheus.Counter
 	consumeDelay      prometheus.Histogram
-	buried            prometheus.Counter
 }
 
 // seconds are the buckets of what a shopper waits for.
@@ -40,7 +39,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		toResult:          map[order.Status]prometheus.Observer{},
 		writeBackFailures: f.NewCounter(prometheus.CounterOpts{Name: "seckill_write_back_failures_total", Help: "Batches whose results were left to the tail of sale_changes."}),
 		consumeDelay:      f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_consume_delay_seconds", Help: "From the broker's storing of a message to its delivery.", Buckets: seconds}),
-		buried:            f.NewCounter(prometheus.CounterOpts{Name: "seckill_dead_letters_total", Help: "Messages that could not be read."}),
 	}
 	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected} {
 		m.verdicts[s] = verdicts.WithLabelValues(string(s))

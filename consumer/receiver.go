@@ -82,7 +82,6 @@ func (r *Receiver) bury(ctx context.Context, m order.Message, why error) error {
 	if err := r.dead.Bury(ctx, d); err != nil {
 		return fmt.Errorf("dead letter %q: %w", m.ID, err)
 	}
-	r.pool.metrics.buried.Inc()
 	r.log.WarnContext(ctx, "message set aside in dead_letters", "message_id", m.ID, "bytes", len(m.Body), "err", why)
 	return nil
 }

@@ -29,6 +29,25 @@ func (s *Store) Letters(ctx context.Context, name string) ([]DeadLetter, error) 
 	return letters, nil
 }
 
+// LetterCount is how many dead letters are kept.
+type LetterCount struct {
+	Messages int // that could not be read, until they are discarded
+	Verdicts int // on orders that can have no row of their own; they stay
+}
+
+// maxCounted bounds what CountLetters counts: more is as bad.
+const maxCounted = 10_000
+
+// CountLetters counts the dead letters of all sales, up to 10,000 of them.
+func (s *Store) CountLetters(ctx context.Context) (n LetterCount, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) - COALESCE(SUM(verdict), 0), COALESCE(SUM(verdict), 0)
+		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS letters`, maxCounted).Scan(&n.Messages, &n.Verdicts)
+	if err != nil {
+		return n, fmt.Errorf("order: count dead letters: %w", err)
+	}
+	return n, nil
+}
+
 // Discard deletes a message that could not be read. A verdict stays: it is
 // ErrConflict. ErrNotFound: there is no such letter (any more).
 func (s *Store) Discard(ctx context.Context, d DeadLetter) error {

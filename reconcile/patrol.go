@@ -20,6 +20,11 @@ type patrolLedger interface {
 	claims
 }
 
+type patrolled interface {
+	tallies
+	CountLetters(ctx context.Context) (order.LetterCount, error)
+}
+
 type healing interface {
 	Replay(ctx context.Context, vs []order.Verdict) error
 	Urgent(ctx context.Context, saleID int64, os ...order.Order) error
@@ -36,7 +41,7 @@ type claims interface {
 // healed by replaying its verdict, never by setting a counter. What no replay
 // heals is logged with what an operator can do.
 type Patrol struct {
-	store  tallies
+	store  patrolled
 	ledger patrolLedger
 	log    *slog.Logger
 	m      *patrolMetrics
@@ -72,7 +77,7 @@ const (
 )
 
 // NewPatrol returns a Patrol that exports its findings to reg.
-func NewPatrol(store tallies, ledger patrolLedger, reg prometheus.Registerer, log *slog.Logger) *Patrol {
+func NewPatrol(store patrolled, ledger patrolLedger, reg prometheus.Registerer, log *slog.Logger) *Patrol {
 	return &Patrol{
 		store: store, ledger: ledger, log: log, m: newPatrolMetrics(reg), grace: grace,
 		passing: map[int64]bool{}, slots: make(chan struct{}, maxPasses),
@@ -93,6 +98,11 @@ func (p *Patrol) step(ctx, life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
+	letters, err := p.store.CountLetters(ctx)
+	if err != nil {
+		return err
+	}
+	p.m.letters(letters)
 	ms, err := p.ledger.Metas(ctx, saleIDs(ss))
 	listed, loaded := map[int64]bool{}, map[int64]bool{}
 	for i, s := range ss {

@@ -367,3 +367,27 @@ func TestOneOfTheFleetReadsThroughASale(t *testing.T) {
 		require.Equal(b, 1, strings.Count(b.log.text(), "pass done"))
 	})
 }
+
+func TestDeadLettersAreCountedAsTheyAreKept(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		letter := order.DeadLetter{MessageID: "AC11", SaleID: b.sale.ID, Reason: "unreadable"}
+		counted := func(kind string) float64 {
+			require.NoError(b, b.patrol.Step(b.Context()))
+			b.patrol.Wait()
+			return b.metric("seckill_dead_letters", kind)
+		}
+		for range 3 { // delivered again and again
+			require.NoError(b, b.store.Bury(b.Context(), letter))
+			require.InDelta(b, 1, counted("message"), 0)
+		}
+		require.NoError(b, b.store.Discard(b.Context(), letter))
+		require.InDelta(b, 0, counted("message"), 0)
+
+		o := b.buy("ann")
+		o.ShopperID = "bob" // two orders of one ID
+		_, err := b.store.Settle(b.Context(), []order.Order{o})
+		require.NoError(b, err)
+		require.InDelta(b, 1, counted("verdict"), 0)
+		require.InDelta(b, 0, counted("message"), 0)
+	})
+}

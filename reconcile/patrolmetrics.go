@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"seckill/order"
 	"seckill/stock"
 )
 
@@ -22,6 +23,7 @@ type patrolMetrics struct {
 	available     *prometheus.GaugeVec
 	pending       *prometheus.GaugeVec
 	oldest        *prometheus.GaugeVec
+	deadLetters   *prometheus.GaugeVec
 
 	mu    sync.Mutex
 	sales map[int64]*findings
@@ -53,6 +55,7 @@ func newPatrolMetrics(reg prometheus.Registerer) *patrolMetrics {
 		available:     of("seckill_stock_available_units", "Units that can be reserved."),
 		pending:       of("seckill_stock_pending_units", "Units reserved without a verdict."),
 		oldest:        of("seckill_order_oldest_pending_seconds", "Age of the order first in line for the sweeper; 0 when nothing is pending."),
+		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Dead letters that are kept, up to 10,000: messages that could not be read, until discarded, and verdicts on orders that can have no row."}, []string{"kind"}),
 		sales:         map[int64]*findings{},
 	}
 	for _, k := range kinds {
@@ -68,6 +71,11 @@ func (m *patrolMetrics) of(saleID int64) *findings {
 		m.sales[saleID] = f
 	}
 	return f
+}
+
+func (m *patrolMetrics) letters(n order.LetterCount) {
+	m.deadLetters.WithLabelValues("message").Set(float64(n.Messages))
+	m.deadLetters.WithLabelValues("verdict").Set(float64(n.Verdicts))
 }
 
 // stock exports a loaded sale's counters.

@@ -33,6 +33,20 @@ func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.ID, limi
 	return page, next, nil
 }
 
+// CountLetters is order.Store's.
+func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.letters {
+		if d.Verdict() {
+			n.Verdicts++
+		} else {
+			n.Messages++
+		}
+	}
+	return n, nil
+}
+
 // Letters is order.Store's.
 func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, error) {
 	s.mu.Lock()

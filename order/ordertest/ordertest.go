@@ -38,6 +38,7 @@ type Store interface {
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)
 	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
+	CountLetters(ctx context.Context) (order.LetterCount, error)
 	Discard(ctx context.Context, d order.DeadLetter) error
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
