@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// startPong starts the yardstick as a process of its own, like the API.
+func (b *bench) startPong(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if b.pong, err = b.start(ctx, "pong", os.Environ(), self, "pong", addr); err != nil {
+		return err
+	}
+	b.pongURL = "http://" + addr
+	return until(ctx, startWithin, func() (bool, error) {
+		_, err := get(ctx, b.pongURL+"/count")
+		return err == nil, nil
+	})
+}
+
+// ponged counts the answers of pong.
+func (b *bench) ponged(ctx context.Context) (float64, error) {
+	text, err := get(ctx, b.pongURL+"/count")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
+// yardstick measures pong with the very requests that ours gets.
+func (b *bench) yardstick(ctx context.Context, conns int) (sample, error) {
+	return b.steady(ctx, target{url: b.pongURL, count: b.ponged, conns: conns, sales: []string{"1"}})
+}
+
+// firstTokens are for the first look at what the machine can do.
+const firstTokens = 20_000
+
+// makeTokens measures what wrk and pong do together, plainly and with the
+// requests of shoppers, and makes as many tokens as the fastest row may use.
+func (b *bench) makeTokens(ctx context.Context) error {
+	get, err := b.steady(ctx, target{url: b.pongURL + "/", count: b.ponged, conns: 256})
+	if err != nil {
+		return err
+	}
+	b.tokens = filepath.Join(b.work, "tokens.")
+	if err := b.signTokens(ctx, firstTokens); err != nil {
+		return err
+	}
+	post, err := b.yardstick(ctx, 256)
+	if err != nil {
+		return err
+	}
+	b.machine.GetPong, b.machine.PostPong = get.rate, post.rate
+	b.sayf("pong answers %.0f plain GET and %.0f purchases a second: what wrk can ask for", get.rate, post.rate)
+	return b.signTokens(ctx, int(0.75*post.rate*(b.warm+b.seconds).Seconds())+firstTokens)
+}
+
+// signTokens makes the tokens of n shoppers, a file for each thread of wrk.
+func (b *bench) signTokens(ctx context.Context, n int) error {
+	out, err := b.fast.run(ctx, "", "token", "--shoppers", strconv.Itoa(n))
+	if err != nil {
+		return err
+	}
+	files := make([]*bufio.Writer, b.threads)
+	for i := range files {
+		f, err := os.OpenFile(b.tokens+strconv.Itoa(i), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files[i] = bufio.NewWriterSize(f, 1<<20)
+	}
+	i := 0
+	for token := range strings.Lines(out) {
+		if _, err := files[i%len(files)].WriteString(token); err != nil {
+			return err
+		}
+		i++
+	}
+	for _, f := range files {
+		if err := f.Flush(); err != nil {
+			return fmt.Errorf("tokens: %w", err)
+		}
+	}
+	b.shoppers = n
+	return nil
+}

@@ -1,0 +1,117 @@
+// Command bench measures this program and its baselines in turn, on the same
+// machine, with the same load generator, and prints the ratios: those travel
+// from one machine to another, the rates do not. After every round it audits
+// what was sold, and a promise that is broken makes the run fail (exit 4).
+// scripts/bench starts the servers it needs; docs/performance.md says what the
+// rows mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	exitBroken = 4
+)
+
+// errBroken is the error of a promise that does not hold.
+var errBroken = errors.New("a promise is broken")
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == "pong" {
+		fmt.Fprintln(os.Stderr, "bench:", servePong(os.Args[2]))
+		os.Exit(exitFailed)
+	}
+	o, err := parse(os.Args[1:])
+	if err != nil {
+		os.Exit(exitUsage) // the flag package has said why
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err = run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		if errors.Is(err, errBroken) {
+			os.Exit(exitBroken)
+		}
+		os.Exit(exitFailed)
+	}
+}
+
+// options are the flags.
+type options struct {
+	root, dir, bin, out string
+	rows                map[string]bool
+	rounds              int
+	seconds, warm       time.Duration
+	quick, noWait       bool
+	profiles            string
+	threads             int
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	var rows string
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&o.root, "root", ".", "the repository")
+	f.StringVar(&o.dir, "dir", ".run/bench", "folder of the servers that scripts/up started for this")
+	f.StringVar(&o.bin, "seckill", "bin/seckill", "the program to measure")
+	f.StringVar(&o.out, "out", ".", "folder for bench.json and spike.svg")
+	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; all without it")
+	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, quick 2)")
+	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement (8s, quick 2s)")
+	f.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: a look, not a result")
+	f.BoolVar(&o.noWait, "no-idle-wait", false, "measure on a busy machine too, and drop nothing")
+	f.StringVar(&o.profiles, "cpuprofile", "", "folder for CPU and allocation profiles of the first round")
+	f.IntVar(&o.threads, "threads", 2, "threads of wrk")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	o.warm = time.Second
+	if o.rounds == 0 {
+		o.rounds = 5
+		if o.quick {
+			o.rounds = 2
+		}
+	}
+	if o.seconds == 0 {
+		o.seconds = 8 * time.Second
+		if o.quick {
+			o.seconds = 2 * time.Second
+		}
+	}
+	for _, path := range []*string{&o.root, &o.dir, &o.bin, &o.out} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return o, fmt.Errorf("%s: %w", *path, err)
+		}
+		*path = abs
+	}
+	var err error
+	o.rows, err = selectRows(rows)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+	return o, err
+}
+
+// run measures, and reports whatever was measured also when a part failed.
+func run(ctx context.Context, o options) error {
+	b, err := newBench(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = b.measure(ctx)
+	b.close()
+	return errors.Join(err, b.report(err))
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// rowJSON is a row of bench.json. Rates are per second; where there is no
+// baseline, ours is in milliseconds.
+type rowJSON struct {
+	Name     string             `json:"name"`
+	Ours     float64            `json:"ours"`
+	Baseline float64            `json:"baseline,omitempty"`
+	Ratio    float64            `json:"ratio,omitempty"`
+	Spread   []float64          `json:"spread"`
+	Must     float64            `json:"must"`
+	Goal     float64            `json:"goal"`
+	Verdict  string             `json:"verdict"`
+	Rounds   int                `json:"rounds"`
+	Dropped  int                `json:"dropped"`
+	CPU      map[string]float64 `json:"cpu_us,omitempty"`
+	Note     string             `json:"note,omitempty"`
+}
+
+// result is bench.json.
+type result struct {
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds"`
+	Quick   bool      `json:"quick"`
+	Machine machine   `json:"machine"`
+	Rows    []rowJSON `json:"rows"`
+	Audited int       `json:"audited_sales"`
+	Orders  int64     `json:"audited_orders"`
+	Failed  string    `json:"failed,omitempty"`
+}
+
+// report prints the table and writes bench.json.
+func (b *bench) report(failed error) error {
+	b.machine.Foreign = median(b.foreign)
+	r := result{
+		At: b.began.UTC(), Seconds: time.Since(b.began).Seconds(), Quick: b.quick, Machine: b.machine,
+		Audited: b.audited, Orders: b.orders,
+	}
+	if failed != nil {
+		r.Failed = failed.Error()
+	}
+	for _, row := range b.rows {
+		r.Rows = append(r.Rows, row.json())
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(b.out, "bench.json"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return b.print(os.Stdout, r)
+}
+
+func (r *row) json() rowJSON {
+	j := rowJSON{
+		Name: r.name, Ours: median(r.ours), Baseline: median(r.base), Ratio: median(r.ratios), Spread: spread(r.ratios),
+		Must: r.must, Goal: r.goal, Verdict: r.verdict(), Rounds: len(r.ours), Dropped: r.dropped, Note: r.note,
+	}
+	if r.inMillis {
+		j.Spread = spread(r.ours)
+	}
+	for name, us := range r.cpu {
+		if j.CPU == nil {
+			j.CPU = map[string]float64{}
+		}
+		j.CPU[name] = median(us)
+	}
+	return j
+}
+
+func (b *bench) print(w io.Writer, r result) error {
+	m := r.Machine
+	fmt.Fprintf(w, "\n%d x %s, %d MB, Linux %s, %s; fsync %.2f ms; others used %.2f cores\n", m.Cores, m.CPU, m.MemoryMB, m.Kernel, m.Go, m.FsyncMS, m.Foreign)
+	for _, name := range slices.Sorted(maps.Keys(m.Modes)) {
+		fmt.Fprintf(w, "%s=%s ", name, m.Modes[name])
+	}
+	fmt.Fprintf(w, "\nwrk's ceiling against pong: %.0f plain GET, %.0f purchases a second\n\n", m.GetPong, m.PostPong)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "row\tours\tbaseline\tratio\tspread\tmust\tgoal\t\trounds\t")
+	for _, j := range r.Rows {
+		fmt.Fprintln(t, j.line())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	printCPU(w, r.Rows)
+	_, err := fmt.Fprintf(w, "\n%d sales audited with %d orders, %.0f s\n", r.Audited, r.Orders, r.Seconds)
+	return err
+}
+
+func (j rowJSON) line() string {
+	ours, base, value := "-", "-", "-"
+	var low, high float64
+	if j.Rounds > 0 {
+		ours, value = fmt.Sprintf("%.1f ms", j.Ours), fmt.Sprintf("%.1f", j.Ours)
+		low, high = j.Spread[0], j.Spread[1]
+	}
+	if j.Baseline > 0 {
+		ours, base, value = fmt.Sprintf("%.0f/s", j.Ours), fmt.Sprintf("%.0f/s", j.Baseline), fmt.Sprintf("%.3g", j.Ratio)
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%.3g-%.3g\t%g\t%g\t%s\t%d\t", j.Name, ours, base, value, low, high, j.Must, j.Goal, j.Verdict, j.Rounds)
+}
+
+// printCPU prints what a request or an order costs each process.
+func printCPU(w io.Writer, rows []rowJSON) {
+	columns := []string{"api", "consumer", "redis", "mariadb", "broker", "wrk", "bench"}
+	fmt.Fprintln(w, "\nCPU µs per request or order")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "row\t"+strings.Join(columns, "\t")+"\t")
+	for _, j := range rows {
+		if len(j.CPU) == 0 {
+			continue
+		}
+		fmt.Fprint(t, j.Name)
+		for _, c := range columns {
+			fmt.Fprintf(t, "\t%.1f", j.CPU[c])
+		}
+		fmt.Fprintln(t, "\t")
+	}
+	_ = t.Flush()
+}

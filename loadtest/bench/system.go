@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+// system is the program as it runs in production, on one set of servers, with a
+// database, topics and a consumer group of its own: an API that is always
+// there, and a consumer that comes and goes.
+type system struct {
+	b             *bench
+	name          string
+	srv           *servers
+	env           []string
+	db            *sql.DB
+	ledger        *stock.Ledger
+	api, consumer *process
+	url           string
+	apiAdmin      string
+	consumerAdmin string
+}
+
+// newSystem starts the API. Settings are the defaults, but for the limit of the
+// backlog, which a measurement with consumers off is beyond.
+func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn string) (*system, error) {
+	own := fmt.Sprintf("bench_%s_%d", name, time.Now().Unix())
+	dsn, err := withDatabase(ctx, dsn, own)
+	if err != nil {
+		return nil, err
+	}
+	s := &system{b: b, name: name, srv: srv, ledger: stock.New(srv.rdb)}
+	if s.db, err = order.OpenDB(dsn, order.DBOptions{Timeout: -1}); err != nil {
+		return nil, err
+	}
+	s.env = os.Environ()
+	for k, v := range srv.env {
+		s.env = append(s.env, k+"="+v)
+	}
+	s.env = append(s.env, "SECKILL_MYSQL_DSN="+dsn, "SECKILL_ROCKETMQ_TOPIC="+own,
+		"SECKILL_ROCKETMQ_PROBE_TOPIC="+own+"_probe", "SECKILL_ROCKETMQ_GROUP="+own,
+		"SECKILL_BACKLOG_LIMIT=1000000000", "SECKILL_LOG_FORMAT=json")
+	if _, err := s.run(ctx, "", "migrate", "up"); err != nil {
+		return nil, err
+	}
+	if s.api, err = b.start(ctx, "api-"+name, s.env, b.bin, "api", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	addr, err := s.api.address(ctx, "api up")
+	if err == nil {
+		s.url = "http://" + addr
+		s.apiAdmin, err = s.api.address(ctx, "admin listener up")
+	}
+	if err == nil {
+		err = until(ctx, startWithin, func() (bool, error) {
+			_, err := get(ctx, "http://"+s.apiAdmin+"/readyz")
+			return err == nil, nil
+		})
+	}
+	return s, err
+}
+
+// run runs a command of the program to its end and returns what it says.
+func (s *system) run(ctx context.Context, stdin string, args ...string) (string, error) {
+	c := exec.CommandContext(ctx, s.b.bin, args...)
+	var out, errs strings.Builder
+	c.Env, c.Stdin, c.Stdout, c.Stderr = s.env, strings.NewReader(stdin), &out, &errs
+	if err := c.Run(); err != nil {
+		return out.String(), fmt.Errorf("seckill %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}
+
+// consume has a consumer run, or none.
+func (s *system) consume(ctx context.Context, on bool) error {
+	if on == (s.consumer != nil) {
+		return nil
+	}
+	if !on {
+		err := s.consumer.stop()
+		s.consumer = nil
+		return err
+	}
+	var err error
+	if s.consumer, err = s.b.start(ctx, "consumer-"+s.name, s.env, s.b.bin, "consumer", "--admin-listen", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.consumerAdmin, err = s.consumer.address(ctx, "admin listener up")
+	return err
+}
+
+// total reads a counter of the API.
+func (s *system) total(names ...string) counter {
+	return func(ctx context.Context) (float64, error) { return metric(ctx, s.apiAdmin, names...) }
+}
+
+// close ends the processes.
+func (s *system) close() error {
+	if s == nil {
+		return nil
+	}
+	return errors.Join(s.api.stop(), s.consumer.stop(), s.db.Close())
+}
