@@ -112,14 +112,6 @@ func TestAnUnknownSalePointsAtTheSales(t *testing.T) {
 	require.NotContains(t, s.get(t, "/v1/orders/x").str("detail"), "/v1/sales")
 }
 
-func TestProblemsThatNobodyIsToldAreNotExplained(t *testing.T) {
-	t.Parallel()
-	s := newShop(t)
-	for _, code := range []string{"forbidden", "permit-required", "permit-invalid"} {
-		problem(t, s.get(t, "/problems/"+code), 404, "not-found")
-	}
-}
-
 func TestPollsAreRateLimited(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, func(s *shop) { s.opts.Limits.ShopperRPS, s.opts.Limits.ShopperBurst = 0.001, 2 })

@@ -105,6 +105,23 @@ func readBody(r *http.Request) (purchaseBody, *problem, error) {
 	return body, problem, nil
 }
 
+// readObject reads a body that may be missing: see decodeObject.
+func readObject(r *http.Request, known []string, set func(key string, value []byte) bool) error {
+	if err := checkMedia(r); err != nil || r.ContentLength == 0 {
+		return err
+	}
+	buf, _ := bodies.Get().(*[maxBody + 1]byte)
+	defer bodies.Put(buf)
+	body, err := fill(buf, r)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	if p := decodeObject(body, known, set); p != nil {
+		return fail(p, nil)
+	}
+	return nil
+}
+
 // fill reads the body of a request into a buffer of bodies.
 func fill(buf *[maxBody + 1]byte, r *http.Request) ([]byte, error) {
 	n := 0

@@ -33,9 +33,14 @@ func (s *Server) buy(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	shopper, err := s.shopper(r)
+	shopper, err := s.buyer(r, sale)
 	if err != nil {
 		return err
+	}
+	if sale.RequirePermit {
+		if err := s.permitted(r, sale, shopper); err != nil {
+			return err
+		}
 	}
 	p, err := readPurchase(r, sale)
 	if err != nil {
@@ -97,30 +102,46 @@ func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
 	return nil, noSuchSale()
 }
 
-// shopper returns who sent the request, by its token, unless they ask too
-// often.
-func (s *Server) shopper(r *http.Request) (string, error) {
+// identify returns who sent the request, by its token, unless they or their
+// address ask too often. The address comes first: it costs less than a token,
+// and forged ones count too.
+func (s *Server) identify(r *http.Request) (Identity, error) {
+	if s.addresses != nil {
+		if late, ok := s.addresses.take(address(r, s.TrustedProxies)); !ok {
+			return Identity{}, tooOften(late)
+		}
+	}
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
-		return "", &failure{problem: unauthenticated, bearer: "Bearer"}
+		return Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return "", &failure{problem: unauthenticated, bearer: "Bearer"}
+		return Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
 	}
-	shopper, err := s.Tokens.Verify(token)
+	who, err := s.Tokens.Verify(token)
 	if err != nil {
-		return "", &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
+		return who, &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
 	}
-	if late, ok := s.shoppers.take(shopper); !ok {
-		return "", tooOften(late)
+	if late, ok := s.shoppers.take(who.Shopper); !ok {
+		return who, tooOften(late)
 	}
-	if s.addresses != nil {
-		if late, ok := s.addresses.take(address(r, s.TrustedProxies)); !ok {
-			return "", tooOften(late)
-		}
+	return who, nil
+}
+
+// shopper is identify for those who need no more than the name.
+func (s *Server) shopper(r *http.Request) (string, error) {
+	who, err := s.identify(r)
+	return who.Shopper, err
+}
+
+// buyer returns who wants to buy, if they may buy of this sale.
+func (s *Server) buyer(r *http.Request, sale *stock.Copy) (string, error) {
+	who, err := s.identify(r)
+	if err == nil && sale.RequireClaim != "" && !who.Holds(sale.RequireClaim) {
+		err = fail(forbidden, nil)
 	}
-	return shopper, nil
+	return who.Shopper, err
 }
 
 func tooOften(late time.Duration) *failure {

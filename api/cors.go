@@ -13,7 +13,7 @@ var (
 	exposed     = []string{"Location, Retry-After, Idempotent-Replayed, X-Request-Id"}
 	varyOrigin  = []string{"Origin"}
 	corsMethods = []string{"GET, POST"}
-	corsHeaders = []string{"Authorization, Content-Type, Idempotency-Key, X-Request-Id"}
+	corsHeaders = []string{"Authorization, Content-Type, Idempotency-Key, Purchase-Permit, X-Request-Id"}
 	corsMaxAge  = []string{"86400"}
 )
 

@@ -59,8 +59,9 @@ func decodePayment(body []byte) (payment, *problem) {
 }
 
 var (
-	purchaseFields = []string{"quantity", "reference"}
-	paymentFields  = []string{"order_id", "amount_minor", "currency"}
+	purchaseFields  = []string{"quantity", "reference"}
+	paymentFields   = []string{"order_id", "amount_minor", "currency"}
+	challengeFields = []string{"challenge"}
 )
 
 // decodeObject reads a body of one object and calls set with each of the known

@@ -40,24 +40,30 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Connection"] = closeConnection
 	}
 	if r.Method == http.MethodPost && r.URL.RawPath == "" && r.ContentLength <= maxBody {
-		if id, ok := purchasePath(r.URL.Path); ok && f.refuse(w, r, id) {
+		if id, route, ok := saleAction(r.URL.Path); ok && f.refuse(w, r, id, route) {
 			return
 		}
 	}
 	f.next.ServeHTTP(w, r)
 }
 
-// purchasePath recognises /v1/sales/{id}/orders.
-func purchasePath(path string) (int64, bool) {
+// saleAction recognises /v1/sales/{id}/orders and /v1/sales/{id}/permits.
+func saleAction(path string) (saleID int64, route string, ok bool) {
 	rest, ok := strings.CutPrefix(path, "/v1/sales/")
 	if !ok {
-		return 0, false
+		return 0, "", false
 	}
-	id, ok := strings.CutSuffix(rest, "/orders")
-	if !ok {
-		return 0, false
+	id, action, _ := strings.Cut(rest, "/")
+	switch action {
+	case "orders":
+		route = routeBuy
+	case "permits":
+		route = routePermits
+	default:
+		return 0, "", false
 	}
-	return parseSaleID(id)
+	saleID, ok = parseSaleID(id)
+	return saleID, route, ok
 }
 
 // parseSaleID reads a sale ID in its only spelling: a positive decimal number
@@ -76,9 +82,9 @@ func parseSaleID(s string) (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
-// refuse answers a purchase that the local copy refuses; false when it does
-// not.
-func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64) bool {
+// refuse answers a purchase, or the wish for a permit to it, that the local copy
+// refuses; false when it does not.
+func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, route string) bool {
 	s := f.server
 	if !s.Catalog.Ready() {
 		return false
@@ -105,8 +111,10 @@ func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64) boo
 	if p.retryMin > 0 {
 		h["Retry-After"] = retryWhen(p, sale, now)
 	}
-	s.Metrics.refused[p].Inc()
-	s.Metrics.answered(s.Metrics.routes[routeBuy], p.status)
+	if route == routeBuy {
+		s.Metrics.refused[p].Inc()
+	}
+	s.Metrics.answered(s.Metrics.routes[route], p.status)
 	w.WriteHeader(p.status)
 	_, _ = w.Write(answer.body) // the client is gone: nothing to tell it
 	return true

@@ -47,10 +47,12 @@ func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	require.NoError(tb, err)
 	verifier, err := api.NewVerifier(api.VerifierOptions{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "iss", Audience: "aud"})
 	require.NoError(tb, err)
+	permits, err := api.NewPermits([][]byte{[]byte(secretKey)}, 2*minute)
+	require.NoError(tb, err)
 	s := &shop{world: w, logs: &syncBuffer{}}
 	log := slog.New(slog.NewJSONHandler(s.logs, nil))
 	s.opts = api.Options{
-		Reserver: w, Publisher: w, Stock: w, Results: w, Lookup: w, Orders: w, IDs: w, Sealer: sealer, Tokens: verifier, Log: log,
+		Reserver: w, Publisher: w, Stock: w, Results: w, Lookup: w, Orders: w, IDs: w, Sealer: sealer, Tokens: verifier, Permits: permits, Log: log,
 		Limits: api.Limits{BuyInflight: 10, PollInflight: 10, HeldPolls: 10},
 	}
 	for _, f := range change {

@@ -141,9 +141,9 @@ func TestKeysOfEachKindAreTakenByTheirKid(t *testing.T) {
 	ed, rs, hs := jwt.SigningMethodEdDSA, jwt.SigningMethodRS256, jwt.SigningMethodHS256
 	for _, good := range []string{sign(hs, []byte(secretKey), "", nil), sign(hs, []byte(secretKey+"2"), "new", nil), sign(ed, edPrivate, "ed", nil), sign(rs, rsaPrivate, "rsa", nil)} {
 		for range 2 {
-			shopper, err := v.Verify(good)
+			who, err := v.Verify(good)
 			require.NoError(t, err)
-			require.Equal(t, "42", shopper)
+			require.Equal(t, "42", who.Shopper)
 		}
 	}
 	for _, bad := range []string{

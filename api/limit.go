@@ -2,7 +2,6 @@ package api
 
 import (
 	"hash/maphash"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -84,32 +83,53 @@ func (f *inflight) enter() bool {
 
 func (f *inflight) leave() { f.n.Add(-1) }
 
-// address returns what a caller's address counts as: the socket's, or, behind
-// a trusted proxy, the last one in X-Forwarded-For that is no trusted proxy.
-// IPv6 counts by /64: a subscriber has that many.
+// address returns what a caller's address counts as. IPv6 counts by /64: a
+// subscriber has that many.
 func address(r *http.Request, trusted []netip.Prefix) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
+	ip, ok := clientAddr(r, trusted)
+	switch {
+	case !ok:
 		return r.RemoteAddr
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		ip = ip.Unmap().WithZone("")
-		if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-			break
-		}
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			break
-		}
-		ip = next
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+	case ip.Is6():
 		return netip.PrefixFrom(ip, 64).Masked().String()
+	default:
+		return ip.String()
 	}
-	return ip.String()
 }
+
+// clientIP returns the caller's address as others know it; empty where there is
+// none.
+func clientIP(r *http.Request, trusted []netip.Prefix) string {
+	if ip, ok := clientAddr(r, trusted); ok {
+		return ip.String()
+	}
+	return ""
+}
+
+// clientAddr returns the address of the socket, or, behind a trusted proxy, the
+// last one in X-Forwarded-For that is no trusted proxy: what stands before it
+// was written by the caller. The header is read from its end, and no further
+// than it is believed, so that a long one costs nothing.
+func clientAddr(r *http.Request, trusted []netip.Prefix) (netip.Addr, bool) {
+	socket, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	ip := plainAddr(socket.Addr())
+	for _, line := range slices.Backward(r.Header["X-Forwarded-For"]) {
+		for line != "" {
+			if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+				return ip, true
+			}
+			i := strings.LastIndexByte(line, ',')
+			next, err := netip.ParseAddr(strings.TrimSpace(line[i+1:]))
+			if err != nil { // a proxy that writes what is no address
+				return ip, true
+			}
+			ip, line = plainAddr(next), line[:max(i, 0)]
+		}
+	}
+	return ip, true
+}
+
+func plainAddr(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }

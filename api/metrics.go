@@ -66,7 +66,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 	}, []string{"route"})
-	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routeOrder, routeOrders, routeCancel, routePay, routeProblem, routeSpec, routePages, routeNone} {
+	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routePermits, routeOrder, routeOrders, routeCancel, routePay, routeProblem, routeSpec, routePages, routeNone} {
 		m.routes[route] = &routeMetrics{name: route, duration: duration.WithLabelValues(route)}
 	}
 	for _, path := range pagePaths {

@@ -76,7 +76,13 @@ type idSource interface {
 }
 
 type tokens interface {
-	Verify(token string) (shopper string, err error)
+	Verify(token string) (Identity, error)
+}
+
+// challenge tells whether the answer to a challenge, such as a captcha, is
+// right. An error says that nobody could tell.
+type challenge interface {
+	Check(ctx context.Context, answer, address string) (bool, error)
 }
 
 // Options are what a Server needs. All are required unless they say otherwise.
@@ -92,7 +98,9 @@ type Options struct {
 	Till      till      // reconcile.Till; nil: nothing is cancelled or paid
 	IDs       idSource  // order.IDMaker
 	Sealer    *order.Sealer
-	Tokens    tokens // Verifier
+	Tokens    tokens    // Verifier
+	Permits   *Permits  // for the sales that require a purchase permit
+	Challenge challenge // siteverify.Verifier; nil: permits are given without a challenge
 
 	// PaymentSecrets are those that payments may be signed with: several while
 	// they are rotated. None: payments are refused.

@@ -51,6 +51,26 @@ var (
 		en: text{"Not signed in", "Send a valid token: Authorization: Bearer …"},
 		zh: text{"未登录", "请提供有效的令牌：Authorization: Bearer …"},
 	}
+	forbidden = &problem{
+		code: "forbidden", status: http.StatusForbidden,
+		en: text{"Not for you", "This sale is for shoppers whose token has a certain claim: require_claim of the sale names it."},
+		zh: text{"无购买资格", "本活动仅限令牌带有指定声明的用户参与，详见活动的 require_claim。"},
+	}
+	permitRequired = &problem{
+		code: "permit-required", status: http.StatusForbidden,
+		en: text{"Permit required", "This sale wants a Purchase-Permit header: POST /v1/sales/{id}/permits gives a permit once the sale is open."},
+		zh: text{"需要购买许可", "本活动下单时须发送 Purchase-Permit 请求头；活动开始后可通过 POST /v1/sales/{id}/permits 获取许可。"},
+	}
+	permitInvalid = &problem{
+		code: "permit-invalid", status: http.StatusForbidden,
+		en: text{"Permit invalid", "This Purchase-Permit is over, or is not one of yours for this sale. Get another with POST /v1/sales/{id}/permits."},
+		zh: text{"购买许可无效", "该 Purchase-Permit 已过期，或并非您在本活动中的许可。请通过 POST /v1/sales/{id}/permits 重新获取。"},
+	}
+	challengeFailed = &problem{
+		code: "challenge-failed", status: http.StatusForbidden,
+		en: text{"Challenge failed", "A permit wants the answer to the challenge on the page, as challenge in the body. An answer is good once, for a short time."},
+		zh: text{"验证未通过", "获取许可时须在请求体的 challenge 中提交页面验证的结果，该结果仅短时有效且只能使用一次。"},
+	}
 	notFound = &problem{
 		code: "not-found", status: http.StatusNotFound,
 		en: text{"Not found", "There is nothing here."},
@@ -188,10 +208,18 @@ var (
 		"This request names an order that you have, but it cannot be read now. Ask for it at order_url after Retry-After.",
 		"该请求对应您已有的订单，但暂时无法读取。请按 Retry-After 稍后查看 order_url。",
 	}
+	challengeUnchecked = detail{
+		"The answer to the challenge cannot be checked now. Try again after Retry-After, with a new answer.",
+		"暂时无法核对验证结果。请按 Retry-After 稍后使用新的验证结果重试。",
+	}
 	// Of not-found.
 	saleUnknown = detail{
 		"There is no such sale. GET /v1/sales lists the sales.",
 		"没有该活动。可用 GET /v1/sales 查询活动列表。",
+	}
+	noPermits = detail{
+		"This sale is sold without permits: buy right away.",
+		"本活动无需购买许可，可直接下单。",
 	}
 	// Of idempotency-key-reused.
 	noKeyReused = detail{
@@ -207,7 +235,8 @@ var (
 
 // problems is every row, for GET /problems/{code}.
 var problems = []*problem{
-	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated, notFound,
+	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated,
+	forbidden, permitRequired, permitInvalid, challengeFailed, notFound,
 	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, saleEnded,
 	unsupportedMedia, tooLarge, rateLimited, salePaused, overloaded, backlog, dependencyDown, internal, orderFailed,
 	orderPending, orderPaid, paymentsOff, signatureInvalid, wrongAmount, eventReused,

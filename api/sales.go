@@ -112,6 +112,13 @@ func appendSale(b []byte, c *stock.Copy, now time.Time) []byte {
 	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
 	b = append(b, `,"units_per_order":`...)
 	b = strconv.AppendInt(b, int64(c.UnitsPerOrder), 10)
+	if c.RequirePermit {
+		b = append(b, `,"require_permit":true`...)
+	}
+	if c.RequireClaim != "" {
+		b = append(b, `,"require_claim":`...)
+		b = appendString(b, c.RequireClaim)
+	}
 	b = append(b, `,"stock":{"total":`...)
 	b = strconv.AppendInt(b, int64(c.Total), 10)
 	b = append(b, `,"display":"`...)

@@ -24,19 +24,20 @@ import (
 // Server answers shoppers.
 type Server struct {
 	Options
-	front     front
-	hub       *hub
-	archive   *archive
-	hurried   *lru.Cache[order.ID, struct{}]
-	buying    inflight
-	polling   inflight
-	paying    inflight
-	looking   inflight
-	shown     salesBody
-	shoppers  *rateLimiter
-	addresses *rateLimiter
-	requests  requestIDs
-	logs      *logGate
+	front      front
+	hub        *hub
+	archive    *archive
+	hurried    *lru.Cache[order.ID, struct{}]
+	buying     inflight
+	polling    inflight
+	permitting inflight
+	paying     inflight
+	looking    inflight
+	shown      salesBody
+	shoppers   *rateLimiter
+	addresses  *rateLimiter
+	requests   requestIDs
+	logs       *logGate
 
 	mu       sync.Mutex
 	draining chan struct{} // closed while the server is not ready
@@ -52,6 +53,7 @@ const (
 	routeSales   = "/v1/sales"
 	routeSale    = "/v1/sales/:id"
 	routeBuy     = "/v1/sales/:id/orders"
+	routePermits = "/v1/sales/:id/permits"
 	routeOrder   = "/v1/orders/:id"
 	routeOrders  = "/v1/orders"
 	routeCancel  = "/v1/orders/:id/cancel"
@@ -86,7 +88,7 @@ func New(o Options) *Server {
 		draining:  make(chan struct{}),
 	}
 	s.buying.limit, s.polling.limit, s.paying.limit = int64(l.BuyInflight), int64(l.PollInflight), payInflight
-	s.looking.limit = lookInflight
+	s.permitting.limit, s.looking.limit = int64(l.BuyInflight), lookInflight // a slow check of challenges is not in the way of buying
 	s.front = front{server: s, cors: cors{o.CORSOrigins}, next: s.routes()}
 	return s
 }
@@ -103,6 +105,7 @@ func (s *Server) routes() *echo.Echo {
 	get(routeSales, s.sales)
 	get(routeSale, s.sale)
 	e.POST(routeBuy, s.buy)
+	e.POST(routePermits, s.permit)
 	get(routeOrder, s.poll)
 	get(routeOrders, s.list)
 	e.POST(routeCancel, s.cancel)

@@ -3,6 +3,7 @@ package order
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -55,6 +56,8 @@ type Sale struct {
 	StartsAt         time.Time
 	EndsAt           time.Time
 	PayWithin        time.Duration // a confirmed order is cancelled unpaid after this
+	RequirePermit    bool          // a purchase needs a permit, which is given out once the sale is open
+	RequireClaim     string        // a purchase needs a token with this claim: see ParseClaim; empty for none
 	State            SaleState
 	Seq              uint64 // of its last change
 	Epoch            uint64 // raised by each load into Redis
@@ -90,8 +93,22 @@ func (s Sale) Validate() error {
 	check(s.UnitsPerOrder >= 1 && s.UnitsPerOrder <= MaxQuantity, "units_per_order", "wants 1 to %d, got %d", MaxQuantity, s.UnitsPerOrder)
 	check(!s.StartsAt.IsZero(), "starts_at", "is missing")
 	check(s.EndsAt.After(s.StartsAt), "ends_at", "must be after starts_at")
+	check(s.RequireClaim == "" || validClaim(s.RequireClaim), "require_claim", "wants the name of a claim, or name=value, each of 1-64 printable ASCII bytes")
 	check(s.PayWithin >= time.Second && s.PayWithin <= 30*24*time.Hour, "pay_within", "wants 1s to 720h, got %s", s.PayWithin)
 	return errors.Join(errs...)
+}
+
+// ParseClaim takes the claim that a sale requires apart. A token fits "name" if
+// the claim of that name is true, and "name=value" if it is that string or a
+// list that holds it.
+func ParseClaim(required string) (name, value string) {
+	name, value, _ = strings.Cut(required, "=")
+	return name, value
+}
+
+func validClaim(s string) bool {
+	name, value := ParseClaim(s)
+	return ValidShopperID(name) && ValidReference(value) && (value != "" || !strings.Contains(s, "="))
 }
 
 func currency(s string) bool {

@@ -43,12 +43,23 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 		{"starts_at", func(s *order.Sale) { s.StartsAt = time.Time{} }},
 		{"ends_at", func(s *order.Sale) { s.EndsAt = s.StartsAt }},
 		{"pay_within", func(s *order.Sale) { s.PayWithin = time.Millisecond }},
+		{"require_claim", func(s *order.Sale) { s.RequireClaim = "=" }},
+		{"require_claim", func(s *order.Sale) { s.RequireClaim = "=gold" }},
+		{"require_claim", func(s *order.Sale) { s.RequireClaim = "tier=" }},
+		{"require_claim", func(s *order.Sale) { s.RequireClaim = "a b" }},
+		{"require_claim", func(s *order.Sale) { s.RequireClaim = strings.Repeat("a", 65) }},
+		{"require_claim", func(s *order.Sale) { s.RequireClaim = "tier=" + strings.Repeat("a", 65) }},
 	} {
 		s := aSale()
 		c.break_(&s)
 		field, ok := errors.AsType[*order.FieldError](s.Validate())
 		require.True(t, ok, c.field)
 		require.Equal(t, c.field, field.Field)
+	}
+	for _, claim := range []string{"verified_buyer", "https://shop.example/vip", "tier=gold", "tier=a = b", strings.Repeat("n", 64) + "=" + strings.Repeat("v", 64)} {
+		s := aSale()
+		s.RequireClaim = claim
+		require.NoError(t, s.Validate(), claim)
 	}
 	all := order.Sale{}.Validate()
 	for _, field := range []string{"title", "currency", "orders_per_shopper", "units_per_order", "starts_at", "ends_at", "pay_within"} {

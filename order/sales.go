@@ -15,13 +15,13 @@ import (
 )
 
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
-	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, state, seq, epoch`
+	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch`
 
 // maxSales bounds a list of sales.
 const maxSales = 1000
 
 const insertSale = `INSERT INTO sales (` + saleColumns + `, created_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, NOW(3))`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, NOW(3))`
 
 // CreateSale keeps a new sale, scheduled, with all its units available; its ID
 // is the caller's. When there is a sale with its external ID, or with its ID,
@@ -36,7 +36,7 @@ func (s *Store) CreateSale(ctx context.Context, sale Sale) (Sale, error) {
 	err := s.retry(ctx, "create sale", func(int) error {
 		_, err := s.db.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
 			sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
-			sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), string(sale.State))
+			sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), sale.RequirePermit, sale.RequireClaim, string(sale.State))
 		if !isDuplicate(err) {
 			old = sale
 			return err
@@ -199,7 +199,7 @@ func scanSale(row interface{ Scan(...any) error }) (Sale, error) {
 	var external sql.NullString
 	var payWithin int64
 	err := row.Scan(&s.ID, &external, &s.Title, &s.SKU, &s.PriceMinor, &s.Currency, &s.Total, &s.Available,
-		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.StartsAt, &s.EndsAt, &payWithin, &s.State, &s.Seq, &s.Epoch)
+		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim, &s.State, &s.Seq, &s.Epoch)
 	s.ExternalID, s.PayWithin = external.String, time.Duration(payWithin)*time.Second
 	return s, err
 }

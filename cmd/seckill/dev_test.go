@@ -209,12 +209,19 @@ func TestASaleFileIsReadStrictly(t *testing.T) {
 	s, err = parseSale([]byte("title: t\nprice_minor: 1\ncurrency: CNY\nstock: 5\nstarts_at: 2030-01-01T00:00:00Z\nends_at: 2030-01-02T00:00:00Z\npay_within: 90s\n"))
 	require.NoError(t, err)
 	require.Equal(t, 90*time.Second, s.PayWithin)
+	require.False(t, s.RequirePermit)
+	s, err = parseSale([]byte(strings.TrimSuffix(good, "}") + `,"require_permit":true,"require_claim":"tier=gold"}`))
+	require.NoError(t, err)
+	require.Equal(t, "tier=gold", viewSale(s).RequireClaim)
+	require.True(t, viewSale(s).RequirePermit)
 
 	for text, says := range map[string]string{
 		"":                              "empty",
 		`{"title":"t","prise_minor":1}`: "prise_minor",
 		`{"title":"t","price_minor":1,"currency":"yuan","starts_at":"2030-01-01T00:00:00Z","ends_at":"2029-01-01T00:00:00Z"}`: "stock: is missing",
-		`{"title":1.5,"stock":"many"}`: "many",
+		`{"title":1.5,"stock":"many"}`:                              "many",
+		strings.TrimSuffix(good, "}") + `,"require_claim":"="}`:     "require_claim",
+		strings.TrimSuffix(good, "}") + `,"require_permit":"soon"}`: "soon",
 	} {
 		_, err := parseSale([]byte(text))
 		require.ErrorContains(t, err, says)

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -110,9 +107,13 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	if err != nil {
 		return nil, &usageError{err}
 	}
+	permits, err := api.NewPermits(cfg.Auth.IDKeys, cfg.API.PermitValid)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
+	}
 	ledger := stock.New(b.redis)
 	f := &front{cfg: cfg, log: log, ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
-	states := breakerGauge(reg, "redis", "mysql", "rocketmq")
+	states := breakerGauge(reg, "redis", "mysql", "rocketmq", "challenge")
 	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: states, Log: log})
 	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
 	queueBreaker := breaker.New(breaker.Options{Name: "rocketmq", Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, OnChange: states, Log: log})
@@ -126,17 +127,25 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
 		return rs, err
 	})
-	f.server = api.New(api.Options{
+	challenge, err := newChallenge(cfg.API, states, log)
+	if err != nil {
+		return nil, err
+	}
+	opts := api.Options{
 		Catalog: f.catalog, Reserver: f.collector, Publisher: f.publisher,
 		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: f.lookup,
 		Orders:   guardedOrders{b.orders, mysqlBreaker.Do},
 		Resolver: reconcile.NewResolver(guardedOrders{b.orders, mysqlBreaker.Do}, ledger, b.queue),
 		Till:     reconcile.NewTill(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
-		IDs: f.ids, Sealer: sealer, Tokens: tokens,
+		IDs: f.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: f.gate(redisBreaker, queueBreaker), Quiet: f.backlog.few,
 		Metrics: api.NewMetrics(reg), Log: log,
 		Limits: limits(cfg.API), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
-	})
+	}
+	if challenge != nil {
+		opts.Challenge = challenge
+	}
+	f.server = api.New(opts)
 	return f, nil
 }
 
@@ -256,34 +265,4 @@ func ignoreCanceled(err error) error {
 		return nil
 	}
 	return err
-}
-
-func limits(c config.API) api.Limits {
-	l := api.DefaultLimits()
-	l.BuyInflight, l.PollInflight, l.HeldPolls = c.BuyInflight, c.PollInflight, c.HeldPolls
-	l.ShopperRPS, l.ShopperBurst, l.AddressRPS = c.ShopperRPS, c.ShopperBurst, c.AddressRPS
-	return l
-}
-
-func proxies(c config.API) []netip.Prefix {
-	ps := make([]netip.Prefix, len(c.TrustedProxies))
-	for i, s := range c.TrustedProxies {
-		ps[i] = netip.MustParsePrefix(s) // checked when the settings were loaded
-	}
-	return ps
-}
-
-func newVerifier(auth config.Auth) (*api.Verifier, error) {
-	opts := api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience}
-	opts.Keys = map[string]crypto.PublicKey{}
-	for kid, path := range auth.JWTPublicKeys {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %w", err)
-		}
-		if opts.Keys[kid], err = api.ParsePublicKey(pem); err != nil {
-			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %s: %w", path, err)
-		}
-	}
-	return api.NewVerifier(opts)
 }

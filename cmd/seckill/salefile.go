@@ -28,6 +28,8 @@ type saleFile struct {
 	StartsAt         time.Time `yaml:"starts_at"`
 	EndsAt           time.Time `yaml:"ends_at"`
 	PayWithin        string    `yaml:"pay_within"`
+	RequirePermit    bool      `yaml:"require_permit"`
+	RequireClaim     string    `yaml:"require_claim"`
 }
 
 // maxSaleFile is more than any sale needs.
@@ -82,7 +84,7 @@ func parseSale(text []byte) (order.Sale, error) {
 		PriceMinor: *file.PriceMinor, Currency: file.Currency, Total: *file.Stock,
 		OrdersPerShopper: file.OrdersPerShopper, UnitsPerOrder: file.UnitsPerOrder,
 		StartsAt: file.StartsAt.UTC().Truncate(time.Millisecond), EndsAt: file.EndsAt.UTC().Truncate(time.Millisecond),
-		PayWithin: payWithin,
+		PayWithin: payWithin, RequirePermit: file.RequirePermit, RequireClaim: file.RequireClaim,
 	}
 	errs = append(errs, s.Validate())
 	return s, errors.Join(errs...)
@@ -104,6 +106,8 @@ type saleView struct {
 	Total            int    `json:"total"`
 	Available        int    `json:"available"`
 	PayWithin        string `json:"pay_within"`
+	RequirePermit    bool   `json:"require_permit,omitempty"`
+	RequireClaim     string `json:"require_claim,omitempty"`
 	Seq              uint64 `json:"seq"`
 }
 
@@ -116,6 +120,7 @@ func viewSale(s order.Sale) saleView {
 		StartsAt: s.StartsAt.UTC().Format(rfc3339Millis), EndsAt: s.EndsAt.UTC().Format(rfc3339Millis),
 		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder,
 		Total: s.Total, Available: s.Available, PayWithin: s.PayWithin.String(), Seq: s.Seq,
+		RequirePermit: s.RequirePermit, RequireClaim: s.RequireClaim,
 	}
 }
 
@@ -136,6 +141,8 @@ func (p *process) showSale(s order.Sale) error {
 		{"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
 		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order", v.OrdersPerShopper, v.UnitsPerOrder)},
 		{"pay_within", v.PayWithin},
+		{"require_permit", strconv.FormatBool(v.RequirePermit)},
+		{"require_claim", v.RequireClaim},
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 	}

@@ -82,6 +82,9 @@ type Auth struct {
 // API is what an API process may take on.
 type API struct {
 	PaymentSecrets [][]byte
+	PermitValid    time.Duration
+	ChallengeURL   string // empty: permits are given without a challenge
+	ChallengeKey   string
 	CORSOrigins    []string
 	TrustedProxies []string
 	BuyInflight    int

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -74,6 +75,10 @@ func Settings() []Setting {
 
 		{"payment_secrets", "", "secrets of the payment provider's callbacks, comma-separated while they are rotated: `whsec_` and base64, or 32 bytes of text or more; without one no payment is taken", true, setPaymentSecrets},
 
+		{"permit_valid", "2m", "how long a purchase permit is good, of sales with `require_permit`", false, duration(func(c *Config) *time.Duration { return &c.API.PermitValid }, time.Second)},
+		{"challenge_url", "", "siteverify address of a captcha's provider (Turnstile, hCaptcha, reCAPTCHA): permits are then for those whose `challenge` it accepts", false, webAddress(func(c *Config) *string { return &c.API.ChallengeURL })},
+		{"challenge_secret", "", "secret for that provider", true, str(func(c *Config) *string { return &c.API.ChallengeKey })},
+
 		{"cors_origins", "", "origins allowed to call from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
 		{"trusted_proxies", "", "networks whose X-Forwarded-For is believed", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
 		{"buy_inflight", "4096", "purchases under way in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
@@ -116,6 +121,17 @@ func addr(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
 			return fmt.Errorf("want host:port, got %q", v)
+		}
+		*field(c) = v
+		return nil
+	}
+}
+
+func webAddress(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		u, err := url.Parse(v)
+		if v != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
+			return errors.New("want an address such as https://host/path, without a password in it")
 		}
 		*field(c) = v
 		return nil

@@ -68,6 +68,7 @@ func Run(t *testing.T, store Store) {
 		"void leaves a verdict alone":                             voidDecided,
 		"void of another order's ID is a collision":               voidCollision,
 		"sales are created once":                                  salesCreated,
+		"sales keep what they ask of a purchase":                  salesGates,
 		"sales refuse fields out of range":                        salesInvalid,
 		"sales move between states":                               salesMove,
 		"sales take a command once":                               salesCommands,

@@ -2,6 +2,7 @@ package ordertest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,29 @@ func salesCreated(t *testing.T, s *suite) {
 	}
 	_, err = s.store.Sale(t.Context(), int64(s.id(t)))
 	require.ErrorIs(t, err, order.ErrNotFound)
+}
+
+func salesGates(t *testing.T, s *suite) {
+	draft := s.draft(t, 10, 1)
+	draft.RequirePermit, draft.RequireClaim = true, "https://shop.example/tier="+strings.Repeat("v", 64)
+	made, err := s.store.CreateSale(t.Context(), draft)
+	require.NoError(t, err)
+	require.Equal(t, draft.AsCreated(), made)
+	read, err := s.store.Sale(t.Context(), draft.ID)
+	require.NoError(t, err)
+	require.Equal(t, made, read)
+	listed, err := s.store.Sales(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, listed, made)
+	for _, change := range []func(*order.Sale){
+		func(s *order.Sale) { s.RequirePermit = false },
+		func(s *order.Sale) { s.RequireClaim = "" },
+	} {
+		other := draft
+		change(&other)
+		_, err = s.store.CreateSale(t.Context(), other)
+		require.ErrorIs(t, err, order.ErrConflict, "they are terms of the sale")
+	}
 }
 
 func salesInvalid(t *testing.T, s *suite) {

@@ -123,8 +123,14 @@ $('buy').addEventListener('submit', async (event) => {
   if (!token) { $('account').open = true; return complain(t('needToken')); }
   busy = true; complain(''); draw();
   try {
+    const headers = { 'Content-Type': 'application/json' };
+    if (sale.require_permit) {
+      const permit = await call(`/v1/sales/${sale.id}/permits`, { method: 'POST' });
+      if (!permit.ok) return complain(problem(permit.body));
+      headers['Purchase-Permit'] = permit.body.permit;
+    }
     const got = await call(`/v1/sales/${sale.id}/orders`, {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ quantity: Number($('quantity').value) || 1 }),
+      method: 'POST', headers, body: JSON.stringify({ quantity: Number($('quantity').value) || 1 }),
     });
     if (got.ok) watch(got.body);
     else {

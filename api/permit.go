@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"seckill/stock"
+)
+
+// HeaderPermit carries the permit of a purchase, where the sale requires one.
+const HeaderPermit = "Purchase-Permit"
+
+const (
+	permitInfo    = "seckill purchase permit" // tells our keys from the others made of the same secrets
+	permitMAC     = 16
+	permitSize    = 8 + permitMAC
+	minPermitKey  = 32
+	challengeTime = 5 * time.Second
+)
+
+// Permits gives out purchase permits and knows them again without a store. A
+// permit is base64url(expiry in Unix milliseconds, first 16 bytes of
+// HMAC-SHA256(key, expiry, sale ID, shopper)): 32 characters that are good for
+// one shopper, one sale and a short time, as often as that shopper likes.
+type Permits struct {
+	keys  [][]byte
+	valid time.Duration
+}
+
+// NewPermits derives a key from each of the secrets, which may serve elsewhere
+// too: the first signs, all are accepted. Each has at least 32 bytes.
+func NewPermits(secrets [][]byte, valid time.Duration) (*Permits, error) {
+	if len(secrets) == 0 || valid <= 0 {
+		return nil, errors.New("api: permits need a secret and a time for which they are valid")
+	}
+	p := &Permits{valid: valid}
+	for _, secret := range secrets {
+		if len(secret) < minPermitKey {
+			return nil, fmt.Errorf("api: a secret for permits needs at least %d bytes", minPermitKey)
+		}
+		key, err := hkdf.Key(sha256.New, secret, nil, permitInfo, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("api: permits: %w", err)
+		}
+		p.keys = append(p.keys, key)
+	}
+	return p, nil
+}
+
+// issue returns a permit and when it ends.
+func (p *Permits) issue(saleID int64, shopper string, now time.Time) (string, time.Time) {
+	until := now.Add(p.valid).Truncate(time.Millisecond)
+	var b [permitSize]byte
+	binary.BigEndian.PutUint64(b[:], uint64(until.UnixMilli()))
+	copy(b[8:], permitSum(p.keys[0], b[:8], saleID, shopper))
+	return base64.RawURLEncoding.EncodeToString(b[:]), until
+}
+
+// good reports whether a permit was issued for this purchase and has not ended.
+func (p *Permits) good(permit string, saleID int64, shopper string, now time.Time) bool {
+	if len(permit) != base64.RawURLEncoding.EncodedLen(permitSize) {
+		return false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(permit)
+	if err != nil || !now.Before(time.UnixMilli(int64(binary.BigEndian.Uint64(b)))) {
+		return false
+	}
+	for _, key := range p.keys {
+		if hmac.Equal(b[8:], permitSum(key, b[:8], saleID, shopper)) {
+			return true
+		}
+	}
+	return false
+}
+
+func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(expiry)
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(saleID)))
+	h.Write([]byte(shopper))
+	return h.Sum(nil)[:permitMAC]
+}
+
+// permitted refuses a purchase without the permit that its sale requires.
+func (s *Server) permitted(r *http.Request, sale *stock.Copy, shopper string) error {
+	values := r.Header[HeaderPermit]
+	switch {
+	case len(values) == 0:
+		return fail(permitRequired, nil)
+	case len(values) > 1 || !s.Permits.good(values[0], sale.ID, shopper, s.Catalog.Now()):
+		return fail(permitInvalid, nil)
+	}
+	return nil
+}
+
+// permit answers POST /v1/sales/{id}/permits. What would refuse the purchase
+// refuses the permit: there is none before the sale is open.
+func (s *Server) permit(c echo.Context) error {
+	w, r := c.Response(), c.Request()
+	sale, err := s.onSale(r.Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	shopper, err := s.buyer(r, sale)
+	if err != nil {
+		return err
+	}
+	if !sale.RequirePermit {
+		return &failure{problem: notFound, detail: &noPermits}
+	}
+	answer, err := readChallenge(r)
+	if err != nil {
+		return err
+	}
+	if !s.permitting.enter() {
+		return fail(overloaded, nil)
+	}
+	defer s.permitting.leave()
+	if err := s.challenged(r, answer); err != nil {
+		return err
+	}
+	permit, until := s.Permits.issue(sale.ID, shopper, s.Catalog.Now())
+	buf := takeBuffer()
+	defer buf.release()
+	b := buf.b
+	b = append(b, `{"permit":"`...)
+	b = append(b, permit...)
+	b = append(b, `","expires_at":`...)
+	b = appendTime(b, until)
+	b = append(b, '}')
+	buf.b = b
+	w.Header()["Cache-Control"] = noStore
+	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	return nil
+}
+
+// readChallenge reads the answer to a challenge, which may be missing.
+func readChallenge(r *http.Request) (answer string, err error) {
+	err = readObject(r, challengeFields, func(_ string, value []byte) (ok bool) {
+		answer, ok = unquote(value)
+		return ok
+	})
+	return answer, err
+}
+
+// challenged has the answer to the challenge checked, where one is set. An
+// answer that cannot be checked is no answer.
+func (s *Server) challenged(r *http.Request, answer string) error {
+	if s.Challenge == nil {
+		return nil
+	}
+	if answer == "" {
+		return fail(challengeFailed, nil)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), challengeTime)
+	defer cancel()
+	passed, err := s.Challenge.Check(ctx, answer, clientIP(r, s.TrustedProxies))
+	switch {
+	case err != nil:
+		return &failure{problem: dependencyDown, detail: &challengeUnchecked, cause: err}
+	case !passed:
+		return fail(challengeFailed, nil)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	"seckill/api"
+	"seckill/internal/breaker"
+	"seckill/internal/config"
+	"seckill/internal/siteverify"
+)
+
+// newChallenge returns who checks the answers to challenges; nil where none is
+// set. Its breaker has no probe, since each call may cost money: after five
+// seconds a shopper's answer is the probe, which costs them a further try.
+func newChallenge(c config.API, states func(name, state string), log *slog.Logger) (*siteverify.Verifier, error) {
+	if (c.ChallengeURL == "") != (c.ChallengeKey == "") {
+		return nil, &usageError{errors.New("SECKILL_CHALLENGE_URL and SECKILL_CHALLENGE_SECRET go together: set both, or neither")}
+	}
+	if c.ChallengeURL == "" {
+		return nil, nil //nolint:nilnil // no challenge is no error
+	}
+	guard := breaker.New(breaker.Options{Name: "challenge", OnChange: states, Log: log})
+	return siteverify.New(siteverify.Options{URL: c.ChallengeURL, Secret: c.ChallengeKey, Guard: guard.Do}), nil
+}
+
+func limits(c config.API) api.Limits {
+	l := api.DefaultLimits()
+	l.BuyInflight, l.PollInflight, l.HeldPolls = c.BuyInflight, c.PollInflight, c.HeldPolls
+	l.ShopperRPS, l.ShopperBurst, l.AddressRPS = c.ShopperRPS, c.ShopperBurst, c.AddressRPS
+	return l
+}
+
+func proxies(c config.API) []netip.Prefix {
+	ps := make([]netip.Prefix, len(c.TrustedProxies))
+	for i, s := range c.TrustedProxies {
+		ps[i] = netip.MustParsePrefix(s) // checked when the settings were loaded
+	}
+	return ps
+}
+
+func newVerifier(auth config.Auth) (*api.Verifier, error) {
+	opts := api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience}
+	opts.Keys = map[string]crypto.PublicKey{}
+	for kid, path := range auth.JWTPublicKeys {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %w", err)
+		}
+		if opts.Keys[kid], err = api.ParsePublicKey(pem); err != nil {
+			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %s: %w", path, err)
+		}
+	}
+	return api.NewVerifier(opts)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/config"
+)
+
+func TestAChallengeNeedsAddressAndSecret(t *testing.T) {
+	t.Parallel()
+	states := func(string, string) {}
+	for _, half := range []config.API{{ChallengeURL: "https://x/"}, {ChallengeKey: "s"}} {
+		_, err := newChallenge(half, states, slog.New(slog.DiscardHandler))
+		require.ErrorContains(t, err, "SECKILL_CHALLENGE_SECRET")
+	}
+	none, err := newChallenge(config.API{}, states, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.Nil(t, none)
+	both, err := newChallenge(config.API{ChallengeURL: "https://x/", ChallengeKey: "s"}, states, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.NotNil(t, both)
+	for _, bad := range []string{"x", "ftp://x/", "https://", "https://me:hunter2@x/"} {
+		_, err := config.Load([]string{"SECKILL_CHALLENGE_URL=" + bad}, "")
+		require.ErrorContains(t, err, "SECKILL_CHALLENGE_URL")
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+func TestNoSecretIsShown(t *testing.T) {
+	t.Parallel()
+	env := []string{}
+	for _, s := range config.Settings() {
+		if s.Secret {
+			env = append(env, s.Env()+"=user:hunter2-"+strings.Repeat("x", 32)+"@tcp(db:3306)/seckill")
+		}
+	}
+	for _, args := range [][]string{{"config"}, {"config", "--json"}, {"config", "--list"}} {
+		_, stdout, stderr := command(t, env, args...)
+		require.NotEmpty(t, stdout)
+		require.NotContains(t, stdout+stderr, "hunter2", args)
+	}
+}
