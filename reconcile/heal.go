@@ -122,13 +122,13 @@ func (p *Patrol) report(ctx context.Context, saleID int64, found, still []*suspe
 	for _, d := range whole {
 		p.log.ErrorContext(ctx, "audit: the sale does not add up", "sale_id", saleID, "kind", d.Kind, "detail", d.Detail)
 	}
-	differs := make(map[order.ID]bool, len(still))
+	differs := make(map[who]bool, len(still))
 	for _, s := range still {
-		differs[s.ID] = true
+		differs[whose(s.Order)] = true
 	}
 	lines := 0
 	for _, s := range found {
-		if differs[s.ID] || lines == maxLogged {
+		if differs[whose(s.Order)] || lines == maxLogged {
 			continue
 		}
 		lines++

@@ -50,7 +50,7 @@ type pass struct {
 	rest  func(ctx context.Context, took time.Duration) error
 	grace time.Duration
 
-	suspects  map[order.ID]*suspect
+	suspects  map[who]*suspect
 	uncounted int // suspects beyond maxSuspects
 	lastSeen  time.Time
 	epoch     uint64
@@ -58,6 +58,14 @@ type pass struct {
 	before, after order.Sale
 	liveUnits     int64
 }
+
+// who is an order of the sale: those of two shoppers may have one ID.
+type who struct {
+	id      order.ID
+	shopper string
+}
+
+func whose(o order.Order) who { return who{o.ID, o.ShopperID} }
 
 // suspect is an order that was found to differ.
 type suspect struct {
@@ -68,7 +76,7 @@ type suspect struct {
 }
 
 func newPass(rows auditRows, entries auditEntries, saleID int64, grace time.Duration, rest func(context.Context, time.Duration) error) *pass {
-	return &pass{rows: rows, entries: entries, saleID: saleID, grace: grace, rest: rest, suspects: map[order.ID]*suspect{}}
+	return &pass{rows: rows, entries: entries, saleID: saleID, grace: grace, rest: rest, suspects: map[who]*suspect{}}
 }
 
 // run returns the orders that differ and did so a grace ago as well.
@@ -146,7 +154,7 @@ func (p *pass) judgeEntries(ctx context.Context, es []stock.Entry) error {
 			return err
 		}
 		for i := range some {
-			p.judge(some[i].Order, &some[i], verdicts[some[i].ID])
+			p.judge(some[i].Order, &some[i], verdicts[whose(some[i].Order)])
 		}
 	}
 	return nil
@@ -188,7 +196,7 @@ func (p *pass) judgeRows(ctx context.Context, page []order.Record) error {
 	}
 	for _, r := range page {
 		v := r.Verdict()
-		p.judge(r.Order, entries[r.ID], &v)
+		p.judge(r.Order, entries[whose(r.Order)], &v)
 	}
 	return nil
 }
@@ -200,11 +208,11 @@ func (p *pass) judge(o order.Order, e *stock.Entry, v *order.Verdict) {
 	if kind == "" || age < p.grace {
 		return
 	}
-	if _, known := p.suspects[o.ID]; !known && len(p.suspects) == maxSuspects {
+	if _, known := p.suspects[whose(o)]; !known && len(p.suspects) == maxSuspects {
 		p.uncounted++
 		return
 	}
-	p.suspects[o.ID] = &suspect{Order: o, kind: kind, detail: detail, entry: e, verdict: v}
+	p.suspects[whose(o)] = &suspect{Order: o, kind: kind, detail: detail, entry: e, verdict: v}
 	p.lastSeen = time.Now()
 }
 
@@ -254,26 +262,26 @@ func (p *pass) look(ctx context.Context, of []*suspect) ([]*suspect, error) {
 	}
 	now := make([]*suspect, len(os))
 	for i, o := range os {
-		s := &suspect{Order: o, entry: entries[o.ID], verdict: verdicts[o.ID]}
+		s := &suspect{Order: o, entry: entries[whose(o)], verdict: verdicts[whose(o)]}
 		s.kind, s.detail = compare(s.entry, s.verdict, time.Since(o.ID.Time()).Abs())
 		now[i] = s
 	}
 	return now, nil
 }
 
-func (p *pass) verdicts(ctx context.Context, os []order.Order) (map[order.ID]*order.Verdict, error) {
+func (p *pass) verdicts(ctx context.Context, os []order.Order) (map[who]*order.Verdict, error) {
 	decided, _, err := p.rows.Verdicts(ctx, os)
 	if err != nil {
 		return nil, fmt.Errorf("read verdicts of sale %d: %w", p.saleID, err)
 	}
-	byID := make(map[order.ID]*order.Verdict, len(decided))
+	byOrder := make(map[who]*order.Verdict, len(decided))
 	for i := range decided {
-		byID[decided[i].ID] = &decided[i]
+		byOrder[whose(decided[i].Order)] = &decided[i]
 	}
-	return byID, nil
+	return byOrder, nil
 }
 
-func (p *pass) entriesOf(ctx context.Context, os []order.Order) (map[order.ID]*stock.Entry, error) {
+func (p *pass) entriesOf(ctx context.Context, os []order.Order) (map[who]*stock.Entry, error) {
 	shoppers := make([]string, len(os))
 	for i, o := range os {
 		shoppers[i] = o.ShopperID
@@ -282,11 +290,11 @@ func (p *pass) entriesOf(ctx context.Context, os []order.Order) (map[order.ID]*s
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[order.ID]*stock.Entry, len(es))
+	byOrder := make(map[who]*stock.Entry, len(es))
 	for i := range es {
-		byID[es[i].ID] = &es[i]
+		byOrder[whose(es[i].Order)] = &es[i]
 	}
-	return byID, nil
+	return byOrder, nil
 }
 
 func ordersOf(es []stock.Entry) []order.Order {

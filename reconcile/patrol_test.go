@@ -391,3 +391,19 @@ func TestDeadLettersAreCountedAsTheyAreKept(t *testing.T) {
 		require.InDelta(b, 0, counted("message"), 0)
 	})
 }
+
+func TestTwoOrdersOfOneIDAreNotMistakenForEachOther(t *testing.T) {
+	onBeats(t, func(b *beat) {
+		ann := b.reserve("ann")
+		b.ids--
+		bob := b.buy("bob")
+		require.Equal(b, ann.ID, bob.ID)
+		_, err := b.store.Settle(b.Context(), []order.Order{ann}) // refused, and Redis is not told
+		require.NoError(b, err)
+		b.pass()
+		require.Equal(b, 1, b.found(reconcile.KindVerdict))
+		require.Equal(b, 0, b.found(reconcile.KindNoRow))
+		require.Contains(b, b.entry(ann), "R")
+		require.Contains(b, b.entry(bob), "S")
+	})
+}

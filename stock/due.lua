@@ -33,9 +33,12 @@ local function read(key, pattern)
   return items
 end
 
+-- claim takes an order once, which may stand in both lists. Two orders of two
+-- shoppers may have one ID.
 local function claim(item, e)
-  if claimed[item.id] then return end
-  claimed[item.id] = true
+  local order = item.id .. ',' .. item.shopper
+  if claimed[order] then return end
+  claimed[order] = true
   out[#out + 1] = item.shopper
   out[#out + 1] = format(e)
   most = most - 1

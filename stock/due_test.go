@@ -153,3 +153,14 @@ func TestOldestPendingIsZeroWhenNothingIsPending(t *testing.T) {
 		require.Zero(f, f.meta().OldestPending)
 	})
 }
+
+func TestTwoOrdersOfOneIDAreBothDue(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(10, 1)
+		ann := f.pending("ann")
+		bob := f.pending("bob", func(o *order.Order) { o.ID = ann.ID })
+		require.NoError(f, f.l.Urgent(f.Context(), f.sale.ID, bob))
+		f.date(-leaseTime)
+		require.Equal(f, []order.Order{bob, ann}, f.due(10))
+	})
+}
