@@ -26,6 +26,7 @@ func (*body) Close() error { return nil }
 func run(tb testing.TB, s *shop, status int, headers ...string) func() {
 	tb.Helper()
 	const text = `{"quantity":1,"reference":"cart-77"}`
+	h := s.server.Handler()
 	w := &discard{h: http.Header{}}
 	r := request(http.MethodPost, buyPath, text, headers...)
 	rd := &body{}
@@ -33,7 +34,7 @@ func run(tb testing.TB, s *shop, status int, headers ...string) func() {
 		rd.Reset(text)
 		r.Body = rd
 		clear(w.h)
-		s.h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 		if w.status != status {
 			tb.Fatalf("status %d", w.status)
 		}
@@ -99,10 +100,11 @@ func BenchmarkPollPending(b *testing.B) {
 	o := mine(0)
 	s.world.entries = pendingEntry(o)
 	w, r := &discard{h: http.Header{}}, request(http.MethodGet, "/v1/orders/"+s.publicID(o), "")
+	h := s.server.Handler()
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(w.h)
-		s.h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 		s.world.asked = s.world.asked[:0]
 	}
 }

@@ -69,7 +69,7 @@ func (s *shop) reopen(tb testing.TB) {
 	tb.Helper()
 	s.refresh(tb)
 	s.server = api.New(s.opts)
-	s.h = s.server.Handler()
+	s.h = agreed.Handler(s.server.Handler(), func(err error) { tb.Error(err) })
 }
 
 func (s *shop) refresh(tb testing.TB) {

@@ -192,6 +192,7 @@ func TestShoppersOfAnyCaseAreTwo(t *testing.T) {
 	for _, shopper := range []string{"Abc", "abc"} {
 		require.Equal(t, 202, s.buy(t, "", "Authorization", "bearer "+token(shopper)).StatusCode)
 		require.Equal(t, 429, s.buy(t, "", "Authorization", "bearer "+token(shopper)).StatusCode)
+		require.Equal(t, 429, s.do(t, request(http.MethodPost, "/v1/orders/x/cancel", "", "Authorization", "bearer "+token(shopper))).StatusCode)
 	}
 	require.Equal(t, "Abc", s.world.published[0].ShopperID)
 }

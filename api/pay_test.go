@@ -239,6 +239,7 @@ func TestWhatAShopperCannotCancel(t *testing.T) {
 	problem(t, cancel(confirmed, `[]`), 400, "malformed-json")
 	problem(t, s.do(t, request(http.MethodPost, "/v1/orders/"+s.publicID(confirmed)+"/cancel", "", "Authorization", "")), 401, "unauthenticated")
 	require.Equal(t, http.StatusMethodNotAllowed, s.get(t, "/v1/orders/"+s.publicID(confirmed)+"/cancel").StatusCode)
+	problem(t, s.do(t, request(http.MethodPost, "/v1/orders/"+s.publicID(confirmed)+"/cancel", "{}", "Content-Type", "text/plain")), 415, "unsupported-media")
 	f.err = errors.New("away")
 	problem(t, cancel(confirmed, ""), 503, "dependency-down")
 	f.err = nil

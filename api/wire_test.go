@@ -55,10 +55,13 @@ func raw(t *testing.T, addr, text string) (int, string) {
 
 func TestOnTheWire(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s, _, o := newTill(t)
 	addr := serve(t, s, 300*time.Millisecond)
-	post := "POST " + buyPath + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token("42") + "\r\n"
+	bearer := "Authorization: Bearer " + token("42") + "\r\n"
+	post := "POST " + buyPath + " HTTP/1.1\r\nHost: x\r\n" + bearer
 	json := post + "Content-Type: application/json\r\n"
+	cancel := strings.Replace(json, buyPath, "/v1/orders/"+s.publicID(o)+"/cancel", 1)
+	pay := fmt.Sprintf("POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nwebhook-id: e\r\nwebhook-timestamp: %d\r\nwebhook-signature: v1,x\r\n", time.Now().Unix())
 	big := strings.Repeat(" ", 5000)
 	tests := []struct {
 		name, text string
@@ -73,6 +76,8 @@ func TestOnTheWire(t *testing.T) {
 		{"exactly 4 KiB", json + "Content-Length: 4096\r\n\r\n{}" + big[:4094], 202, ""},
 		{"slow body", json + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
 		{"slow chunks", json + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", 408, "request-timeout"},
+		{"slow body of a cancellation", cancel + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
+		{"slow body of a payment", pay + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
 		{"broken chunks", json + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{\r\n", 400, "malformed-json"},
 		{"slow headers", post, 0, ""},
 		{"headers over 16 KiB", post + "X-Big: " + strings.Repeat("a", 17<<10) + "\r\n\r\n", 431, ""},
