@@ -10,7 +10,7 @@ import (
 	"seckill/order"
 )
 
-type closing interface {
+type closing interface { //nolint:interfacebloat // a sale's end is decided by all of it
 	sales
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	// Unpaid reports whether a sale has a confirmed order.

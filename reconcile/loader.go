@@ -25,6 +25,8 @@ type opener interface {
 
 type loading interface {
 	metas
+	claims
+	Release(ctx context.Context, saleID int64, work string) error
 	Begin(ctx context.Context, s order.Sale) (*stock.Loading, error)
 }
 
@@ -61,6 +63,10 @@ const (
 	// queueWait is how long a rebuild waits for the orders that were in the
 	// queue: fewer are adopted late. It is no condition of correctness.
 	queueWait = 8 * time.Second
+	// While one process takes its snapshot the others wait; one that has died is
+	// waited for as long as its claim lasts.
+	loadName  = "load"
+	loadLease = 3 * time.Second
 )
 
 // Run opens the sales that start within 10 minutes, and loads those that
@@ -149,11 +155,24 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 	if epoch > 1 { // before its first load no order of it can be in the queue
 		l.awaitQueue(ctx)
 	}
+	if err := l.claim(ctx, saleID); err != nil {
+		return err
+	}
+	defer func() { _ = l.ledger.Release(context.WithoutCancel(ctx), saleID, loadName) }() // else it ends by itself
 	into, err := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
 	if err != nil {
 		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
 	}
-	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error { return into.Add(ctx, rs) })
+	kept := time.Now()
+	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error {
+		if time.Since(kept) > loadLease/3 {
+			kept = time.Now()
+			if err := l.ledger.Keep(ctx, saleID, loadName, loadLease); err != nil {
+				return err
+			}
+		}
+		return into.Add(ctx, rs)
+	})
 	if err == nil {
 		err = failpoint.Hit(ctx, failpoint.BeforeRename)
 	}
@@ -165,6 +184,28 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 		return errors.Join(err, into.Abort(context.WithoutCancel(ctx)))
 	}
 	return nil
+}
+
+// claim waits until no other process is loading the sale. The error is
+// stock.ErrLoaded when one has done so. It saves work, no more: loads that
+// overlap end with one of them in place.
+func (l *Loader) claim(ctx context.Context, saleID int64) error {
+	for {
+		mine, err := l.ledger.Claim(ctx, saleID, loadName, loadLease)
+		if mine || err != nil {
+			return err
+		}
+		if err := wait(ctx, 200*time.Millisecond); err != nil {
+			return fmt.Errorf("wait for another load of sale %d: %w", saleID, err)
+		}
+		ms, err := l.ledger.Metas(ctx, []int64{saleID})
+		if err != nil {
+			return fmt.Errorf("look for sale %d in Redis: %w", saleID, err)
+		}
+		if ms[0].Loaded {
+			return stock.ErrLoaded
+		}
+	}
 }
 
 // awaitQueue waits until the consumers have passed what stood in the queue,

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/memory"
@@ -237,6 +239,58 @@ func TestALoadBringsEveryLiveOrderBackAfterAWipe(t *testing.T) {
 	require.Empty(t, s.audit(t).Discrepancies)
 	require.NoError(t, s.loader.Load(t.Context(), s.sale.ID), "a loaded sale is left alone")
 	require.Equal(t, m.Epoch, s.meta(t).Epoch)
+}
+
+// snapshots counts those that are taken of a store.
+type snapshots struct {
+	*memory.Store
+
+	n atomic.Int64
+}
+
+func (s *snapshots) Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error) {
+	s.n.Add(1)
+	return s.Store.Snapshot(ctx, id, func(rs []order.Record) error {
+		time.Sleep(20 * time.Millisecond) // a large sale
+		return page(rs)
+	})
+}
+
+func TestAFlushedSaleIsReadByOneProcessOfMany(t *testing.T) {
+	t.Parallel()
+	s := open(t, 5000, 1)
+	for range 20 {
+		require.NoError(t, pool{s}.Settle(t.Context(), s.reserve(t, 100)))
+	}
+	s.redis.FlushAll()
+	store := &snapshots{Store: s.store}
+	var wg sync.WaitGroup
+	for range 5 {
+		l := reconcile.NewLoader(store, store, s.ledger, s.queue, quiet())
+		wg.Go(func() { assert.NoError(t, l.Load(t.Context(), s.sale.ID)) })
+	}
+	wg.Wait()
+	require.EqualValues(t, 1, store.n.Load())
+	require.EqualValues(t, 2000, s.meta(t).Settled)
+}
+
+func TestALoaderThatDiedHoldsUpTheNextForSecondsOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10, 1)
+	s.redis.FlushAll()
+	mine, err := s.ledger.Claim(t.Context(), s.sale.ID, "load", 3*time.Second)
+	require.NoError(t, err)
+	require.True(t, mine)
+	done := make(chan error, 1)
+	go func() { done <- s.loader.Load(t.Context(), s.sale.ID) }()
+	select {
+	case <-done:
+		require.Fail(t, "the other one may be alive")
+	case <-time.After(500 * time.Millisecond):
+	}
+	s.redis.FastForward(3 * time.Second)
+	require.NoError(t, <-done)
+	require.True(t, s.meta(t).Loaded)
 }
 
 func TestTheLoaderOpensASaleTenMinutesAhead(t *testing.T) {

@@ -63,6 +63,14 @@ func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.
 	return got, nil
 }
 
+// Release ends a claim before its time.
+func (l *Ledger) Release(ctx context.Context, saleID int64, work string) error {
+	if err := l.rdb.Unlink(ctx, keysOf(saleID).claim(work)).Err(); err != nil {
+		return fmt.Errorf("release %s of sale %d: %w", work, saleID, err)
+	}
+	return nil
+}
+
 // Keep holds a claim for another ttl, for work that takes longer.
 func (l *Ledger) Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error {
 	if err := l.rdb.Set(ctx, keysOf(saleID).claim(work), "1", ttl).Err(); err != nil {
