@@ -79,7 +79,8 @@ func refusedPoll(tb testing.TB) func() {
 	tb.Helper()
 	s := newShop(tb, func(s *shop) { s.opts.Limits.ShopperRPS, s.opts.Limits.ShopperBurst = 0.001, 1 })
 	w, r := &discard{h: http.Header{}}, request(http.MethodGet, "/v1/orders/"+s.publicID(mine(0)), "")
-	s.h.ServeHTTP(w, r)
+	h := s.server.Handler()
+	h.ServeHTTP(w, r)
 	s.world.reset()
 	tb.Cleanup(func() {
 		if calls := s.world.calls(); len(calls) > 0 {
@@ -88,7 +89,7 @@ func refusedPoll(tb testing.TB) func() {
 	})
 	return func() {
 		clear(w.h)
-		s.h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 		if w.status != http.StatusTooManyRequests {
 			tb.Fatalf("status %d", w.status)
 		}

@@ -138,6 +138,7 @@ func TestTheLocalCopyRefusesBeforeTheTokenIsRead(t *testing.T) {
 					require.Contains(t, []string{"5", "4"}, a.Header.Get("Retry-After"))
 				}
 			}
+			problem(t, s.permit(t, "{}"), tt.status, tt.code)
 			zh := s.buy(t, "{}", "Accept-Language", "fr, zh;q=0.8, en;q=0.5")
 			require.Equal(t, tt.code, zh.str("code"))
 			require.Equal(t, "zh-CN", zh.Header.Get("Content-Language"))

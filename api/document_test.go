@@ -52,6 +52,7 @@ func everywhere(s *shop, public string) []*http.Request {
 		request(http.MethodGet, "/v1/sales", ""),
 		request(http.MethodGet, "/v1/sales/7001", ""),
 		request(http.MethodPost, buyPath, "{}"),
+		request(http.MethodPost, permitPath, "{}"),
 		request(http.MethodGet, "/v1/orders?sale_id=7001", ""),
 		request(http.MethodGet, "/v1/orders/"+public, ""),
 		request(http.MethodPost, "/v1/orders/"+public+"/cancel", "{}"),
@@ -85,19 +86,23 @@ func TestAFaultOfOursIsSaidToBeOne(t *testing.T) {
 	s, _, o := newTill(t)
 	s.opts.Catalog = brokenCatalog{s.catalog}
 	s.reopen(t)
-	for _, r := range everywhere(s, s.publicID(o))[:8] {
-		if r.URL.Path == buyPath {
+	for _, r := range everywhere(s, s.publicID(o))[:9] {
+		if r.URL.Path == buyPath || r.URL.Path == permitPath {
 			continue // the local copy is asked ahead of everything else there
 		}
 		problem(t, s.do(t, r), 500, "internal")
 	}
 	require.Contains(t, s.logs.String(), "a fault of ours")
+	gated := permitShop(t, func(s *shop) {
+		s.opts.Challenge = checker(func(context.Context, string, string) (bool, error) { panic("a fault of ours") })
+	})
+	problem(t, gated.permit(t, `{"challenge":"a"}`), 500, "internal")
 }
 
 func TestOtherPathsAndMethodsAreSaidToBeNone(t *testing.T) {
 	t.Parallel()
 	s, _, o := newTill(t)
-	for _, r := range everywhere(s, s.publicID(o))[:11] {
+	for _, r := range everywhere(s, s.publicID(o))[:12] {
 		path := r.URL.Path
 		a := s.do(t, request(http.MethodPut, path, "{}"))
 		problem(t, a, 405, "method-not-allowed")

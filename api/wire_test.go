@@ -56,6 +56,10 @@ func raw(t *testing.T, addr, text string) (int, string) {
 func TestOnTheWire(t *testing.T) {
 	t.Parallel()
 	s, _, o := newTill(t)
+	s.world.sales = append(s.world.sales, saleAt(7002))
+	s.world.sales[1].RequirePermit = true
+	s.world.metas[7002] = metaOf(s.world.sales[1])
+	s.refresh(t)
 	addr := serve(t, s, 300*time.Millisecond)
 	bearer := "Authorization: Bearer " + token("42") + "\r\n"
 	post := "POST " + buyPath + " HTTP/1.1\r\nHost: x\r\n" + bearer
@@ -77,6 +81,7 @@ func TestOnTheWire(t *testing.T) {
 		{"slow body", json + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
 		{"slow chunks", json + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", 408, "request-timeout"},
 		{"slow body of a cancellation", cancel + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
+		{"slow body of a permit", strings.Replace(json, buyPath, "/v1/sales/7002/permits", 1) + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
 		{"slow body of a payment", pay + "Content-Length: 20\r\n\r\n{", 408, "request-timeout"},
 		{"broken chunks", json + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{\r\n", 400, "malformed-json"},
 		{"slow headers", post, 0, ""},
