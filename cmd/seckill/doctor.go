@@ -153,7 +153,7 @@ func (p *process) checkRedis(ctx context.Context, c config.Redis) []finding {
 	}
 	return []finding{
 		up,
-		check(ctx, "redis eviction", "set maxmemory-policy noeviction: an evicted sale would have to be rebuilt while it sells", func(ctx context.Context) (string, error) {
+		check(ctx, "redis eviction", evictionAdvice, func(ctx context.Context) (string, error) {
 			return redisSetting(ctx, rdb, "maxmemory-policy", "noeviction")
 		}),
 	}

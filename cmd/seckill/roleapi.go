@@ -94,6 +94,7 @@ type front struct {
 	publisher publisher
 	backlog   *backlog
 	breakers  []*breaker.Breaker
+	eviction  *eviction
 	server    *api.Server
 	stopping  atomic.Bool
 }
@@ -112,7 +113,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
 	}
 	ledger := stock.New(b.redis)
-	f := &front{cfg: cfg, log: log, ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
+	f := &front{cfg: cfg, log: log, eviction: newEviction(b.redis, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
 	states := breakerGauge(reg, "redis", "mysql", "rocketmq", "challenge")
 	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: states, Log: log})
 	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
@@ -196,7 +197,7 @@ func (f *front) details() []string {
 	for _, b := range f.breakers {
 		lines = append(lines, b.Name()+": "+state(b.Ready()))
 	}
-	return append(lines, fmt.Sprintf("backlog: %d of %d", f.backlog.lag.Load(), f.backlog.limit))
+	return append(lines, f.eviction.line(), fmt.Sprintf("backlog: %d of %d", f.backlog.lag.Load(), f.backlog.limit))
 }
 
 func state(err error) string {
@@ -219,6 +220,7 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 	g.Go(func() error { return f.catalog.Run(background) })
 	g.Go(func() error { return f.ids.run(background) })
 	g.Go(func() error { return f.backlog.run(background) })
+	g.Go(func() error { return f.eviction.run(background) })
 	g.Go(func() error { return f.server.Run(background) })
 	for _, b := range f.breakers {
 		g.Go(func() error { return b.Run(background) })

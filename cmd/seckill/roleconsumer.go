@@ -43,7 +43,7 @@ func newConsumer(p *process) *cobra.Command {
 			// It takes work from a queue, no traffic: being up is being ready.
 			admin := adminHandler(cfg.AdminListen, reg, health{
 				ready:   func() error { return nil },
-				details: func() []string { return []string{"redis: " + state(back.redis.Ready())} },
+				details: func() []string { return []string{"redis: " + state(back.redis.Ready()), back.eviction.line()} },
 			})
 			return serve(c.Context(), log, back.run,
 				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
@@ -59,6 +59,7 @@ type back struct {
 	pool       *consumer.Pool
 	subscriber subscriber
 	redis      *breaker.Breaker
+	eviction   *eviction
 	loader     *reconcile.Loader
 	tail       *reconcile.Tail
 	sweeper    *reconcile.Sweeper
@@ -69,7 +70,7 @@ type back struct {
 
 func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
 	ledger := stock.New(b.redis)
-	k := &back{log: log}
+	k := &back{log: log, eviction: newEviction(b.redis, log)}
 	k.redis = breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: breakerGauge(reg, "redis"), Log: log})
 	k.pool = consumer.NewPool(consumer.Options{
 		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,
@@ -101,6 +102,7 @@ func (k *back) run(ctx context.Context) error {
 	g, feed := errgroup.WithContext(ctx)
 	g.Go(func() error { return k.subscriber.Run(feed) })
 	g.Go(func() error { return k.redis.Run(feed) })
+	g.Go(func() error { return k.eviction.run(feed) })
 	g.Go(func() error { return k.loader.Run(feed) })
 	g.Go(func() error { return k.patrol.Run(feed) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
