@@ -26,7 +26,6 @@ type opener interface {
 type loading interface {
 	metas
 	claims
-	Release(ctx context.Context, saleID int64, work string) error
 	Begin(ctx context.Context, s order.Sale) (*stock.Loading, error)
 }
 

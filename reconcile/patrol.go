@@ -33,6 +33,7 @@ type healing interface {
 type claims interface {
 	Claim(ctx context.Context, saleID int64, work string, ttl time.Duration) (bool, error)
 	Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error
+	Release(ctx context.Context, saleID int64, work string) error
 }
 
 // Patrol audits the sales in Redis for as long as the process runs: every 5 s

@@ -284,8 +284,8 @@ func TestALoaderThatDiedHoldsUpTheNextForSecondsOnly(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.loader.Load(t.Context(), s.sale.ID) }()
 	select {
-	case <-done:
-		require.Fail(t, "the other one may be alive")
+	case err := <-done:
+		require.Fail(t, "the other one may be alive", err)
 	case <-time.After(500 * time.Millisecond):
 	}
 	s.redis.FastForward(3 * time.Second)
