@@ -15,7 +15,19 @@ import (
 // an order that is cancelled already is no error. The errors are ErrNotFound,
 // and ErrConflict with the verdict when the order is paid or rejected.
 func (s *Store) Cancel(ctx context.Context, id ID) (Verdict, error) {
-	vs, err := s.cancel(ctx, "cancel", cancelOrders, []ID{id})
+	return s.CancelAs(ctx, Operator{}, "", id)
+}
+
+// CancelAs is Cancel by an operator, under the name of a command for the audit
+// log.
+func (s *Store) CancelAs(ctx context.Context, by Operator, cmd string, id ID) (Verdict, error) {
+	vs, err := s.cancel(ctx, "cancel", func(ctx context.Context, tx *sql.Tx) ([]Verdict, error) {
+		vs, err := cancelled(ctx, tx, cancelOrders, []ID{id})
+		if err == nil && len(vs) == 1 {
+			err = writeAudit(ctx, tx, CancelEntry(by, cmd, vs[0]))
+		}
+		return vs, err
+	})
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -67,7 +79,9 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry,
 	if len(due) == 0 {
 		return e, nil
 	}
-	e.Verdicts, err = s.cancel(ctx, "expire", expireOrders, due)
+	e.Verdicts, err = s.cancel(ctx, "expire", func(ctx context.Context, tx *sql.Tx) ([]Verdict, error) {
+		return cancelled(ctx, tx, expireOrders, due)
+	})
 	return e, err
 }
 
@@ -105,13 +119,13 @@ const (
 	returnUnits = `UPDATE sales SET available = available + ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
-// cancel runs an update over orders in ID order and returns those that it
-// changed. A transaction whose COMMIT was not answered and succeeded has
-// changed them before: then it returns none, and the tail tells Redis.
-func (s *Store) cancel(ctx context.Context, what, update string, ids []ID) (vs []Verdict, err error) {
+// cancel runs change in a transaction and returns the orders that it cancelled.
+// A transaction whose COMMIT was not answered and succeeded has cancelled them
+// before: then it returns none, and the tail tells Redis.
+func (s *Store) cancel(ctx context.Context, what string, change func(context.Context, *sql.Tx) ([]Verdict, error)) (vs []Verdict, err error) {
 	err = s.retry(ctx, what, func(int) error {
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			vs, err = cancelled(ctx, tx, update, ids)
+			vs, err = change(ctx, tx)
 			return err
 		})
 	})
@@ -121,6 +135,8 @@ func (s *Store) cancel(ctx context.Context, what, update string, ids []ID) (vs [
 	return vs, nil
 }
 
+// cancelled runs an update over orders in ID order and returns those that it
+// changed.
 func cancelled(ctx context.Context, tx *sql.Tx, update string, ids []ID) ([]Verdict, error) {
 	attempt := rand.Uint64()
 	n, _, err := exec(ctx, tx, update+repeat("?", len(ids))+`)`, append([]any{attempt}, idArgs(ids)...)...)

@@ -15,6 +15,7 @@ const maxTotal = 1_000_000_000
 // times in UTC to the millisecond, pay_within to the second.
 func (s Sale) AsCreated() Sale {
 	s.State, s.Available, s.Seq, s.Epoch = SaleScheduled, s.Total, 0, 0
+	s.Version, s.Voided, s.Extending = 1, false, false
 	s.StartsAt = s.StartsAt.UTC().Truncate(time.Millisecond)
 	s.EndsAt = s.EndsAt.UTC().Truncate(time.Millisecond)
 	s.PayWithin = s.PayWithin.Truncate(time.Second)

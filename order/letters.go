@@ -51,18 +51,28 @@ func (s *Store) CountLetters(ctx context.Context) (n LetterCount, err error) {
 // Discard deletes a message that could not be read. A verdict stays: it is
 // ErrConflict. ErrNotFound: there is no such letter (any more).
 func (s *Store) Discard(ctx context.Context, d DeadLetter) error {
+	return s.DiscardAs(ctx, Operator{}, "", d)
+}
+
+// DiscardAs is Discard by an operator, under the name of a command for the
+// audit log.
+func (s *Store) DiscardAs(ctx context.Context, by Operator, cmd string, d DeadLetter) error {
 	if d.Verdict() {
 		return fmt.Errorf("order: discard: %w: the letter is the verdict on order %d", ErrConflict, d.OrderID)
 	}
-	n, _, err := exec(ctx, s.db, `DELETE FROM dead_letters WHERE order_id = ? AND sale_id = ? AND shopper_id = ? AND message_id = ?`,
-		int64(d.OrderID), d.SaleID, []byte(d.ShopperID), []byte(d.MessageID))
-	if err != nil {
-		return fmt.Errorf("order: discard: %w", err)
-	}
-	if n == 0 {
-		return fmt.Errorf("order: discard %q: %w", d.MessageID, ErrNotFound)
-	}
-	return nil
+	return s.retry(ctx, "discard", func(int) error {
+		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			n, _, err := exec(ctx, tx, `DELETE FROM dead_letters WHERE order_id = ? AND sale_id = ? AND shopper_id = ? AND message_id = ?`,
+				int64(d.OrderID), d.SaleID, []byte(d.ShopperID), []byte(d.MessageID))
+			if err == nil && n == 0 {
+				err = fmt.Errorf("dead letter %q: %w", d.MessageID, ErrNotFound)
+			}
+			if err != nil {
+				return err
+			}
+			return writeAudit(ctx, tx, DiscardEntry(by, cmd, d))
+		})
+	})
 }
 
 // Verdict reports whether d is the verdict on its order, which polls and the

@@ -61,6 +61,9 @@ type Sale struct {
 	State            SaleState
 	Seq              uint64 // of its last change
 	Epoch            uint64 // raised by each load into Redis
+	Version          uint64 // raised by each change of an operator, from 1
+	Voided           bool   // its unpaid orders are being cancelled, or have been
+	Extending        bool   // pay_by of its orders is being moved to PayWithin
 }
 
 // Outcomes of operations on sales and orders.
@@ -68,6 +71,8 @@ var (
 	ErrNotFound = errors.New("order: not found")
 	// ErrConflict: the state it is in does not allow it.
 	ErrConflict = errors.New("order: conflict")
+	// ErrReused: the name of a command stands for another one.
+	ErrReused = fmt.Errorf("%w: command reused", ErrConflict)
 )
 
 // FieldError is one bad field of a sale.

@@ -10,50 +10,13 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-
-	"seckill/internal/failpoint"
 )
 
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
-	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch`
+	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch, version, voided, extending`
 
 // maxSales bounds a list of sales.
 const maxSales = 1000
-
-const insertSale = `INSERT INTO sales (` + saleColumns + `, created_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, NOW(3))`
-
-// CreateSale keeps a new sale, scheduled, with all its units available; its ID
-// is the caller's. When there is a sale with its external ID, or with its ID,
-// that one is returned, with ErrConflict if its terms differ. A field that is
-// out of range is a *FieldError.
-func (s *Store) CreateSale(ctx context.Context, sale Sale) (Sale, error) {
-	if err := sale.Validate(); err != nil {
-		return Sale{}, err
-	}
-	sale = sale.AsCreated()
-	var old Sale
-	err := s.retry(ctx, "create sale", func(int) error {
-		_, err := s.db.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
-			sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
-			sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), sale.RequirePermit, sale.RequireClaim, string(sale.State))
-		if !isDuplicate(err) {
-			old = sale
-			return err
-		}
-		// Made before, perhaps by a try whose answer was lost.
-		old, err = readSale(ctx, s.db, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,
-			sale.ID, nullable(sale.ExternalID), nullable(sale.ExternalID))
-		return err
-	})
-	if err != nil {
-		return Sale{}, err
-	}
-	if !old.SameTerms(sale) {
-		return old, fmt.Errorf("%w: sale %d has other terms", ErrConflict, old.ID)
-	}
-	return old, nil
-}
 
 // Sale returns a sale, or ErrNotFound.
 func (s *Store) Sale(ctx context.Context, id int64) (Sale, error) {
@@ -96,71 +59,19 @@ func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int
 	return ids, nil
 }
 
-// SetSaleState moves a sale to another state; a sale that is there already is
-// left alone. cmd names the command: run again under the same name, after an
-// unknown outcome, it does nothing. The errors are ErrNotFound and ErrConflict.
-func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to SaleState) (Sale, error) {
-	return s.command(ctx, cmd, id, StateCommand(to), func(sale *Sale) (*SaleEffect, error) {
-		return sale.Move(to)
-	})
-}
-
-// Restock adds units, which may be negative, to what a sale sells. cmd is as
-// for SetSaleState. The errors are ErrNotFound, and ErrConflict when the sale
-// is over or fewer than -units are available.
-func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (Sale, error) {
-	return s.command(ctx, cmd, id, RestockCommand(units), func(sale *Sale) (*SaleEffect, error) {
-		return sale.Restock(units)
-	})
-}
-
-const (
-	insertCommand = `INSERT INTO sale_commands (id, sale_id, what, created_at) VALUES (?, ?, ?, NOW(3))
-		ON DUPLICATE KEY UPDATE id = sale_commands.id`
-	updateSale = `UPDATE sales SET total = ?, available = ?, state = ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
-)
-
-// command runs change on a sale once for all calls with the same cmd.
-func (s *Store) command(ctx context.Context, cmd string, id int64, what string, change func(*Sale) (*SaleEffect, error)) (sale Sale, err error) {
-	if err := ValidateCommand(cmd); err != nil {
-		return Sale{}, err
+// SalesBefore returns sales of any state, newest first: those with an ID below
+// the given one, or from the newest for 0.
+func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]Sale, error) {
+	var sales []Sale
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		sale, err := scanSale(rows)
+		sales = append(sales, sale)
+		return err
+	}, `SELECT `+saleColumns+` FROM sales WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("order: sales: %w", err)
 	}
-	err = s.retry(ctx, what, func(int) error {
-		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			n, _, err := exec(ctx, tx, insertCommand, cmd, id, what)
-			if err != nil {
-				return err
-			}
-			if sale, err = readSale(ctx, tx, `WHERE id = ? FOR UPDATE`, id); err != nil {
-				return err
-			}
-			if n == 0 && !failpoint.Broken(failpoint.RestockTwice) { // run before
-				return sameCommand(ctx, tx, cmd, id, what)
-			}
-			effect, err := change(&sale)
-			if err != nil || effect == nil {
-				return err
-			}
-			_, seq, err := exec(ctx, tx, updateSale, sale.Total, sale.Available, string(sale.State), id)
-			if err != nil {
-				return err
-			}
-			sale.Seq = uint64(seq)
-			return writeChange(ctx, tx, Change{SaleID: id, Seq: sale.Seq, Sale: effect})
-		})
-	})
-	return sale, err
-}
-
-// sameCommand refuses a command whose name another one has.
-func sameCommand(ctx context.Context, tx *sql.Tx, cmd string, id int64, what string) error {
-	var oldSale int64
-	var old string
-	err := tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, cmd).Scan(&oldSale, &old)
-	if err == nil && (oldSale != id || old != what) {
-		err = fmt.Errorf("%w: command %s was %q of sale %d", ErrConflict, cmd, old, oldSale)
-	}
-	return err
+	return sales, nil
 }
 
 // RaiseEpoch starts a load of the sale into Redis and returns its number. It
@@ -199,7 +110,8 @@ func scanSale(row interface{ Scan(...any) error }) (Sale, error) {
 	var external sql.NullString
 	var payWithin int64
 	err := row.Scan(&s.ID, &external, &s.Title, &s.SKU, &s.PriceMinor, &s.Currency, &s.Total, &s.Available,
-		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim, &s.State, &s.Seq, &s.Epoch)
+		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim,
+		&s.State, &s.Seq, &s.Epoch, &s.Version, &s.Voided, &s.Extending)
 	s.ExternalID, s.PayWithin = external.String, time.Duration(payWithin)*time.Second
 	return s, err
 }

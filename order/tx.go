@@ -88,7 +88,7 @@ func kindOf(err error) errorKind {
 	if _, ok := errors.AsType[*FieldError](err); ok {
 		return final
 	}
-	for _, answer := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrBadChange} {
+	for _, answer := range []error{ErrNotFound, ErrConflict, ErrStale, ErrInvalid, ErrBadChange} {
 		if errors.Is(err, answer) {
 			return final
 		}

@@ -68,7 +68,12 @@ func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, err
 }
 
 // Discard is order.Store's.
-func (s *Store) Discard(_ context.Context, d order.DeadLetter) error {
+func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
+	return s.DiscardAs(ctx, order.Operator{}, "", d)
+}
+
+// DiscardAs is order.Store's.
+func (s *Store) DiscardAs(_ context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
@@ -80,5 +85,6 @@ func (s *Store) Discard(_ context.Context, d order.DeadLetter) error {
 		return fmt.Errorf("discard %q: %w", d.MessageID, order.ErrNotFound)
 	}
 	delete(s.letters, key)
+	s.note(order.DiscardEntry(by, cmd, d))
 	return nil
 }

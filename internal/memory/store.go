@@ -25,16 +25,12 @@ type Store struct {
 	commands map[string]command
 	letters  map[letter]order.DeadLetter
 	payments map[string]payment
+	audit    []order.AuditEntry
 }
 
 type shopper struct {
 	sale int64
 	id   string
-}
-
-type command struct {
-	sale int64
-	what string
 }
 
 // letter is the primary key of a dead letter.
@@ -74,30 +70,6 @@ func (s *Store) LastWorker(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.worker, nil
-}
-
-// CreateSale is order.Store's.
-func (s *Store) CreateSale(_ context.Context, sale order.Sale) (order.Sale, error) {
-	if err := sale.Validate(); err != nil {
-		return order.Sale{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sale = sale.AsCreated()
-	old := s.sales[sale.ID]
-	for _, other := range s.sales {
-		if sale.ExternalID != "" && other.ExternalID == sale.ExternalID {
-			old = other
-		}
-	}
-	if old == nil {
-		s.sales[sale.ID] = &sale
-		return sale, nil
-	}
-	if !old.SameTerms(sale) {
-		return *old, fmt.Errorf("%w: sale %d has other terms", order.ErrConflict, old.ID)
-	}
-	return *old, nil
 }
 
 // Sale is order.Store's.
@@ -143,46 +115,18 @@ func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64
 	return ids[:min(len(ids), limit)], nil
 }
 
-// SetSaleState is order.Store's.
-func (s *Store) SetSaleState(_ context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
-	return s.command(cmd, command{id, order.StateCommand(to)}, func(sale *order.Sale) (*order.SaleEffect, error) {
-		return sale.Move(to)
-	})
-}
-
-// Restock is order.Store's.
-func (s *Store) Restock(_ context.Context, cmd string, id int64, units int) (order.Sale, error) {
-	return s.command(cmd, command{id, order.RestockCommand(units)}, func(sale *order.Sale) (*order.SaleEffect, error) {
-		return sale.Restock(units)
-	})
-}
-
-func (s *Store) command(name string, c command, change func(*order.Sale) (*order.SaleEffect, error)) (order.Sale, error) {
-	if err := order.ValidateCommand(name); err != nil {
-		return order.Sale{}, err
-	}
+// SalesBefore is order.Store's.
+func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sale, err := s.sale(c.sale)
-	if err != nil {
-		return order.Sale{}, err
-	}
-	if old, ok := s.commands[name]; ok {
-		if old != c {
-			return sale, fmt.Errorf("%w: command %s was %q of sale %d", order.ErrConflict, name, old.what, old.sale)
+	var sales []order.Sale
+	for id, sale := range s.sales {
+		if before == 0 || id < before {
+			sales = append(sales, *sale)
 		}
-		return sale, nil
 	}
-	effect, err := change(&sale)
-	if err != nil {
-		return sale, err
-	}
-	s.commands[name] = c
-	if effect != nil {
-		sale.Seq = s.log(order.Change{SaleID: sale.ID, Sale: effect})
-		*s.sales[sale.ID] = sale
-	}
-	return sale, nil
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	return sales[:min(len(sales), limit)], nil
 }
 
 // log appends a change and returns its seq.

@@ -17,6 +17,11 @@ type payment struct {
 
 // Cancel is order.Store's.
 func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+	return s.CancelAs(ctx, order.Operator{}, "", id)
+}
+
+// CancelAs is order.Store's.
+func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Verdict{}, err
 	}
@@ -31,7 +36,9 @@ func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) 
 	case r.Status != order.StatusConfirmed:
 		return r.Verdict(), fmt.Errorf("%w: order %d is %s", order.ErrConflict, id, r.Status)
 	}
-	return s.cancel(r.SaleID, []order.ID{id})[0], nil
+	v := s.cancel(r.SaleID, []order.ID{id})[0]
+	s.note(order.CancelEntry(by, cmd, v))
+	return v, nil
 }
 
 // cancel takes confirmed orders of a sale back, in one change.

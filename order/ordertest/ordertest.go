@@ -27,6 +27,13 @@ type Store interface {
 	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error)
+	Create(ctx context.Context, c order.Creation) (order.Sale, error)
+	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
+	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
+	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
+	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
+	Note(ctx context.Context, e order.AuditEntry) (bool, error)
+	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
 	RaiseEpoch(ctx context.Context, id int64) (uint64, error)
 	Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error)
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
@@ -74,6 +81,14 @@ func Run(t *testing.T, store Store) {
 		"sales take a command once":                               salesCommands,
 		"sales are restocked and destocked":                       salesRestock,
 		"sales are listed until they are closed":                  salesListed,
+		"an operator's change is in the audit log":                operateLogs,
+		"an operation wants the version that it saw":              operateVersions,
+		"of operators who saw the same version one wins":          operatorsRace,
+		"what shoppers were promised is fixed once a sale opens":  changeFixed,
+		"a command makes one sale":                                createOnce,
+		"what is done elsewhere is noted once":                    noteOnce,
+		"cancelled and discarded by an operator":                  operatorCancels,
+		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
 		"worker numbers are used once":                            workersUnique,
 		"a snapshot holds all live orders":                        snapshotPages,

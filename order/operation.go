@@ -1,0 +1,198 @@
+package order
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Operator is who gives a command, for the audit log. The zero Operator is a
+// process of ours: what that does is in no audit log and raises no version.
+type Operator struct {
+	Name string // 1-128 printable ASCII bytes
+	Role string
+}
+
+// Operation is one command of an operator on a sale.
+type Operation struct {
+	// Command names it: run again under the same name, after an unknown outcome,
+	// it does nothing.
+	Command   string
+	By        Operator
+	SaleID    int64
+	IfVersion uint64 // the version that the sale must have; 0 for any
+	Action    Action
+}
+
+// ErrStale is the error of an operation on a sale that has another version: it
+// was changed meanwhile.
+var ErrStale = errors.New("order: changed meanwhile")
+
+// Check refuses an operation on a sale of another version: ErrStale.
+func (o Operation) Check(s Sale) error {
+	if o.IfVersion != 0 && o.IfVersion != s.Version {
+		return fmt.Errorf("%w: sale %d has version %d, not %d", ErrStale, s.ID, s.Version, o.IfVersion)
+	}
+	return nil
+}
+
+// Do applies the operation to s, in place. The effect is nil when there is
+// nothing to do. The errors are those of the action, and ErrStale.
+func (o Operation) Do(s *Sale) (*SaleEffect, error) {
+	if err := o.Check(*s); err != nil {
+		return nil, err
+	}
+	effect, err := o.Action.do(s)
+	if err == nil && effect != nil && o.By != (Operator{}) {
+		s.Version++
+	}
+	return effect, err
+}
+
+// Action is what an operation does to a sale: the rules, apart from where sales
+// are kept.
+type Action struct {
+	Name string // in the audit log
+	What string // with its arguments: a command's name stands for one of these
+	do   func(*Sale) (*SaleEffect, error)
+}
+
+// Moving takes a sale to another state; name is the operator's word for it.
+func Moving(name string, to SaleState) Action {
+	return Action{name, StateCommand(to), func(s *Sale) (*SaleEffect, error) { return s.Move(to) }}
+}
+
+// Restocking adds units, which may be negative, to what a sale sells.
+func Restocking(units int) Action {
+	return Action{"restock", RestockCommand(units), func(s *Sale) (*SaleEffect, error) { return s.Restock(units) }}
+}
+
+// Voiding ends a sale whose orders shall not stand: what is confirmed and
+// unpaid, or will be, is cancelled by the consumers, and what is paid from now
+// on is to be refunded.
+func Voiding() Action {
+	return Action{"void", "void", func(s *Sale) (*SaleEffect, error) {
+		switch {
+		case s.Voided:
+			return nil, nil //nolint:nilnil // nothing to do is no error
+		case s.State == SaleClosed:
+			return nil, fmt.Errorf("%w: sale %d is closed, none of its orders is unpaid", ErrConflict, s.ID)
+		}
+		s.Voided, s.State = true, SaleEnded
+		return s.effect(0), nil
+	}}
+}
+
+// Extending gives the shoppers of a sale more time to pay: within is the new
+// pay_within, by is added to the one there is; one of them is 0. It holds for
+// all orders that are unpaid, whatever their row says, and for those to come.
+func Extending(within, by time.Duration) Action {
+	return Action{"extend-pay", fmt.Sprintf("extend pay %s +%s", within, by), func(s *Sale) (*SaleEffect, error) {
+		to := s.PayWithin + by
+		if within != 0 {
+			to = within
+		}
+		to = to.Truncate(time.Second)
+		switch {
+		case s.Voided || s.State == SaleClosed:
+			return nil, fmt.Errorf("%w: no order of sale %d is to be paid any more", ErrConflict, s.ID)
+		case to < s.PayWithin:
+			return nil, fmt.Errorf("%w: the shoppers of sale %d have %s to pay already, and it gets no shorter", ErrConflict, s.ID, s.PayWithin)
+		case to == s.PayWithin:
+			return nil, nil //nolint:nilnil // nothing to do is no error
+		}
+		s.PayWithin, s.Extending = to, s.State != SaleScheduled
+		return s.effect(0), s.Validate()
+	}}
+}
+
+// SalePatch is what of a sale shall change: nil leaves a field as it is.
+type SalePatch struct {
+	ExternalID       *string        `json:"external_id,omitempty"`
+	Title            *string        `json:"title,omitempty"`
+	SKU              *string        `json:"sku,omitempty"`
+	PriceMinor       *int64         `json:"price_minor,omitempty"`
+	Currency         *string        `json:"currency,omitempty"`
+	OrdersPerShopper *int           `json:"orders_per_shopper,omitempty"`
+	UnitsPerOrder    *int           `json:"units_per_order,omitempty"`
+	StartsAt         *time.Time     `json:"starts_at,omitempty"`
+	EndsAt           *time.Time     `json:"ends_at,omitempty"`
+	PayWithin        *time.Duration `json:"pay_within,omitempty"`
+	RequirePermit    *bool          `json:"require_permit,omitempty"`
+	RequireClaim     *string        `json:"require_claim,omitempty"`
+}
+
+// Changing changes fields of a sale. Price, limits and pay_within are fixed
+// once the sale is open, the window once it has ended: ErrConflict. A field out
+// of range is a *FieldError.
+func Changing(p SalePatch) Action {
+	text, _ := json.Marshal(p) // plain fields: it cannot fail
+	digest := sha256.Sum256(text)
+	return Action{"change", "change " + hex.EncodeToString(digest[:16]), func(s *Sale) (*SaleEffect, error) {
+		next := p.over(*s)
+		if next == *s {
+			return nil, nil //nolint:nilnil // nothing to do is no error
+		}
+		if err := next.Validate(); err != nil {
+			return nil, err
+		}
+		if err := s.allows(next); err != nil {
+			return nil, err
+		}
+		*s = next
+		return s.effect(0), nil
+	}}
+}
+
+// over returns s with the fields of p.
+func (p SalePatch) over(s Sale) Sale {
+	set(&s.ExternalID, p.ExternalID)
+	set(&s.Title, p.Title)
+	set(&s.SKU, p.SKU)
+	set(&s.PriceMinor, p.PriceMinor)
+	set(&s.Currency, p.Currency)
+	set(&s.OrdersPerShopper, p.OrdersPerShopper)
+	set(&s.UnitsPerOrder, p.UnitsPerOrder)
+	set(&s.PayWithin, p.PayWithin)
+	set(&s.RequirePermit, p.RequirePermit)
+	set(&s.RequireClaim, p.RequireClaim)
+	if p.StartsAt != nil {
+		s.StartsAt = p.StartsAt.UTC().Truncate(time.Millisecond)
+	}
+	if p.EndsAt != nil {
+		s.EndsAt = p.EndsAt.UTC().Truncate(time.Millisecond)
+	}
+	s.PayWithin = s.PayWithin.Truncate(time.Second)
+	return s
+}
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// allows reports whether s, in its state, may become next.
+func (s *Sale) allows(next Sale) error {
+	fixed := func(name string, changed bool) error {
+		if !changed {
+			return nil
+		}
+		return fmt.Errorf("%w: sale %d is %s: its %s cannot change any more", ErrConflict, s.ID, s.State, name)
+	}
+	var errs []error
+	if s.State != SaleScheduled {
+		errs = append(errs,
+			fixed("price", s.PriceMinor != next.PriceMinor || s.Currency != next.Currency),
+			fixed("orders_per_shopper", s.OrdersPerShopper != next.OrdersPerShopper),
+			fixed("units_per_order", s.UnitsPerOrder != next.UnitsPerOrder),
+			fixed("pay_within", s.PayWithin != next.PayWithin))
+	}
+	if !s.State.Loaded() && s.State != SaleScheduled {
+		errs = append(errs, fixed("window", s.StartsAt != next.StartsAt || s.EndsAt != next.EndsAt))
+	}
+	return errors.Join(errs...)
+}
