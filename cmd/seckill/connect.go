@@ -19,6 +19,14 @@ import (
 // connects when it is first used.
 func openRedis(c config.Redis) (redis.UniversalClient, error) {
 	redis.SetLogger(quiet{}) // what it would print, its errors say as well
+	opts, err := redisOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewUniversalClient(opts), nil
+}
+
+func redisOptions(c config.Redis) (*redis.UniversalOptions, error) {
 	opts := &redis.UniversalOptions{
 		Addrs: c.Addrs, DB: c.DB, Username: c.Username, Password: c.Password,
 		MasterName: c.SentinelMaster, SentinelPassword: c.SentinelPassword,
@@ -42,7 +50,7 @@ func openRedis(c config.Redis) (redis.UniversalClient, error) {
 		}
 		opts.TLSConfig = t
 	}
-	return redis.NewUniversalClient(opts), nil
+	return opts, nil
 }
 
 // quiet drops the client's own log lines.

@@ -216,15 +216,7 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 	}
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
-	g, background := errgroup.WithContext(background)
-	g.Go(func() error { return f.catalog.Run(background) })
-	g.Go(func() error { return f.ids.run(background) })
-	g.Go(func() error { return f.backlog.run(background) })
-	g.Go(func() error { return f.eviction.run(background) })
-	g.Go(func() error { return f.server.Run(background) })
-	for _, b := range f.breakers {
-		g.Go(func() error { return b.Run(background) })
-	}
+	g, background := f.work(background)
 	srv := api.NewHTTPServer(f.server.Handler(), f.log)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -240,6 +232,20 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 	case <-background.Done(): // a background part failed: Wait has its error
 	}
 	return errors.Join(err, f.stop(context.WithoutCancel(ctx), srv, stopBackground, g))
+}
+
+// work does all that stands beside serving, until ctx is done.
+func (f *front) work(ctx context.Context) (*errgroup.Group, context.Context) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.catalog.Run(ctx) })
+	g.Go(func() error { return f.ids.run(ctx) })
+	g.Go(func() error { return f.backlog.run(ctx) })
+	g.Go(func() error { return f.eviction.run(ctx) })
+	g.Go(func() error { return f.server.Run(ctx) })
+	for _, b := range f.breakers {
+		g.Go(func() error { return b.Run(ctx) })
+	}
+	return g, ctx
 }
 
 func (f *front) stop(ctx context.Context, srv *http.Server, stopBackground func(), g *errgroup.Group) error {

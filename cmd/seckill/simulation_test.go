@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/config"
+	"seckill/internal/simtest"
+	"seckill/order"
+)
+
+// TestEveryPromiseHoldsInASimulation runs the whole program, wired as the
+// roles are, through SECKILL_SIM_SEEDS seeds from SECKILL_SIM_SEED on.
+func TestEveryPromiseHoldsInASimulation(t *testing.T) {
+	t.Parallel()
+	seeds, first := setting(t, "SECKILL_SIM_SEEDS", 250), setting(t, "SECKILL_SIM_SEED", 1)
+	program := simulated(t)
+	for seed := first; seed < first+seeds; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r, err := simtest.Run(seed, program)
+				require.NoError(t, err)
+				t.Logf("plan %s accepted %d injected %d crashes %d healed %s", r.Plan, r.Accepted, r.Injected, r.Crashes, r.Healed)
+				if len(r.Breaches) > 0 {
+					t.Errorf("%s\n\nplan: %s\n\n%s\n\nagain: SECKILL_SIM_SEED=%d SECKILL_SIM_SEEDS=1 go test -run TestEveryPromiseHoldsInASimulation ./cmd/seckill", r.Breaches, r.Plan, r.Trace, seed)
+				}
+			})
+		})
+	}
+}
+
+func setting(t *testing.T, name string, def uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return def
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	require.NoError(t, err, name)
+	return n
+}
+
+var _ atomic.Int64
+
+// simulated is the program, its roles wired as they are on real servers.
+func simulated(t *testing.T) simtest.Program {
+	t.Helper()
+	cfg, err := devConfig()
+	require.NoError(t, err)
+	mint, err := newMinter(cfg.Auth, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+	tokens := map[string]string{}
+	for i := range simtest.Shoppers {
+		shopper := "shopper-" + strconv.Itoa(i)
+		tokens[shopper], err = mint(shopper)
+		require.NoError(t, err)
+	}
+	return simtest.Program{
+		API:      func(s simtest.Servers) (simtest.API, error) { return simulatedAPI(cfg, s) },
+		Consumer: func(s simtest.Servers) (func(context.Context) error, error) { return simulatedConsumer(cfg, s) },
+		Token:    func(shopper string) string { return tokens[shopper] },
+		Secret:   cfg.API.PaymentSecrets[0],
+	}
+}
+
+func simulatedAPI(cfg config.Config, s simtest.Servers) (simtest.API, error) {
+	b, err := simulatedBackend(cfg, s)
+	if err != nil {
+		return simtest.API{}, err
+	}
+	front, err := newFront(cfg, b, prometheus.NewRegistry(), s.Log)
+	if err != nil {
+		return simtest.API{}, err
+	}
+	front.server.IDs = skewed{front.ids, s.Skew}
+	return simtest.API{
+		Handler: front.server.Handler(),
+		Ready:   func() bool { return front.ready() == nil },
+		Run: func(ctx context.Context) error {
+			g, ctx := front.work(ctx)
+			<-ctx.Done()
+			front.collector.Close()
+			err := ignoreCanceled(g.Wait())
+			front.lookup.Close()
+			return errors.Join(err, b.redis.Close())
+		},
+	}, nil
+}
+
+func simulatedConsumer(cfg config.Config, s simtest.Servers) (func(context.Context) error, error) {
+	b, err := simulatedBackend(cfg, s)
+	if err != nil {
+		return nil, err
+	}
+	back, err := newBack(cfg, b, prometheus.NewRegistry(), s.Log)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return errors.Join(back.run(ctx), b.redis.Close()) }, nil
+}
+
+func simulatedBackend(cfg config.Config, s simtest.Servers) (*backend, error) {
+	cfg.Redis.Addrs = []string{"127.0.0.1:6379"}
+	opts, err := redisOptions(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	opts.Dialer = s.Dial
+	opts.PoolSize = 1000 // who waits for a connection shares a timer with other bubbles
+	rdb := redis.NewUniversalClient(opts)
+	rdb.AddHook(s.Hook)
+	return &backend{redis: rdb, orders: s.Orders, queue: simulatedQueue{s.Queue}}, nil
+}
+
+// skewed makes the IDs of a process whose clock is wrong.
+type skewed struct {
+	ids   *workerIDs
+	ahead time.Duration
+}
+
+func (s skewed) Next() (order.ID, error) {
+	id, err := s.ids.Next()
+	return id + order.ID(s.ahead.Milliseconds()<<22), err
+}
+
+type simulatedQueue struct{ *simtest.Member }
+
+func (q simulatedQueue) publisher(o publisherOptions) (publisher, error) {
+	return simulatedPublisher{q.Member, o}, nil
+}
+
+func (q simulatedQueue) subscriber(handle func(context.Context, []order.Message) error, drain time.Duration) (subscriber, error) {
+	return simulatedSubscriber{q.Member, handle, drain}, nil
+}
+
+type simulatedPublisher struct {
+	*simtest.Member
+
+	opts publisherOptions
+}
+
+func (p simulatedPublisher) Publish(ctx context.Context, o order.Order) error {
+	return p.opts.guard(func() error { return p.Member.Publish(ctx, o) })
+}
+
+func (simulatedPublisher) Close(context.Context) error { return nil }
+
+type simulatedSubscriber struct {
+	*simtest.Member
+
+	handle func(context.Context, []order.Message) error
+	drain  time.Duration
+}
+
+func (s simulatedSubscriber) Run(ctx context.Context) error { return s.Consume(ctx, s.handle, s.drain) }

@@ -1,0 +1,148 @@
+package simtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What a call says that went wrong. The program must not tell them apart.
+var (
+	errRefused = errors.New("simulated: refused")
+	errLost    = errors.New("simulated: answer lost")
+	errGone    = errors.New("simulated: the process is dead")
+)
+
+// process is one life of a process. Dead, it has no effect on anything any
+// more: its calls fail and its answers are not heard, while its goroutines run
+// into that and end.
+type process struct {
+	w       *world
+	name    string
+	handler http.Handler
+	ready   func() bool
+
+	ctx  context.Context // ends with the process
+	kill context.CancelFunc
+
+	mu    sync.Mutex
+	doom  int // calls left until it dies; 0 is never
+	after bool
+}
+
+func (p *process) gone() bool { return p.ctx.Err() != nil }
+
+// die ends the process here and now.
+func (p *process) die(why string) {
+	if p.gone() {
+		return
+	}
+	p.w.trace.note(p.name, "DIES %s", why)
+	p.w.crashes.Add(1)
+	p.kill()
+	p.w.redis.drop(p)
+}
+
+// condemn lets the process die at its n-th call from now.
+func (p *process) condemn(n int, after bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doom, p.after = n, after
+}
+
+// dies reports whether this is the call at which the process dies, and whether
+// the call has its effect.
+func (p *process) dies() (now, after bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.doom == 0 {
+		return false, false
+	}
+	p.doom--
+	return p.doom == 0, p.after
+}
+
+// trouble is what goes wrong with a call.
+type trouble struct {
+	slow, late          time.Duration
+	refused, lost, half bool
+	gone                bool // send: not stored, and no answer
+	held                time.Duration
+	copies              int
+}
+
+// call is one call of the process to a server: it may die before or after the
+// effect, the call may be slow, refused, or its answer lost.
+func (p *process) call(ctx context.Context, t trouble, what string, effect func() error) error {
+	if p.gone() {
+		return errGone
+	}
+	now, after := p.dies()
+	if now && !after {
+		p.die("before " + what)
+		return errGone
+	}
+	if err := p.wait(ctx, t.slow); err != nil {
+		return err
+	}
+	if t.refused {
+		p.w.trace.note(p.name, "%s refused", what)
+		return errRefused
+	}
+	err := effect()
+	if now {
+		p.die("after " + what)
+	}
+	if err := p.wait(ctx, t.late); err != nil {
+		return err
+	}
+	if p.gone() {
+		return errGone
+	}
+	if t.lost {
+		p.w.trace.note(p.name, "%s: answer lost (%v)", what, err)
+		return errLost
+	}
+	return err
+}
+
+func (p *process) wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("simulated: %w", ctx.Err())
+	case <-p.ctx.Done():
+		return errGone
+	}
+}
+
+// strikes reports whether a fault strikes this call of the process: it lasts,
+// it is of this process, and the coin says so.
+func (p *process) strikes(kind string) (fault, bool) {
+	now := time.Since(p.w.trace.begin)
+	for i, f := range p.w.plan.faults {
+		if f.kind != kind || f.who != "" && f.who != p.name || now < f.at || now >= f.at+f.for_ || p.w.healed.Load() {
+			continue
+		}
+		n := p.w.coins[i].Add(1)
+		if rand.New(rand.NewPCG(p.w.plan.seed<<8|uint64(i), n)).Float64() < f.share {
+			p.w.injected.Add(1)
+			return f, true
+		}
+	}
+	return fault{}, false
+}
+
+// coins count the calls that each fault was asked about.
+type coins []atomic.Uint64

@@ -1,0 +1,401 @@
+package simtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"seckill/api"
+	"seckill/order"
+)
+
+// comer is a shopper who comes: when, for what, and what they do then.
+type comer struct {
+	at       time.Duration
+	shopper  string
+	sale     int
+	quantity int
+	keys     int // 0: none is sent
+	clicks   int
+	deed     deed
+	holds    bool // polls are held
+	seed     uint64
+}
+
+// deed is what a shopper does with a confirmed order.
+type deed int
+
+const (
+	keeps deed = iota
+	cancels
+	pays
+	paysTwice
+	paysWrong
+	both // pays and cancels at the same time
+)
+
+func shopperName(i int) string { return "shopper-" + strconv.Itoa(i) }
+
+// Shoppers is how many there may be: their tokens can be made in advance.
+const Shoppers = 60
+
+func drawComers(r *rand.Rand, p plan) (cs []comer) {
+	n := 8 + r.IntN(Shoppers-8)
+	for i := range n {
+		c := comer{
+			at: seconds(r, 0, p.load.Seconds()), shopper: shopperName(i), sale: r.IntN(2), quantity: 1, clicks: 1,
+			holds: r.IntN(4) == 0, seed: r.Uint64(),
+		}
+		c.quantity += r.IntN(p.sales[c.sale].units)
+		switch k := r.IntN(100); {
+		case k < 20:
+			c.clicks = 2 + r.IntN(2)
+		case k < 50:
+			c.keys = p.sales[c.sale].orders
+		}
+		c.deed = []deed{keeps, keeps, keeps, cancels, cancels, pays, paysTwice, paysWrong, both}[r.IntN(9)]
+		cs = append(cs, c)
+	}
+	return cs
+}
+
+// crowd is the shoppers and what they were told.
+type crowd struct {
+	w      *world
+	closed chan struct{} // nobody buys any more
+
+	mu       sync.Mutex
+	told     map[string]*told  // by public ID
+	public   []string          // in the order of their acceptance
+	named    map[string]string // shopper/sale/key -> public ID
+	expected []order.Order     // orders that only the queue knew
+	broken   []string
+}
+
+// told is what a shopper was told of an order.
+type told struct {
+	order.Order
+
+	final     string // the last status of a done answer
+	heard     time.Time
+	cancelled bool   // cancelling was asked for
+	paying    bool   // a payment was sent
+	paid      string // the outcome that the provider was told
+}
+
+func newCrowd(w *world) *crowd {
+	return &crowd{w: w, closed: make(chan struct{}), told: map[string]*told{}, named: map[string]string{}}
+}
+
+func (c *crowd) close() { close(c.closed) }
+
+// answer is what came back.
+type answer struct {
+	status int
+	ID     string `json:"id"`
+	Status string `json:"status"`
+	Done   bool   `json:"done"`
+	Code   string `json:"code"`
+	// Outcome is a payment's.
+	Outcome string `json:"outcome"`
+}
+
+// request is what a shopper sends.
+type request struct {
+	who          string
+	api          int
+	method, path string
+	body         string
+	header       http.Header
+	lost         bool // the answer will be
+}
+
+// ask sends a request; false when no answer came.
+func (c *crowd) ask(q request) (a answer, ok bool) {
+	p := c.w.alive(processes[q.api%2])
+	if p == nil {
+		return a, false
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 8*time.Second)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, q.method, q.path, strings.NewReader(q.body))
+	for k, v := range q.header {
+		r.Header[k] = v
+	}
+	if q.who != "" {
+		r.Header.Set("Authorization", "Bearer "+c.w.program.Token(q.who))
+	}
+	if q.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	rec := httptest.NewRecorder()
+	if !serve(p.handler, rec, r) || p.gone() || q.lost {
+		c.w.trace.note(q.who, "%s %s at %s: no answer", q.method, q.path, p.name)
+		return a, false
+	}
+	a.status = rec.Code
+	_ = json.Unmarshal(rec.Body.Bytes(), &a)
+	c.w.trace.note(q.who, "%s %s %s at %s: %d %s%s%s %s", q.method, q.path, q.body, p.name, a.status, a.Status, a.Code, a.Outcome, plain(a.ID))
+	return a, true
+}
+
+// serve reports whether the handler answered: as net/http does, it takes one
+// kind of panic for a connection cut off.
+func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v != http.ErrAbortHandler { //nolint:errorlint,err113 // as net/http compares it
+				panic(v)
+			}
+			ok = false
+		}
+	}()
+	h.ServeHTTP(w, r)
+	return true
+}
+
+// plain is the decimal form of a public ID.
+func plain(public string) string {
+	if id, err := order.PeekPublicID(public); err == nil {
+		return id.String()
+	}
+	return ""
+}
+
+// come is a shopper's visit.
+func (c *crowd) come(v comer) {
+	time.Sleep(v.at)
+	var clicks sync.WaitGroup
+	for i := range max(v.clicks, v.keys) {
+		key := ""
+		if v.keys > 0 {
+			key = "key-" + strconv.Itoa(i)
+		}
+		clicks.Go(func() { c.buy(v, key, rand.New(rand.NewPCG(v.seed, uint64(i)))) })
+	}
+	clicks.Wait()
+}
+
+// buy sends the purchase until there is an answer, then looks after the order.
+func (c *crowd) buy(v comer, key string, r *rand.Rand) {
+	for range 1 + r.IntN(12) {
+		a, ok := c.purchase(v, key, r.IntN(2), r.IntN(20) == 0)
+		if ok && a.status == http.StatusAccepted {
+			if key != "" && r.IntN(2) == 0 {
+				c.purchase(v, key, r.IntN(2), false)
+			}
+			c.lookAfter(v, a.ID, r)
+			return
+		}
+		if ok && a.status < 500 {
+			return
+		}
+		if c.rest(seconds(r, 0.1, 0.6)) {
+			return
+		}
+	}
+}
+
+// rest waits and reports whether the shop has closed.
+func (c *crowd) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return false
+	case <-c.closed:
+		return true
+	}
+}
+
+func (c *crowd) purchase(v comer, key string, at int, lost bool) (answer, bool) {
+	h := http.Header{}
+	if key != "" {
+		h.Set("Idempotency-Key", key)
+	}
+	a, ok := c.ask(request{
+		who: v.shopper, api: at, method: http.MethodPost, path: fmt.Sprintf("/v1/sales/%d/orders", sales[v.sale]),
+		body: fmt.Sprintf(`{"quantity":%d}`, v.quantity), header: h, lost: lost,
+	})
+	if ok {
+		c.given(v, key, a)
+	}
+	return a, ok
+}
+
+// given notes the answer to a purchase.
+func (c *crowd) given(v comer, key string, a answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := fmt.Sprintf("%s/%d/%s", v.shopper, v.sale, key)
+	switch {
+	case a.status == http.StatusAccepted:
+		if c.told[a.ID] == nil {
+			id, err := order.PeekPublicID(a.ID)
+			if err != nil {
+				c.breach("answer without an ID: %+v", a)
+				return
+			}
+			c.told[a.ID] = &told{Order: order.Order{ID: id, SaleID: sales[v.sale], ShopperID: v.shopper, Quantity: v.quantity}}
+			c.public = append(c.public, a.ID)
+		}
+		if first := c.named[name]; key != "" && first != "" && first != a.ID && !c.w.plan.lossy() {
+			c.breach("key %s named order %s and then %s", name, plain(first), plain(a.ID))
+		}
+		if key != "" && c.named[name] == "" {
+			c.named[name] = a.ID
+		}
+	case a.Code == "purchase-limit" && key != "" && c.named[name] != "" && !c.w.plan.lossy():
+		c.breach("key %s named order %s and is refused now", name, plain(c.named[name]))
+	}
+}
+
+func (c *crowd) breach(format string, args ...any) {
+	c.broken = append(c.broken, fmt.Sprintf(format, args...))
+}
+
+// lookAfter polls an order until it is done, and pays or cancels it.
+func (c *crowd) lookAfter(v comer, id string, r *rand.Rand) {
+	for _, wait := range []float64{0.3, 0.7, 1.5, 3} {
+		if c.rest(seconds(r, 0.5*wait, wait)) {
+			return
+		}
+		if a := c.poll(v.shopper, id, r.IntN(2), v.holds); a.Done {
+			if a.Status == "confirmed" {
+				c.act(v, id, r)
+			}
+			return
+		}
+	}
+}
+
+func (c *crowd) act(v comer, id string, r *rand.Rand) {
+	switch v.deed {
+	case cancels:
+		c.cancel(v.shopper, id, r.IntN(2))
+		if r.IntN(2) == 0 {
+			c.cancel(v.shopper, id, r.IntN(2))
+		}
+	case pays:
+		c.pay(id, v.quantity*price, r.IntN(2))
+	case paysTwice:
+		c.pay(id, v.quantity*price, 0)
+		c.pay(id, v.quantity*price, 1)
+	case paysWrong:
+		c.pay(id, v.quantity*price+1, r.IntN(2))
+	case both:
+		var wg sync.WaitGroup
+		wg.Go(func() { c.pay(id, v.quantity*price, 0) })
+		wg.Go(func() { c.cancel(v.shopper, id, 1) })
+		wg.Wait()
+	}
+	c.poll(v.shopper, id, r.IntN(2), false)
+}
+
+// poll asks for an order once; held, until there is a result.
+func (c *crowd) poll(who, id string, at int, held bool) answer {
+	asked := time.Now()
+	path := "/v1/orders/" + id
+	if held {
+		path += "?wait=3s"
+	}
+	a, ok := c.ask(request{who: who, api: at, method: http.MethodGet, path: path})
+	switch {
+	case ok && a.status == http.StatusOK && a.Done:
+		c.hear(id, a.Status, asked)
+	case ok && a.status == http.StatusNotFound:
+		c.mu.Lock()
+		c.breach("order %s is not found", plain(id))
+		c.mu.Unlock()
+	}
+	return a
+}
+
+func (c *crowd) cancel(who, id string, at int) {
+	asked := time.Now()
+	c.mu.Lock()
+	c.told[id].cancelled = true
+	c.mu.Unlock()
+	a, ok := c.ask(request{who: who, api: at, method: http.MethodPost, path: "/v1/orders/" + id + "/cancel"})
+	if ok && a.status == http.StatusOK {
+		c.hear(id, a.Status, asked)
+	}
+}
+
+// pay is the payment provider's callback, under one event for each order.
+func (c *crowd) pay(id string, amount, at int) {
+	c.mu.Lock()
+	c.told[id].paying = true
+	c.mu.Unlock()
+	body := fmt.Sprintf(`{"order_id":%q,"amount_minor":%d,"currency":"CNY"}`, id, amount)
+	now := time.Now()
+	event := "event-" + plain(id)
+	h := http.Header{}
+	h.Set(api.HeaderEventID, event)
+	h.Set(api.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	h.Set(api.HeaderSignature, api.SignCallback(c.w.program.Secret, event, now, []byte(body)))
+	a, ok := c.ask(request{api: at, method: http.MethodPost, path: "/v1/payments", body: body, header: h})
+	if !ok || a.status != http.StatusOK {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.told[id]
+	if t.paid != "" && t.paid != a.Outcome {
+		c.breach("payment of order %d was %s and then %s", t.ID, t.paid, a.Outcome)
+	}
+	t.paid = a.Outcome
+	if amount%price != 0 {
+		c.breach("a wrong amount for order %d was %s", t.ID, a.Outcome)
+	}
+}
+
+// hear notes a final answer. What may follow confirmed is what was asked for,
+// or what the time for paying says. The answer to an earlier question may come
+// later than one to a later question.
+func (c *crowd) hear(id, status string, asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.told[id]
+	short := c.w.plan.sales[t.SaleID-sales[0]].payWithin < time.Minute
+	follows := t.final == "confirmed" && (status == "cancelled" && (t.cancelled || short) || status == "paid" && t.paying)
+	switch {
+	case status == t.final:
+		return
+	case t.final == "", follows:
+		t.final, t.heard = status, time.Now()
+	case status == "confirmed" && !asked.After(t.heard): // it was, when it was asked
+	default:
+		c.breach("order %d was told %s and then %s", t.ID, t.final, status)
+	}
+}
+
+// expect notes an order that only the queue knows, and that must get a verdict.
+func (c *crowd) expect(o order.Order) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expected = append(c.expected, o)
+}
+
+// any is some order that was accepted.
+func (c *crowd) any() (order.Order, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.public) == 0 {
+		return order.Order{}, false
+	}
+	return c.told[c.public[len(c.public)/2]].Order, true
+}
+
+func (c *crowd) accepted() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.public)
+}

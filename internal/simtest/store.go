@@ -1,0 +1,217 @@
+package simtest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"seckill/internal/memory"
+	"seckill/order"
+)
+
+// Store is MySQL as one process reaches it: the twin, behind a wire on which a
+// transaction may fail before its COMMIT, or its outcome be lost after it.
+type Store struct {
+	twin *memory.Store
+	p    *process
+}
+
+func ask[T any](ctx context.Context, s *Store, op string, writes bool, effect func() (T, error)) (T, error) {
+	var v T
+	err := s.p.call(ctx, s.trouble(op, writes), "mysql "+op, func() (err error) { v, err = effect(); return err })
+	if lost(err) {
+		var none T
+		return none, err
+	}
+	return v, err
+}
+
+func (s *Store) trouble(op string, writes bool) (t trouble) {
+	_, t.refused = s.p.strikes(storeRefused)
+	if writes {
+		_, t.lost = s.p.strikes(storeLost)
+	}
+	if op == "sales" { // read under a lock, see script
+		return t
+	}
+	if f, ok := s.p.strikes(storeSlow); ok {
+		t.slow = f.delay
+	}
+	if f, ok := s.p.strikes(storeLate); ok {
+		t.late = f.delay
+	}
+	return t
+}
+
+func (s *Store) did(op string, vs ...order.Verdict) {
+	for _, v := range vs {
+		s.p.w.trace.note(s.p.name, "mysql %s: %d of %s is %s %s (change %d)", op, v.ID, v.ShopperID, v.Status, v.Reason, v.Seq)
+	}
+}
+
+const reads, writes = false, true
+
+// Ping is order.Store's, as all methods are.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := ask(ctx, s, "ping", reads, func() (int, error) { return 0, s.twin.Ping(ctx) })
+	return err
+}
+
+// NextWorker is order.Store's.
+func (s *Store) NextWorker(ctx context.Context) (int64, error) {
+	return ask(ctx, s, "worker", writes, func() (int64, error) { return s.twin.NextWorker(ctx) })
+}
+
+// LastWorker is order.Store's.
+func (s *Store) LastWorker(ctx context.Context) (int64, error) {
+	return ask(ctx, s, "last worker", reads, func() (int64, error) { return s.twin.LastWorker(ctx) })
+}
+
+// CreateSale is order.Store's.
+func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
+	return ask(ctx, s, "create", writes, func() (order.Sale, error) { return s.twin.CreateSale(ctx, sale) })
+}
+
+// Sale is order.Store's.
+func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
+	return ask(ctx, s, "sale", reads, func() (order.Sale, error) { return s.twin.Sale(ctx, id) })
+}
+
+// Sales is order.Store's.
+func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
+	return ask(ctx, s, "sales", reads, func() ([]order.Sale, error) { return s.twin.Sales(ctx) })
+}
+
+// SetSaleState is order.Store's.
+func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
+	return ask(ctx, s, "state", writes, func() (order.Sale, error) { return s.twin.SetSaleState(ctx, cmd, id, to) })
+}
+
+// RaiseEpoch is order.Store's.
+func (s *Store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
+	return ask(ctx, s, "epoch", writes, func() (uint64, error) { return s.twin.RaiseEpoch(ctx, saleID) })
+}
+
+// Snapshot is order.Store's: taken at once, handed over as slowly as the
+// caller takes it.
+func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
+	var records []order.Record
+	sale, err := ask(ctx, s, "snapshot", reads, func() (order.Sale, error) {
+		return s.twin.Snapshot(ctx, saleID, func(rs []order.Record) error { records = append(records, rs...); return nil })
+	})
+	if err == nil && len(records) > 0 {
+		err = page(records)
+	}
+	return sale, err
+}
+
+// Changes is order.Store's.
+func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
+	return ask(ctx, s, "changes", reads, func() ([]order.Change, error) { return s.twin.Changes(ctx, saleID, after, limit) })
+}
+
+// Tally is order.Store's.
+func (s *Store) Tally(ctx context.Context, saleID int64) (order.Tally, error) {
+	return ask(ctx, s, "tally", reads, func() (order.Tally, error) { return s.twin.Tally(ctx, saleID) })
+}
+
+// Settle is order.Store's.
+func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
+	return ask(ctx, s, "settle", writes, func() ([]order.Verdict, error) {
+		vs, err := s.twin.Settle(ctx, batch)
+		s.did("settle", vs...)
+		return vs, err
+	})
+}
+
+// Void is order.Store's.
+func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
+	return ask(ctx, s, "void", writes, func() (order.Verdict, error) {
+		v, err := s.twin.Void(ctx, o)
+		s.did("void", v)
+		return v, err
+	})
+}
+
+// Bury is order.Store's.
+func (s *Store) Bury(ctx context.Context, d order.DeadLetter) error {
+	_, err := ask(ctx, s, "bury", writes, func() (int, error) { return 0, s.twin.Bury(ctx, d) })
+	return err
+}
+
+// Find is order.Store's.
+func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
+	return ask(ctx, s, "find", reads, func() ([]order.Record, error) { return s.twin.Find(ctx, ids) })
+}
+
+// Cancel is order.Store's.
+func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+	return ask(ctx, s, "cancel", writes, func() (order.Verdict, error) {
+		v, err := s.twin.Cancel(ctx, id)
+		s.did("cancel", v)
+		return v, err
+	})
+}
+
+// Pay is order.Store's.
+func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
+	return ask(ctx, s, "pay", writes, func() (order.Receipt, error) {
+		r, err := s.twin.Pay(ctx, p)
+		s.did("pay", r.Verdict)
+		return r, err
+	})
+}
+
+// Expire is order.Store's.
+func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
+	return ask(ctx, s, "expire", writes, func() (order.Expiry, error) {
+		e, err := s.twin.Expire(ctx, saleID, after)
+		s.did("expire", e.Verdicts...)
+		return e, err
+	})
+}
+
+// Unpaid is order.Store's.
+func (s *Store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
+	return ask(ctx, s, "unpaid", reads, func() (bool, error) { return s.twin.Unpaid(ctx, saleID) })
+}
+
+// Verdicts is order.Store's.
+func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
+	decided, err = ask(ctx, s, "verdicts", reads, func() (vs []order.Verdict, err error) {
+		vs, undecided, err = s.twin.Verdicts(ctx, os)
+		return vs, err
+	})
+	if err != nil {
+		undecided = nil
+	}
+	return decided, undecided, err
+}
+
+// LiveOrders is order.Store's.
+func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) (page []order.Record, next order.ID, err error) {
+	page, err = ask(ctx, s, "live orders", reads, func() (rs []order.Record, err error) {
+		rs, next, err = s.twin.LiveOrders(ctx, saleID, after, limit)
+		return rs, err
+	})
+	return page, next, err
+}
+
+// ByShopper is order.Store's.
+func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
+	return ask(ctx, s, "by shopper", reads, func() ([]order.Record, error) {
+		return s.twin.ByShopper(ctx, saleID, shopper, before, limit)
+	})
+}
+
+// saleOf makes the sale of terms.
+func saleOf(id int64, t terms) order.Sale {
+	now := time.Now().UTC().Truncate(time.Second)
+	return order.Sale{
+		ID: id, ExternalID: fmt.Sprintf("sale-%d", id), Title: "Simulated", SKU: "s", PriceMinor: price, Currency: "CNY",
+		Total: t.total, OrdersPerShopper: t.orders, UnitsPerOrder: t.units,
+		StartsAt: now.Add(-2 * time.Hour), EndsAt: now.Add(24 * time.Hour), PayWithin: t.payWithin,
+	}
+}
+
+const price = 9900

@@ -1,0 +1,403 @@
+package simtest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/memory"
+	"seckill/order"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+// world is one simulation: the servers, the processes and the shoppers.
+type world struct {
+	plan    plan
+	program Program
+	trace   *trace
+	coins   coins
+
+	twin   *memory.Store
+	redis  *node
+	broker *broker
+	client *redis.Client // the judge's and the operator's, without faults
+	ledger *stock.Ledger
+	ids    *order.IDMaker // of orders that no API made
+	crowd  *crowd
+
+	healed, over      atomic.Bool
+	injected, crashes atomic.Int64
+
+	mu      sync.Mutex
+	current map[string]*process
+	rests   map[string]time.Duration // before a dead process is started again
+	ended   []<-chan struct{}
+	keepers sync.WaitGroup
+	errs    []string
+}
+
+const (
+	healWithin = 75 * time.Second
+	calm       = time.Second
+	// recovery is the longest rest of a dead process, its start, and a breaker's.
+	recovery = 8 * time.Second
+)
+
+// sales are the IDs of the two sales.
+var sales = [2]int64{1 << 40, 1<<40 + 1}
+
+// Run simulates a seed. Call it in a bubble of testing/synctest.
+func Run(seed uint64, program Program) (Result, error) {
+	// The bubble begins in 2000, order IDs in 2025.
+	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
+	w := &world{
+		plan: newPlan(seed), program: program, twin: memory.NewStore(), trace: &trace{begin: time.Now()},
+		current: map[string]*process{}, rests: map[string]time.Duration{},
+	}
+	w.coins = make(coins, len(w.plan.faults))
+	if err := w.build(); err != nil {
+		return Result{}, err
+	}
+	defer w.tearDown()
+	if err := w.open(); err != nil {
+		return Result{}, err
+	}
+	w.play()
+	breaches, healed := w.heal()
+	return Result{
+		Seed: seed, Plan: w.plan.String(), Breaches: append(breaches, w.errs...), Trace: w.trace.String(), Accepted: w.crowd.accepted(),
+		Injected: int(w.injected.Load()), Crashes: int(w.crashes.Load()), Healed: healed,
+	}, nil
+}
+
+func (w *world) build() (err error) {
+	if w.redis, err = newNode(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	judge := &process{w: w, name: "judge"}
+	judge.ctx, judge.kill = context.WithCancel(context.Background())
+	w.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: w.dialer(judge), MaxRetries: 2, DisableIdentity: true})
+	w.ledger = stock.New(w.client)
+	w.broker = newBroker(w, w.plan.queues)
+	worker, err := w.twin.NextWorker(context.Background())
+	if err != nil {
+		return fmt.Errorf("worker number: %w", err)
+	}
+	w.ids = order.NewIDMaker(worker)
+	w.crowd = newCrowd(w)
+	for i, t := range w.plan.sales {
+		if _, err := w.twin.CreateSale(context.Background(), saleOf(sales[i], t)); err != nil {
+			return fmt.Errorf("sale: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *world) dialer(p *process) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) { return w.redis.dial(p) }
+}
+
+// open starts the processes and waits until they sell. Time begins then.
+func (w *world) open() error {
+	for _, name := range processes {
+		w.keepers.Go(func() { w.keep(name) })
+	}
+	for begin := time.Now(); ; time.Sleep(250 * time.Millisecond) {
+		ms, err := w.ledger.Metas(context.Background(), sales[:])
+		if err == nil && ms[0].Loaded && ms[1].Loaded && w.ready() {
+			break
+		}
+		if time.Since(begin) > 30*time.Second {
+			return fmt.Errorf("the sales do not open: %w", err)
+		}
+	}
+	time.Sleep(2 * time.Second) // the local copies know
+	w.trace.mu.Lock()
+	w.trace.begin = time.Now()
+	w.trace.mu.Unlock()
+	return nil
+}
+
+func (w *world) ready() bool {
+	for _, name := range processes[:2] {
+		if p := w.alive(name); p == nil || !p.ready() {
+			return false
+		}
+	}
+	return true
+}
+
+// keep starts a process again and again until the world is over.
+func (w *world) keep(name string) {
+	for !w.over.Load() {
+		p, err := w.start(name)
+		if err != nil {
+			w.fail("%s does not start: %v", name, err)
+			return
+		}
+		<-p.ctx.Done()
+		if w.over.Load() {
+			return
+		}
+		w.mu.Lock()
+		rest := w.rests[name]
+		w.mu.Unlock()
+		time.Sleep(rest)
+	}
+}
+
+func (w *world) start(name string) (*process, error) {
+	p := &process{w: w, name: name, ready: func() bool { return true }}
+	p.ctx, p.kill = context.WithCancel(context.Background())
+	servers := Servers{
+		Orders: &Store{w.twin, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
+		Skew: w.plan.skews[name], Log: slog.New(logTo{trace: w.trace, who: name}),
+	}
+	var run func(context.Context) error
+	var err error
+	if name[0] == 'a' {
+		var a API
+		a, err = w.program.API(servers)
+		p.handler, p.ready, run = a.Handler, a.Ready, a.Run
+	} else {
+		run, err = w.program.Consumer(servers)
+	}
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	w.mu.Lock()
+	w.current[name] = p
+	w.ended = append(w.ended, done)
+	if w.over.Load() {
+		p.kill()
+	}
+	w.mu.Unlock()
+	go func() {
+		defer close(done)
+		if err := run(p.ctx); err != nil && !p.gone() {
+			w.fail("%s ended: %v", name, err)
+		}
+	}()
+	w.trace.note(name, "starts")
+	return p, nil
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.errs = append(w.errs, fmt.Sprintf(format, args...))
+}
+
+// alive returns the process under a name, nil while it is dead.
+func (w *world) alive(name string) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p := w.current[name]; p != nil && !p.gone() {
+		return p
+	}
+	return nil
+}
+
+// tearDown ends everything, so that the bubble can end.
+func (w *world) tearDown() {
+	w.over.Store(true)
+	w.mu.Lock()
+	for _, p := range w.current {
+		p.kill()
+	}
+	w.mu.Unlock()
+	w.keepers.Wait()
+	for _, done := range w.ended {
+		<-done
+	}
+	_ = w.client.Close()
+	w.redis.mini.Close()
+}
+
+// event is a moment at which the world does something.
+type event struct {
+	at time.Duration
+	do func()
+}
+
+// play lets the shoppers come and things go wrong, until the load is over.
+func (w *world) play() {
+	var buying, operating sync.WaitGroup
+	for _, c := range w.plan.comers {
+		buying.Go(func() { w.crowd.come(c) })
+	}
+	events := w.events(&operating)
+	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	for _, e := range events {
+		time.Sleep(time.Until(w.trace.begin.Add(e.at)))
+		e.do()
+	}
+	time.Sleep(time.Until(w.trace.begin.Add(w.plan.load)))
+	w.healed.Store(true)
+	for _, name := range processes {
+		if p := w.alive(name); p != nil {
+			p.condemn(0, false)
+		}
+	}
+	w.trace.note("world", "the faults are over")
+	w.crowd.close()
+	buying.Wait()
+	operating.Wait()
+}
+
+// events are the faults of a moment, and the beginnings and ends of some others.
+func (w *world) events(operating *sync.WaitGroup) (es []event) {
+	on := func(at time.Duration, do func()) { es = append(es, event{min(at, w.plan.load), do}) }
+	for i, f := range w.plan.faults {
+		note := func(do func()) func() { return func() { w.trace.note("world", "%s", f); do() } }
+		switch f.kind {
+		case crash:
+			on(f.at, note(func() { w.condemn(f.who, f) }))
+		case powerCut:
+			on(f.at, note(func() {
+				for _, name := range processes {
+					w.condemn(name, f)
+				}
+			}))
+		case redisFlush:
+			on(f.at, note(func() { w.redis.mini.FlushAll() }))
+		case redisRestart:
+			on(f.at, note(w.restartRedis))
+		case redisOlder:
+			var held content
+			on(max(0, f.at-f.delay), func() { held = w.snapshot() })
+			on(f.at, note(func() { w.restore(held) }))
+		case redisClock:
+			on(f.at, note(func() { w.redis.setClock(f.delay) }))
+			on(f.at+f.for_, func() { w.redis.setClock(0) })
+		case strangers:
+			on(f.at, note(func() { w.strangers(f.n, i) }))
+		case double:
+			on(f.at, note(w.double))
+		case poison:
+			on(f.at, note(func() { w.poison(f.n) }))
+		case pause:
+			on(f.at, note(func() { w.move(fmt.Sprint("pause-", i), order.SalePaused) }))
+			on(f.at+f.for_, func() { w.move(fmt.Sprint("resume-", i), order.SaleOpen) })
+		case restock:
+			on(f.at, note(func() { w.restock(i, f.n) }))
+		case rebuild:
+			on(f.at, note(func() { operating.Go(w.rebuild) }))
+		}
+	}
+	return es
+}
+
+// condemn lets a process die within the next calls, and come back later.
+func (w *world) condemn(name string, f fault) {
+	w.mu.Lock()
+	w.rests[name] = f.delay
+	w.mu.Unlock()
+	if p := w.alive(name); p != nil {
+		p.condemn(f.n, f.after)
+	}
+}
+
+func (w *world) restartRedis() {
+	w.client.ScriptFlush(context.Background())
+	w.redis.drop(nil)
+}
+
+func (w *world) snapshot() content {
+	synctest.Wait()
+	held, err := w.redis.content()
+	if err != nil {
+		w.fail("snapshot: %v", err)
+	}
+	return held
+}
+
+func (w *world) restore(held content) {
+	synctest.Wait()
+	if err := w.redis.restore(held); err != nil {
+		w.fail("restore: %v", err)
+	}
+	w.restartRedis()
+}
+
+// move, restock and rebuild are the operator's.
+func (w *world) move(cmd string, to order.SaleState) {
+	if _, err := w.twin.SetSaleState(context.Background(), cmd, sales[0], to); err != nil {
+		w.trace.note("operator", "%s: %v", cmd, err)
+	}
+}
+
+func (w *world) restock(i, units int) {
+	if _, err := w.twin.Restock(context.Background(), fmt.Sprint("restock-", i), sales[1], units); err != nil {
+		w.fail("restock: %v", err)
+	}
+}
+
+func (w *world) rebuild() {
+	log := slog.New(logTo{trace: w.trace, who: "operator"})
+	operator := &process{w: w, name: "operator", ctx: context.Background()}
+	loader := reconcile.NewLoader(w.twin, w.twin, w.ledger, &Member{w.broker, operator}, log)
+	did, err := reconcile.NewRebuilder(w.twin, w.ledger, loader).Rebuild(context.Background(), sales[1])
+	w.trace.note("operator", "rebuild: %+v %v", did, err)
+}
+
+// strangers are orders in the queue that Redis never heard of; some are of
+// shoppers who come as well.
+func (w *world) strangers(n, of int) {
+	for i := range n {
+		shopper := fmt.Sprintf("stranger-%d-%d", of, i)
+		if i%3 == 2 {
+			shopper = shopperName(i)
+		}
+		w.unheard(order.Order{SaleID: sales[i%2], ShopperID: shopper, Quantity: 1})
+	}
+}
+
+// unheard puts an order into the queue that must get a verdict.
+func (w *world) unheard(o order.Order) {
+	id, err := w.ids.Next()
+	if err != nil {
+		w.fail("%v", err)
+		return
+	}
+	o.ID = id
+	w.crowd.expect(o)
+	w.trace.note("world", "message of %d by %s", o.ID, o.ShopperID)
+	w.broker.put(o.ID.String(), order.AppendMessage(nil, o), 1, 0)
+}
+
+// double puts a second order under an ID that was given away into the queue.
+func (w *world) double() {
+	o, ok := w.crowd.any()
+	if !ok {
+		return
+	}
+	o.ShopperID, o.Quantity = "double", 1
+	w.crowd.expect(o)
+	w.trace.note("world", "second order under %d", o.ID)
+	w.broker.put(o.ID.String(), order.AppendMessage(nil, o), 1, 0)
+}
+
+// poison is what no order is, and what no order may be.
+func (w *world) poison(n int) {
+	for i := range n {
+		switch i % 3 {
+		case 0:
+			w.broker.put(fmt.Sprint("not-ours-", i), []byte("{"), 1, 0)
+		case 1:
+			w.unheard(order.Order{SaleID: sales[0], ShopperID: "greedy", Quantity: 99})
+		default:
+			w.unheard(order.Order{SaleID: 77, ShopperID: "lost", Quantity: 1})
+		}
+	}
+}
