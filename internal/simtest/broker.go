@@ -34,7 +34,7 @@ func newBroker(w *world, queues int) *broker {
 }
 
 // put stores a message, in copies, now or later.
-func (b *broker) put(id string, body []byte, copies int, held time.Duration) {
+func (b *broker) put(ctx context.Context, id string, body []byte, copies int, held time.Duration) {
 	b.mu.Lock()
 	b.sent++
 	r := rand.New(rand.NewPCG(b.w.plan.seed, b.sent))
@@ -44,7 +44,7 @@ func (b *broker) put(id string, body []byte, copies int, held time.Duration) {
 	b.mu.Unlock()
 	for range max(1, copies) {
 		q := b.queues[r.IntN(len(b.queues))]
-		store := func() { _ = q.PublishBody(context.Background(), id, body) } // it has room
+		store := func() { _ = q.PublishBody(context.WithoutCancel(ctx), id, body) } // it has room
 		if held <= 0 {
 			store()
 			continue
@@ -69,9 +69,9 @@ func (b *broker) offsets(ask func(*memory.Queue) (order.Offsets, error)) (order.
 }
 
 // waiting returns how many messages are not acknowledged.
-func (b *broker) waiting() (n int64) {
+func (b *broker) waiting(ctx context.Context) (n int64) {
 	for _, q := range b.queues {
-		lag, _ := q.Lag(context.Background()) // never fails
+		lag, _ := q.Lag(ctx) // never fails
 		n += lag
 	}
 	return n
@@ -144,13 +144,13 @@ func (m *Member) Publish(ctx context.Context, o order.Order) error {
 	}
 	err := m.p.call(ctx, t, "send "+o.ID.String(), func() error {
 		if !t.gone {
-			m.b.put(o.ID.String(), order.AppendMessage(nil, o), t.copies, t.held)
+			m.b.put(ctx, o.ID.String(), order.AppendMessage(nil, o), t.copies, t.held)
 		}
 		return nil
 	})
 	switch {
 	case err == nil && !t.gone:
-		m.p.w.trace.note(m.p.name, "sent %d (copies %d, held %s)", o.ID, max(1, t.copies), t.held)
+		m.p.w.trace.notef(m.p.name, "sent %d (copies %d, held %s)", o.ID, max(1, t.copies), t.held)
 		return nil
 	case t.refused:
 		return fmt.Errorf("%w: %w", order.ErrNotStored, errRefused)
@@ -186,7 +186,7 @@ func (m *Member) Committed(ctx context.Context) (o order.Offsets, err error) {
 
 // Lag returns how many messages wait or are under way.
 func (m *Member) Lag(ctx context.Context) (n int64, err error) {
-	err = m.p.call(ctx, trouble{}, "lag", func() error { n = m.b.waiting(); return nil })
+	err = m.p.call(ctx, trouble{}, "lag", func() error { n = m.b.waiting(ctx); return nil })
 	return n, err
 }
 

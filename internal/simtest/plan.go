@@ -10,7 +10,7 @@ import (
 // The kinds of faults. Those of a port last for a while, strike a share of the
 // calls of one process or of all, and have one of four effects on a call.
 const (
-	crash    = "crash"     // a process dies at its N-th call after At, before or after the effect
+	crash    = "crash"     // a process dies at its n-th call, before or after the effect
 	powerCut = "power-cut" // all processes at once
 
 	redisRefused = "redis-refused"
@@ -18,9 +18,9 @@ const (
 	redisHalf    = "redis-half" // a pipeline is cut off in its middle
 	redisSlow    = "redis-slow"
 	redisFlush   = "redis-flush"   // FLUSHALL
-	redisOlder   = "redis-older"   // comes back with what it held Delay ago
+	redisOlder   = "redis-older"   // comes back with what it held a while ago
 	redisRestart = "redis-restart" // connections and scripts are gone
-	redisClock   = "redis-clock"   // Delay ahead
+	redisClock   = "redis-clock"   // is ahead, or behind
 
 	storeRefused = "store-refused" // before COMMIT
 	storeLost    = "store-lost"    // after COMMIT
@@ -32,14 +32,14 @@ const (
 	sendGone    = "send-gone" // not stored, nobody knows
 	sendSlow    = "send-slow"
 
-	queueHeld    = "queue-held"    // messages appear Delay late
-	queueTwice   = "queue-twice"   // messages are there N times
-	queueStalled = "queue-stalled" // one queue delivers Delay late
+	queueHeld    = "queue-held"    // messages appear late
+	queueTwice   = "queue-twice"   // messages are there several times
+	queueStalled = "queue-stalled" // one queue delivers late
 	ackLost      = "ack-lost"      // handled, and delivered again
 
-	strangers = "strangers" // N orders that Redis never heard of
+	strangers = "strangers" // orders that Redis never heard of
 	double    = "double"    // a second order under an ID
-	poison    = "poison"    // N messages that are no orders, or impossible ones
+	poison    = "poison"    // messages that are no orders, or impossible ones
 
 	pause   = "pause"   // the operator pauses a sale for a while
 	restock = "restock" // and adds units
@@ -49,18 +49,19 @@ const (
 // fault is one thing that goes wrong.
 type fault struct {
 	kind     string
-	at, for_ time.Duration //nolint:revive // for is a word of the language
-	who      string        // a process; "" is any
-	share    float64       // of the calls
+	at, span time.Duration
+	who      string  // a process; "" is any
+	share    float64 // of the calls
 	delay    time.Duration
 	n        int
-	after    bool // crash: the call has its effect
+	call     string // crash: what the call begins with
+	after    bool   // crash: the call has its effect
 }
 
 func (f fault) String() string {
 	s := fmt.Sprintf("%s@%.1fs", f.kind, f.at.Seconds())
-	if f.for_ > 0 {
-		s += fmt.Sprintf("+%.1fs", f.for_.Seconds())
+	if f.span > 0 {
+		s += fmt.Sprintf("+%.1fs", f.span.Seconds())
 	}
 	if f.who != "" {
 		s += "/" + f.who
@@ -70,6 +71,9 @@ func (f fault) String() string {
 	}
 	if f.delay != 0 {
 		s += "/" + f.delay.String()
+	}
+	if f.call != "" {
+		s += "/" + f.call
 	}
 	if f.n > 0 {
 		s += fmt.Sprintf("/%d", f.n)
@@ -112,11 +116,14 @@ var moments = []string{
 	strangers, double, poison, pause, restock, rebuild,
 }
 
+// calls are those at which a crash is worst, of an API and of a consumer.
+var calls = [2][]string{{"redis eval", "send", "redis eval", "mysql"}, {"delivery", "mysql settle", "mysql settle", "mysql", "redis eval"}}
+
 func newPlan(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, load: seconds(r, 3, 8), queues: 1 + r.IntN(3), relearn: seconds(r, 0, 4), skews: map[string]time.Duration{}}
-	p.sales[0] = terms{total: 5 + r.IntN(15), orders: 1, units: 1, payWithin: 10 * time.Minute}
-	p.sales[1] = terms{total: 5 + r.IntN(30), orders: 2, units: 2, payWithin: 10 * time.Minute}
+	p := plan{seed: seed, load: seconds(r, 2, 6), queues: 1 + r.IntN(3), relearn: seconds(r, 0, 4), skews: map[string]time.Duration{}}
+	p.sales[0] = terms{total: 3 + r.IntN(10), orders: 1, units: 1, payWithin: 10 * time.Minute}
+	p.sales[1] = terms{total: 3 + r.IntN(20), orders: 2, units: 2, payWithin: 10 * time.Minute}
 	if r.IntN(3) == 0 {
 		p.sales[r.IntN(2)].payWithin = seconds(r, 1, 20)
 	}
@@ -134,27 +141,33 @@ func (p plan) drawFault(r *rand.Rand) fault {
 	at := seconds(r, 0, p.load.Seconds())
 	if r.IntN(2) == 0 {
 		f := fault{
-			kind: windows[r.IntN(len(windows))], at: at, for_: seconds(r, 0.1, p.load.Seconds()/2),
+			kind: windows[r.IntN(len(windows))], at: at, span: seconds(r, 0.1, p.load.Seconds()/2),
 			share: []float64{0.1, 0.3, 0.6, 1}[r.IntN(4)], delay: seconds(r, 0.01, 3), n: 1 + r.IntN(4),
 		}
 		if r.IntN(2) == 0 {
 			f.who = processes[r.IntN(len(processes))]
 		}
 		if f.kind == queueHeld {
-			f.delay = []time.Duration{seconds(r, 0.1, 3), seconds(r, 5, 70)}[r.IntN(2)]
+			f.delay = []time.Duration{seconds(r, 0.1, 3), seconds(r, 5, 65)}[r.IntN(2)]
 		}
 		return f
 	}
 	f := fault{kind: moments[r.IntN(len(moments))], at: at, n: 1 + r.IntN(12), after: r.IntN(2) == 0}
 	switch f.kind {
 	case crash, powerCut:
-		f.who, f.delay = processes[r.IntN(len(processes))], seconds(r, 0.1, 5)
+		i := r.IntN(len(processes))
+		f.who, f.delay = processes[i], seconds(r, 0.1, 5)
+		if f.kind == crash && r.IntN(3) > 0 {
+			f.call, f.n = calls[i/2][r.IntN(len(calls[i/2]))], 1+f.n/4
+		}
+	case strangers:
+		f.delay = seconds(r, 0, 0.2)
 	case redisOlder:
 		f.delay = []time.Duration{seconds(r, 0.05, 0.5), seconds(r, 0.5, 5)}[r.IntN(2)]
 	case redisClock:
-		f.delay, f.for_ = []time.Duration{-time.Hour, -5 * time.Second, 5 * time.Second, time.Hour}[r.IntN(4)], seconds(r, 0.5, 4)
+		f.delay, f.span = []time.Duration{-time.Hour, -5 * time.Second, 5 * time.Second, time.Hour}[r.IntN(4)], seconds(r, 0.5, 4)
 	case pause:
-		f.for_ = seconds(r, 0.2, 2)
+		f.span = seconds(r, 0.2, 2)
 	}
 	return f
 }

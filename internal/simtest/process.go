@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,9 +31,8 @@ type process struct {
 	ctx  context.Context // ends with the process
 	kill context.CancelFunc
 
-	mu    sync.Mutex
-	doom  int // calls left until it dies; 0 is never
-	after bool
+	mu   sync.Mutex
+	doom fault // n is the calls left until it dies; 0 is never
 }
 
 func (p *process) gone() bool { return p.ctx.Err() != nil }
@@ -42,29 +42,29 @@ func (p *process) die(why string) {
 	if p.gone() {
 		return
 	}
-	p.w.trace.note(p.name, "DIES %s", why)
+	p.w.trace.notef(p.name, "DIES %s", why)
 	p.w.crashes.Add(1)
 	p.kill()
 	p.w.redis.drop(p)
 }
 
-// condemn lets the process die at its n-th call from now.
-func (p *process) condemn(n int, after bool) {
+// condemn lets the process die at its n-th call of the fault's from now.
+func (p *process) condemn(f fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doom, p.after = n, after
+	p.doom = f
 }
 
 // dies reports whether this is the call at which the process dies, and whether
 // the call has its effect.
-func (p *process) dies() (now, after bool) {
+func (p *process) dies(what string) (now, after bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.doom == 0 {
+	if p.doom.n == 0 || !strings.HasPrefix(what, p.doom.call) {
 		return false, false
 	}
-	p.doom--
-	return p.doom == 0, p.after
+	p.doom.n--
+	return p.doom.n == 0, p.doom.after
 }
 
 // trouble is what goes wrong with a call.
@@ -82,7 +82,7 @@ func (p *process) call(ctx context.Context, t trouble, what string, effect func(
 	if p.gone() {
 		return errGone
 	}
-	now, after := p.dies()
+	now, after := p.dies(what)
 	if now && !after {
 		p.die("before " + what)
 		return errGone
@@ -91,7 +91,7 @@ func (p *process) call(ctx context.Context, t trouble, what string, effect func(
 		return err
 	}
 	if t.refused {
-		p.w.trace.note(p.name, "%s refused", what)
+		p.w.trace.notef(p.name, "%s refused", what)
 		return errRefused
 	}
 	err := effect()
@@ -105,7 +105,7 @@ func (p *process) call(ctx context.Context, t trouble, what string, effect func(
 		return errGone
 	}
 	if t.lost {
-		p.w.trace.note(p.name, "%s: answer lost (%v)", what, err)
+		p.w.trace.notef(p.name, "%s: answer lost (%v)", what, err)
 		return errLost
 	}
 	return err
@@ -132,7 +132,7 @@ func (p *process) wait(ctx context.Context, d time.Duration) error {
 func (p *process) strikes(kind string) (fault, bool) {
 	now := time.Since(p.w.trace.begin)
 	for i, f := range p.w.plan.faults {
-		if f.kind != kind || f.who != "" && f.who != p.name || now < f.at || now >= f.at+f.for_ || p.w.healed.Load() {
+		if f.kind != kind || f.who != "" && f.who != p.name || now < f.at || now >= f.at+f.span || p.w.healed.Load() {
 			continue
 		}
 		n := p.w.coins[i].Add(1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -44,10 +45,10 @@ const (
 func shopperName(i int) string { return "shopper-" + strconv.Itoa(i) }
 
 // Shoppers is how many there may be: their tokens can be made in advance.
-const Shoppers = 60
+const Shoppers = 30
 
 func drawComers(r *rand.Rand, p plan) (cs []comer) {
-	n := 8 + r.IntN(Shoppers-8)
+	n := 6 + r.IntN(Shoppers-6)
 	for i := range n {
 		c := comer{
 			at: seconds(r, 0, p.load.Seconds()), shopper: shopperName(i), sale: r.IntN(2), quantity: 1, clicks: 1,
@@ -126,9 +127,7 @@ func (c *crowd) ask(q request) (a answer, ok bool) {
 	ctx, cancel := context.WithTimeout(p.ctx, 8*time.Second)
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, q.method, q.path, strings.NewReader(q.body))
-	for k, v := range q.header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, q.header)
 	if q.who != "" {
 		r.Header.Set("Authorization", "Bearer "+c.w.program.Token(q.who))
 	}
@@ -137,12 +136,12 @@ func (c *crowd) ask(q request) (a answer, ok bool) {
 	}
 	rec := httptest.NewRecorder()
 	if !serve(p.handler, rec, r) || p.gone() || q.lost {
-		c.w.trace.note(q.who, "%s %s at %s: no answer", q.method, q.path, p.name)
+		c.w.trace.notef(q.who, "%s %s at %s: no answer", q.method, q.path, p.name)
 		return a, false
 	}
 	a.status = rec.Code
 	_ = json.Unmarshal(rec.Body.Bytes(), &a)
-	c.w.trace.note(q.who, "%s %s %s at %s: %d %s%s%s %s", q.method, q.path, q.body, p.name, a.status, a.Status, a.Code, a.Outcome, plain(a.ID))
+	c.w.trace.notef(q.who, "%s %s %s at %s: %d %s%s%s %s", q.method, q.path, q.body, p.name, a.status, a.Status, a.Code, a.Outcome, plain(a.ID))
 	return a, true
 }
 
@@ -240,24 +239,24 @@ func (c *crowd) given(v comer, key string, a answer) {
 		if c.told[a.ID] == nil {
 			id, err := order.PeekPublicID(a.ID)
 			if err != nil {
-				c.breach("answer without an ID: %+v", a)
+				c.breachf("answer without an ID: %+v", a)
 				return
 			}
 			c.told[a.ID] = &told{Order: order.Order{ID: id, SaleID: sales[v.sale], ShopperID: v.shopper, Quantity: v.quantity}}
 			c.public = append(c.public, a.ID)
 		}
 		if first := c.named[name]; key != "" && first != "" && first != a.ID && !c.w.plan.lossy() {
-			c.breach("key %s named order %s and then %s", name, plain(first), plain(a.ID))
+			c.breachf("key %s named order %s and then %s", name, plain(first), plain(a.ID))
 		}
 		if key != "" && c.named[name] == "" {
 			c.named[name] = a.ID
 		}
 	case a.Code == "purchase-limit" && key != "" && c.named[name] != "" && !c.w.plan.lossy():
-		c.breach("key %s named order %s and is refused now", name, plain(c.named[name]))
+		c.breachf("key %s named order %s and is refused now", name, plain(c.named[name]))
 	}
 }
 
-func (c *crowd) breach(format string, args ...any) {
+func (c *crowd) breachf(format string, args ...any) {
 	c.broken = append(c.broken, fmt.Sprintf(format, args...))
 }
 
@@ -278,6 +277,7 @@ func (c *crowd) lookAfter(v comer, id string, r *rand.Rand) {
 
 func (c *crowd) act(v comer, id string, r *rand.Rand) {
 	switch v.deed {
+	case keeps:
 	case cancels:
 		c.cancel(v.shopper, id, r.IntN(2))
 		if r.IntN(2) == 0 {
@@ -312,7 +312,7 @@ func (c *crowd) poll(who, id string, at int, held bool) answer {
 		c.hear(id, a.Status, asked)
 	case ok && a.status == http.StatusNotFound:
 		c.mu.Lock()
-		c.breach("order %s is not found", plain(id))
+		c.breachf("order %s is not found", plain(id))
 		c.mu.Unlock()
 	}
 	return a
@@ -349,11 +349,11 @@ func (c *crowd) pay(id string, amount, at int) {
 	defer c.mu.Unlock()
 	t := c.told[id]
 	if t.paid != "" && t.paid != a.Outcome {
-		c.breach("payment of order %d was %s and then %s", t.ID, t.paid, a.Outcome)
+		c.breachf("payment of order %d was %s and then %s", t.ID, t.paid, a.Outcome)
 	}
 	t.paid = a.Outcome
 	if amount%price != 0 {
-		c.breach("a wrong amount for order %d was %s", t.ID, a.Outcome)
+		c.breachf("a wrong amount for order %d was %s", t.ID, a.Outcome)
 	}
 }
 
@@ -373,7 +373,7 @@ func (c *crowd) hear(id, status string, asked time.Time) {
 		t.final, t.heard = status, time.Now()
 	case status == "confirmed" && !asked.After(t.heard): // it was, when it was asked
 	default:
-		c.breach("order %d was told %s and then %s", t.ID, t.final, status)
+		c.breachf("order %d was told %s and then %s", t.ID, t.final, status)
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *Store) trouble(op string, writes bool) (t trouble) {
 
 func (s *Store) did(op string, vs ...order.Verdict) {
 	for _, v := range vs {
-		s.p.w.trace.note(s.p.name, "mysql %s: %d of %s is %s %s (change %d)", op, v.ID, v.ShopperID, v.Status, v.Reason, v.Seq)
+		s.p.w.trace.notef(s.p.name, "mysql %s: %d of %s is %s %s (change %d)", op, v.ID, v.ShopperID, v.Status, v.Reason, v.Seq)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,7 @@ type trace struct {
 
 const maxTrace = 5000
 
-func (t *trace) note(who, format string, args ...any) {
+func (t *trace) notef(who, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.lines) < maxTrace {
@@ -47,12 +48,12 @@ func (h logTo) Handle(_ context.Context, r slog.Record) error {
 		b.WriteString(" " + a.String())
 	}
 	r.Attrs(func(a slog.Attr) bool { b.WriteString(" " + a.String()); return true })
-	h.trace.note(h.who, "log: %s%s", r.Message, b.String())
+	h.trace.notef(h.who, "log: %s%s", r.Message, b.String())
 	return nil
 }
 
 func (h logTo) WithAttrs(as []slog.Attr) slog.Handler {
-	h.attrs = append(h.attrs[:len(h.attrs):len(h.attrs)], as...)
+	h.attrs = append(slices.Clip(h.attrs), as...)
 	return h
 }
 

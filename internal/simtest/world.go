@@ -48,8 +48,7 @@ type world struct {
 const (
 	healWithin = 75 * time.Second
 	calm       = time.Second
-	// recovery is the longest rest of a dead process, its start, and a breaker's.
-	recovery = 8 * time.Second
+	opening    = 5 * time.Second // from the start of the processes
 )
 
 // sales are the IDs of the two sales.
@@ -60,7 +59,7 @@ func Run(seed uint64, program Program) (Result, error) {
 	// The bubble begins in 2000, order IDs in 2025.
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
 	w := &world{
-		plan: newPlan(seed), program: program, twin: memory.NewStore(), trace: &trace{begin: time.Now()},
+		plan: newPlan(seed), program: program, twin: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
 		current: map[string]*process{}, rests: map[string]time.Duration{},
 	}
 	w.coins = make(coins, len(w.plan.faults))
@@ -106,29 +105,22 @@ func (w *world) dialer(p *process) func(context.Context, string, string) (net.Co
 	return func(context.Context, string, string) (net.Conn, error) { return w.redis.dial(p) }
 }
 
-// open starts the processes and waits until they sell. Time begins then.
+// open starts the processes, which sell by the time at which the world begins.
 func (w *world) open() error {
 	for _, name := range processes {
 		w.keepers.Go(func() { w.keep(name) })
 	}
-	for begin := time.Now(); ; time.Sleep(250 * time.Millisecond) {
-		ms, err := w.ledger.Metas(context.Background(), sales[:])
-		if err == nil && ms[0].Loaded && ms[1].Loaded && w.ready() {
-			break
-		}
-		if time.Since(begin) > 30*time.Second {
-			return fmt.Errorf("the sales do not open: %w", err)
-		}
+	time.Sleep(time.Until(w.trace.begin))
+	ms, err := w.ledger.Metas(context.Background(), sales[:])
+	if err != nil || !ms[0].Loaded || !ms[1].Loaded || !w.ready() {
+		return fmt.Errorf("the sales are not open: %+v, %w", ms, err)
 	}
-	time.Sleep(2 * time.Second) // the local copies know
-	w.trace.mu.Lock()
-	w.trace.begin = time.Now()
-	w.trace.mu.Unlock()
 	return nil
 }
 
+// ready reports whether all processes are there and the APIs sell.
 func (w *world) ready() bool {
-	for _, name := range processes[:2] {
+	for _, name := range processes {
 		if p := w.alive(name); p == nil || !p.ready() {
 			return false
 		}
@@ -141,7 +133,7 @@ func (w *world) keep(name string) {
 	for !w.over.Load() {
 		p, err := w.start(name)
 		if err != nil {
-			w.fail("%s does not start: %v", name, err)
+			w.failf("%s does not start: %v", name, err)
 			return
 		}
 		<-p.ctx.Done()
@@ -185,14 +177,14 @@ func (w *world) start(name string) (*process, error) {
 	go func() {
 		defer close(done)
 		if err := run(p.ctx); err != nil && !p.gone() {
-			w.fail("%s ended: %v", name, err)
+			w.failf("%s ended: %v", name, err)
 		}
 	}()
-	w.trace.note(name, "starts")
+	w.trace.notef(name, "starts")
 	return p, nil
 }
 
-func (w *world) fail(format string, args ...any) {
+func (w *world) failf(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.errs = append(w.errs, fmt.Sprintf(format, args...))
@@ -222,6 +214,7 @@ func (w *world) tearDown() {
 	}
 	_ = w.client.Close()
 	w.redis.mini.Close()
+	time.Sleep(calm) // go-redis rests before it sees that a subscription was closed
 }
 
 // event is a moment at which the world does something.
@@ -246,10 +239,10 @@ func (w *world) play() {
 	w.healed.Store(true)
 	for _, name := range processes {
 		if p := w.alive(name); p != nil {
-			p.condemn(0, false)
+			p.condemn(fault{})
 		}
 	}
-	w.trace.note("world", "the faults are over")
+	w.trace.notef("world", "the faults are over")
 	w.crowd.close()
 	buying.Wait()
 	operating.Wait()
@@ -259,7 +252,7 @@ func (w *world) play() {
 func (w *world) events(operating *sync.WaitGroup) (es []event) {
 	on := func(at time.Duration, do func()) { es = append(es, event{min(at, w.plan.load), do}) }
 	for i, f := range w.plan.faults {
-		note := func(do func()) func() { return func() { w.trace.note("world", "%s", f); do() } }
+		note := func(do func()) func() { return func() { w.trace.notef("world", "%s", f); do() } }
 		switch f.kind {
 		case crash:
 			on(f.at, note(func() { w.condemn(f.who, f) }))
@@ -279,16 +272,19 @@ func (w *world) events(operating *sync.WaitGroup) (es []event) {
 			on(f.at, note(func() { w.restore(held) }))
 		case redisClock:
 			on(f.at, note(func() { w.redis.setClock(f.delay) }))
-			on(f.at+f.for_, func() { w.redis.setClock(0) })
+			on(f.at+f.span, func() { w.redis.setClock(0) })
 		case strangers:
-			on(f.at, note(func() { w.strangers(f.n, i) }))
+			on(f.at, note(func() {}))
+			for n := range f.n {
+				on(f.at+time.Duration(n)*f.delay, func() { w.stranger(n, i) })
+			}
 		case double:
 			on(f.at, note(w.double))
 		case poison:
 			on(f.at, note(func() { w.poison(f.n) }))
 		case pause:
 			on(f.at, note(func() { w.move(fmt.Sprint("pause-", i), order.SalePaused) }))
-			on(f.at+f.for_, func() { w.move(fmt.Sprint("resume-", i), order.SaleOpen) })
+			on(f.at+f.span, func() { w.move(fmt.Sprint("resume-", i), order.SaleOpen) })
 		case restock:
 			on(f.at, note(func() { w.restock(i, f.n) }))
 		case rebuild:
@@ -304,7 +300,7 @@ func (w *world) condemn(name string, f fault) {
 	w.rests[name] = f.delay
 	w.mu.Unlock()
 	if p := w.alive(name); p != nil {
-		p.condemn(f.n, f.after)
+		p.condemn(f)
 	}
 }
 
@@ -317,7 +313,7 @@ func (w *world) snapshot() content {
 	synctest.Wait()
 	held, err := w.redis.content()
 	if err != nil {
-		w.fail("snapshot: %v", err)
+		w.failf("snapshot: %v", err)
 	}
 	return held
 }
@@ -325,7 +321,7 @@ func (w *world) snapshot() content {
 func (w *world) restore(held content) {
 	synctest.Wait()
 	if err := w.redis.restore(held); err != nil {
-		w.fail("restore: %v", err)
+		w.failf("restore: %v", err)
 	}
 	w.restartRedis()
 }
@@ -333,13 +329,13 @@ func (w *world) restore(held content) {
 // move, restock and rebuild are the operator's.
 func (w *world) move(cmd string, to order.SaleState) {
 	if _, err := w.twin.SetSaleState(context.Background(), cmd, sales[0], to); err != nil {
-		w.trace.note("operator", "%s: %v", cmd, err)
+		w.trace.notef("operator", "%s: %v", cmd, err)
 	}
 }
 
 func (w *world) restock(i, units int) {
 	if _, err := w.twin.Restock(context.Background(), fmt.Sprint("restock-", i), sales[1], units); err != nil {
-		w.fail("restock: %v", err)
+		w.failf("restock: %v", err)
 	}
 }
 
@@ -348,32 +344,30 @@ func (w *world) rebuild() {
 	operator := &process{w: w, name: "operator", ctx: context.Background()}
 	loader := reconcile.NewLoader(w.twin, w.twin, w.ledger, &Member{w.broker, operator}, log)
 	did, err := reconcile.NewRebuilder(w.twin, w.ledger, loader).Rebuild(context.Background(), sales[1])
-	w.trace.note("operator", "rebuild: %+v %v", did, err)
+	w.trace.notef("operator", "rebuild: %+v %v", did, err)
 }
 
-// strangers are orders in the queue that Redis never heard of; some are of
+// stranger is an order in the queue that Redis never heard of; some are of
 // shoppers who come as well.
-func (w *world) strangers(n, of int) {
-	for i := range n {
-		shopper := fmt.Sprintf("stranger-%d-%d", of, i)
-		if i%3 == 2 {
-			shopper = shopperName(i)
-		}
-		w.unheard(order.Order{SaleID: sales[i%2], ShopperID: shopper, Quantity: 1})
+func (w *world) stranger(n, of int) {
+	shopper := fmt.Sprintf("stranger-%d-%d", of, n)
+	if n%3 == 2 {
+		shopper = shopperName(n)
 	}
+	w.unheard(order.Order{SaleID: sales[n%2], ShopperID: shopper, Quantity: 1})
 }
 
 // unheard puts an order into the queue that must get a verdict.
 func (w *world) unheard(o order.Order) {
 	id, err := w.ids.Next()
 	if err != nil {
-		w.fail("%v", err)
+		w.failf("%v", err)
 		return
 	}
 	o.ID = id
 	w.crowd.expect(o)
-	w.trace.note("world", "message of %d by %s", o.ID, o.ShopperID)
-	w.broker.put(o.ID.String(), order.AppendMessage(nil, o), 1, 0)
+	w.trace.notef("world", "message of %d by %s", o.ID, o.ShopperID)
+	w.broker.put(context.Background(), o.ID.String(), order.AppendMessage(nil, o), 1, 0)
 }
 
 // double puts a second order under an ID that was given away into the queue.
@@ -384,8 +378,8 @@ func (w *world) double() {
 	}
 	o.ShopperID, o.Quantity = "double", 1
 	w.crowd.expect(o)
-	w.trace.note("world", "second order under %d", o.ID)
-	w.broker.put(o.ID.String(), order.AppendMessage(nil, o), 1, 0)
+	w.trace.notef("world", "second order under %d", o.ID)
+	w.broker.put(context.Background(), o.ID.String(), order.AppendMessage(nil, o), 1, 0)
 }
 
 // poison is what no order is, and what no order may be.
@@ -393,7 +387,7 @@ func (w *world) poison(n int) {
 	for i := range n {
 		switch i % 3 {
 		case 0:
-			w.broker.put(fmt.Sprint("not-ours-", i), []byte("{"), 1, 0)
+			w.broker.put(context.Background(), fmt.Sprint("not-ours-", i), []byte("{"), 1, 0)
 		case 1:
 			w.unheard(order.Order{SaleID: sales[0], ShopperID: "greedy", Quantity: 99})
 		default:
