@@ -19,8 +19,9 @@ func (w *world) heal() (breaches []string, took time.Duration) {
 		return found, time.Since(begin)
 	}
 	took = time.Since(begin)
-	// The dead come back, breakers close, and what was held back comes: nothing
-	// of it may change anything.
+	// The local copies learn it, the dead come back, breakers close, and what was
+	// held back comes: nothing of it may change anything.
+	time.Sleep(2 * calm)
 	for begin := time.Now(); !w.ready() && time.Since(begin) < healWithin; {
 		time.Sleep(calm)
 	}

@@ -82,6 +82,16 @@ func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 	return ask(ctx, s, "sales", reads, func() ([]order.Sale, error) { return s.twin.Sales(ctx) })
 }
 
+// ClosedSales is order.Store's.
+func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
+	return ask(ctx, s, "closed sales", reads, func() ([]int64, error) { return s.twin.ClosedSales(ctx, before, limit) })
+}
+
+// CountLetters is order.Store's.
+func (s *Store) CountLetters(ctx context.Context) (order.LetterCount, error) {
+	return ask(ctx, s, "letters", reads, func() (order.LetterCount, error) { return s.twin.CountLetters(ctx) })
+}
+
 // SetSaleState is order.Store's.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return ask(ctx, s, "state", writes, func() (order.Sale, error) { return s.twin.SetSaleState(ctx, cmd, id, to) })
