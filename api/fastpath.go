@@ -36,7 +36,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.cors.handle(w, r) {
 		return
 	}
-	if f.closing.Load() {
+	// Of a Content-Length beside the chunks net/http says nothing. A proxy that
+	// went by it took what follows for another request, so that the connection
+	// must end (RFC 9112, 6.1); and our clients send no chunks.
+	if f.closing.Load() || len(r.TransferEncoding) > 0 {
 		w.Header()["Connection"] = closeConnection
 	}
 	if r.Method == http.MethodPost && r.URL.RawPath == "" && r.ContentLength <= maxBody {

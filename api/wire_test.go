@@ -183,3 +183,18 @@ func fetch(t *testing.T, method, addr, path string) answer {
 	require.NoError(t, err)
 	return answer{Response: res, text: string(body)}
 }
+
+func TestARequestInsideAnotherIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	addr := serve(t, s, minute)
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(c, "GET /v1/time HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/sales HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	got, err := io.ReadAll(c)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(got), "HTTP/1.1 "), string(got))
+}

@@ -104,6 +104,8 @@ type saleTerms struct {
 	stock, perShopper, units int
 	starts, ends             time.Duration // from now
 	payWithin                time.Duration // 10 minutes for 0
+	permit                   bool
+	claim                    string
 }
 
 // sale makes a sale and opens it.
@@ -118,8 +120,9 @@ func (s *shop) sale(terms saleTerms) string {
 	file, err := json.Marshal(map[string]any{
 		"title": "e2e", "price_minor": 9900, "currency": "CNY", "stock": terms.stock,
 		"orders_per_shopper": terms.perShopper, "units_per_order": terms.units,
-		"pay_within": cmp.Or(terms.payWithin, 10*time.Minute).String(),
-		"starts_at":  now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
+		"pay_within":     cmp.Or(terms.payWithin, 10*time.Minute).String(),
+		"require_permit": terms.permit, "require_claim": terms.claim,
+		"starts_at": now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
 	})
 	require.NoError(s.t, err)
 	out, code := command(s.t, s.env, string(file), "sale", "create", "-f", "-", "--json")
