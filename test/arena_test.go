@@ -49,6 +49,7 @@ type arena struct {
 	roles    []*role // api 0, api 1, consumer 0, consumer 1
 	boxes    map[string]*box
 	hops     map[string]*hop
+	redis    string // address of the server
 	rdb      *redis.Client
 	ledger   *stock.Ledger
 	outside  *rocketmq.Publisher // puts into the queue what no API sent
@@ -73,12 +74,20 @@ func newArena(t *testing.T, mutant string) *arena {
 	t.Helper()
 	path, err := faulty()
 	require.NoError(t, err)
+	return newArenaOf(t, path, mutant)
+}
+
+// newArenaOf is newArena with processes of the program at path.
+func newArenaOf(t *testing.T, path, mutant string) *arena {
+	t.Helper()
 	env, dir := private.start(t)
 	env = maps.Clone(env)
 	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{private.broker.name: private.broker}, up: strings.Fields(env["UP"]), ids: order.NewIDMaker(8000)}
 	for _, name := range serverNames {
 		a.boxes[name] = newBox(t, dir, name)
 	}
+	a.redis = env["SECKILL_REDIS_ADDRS"]
+	env["SECKILL_REDIS_ADDRS"] = a.through("test>redis", a.redis)
 	a.shop = newShop(t, env, 0, 0) // env now names its own database
 	if mutant == noSlotKey {
 		a.dropSlotKey()
@@ -104,6 +113,7 @@ func newArena(t *testing.T, mutant string) *arena {
 		a.roles = append(a.roles, r)
 	}
 	topic := settingOf(t, a.shop.env, "SECKILL_ROCKETMQ_TOPIC")
+	var err error
 	a.outside, err = rocketmq.NewPublisher(rocketmq.Options{
 		NameServers: []string{env["SECKILL_ROCKETMQ_NAMESERVERS"]}, Topic: topic, ProbeTopic: topic + "_probe", Group: topic,
 		Log: slog.New(slog.DiscardHandler),
@@ -117,17 +127,19 @@ func newArena(t *testing.T, mutant string) *arena {
 func (a *arena) wired(name string, env map[string]string) []string {
 	cfg, err := mysql.ParseDSN(env["SECKILL_MYSQL_DSN"])
 	require.NoError(a.t, err)
-	through := func(store, upstream string) string {
-		h, ok := a.hops[name+">"+store]
-		if !ok {
-			h = newHop(a.t, name+">"+store, upstream)
-			a.hops[h.name] = h
-		}
-		return h.listen
-	}
-	redisAddr := through("redis", env["SECKILL_REDIS_ADDRS"])
-	cfg.Addr = through("mysql", cfg.Addr)
+	redisAddr := a.through(name+">redis", a.redis)
+	cfg.Addr = a.through(name+">mysql", cfg.Addr)
 	return append(slices.Clone(a.shop.env), "SECKILL_REDIS_ADDRS="+redisAddr, "SECKILL_MYSQL_DSN="+cfg.FormatDSN())
+}
+
+// through returns the address at which a wire begins.
+func (a *arena) through(name, upstream string) string {
+	h, ok := a.hops[name]
+	if !ok {
+		h = newHop(a.t, name, upstream)
+		a.hops[name] = h
+	}
+	return h.listen
 }
 
 // open starts all processes, and makes and opens the sales.

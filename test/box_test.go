@@ -63,6 +63,8 @@ func (b *box) kill() error {
 	if err := b.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for range 500 {
 		if !b.alive() {
 			return nil
@@ -72,7 +74,7 @@ func (b *box) kill() error {
 	return fmt.Errorf("%s outlives kill -9", b.name)
 }
 
-// alive is false for a zombie too: its command line is empty.
+// alive wants the lock; it is false for a zombie too: its command line is empty.
 func (b *box) alive() bool {
 	pid, err := pidOf(b.dir, b.name)
 	if err != nil {
@@ -80,6 +82,15 @@ func (b *box) alive() bool {
 	}
 	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	return err == nil && len(line) > 0
+}
+
+// began is when the server was started.
+func (b *box) began() time.Time {
+	info, err := os.Stat(filepath.Join(b.dir, b.name+".pid"))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // start runs it again as it ran, unless it runs.
@@ -109,7 +120,9 @@ var stampRE = regexp.MustCompile(`(?m)^#TS:(\d+)\r?$`)
 // loseTail cuts off what the Redis that is down wrote in its last moments. It
 // does nothing when all the file has is younger.
 func (b *box) loseTail(lost time.Duration) error {
-	folder := filepath.Join(b.dir, "data", "redis", "appendonlydir")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	folder := filepath.Join(b.dir, "data", b.name, "appendonlydir")
 	logs, err := filepath.Glob(filepath.Join(folder, "*.incr.aof"))
 	if err != nil || len(logs) != 1 {
 		return fmt.Errorf("%d append-only files: %w", len(logs), err)

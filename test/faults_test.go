@@ -15,6 +15,7 @@ import (
 
 	"seckill/internal/failpoint"
 	"seckill/order"
+	"seckill/stock"
 )
 
 // fault is one thing that goes wrong in a schedule: begun some time after the
@@ -24,6 +25,7 @@ type fault struct {
 	at, span   time.Duration
 	lossy      bool                 // Redis forgets writes
 	arm        map[int]string       // failpoints by role, set before the load
+	before     func(a *arena)       // what it waits for, before the load; may be nil
 	begin, end func(a *arena) error // end may be nil
 }
 
@@ -53,6 +55,7 @@ var kinds = []kind{
 	{"wire", wire},
 	{"wire-broker", brokerWire},
 	{"redis-tail", redisTail},
+	{"promotion", promotion},
 	{"flushall", flushAll},
 	{"mysql-down", mysqlDown},
 	{"duplicates", duplicates},
@@ -71,8 +74,9 @@ var special = []kind{
 		f.at, f.span = 2*time.Second+time.Duration(rng.Int64N(int64(8*time.Second))), time.Minute
 		return f
 	}},
+	{"disk-full", diskFull},
 	{"no-answer", func(rng *rand.Rand) fault { // and the order is settled late
-		f, frozen := armed(rng, point(failpoint.AfterSend), "error"), freeze("mariadb")
+		f, frozen := armed(rng, point(failpoint.AfterSend), "error", 60), freeze("mariadb")
 		f.what += "+" + frozen.what
 		f.begin, f.end, f.at, f.span = frozen.begin, frozen.end, 50*time.Millisecond, 6*time.Second
 		return f
@@ -184,7 +188,10 @@ func brokerWire(rng *rand.Rand) fault { return wireFault(rng, "clients>broker") 
 
 func wireFault(rng *rand.Rand, names ...string) fault {
 	name := names[rng.IntN(len(names))]
-	toxic := []string{"timeout", "reset", "latency", "cut"}[rng.IntN(4)]
+	return wireTo(name, []string{"timeout", "reset", "latency", "cut"}[rng.IntN(4)])
+}
+
+func wireTo(name, toxic string) fault {
 	return fault{
 		what:  toxic + ":" + name,
 		begin: func(a *arena) error { return unlessThere(a.hops[name].poison(toxic)) },
@@ -308,39 +315,93 @@ func poisonMessages(*rand.Rand) fault {
 	}}
 }
 
-// failpointFault arms a point in one process. What seldom comes by gets the
-// fault that brings it.
+// failpointFault arms a point in one process.
 func failpointFault(rng *rand.Rand) fault {
 	p := failpoint.Points[rng.IntN(len(failpoint.Points))]
-	return armed(rng, p, []string{"kill", "stop=5s", "error", "delay=500ms"}[rng.IntN(4)])
+	return armed(rng, p, []string{"kill", "stop=5s", "error", "delay=500ms"}[rng.IntN(4)], 60)
 }
 
-func armed(rng *rand.Rand, p failpoint.Point, action string) fault {
+// armed arms a point, in the process's first few passages of it. A point that
+// seldom comes by gets the fault that brings the process to it, while the other
+// of its role is away.
+func armed(rng *rand.Rand, p failpoint.Point, action string, passages int) fault {
 	i := rng.IntN(2)
 	if p.Role == "consumer" {
 		i += 2
 	}
-	n := 1 + rng.IntN(60)
 	f := fault{begin: func(*arena) error { return nil }}
+	n, roles := 1+rng.IntN(passages), []int{i}
 	switch {
+	case p.Name == failpoint.BeforeApply:
+		f, n, roles = hurried(), 1, []int{2, 3} // whichever comes by
 	case strings.HasPrefix(p.Name, "sweeper."):
-		// Either consumer may be the one that sweeps, and it has nothing to do
-		// unless orders cannot be sent.
-		n = 1
-		f = freeze("broker")
-		f.at, f.span = 300*time.Millisecond, 5*time.Second
-		f.arm = map[int]string{5 - i: fmt.Sprintf("%s:%s:1", p.Name, action)}
-	case strings.HasPrefix(p.Name, "rebuild."):
-		n = 2 + rng.IntN(2) // the first ones opened the sales
-		f = flushAll(rng)
+		f, n = alone(5-i, freeze("broker")), 1 // orders that cannot be sent are the sweeper's
+	case p.Name == failpoint.BeforeRename:
+		f, n = alone(5-i, flushAll(rng)), 1
 	}
 	setting := fmt.Sprintf("%s:%s:%d", p.Name, action, n)
-	if f.arm == nil {
-		f.arm = map[int]string{}
+	f.arm = map[int]string{}
+	for _, i := range roles {
+		f.arm[i] = setting
+		f.what = strings.TrimPrefix(f.what+"+", "+") + setting + ":" + roleNames[i]
 	}
-	f.arm[i] = setting
-	f.what = strings.TrimPrefix(f.what+"+", "+") + setting + ":" + roleNames[i]
 	return f
+}
+
+// alone is f while a process is away.
+func alone(i int, f fault) fault {
+	begin, end := f.begin, f.end
+	f.at, f.span = 300*time.Millisecond, 10*time.Second
+	f.begin = func(a *arena) error { a.roles[i].kill(); return begin(a) }
+	f.end = func(a *arena) error {
+		err := a.roles[i].raise("")
+		if end != nil {
+			err = errors.Join(err, end(a))
+		}
+		return err
+	}
+	return f
+}
+
+// hurried lets the sweeper meet orders that are decided already: what is
+// pending is handed to it, as an API does that was not told of a send's end,
+// while the verdicts are long on their way to Redis.
+func hurried() fault {
+	f := wireTo("consumer>redis", "late")
+	poison := f.begin
+	f.at, f.span = 300*time.Millisecond, time.Second
+	f.what, f.begin = f.what+"+hurry", func(a *arena) error {
+		err := poison(a)
+		for until := time.Now().Add(8 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+			for _, c := range a.counters {
+				a.hurry(c)
+			}
+		}
+		return err
+	}
+	return f
+}
+
+// hurry hands the pending orders of a sale to the sweeper. Redis may be away.
+func (a *arena) hurry(c *counter) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	sale, _ := strconv.ParseInt(c.sale, 10, 64)
+	for cursor := uint64(0); ; {
+		es, next, err := a.ledger.Scan(ctx, sale, cursor, 500)
+		if err != nil {
+			return
+		}
+		var pending []order.Order
+		for _, e := range es {
+			if e.State == stock.EntryPending {
+				pending = append(pending, e.Order)
+			}
+		}
+		if cursor = next; a.ledger.Urgent(ctx, sale, pending...) != nil || next == 0 {
+			return
+		}
+	}
 }
 
 // rolling restarts every process in turn, as a deployment does.

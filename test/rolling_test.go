@@ -3,6 +3,7 @@
 package test
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -27,7 +28,7 @@ func TestRollingRestarts(t *testing.T) {
 			var restarting sync.WaitGroup
 			restarting.Go(func() {
 				time.Sleep(time.Second)
-				a.rollOver()
+				a.rollOver("")
 			})
 			a.play(s, rng)
 			restarting.Wait()
@@ -40,13 +41,14 @@ func TestRollingRestarts(t *testing.T) {
 }
 
 // rollOver asks each process to end, which it must do in order, and starts it
-// again before it goes on to the next.
-func (a *arena) rollOver() {
+// again before it goes on to the next; as the program at path, if that is not "".
+func (a *arena) rollOver(path string) {
 	for _, r := range a.roles {
 		r.down(syscall.SIGTERM, 20*time.Second)
 		if code := r.p.cmd.ProcessState.ExitCode(); code != 0 {
 			a.t.Errorf("exit code of %s after SIGTERM: %d", r.name, code)
 		}
+		r.p.path = cmp.Or(path, r.p.path)
 		a.note("raise "+r.name, r.raise(""))
 		for range 500 {
 			if r.p.ready() {

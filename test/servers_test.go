@@ -44,7 +44,7 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
 	})
-	up := []string{"SECKILL_UP_DIR=" + s.dir, "SECKILL_UP_BROKER_IP=" + brokerIP}
+	up := []string{"SECKILL_UP_DIR=" + s.dir, "SECKILL_UP_BROKER_IP=" + brokerIP, "SECKILL_UP_BROKER_DISK=" + brokerDisk}
 	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
 		if s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
 			break // it keeps its own ports
@@ -72,11 +72,12 @@ func (s *servers) end() {
 	if s.dir == "" || s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
 		return
 	}
-	for _, name := range []string{"redis", "mariadb", "broker", "namesrv"} {
+	for _, name := range []string{"redis", "redis-replica", "mariadb", "broker", "namesrv"} {
 		if pid, err := pidOf(s.dir, name); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+	_ = syscall.Unmount(filepath.Join(s.dir, "data", "broker"), syscall.MNT_DETACH)
 	_ = os.RemoveAll(s.dir)
 }
 

@@ -57,6 +57,7 @@ var toxics = map[string]string{
 	"timeout": `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 	"reset":   `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`,
 	"latency": `{"type":"latency","stream":"downstream","attributes":{"latency":150,"jitter":100}}`,
+	"late":    `{"type":"latency","stream":"upstream","attributes":{"latency":700}}`,
 	"cut":     `{"type":"limit_data","stream":"downstream","attributes":{"bytes":700}}`,
 }
 
