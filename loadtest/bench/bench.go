@@ -23,6 +23,7 @@ type bench struct {
 	fast     *system
 	strict   *system
 	mysql8   *system
+	shop     *shop
 	pongURL  string
 	pong     *process
 
@@ -30,6 +31,11 @@ type bench struct {
 	machine machine
 	audited int   // sales
 	orders  int64 // in them
+
+	spike  *spike
+	memory *memory
+	growth []growth
+	allocs *allocations
 }
 
 func (b *bench) sayf(format string, args ...any) {
@@ -70,6 +76,20 @@ func (b *bench) setUp(ctx context.Context) error {
 	if b.fast, err = b.newSystem(ctx, "fast", srv, srv.env["SECKILL_MYSQL_DSN"]); err != nil {
 		return err
 	}
+	if b.wants("strict") {
+		srv, err := b.openServers(ctx, filepath.Join(b.dir, "strict"), "")
+		if err != nil {
+			return err
+		}
+		if b.strict, err = b.newSystem(ctx, "strict", srv, srv.env["SECKILL_MYSQL_DSN"]); err != nil {
+			return err
+		}
+	}
+	if b.wants("drain_tx", "drain_bulk") {
+		if b.shop, err = b.newShop(ctx, "mariadb", srv.env["SECKILL_MYSQL_DSN"]); err != nil {
+			return err
+		}
+	}
 	if err := b.startPong(ctx); err != nil {
 		return err
 	}
@@ -79,7 +99,7 @@ func (b *bench) setUp(ctx context.Context) error {
 // close ends what was started, and says what did not end in order.
 func (b *bench) close() {
 	_ = b.pong.stop() // it does not end in order
-	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close()); err != nil {
+	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.shop.close()); err != nil {
 		b.sayf("%v", err)
 	}
 	for i := range b.threads {
@@ -132,5 +152,38 @@ func (b *bench) measure(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.measureRest(ctx)
+}
+
+// measureRest measures what needs no rounds.
+func (b *bench) measureRest(ctx context.Context) error {
+	parts := []struct {
+		name    string
+		wanted  bool
+		measure func() error
+	}{
+		{"drain_tx_mysql8", b.wants("drain_tx_mysql8"), func() error { return b.onMySQL8(ctx) }},
+		{"results", b.wants("idle_p50_ms", "result_p50_ms", "result_p99_ms"), func() error { return b.results(ctx) }},
+		{"spike", b.options.rows["spike"], func() (err error) { b.spike, err = b.spiking(ctx); return err }},
+		{"memory", b.options.rows["memory"], func() (err error) { b.memory, err = b.remembering(ctx); return err }},
+		{"growth", b.options.rows["growth"], func() (err error) { b.growth, err = b.growing(ctx); return err }},
+		{"allocs", b.options.rows["allocs"], func() (err error) { b.allocs, err = b.allocating(ctx); return err }},
+	}
+	var failed error
+	for _, p := range parts {
+		if !p.wanted {
+			continue
+		}
+		if err := b.quiet(ctx); err != nil {
+			return errors.Join(failed, err)
+		}
+		b.sayf("%s", p.name)
+		if err := p.measure(); err != nil { // the others are worth having
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return failed
 }

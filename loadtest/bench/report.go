@@ -40,6 +40,11 @@ type result struct {
 	Audited int       `json:"audited_sales"`
 	Orders  int64     `json:"audited_orders"`
 	Failed  string    `json:"failed,omitempty"`
+
+	Spike  *spike       `json:"spike,omitempty"`
+	Memory *memory      `json:"memory,omitempty"`
+	Growth []growth     `json:"growth,omitempty"`
+	Allocs *allocations `json:"allocations,omitempty"`
 }
 
 // report prints the table and writes bench.json.
@@ -48,6 +53,7 @@ func (b *bench) report(failed error) error {
 	r := result{
 		At: b.began.UTC(), Seconds: time.Since(b.began).Seconds(), Quick: b.quick, Machine: b.machine,
 		Audited: b.audited, Orders: b.orders,
+		Spike: b.spike, Memory: b.memory, Growth: b.growth, Allocs: b.allocs,
 	}
 	if failed != nil {
 		r.Failed = failed.Error()
@@ -98,6 +104,7 @@ func (b *bench) print(w io.Writer, r result) error {
 		return err
 	}
 	printCPU(w, r.Rows)
+	r.printRest(w)
 	_, err := fmt.Fprintf(w, "\n%d sales audited with %d orders, %.0f s\n", r.Audited, r.Orders, r.Seconds)
 	return err
 }
@@ -117,7 +124,7 @@ func (j rowJSON) line() string {
 
 // printCPU prints what a request or an order costs each process.
 func printCPU(w io.Writer, rows []rowJSON) {
-	columns := []string{"api", "consumer", "redis", "mariadb", "broker", "wrk", "bench"}
+	columns := []string{"api", "consumer", "redis", "mariadb", "mysql8", "broker", "wrk", "bench"}
 	fmt.Fprintln(w, "\nCPU µs per request or order")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "row\t"+strings.Join(columns, "\t")+"\t")
@@ -130,6 +137,38 @@ func printCPU(w io.Writer, rows []rowJSON) {
 			fmt.Fprintf(t, "\t%.1f", j.CPU[c])
 		}
 		fmt.Fprintln(t, "\t")
+	}
+	_ = t.Flush()
+}
+
+// printRest prints what is no row.
+func (r result) printRest(w io.Writer) {
+	for _, j := range r.Rows {
+		if j.Note != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", j.Name, j.Note)
+		}
+	}
+	if s := r.Spike; s != nil {
+		fmt.Fprintf(w, "\nspike: %d units sold in %.1f s, then %.0f refusals a second, p99 %.1f ms, %d errors; last result %.2f s after the last order (%.2f s allowed by the drain rate)\n",
+			s.Stock, s.SoldIn, s.Refused, s.P99, s.Errors, s.LastResult, s.Allowed)
+	}
+	if m := r.Memory; m != nil {
+		fmt.Fprintf(w, "\nmemory: Redis %.0f bytes per pending order, %.0f per settled order (%d orders)\n", m.Pending, m.Settled, m.Orders)
+		for _, name := range slices.Sorted(maps.Keys(m.Full)) {
+			fmt.Fprintf(w, "memory: %s %.0f MB with 256 connections, %.0f MB with 2560\n", name, m.Full[name], m.Overload[name])
+		}
+	}
+	if a := r.Allocs; a != nil {
+		fmt.Fprintf(w, "\nallocations: %d per accepted request (40 at most), %d per sold-out refusal (10 at most)\n", a.Accepted, a.SoldOut)
+	}
+	if len(r.Growth) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "growth\tstock\tshoppers before\tsales\torders\torders/s\tCPU µs per order\t")
+	for _, g := range r.Growth {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.1f\t\n", g.What, g.Stock, g.Shoppers, g.Sales, g.Orders, g.Rate, g.CPU)
 	}
 	_ = t.Flush()
 }

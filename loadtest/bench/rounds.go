@@ -8,45 +8,87 @@ import (
 
 // roundRows are measured in rounds, ours and its baseline in turn.
 var roundRows = []string{
-	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "strict", "reserve",
+	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "strict", "reserve", "drain_tx", "drain_bulk",
 }
 
 // round measures every row that lacks one once. Rows share what they have in
-// common: pong, and the start and the end of the consumer.
+// common: pong, a backlog, and the start and the end of the consumer.
 func (b *bench) round(ctx context.Context, n int) error {
-	for _, conns := range []int{256, 64} {
-		accepted, settled := fmt.Sprintf("accepted_%d", conns), fmt.Sprintf("settled_%d", conns)
-		var pong sample
-		var err error
-		if b.wants(accepted, settled) || conns == 256 && b.wants("sold_out") {
-			if pong, err = b.yardstick(ctx, conns); err != nil {
-				return err
-			}
+	for _, step := range []func(context.Context, int) error{b.round256, b.round64, b.roundReserve} {
+		if err := step(ctx, n); err != nil {
+			return err
 		}
-		if conns == 256 && b.wants("sold_out") {
-			if err := b.soldOut(ctx, n, pong); err != nil {
-				return fmt.Errorf("sold_out: %w", err)
-			}
-		}
-		if b.wants(settled) {
-			s, err := b.settling(ctx, n, b.fast, conns)
-			if err != nil {
-				return fmt.Errorf("%s: %w", settled, err)
-			}
-			b.add(settled, s, pong)
-		}
-		if b.wants(accepted) {
-			s, err := b.accepting(ctx, n, b.fast, conns)
-			if err != nil {
-				return fmt.Errorf("%s: %w", accepted, err)
-			}
-			b.add(accepted, s, pong)
-		}
-	}
-	if b.wants("reserve") {
-		return b.reserving(ctx)
 	}
 	return nil
+}
+
+func (b *bench) round256(ctx context.Context, n int) error {
+	var pong, settled sample
+	var err error
+	if b.wants("sold_out", "accepted_256", "settled_256") {
+		if pong, err = b.yardstick(ctx, 256); err != nil {
+			return err
+		}
+	}
+	if b.wants("sold_out") {
+		if err := b.soldOut(ctx, n, pong); err != nil {
+			return fmt.Errorf("sold_out: %w", err)
+		}
+	}
+	if b.wants("settled_256", "strict") {
+		if settled, err = b.settling(ctx, n, b.fast, 256); err != nil {
+			return fmt.Errorf("settled_256: %w", err)
+		}
+		if b.wants("settled_256") {
+			b.add("settled_256", settled, pong)
+		}
+	}
+	if b.wants("strict") {
+		s, err := b.settling(ctx, n, b.strict, 256)
+		if err != nil {
+			return fmt.Errorf("strict: %w", err)
+		}
+		b.add("strict", s, settled)
+	}
+	if b.wants("accepted_256", "drain_tx", "drain_bulk") {
+		return b.roundDrain(ctx, n, pong)
+	}
+	return nil
+}
+
+func (b *bench) round64(ctx context.Context, n int) error {
+	if !b.wants("accepted_64", "settled_64") {
+		return nil
+	}
+	pong, err := b.yardstick(ctx, 64)
+	if err != nil {
+		return err
+	}
+	if b.wants("settled_64") {
+		s, err := b.settling(ctx, n, b.fast, 64)
+		if err != nil {
+			return fmt.Errorf("settled_64: %w", err)
+		}
+		b.add("settled_64", s, pong)
+	}
+	if b.wants("accepted_64") {
+		s, sl, err := b.accepting(ctx, n, b.fast, 64)
+		if err == nil {
+			err = sl.check(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("accepted_64: %w", err)
+		}
+		b.add("accepted_64", s, pong)
+	}
+	return nil
+}
+
+func (b *bench) roundReserve(ctx context.Context, _ int) error {
+	if !b.wants("reserve") {
+		return nil
+	}
+	return b.reserving(ctx)
 }
 
 // stockOfSoldOut sells out in the first moments.
@@ -57,12 +99,12 @@ func (b *bench) soldOut(ctx context.Context, n int, pong sample) error {
 	if err := b.fast.consume(ctx, true); err != nil {
 		return err
 	}
-	sl, err := b.fast.open(ctx, stockOfSoldOut)
+	sl, err := b.fast.open(ctx, stockOfSoldOut, 1)
 	if err != nil {
 		return err
 	}
 	s, err := b.steady(ctx, b.profiled(n, "sold_out", b.fast, target{
-		url: b.fast.url, count: b.fast.total(soldOutTotal), conns: 256, sales: []string{sl.String()},
+		url: b.fast.url, count: b.fast.total(soldOutTotal), conns: 256, sales: sl.names(),
 	}))
 	if err != nil {
 		return err
@@ -71,26 +113,23 @@ func (b *bench) soldOut(ctx context.Context, n int, pong sample) error {
 	return sl.check(ctx)
 }
 
-// accepting measures purchases that nobody settles meanwhile; then a consumer
-// settles them, for the audit.
-func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, error) {
+// accepting measures purchases that nobody settles meanwhile, and leaves the
+// backlog.
+func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, *sale, error) {
 	if err := s.consume(ctx, false); err != nil {
-		return sample{}, err
+		return sample{}, nil, err
 	}
-	sl, err := s.open(ctx, plenty)
+	sl, err := s.open(ctx, plenty, 1)
 	if err != nil {
-		return sample{}, err
+		return sample{}, nil, err
 	}
 	got, err := b.steady(ctx, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{
-		url: s.url, count: s.total(acceptedTotal), conns: conns, sales: []string{sl.String()},
+		url: s.url, count: s.total(acceptedTotal), conns: conns, sales: sl.names(),
 	}))
 	if err == nil {
 		err = sl.distinct(ctx, got.heard, conns)
 	}
-	if err != nil {
-		return got, err
-	}
-	return got, sl.check(ctx)
+	return got, sl, err
 }
 
 // distinct fails when wrk ran out of shoppers: it measured replays then.
@@ -102,24 +141,34 @@ func (s *sale) distinct(ctx context.Context, h heard, conns int) error {
 	return err
 }
 
-// settling measures purchases that are settled at the same time: all that were
-// accepted over the time until the last had its result.
+// settling measures purchases that are settled at the same time.
 func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (sample, error) {
 	if err := b.ready(ctx, s); err != nil {
 		return sample{}, err
 	}
-	sl, err := s.open(ctx, plenty)
+	sl, err := s.open(ctx, plenty, 1)
 	if err != nil {
 		return sample{}, err
 	}
-	m := b.meter()
-	got, err := b.steady(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{
-		url: s.url, count: s.total(acceptedTotal), conns: conns, sales: []string{sl.String()},
-	}))
+	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{
+		url: s.url, count: s.total(acceptedTotal), conns: conns,
+	}), sl)
 	if err != nil {
 		return got, err
 	}
-	if err := sl.distinct(ctx, got.heard, conns); err != nil {
+	return got, sl.check(ctx)
+}
+
+// settle drives a target and takes all orders that were accepted over the time
+// from the first one until the last had its result.
+func (b *bench) settle(ctx context.Context, t target, sl *sale) (sample, error) {
+	t.sales = sl.names()
+	m, load := b.meter(), time.Now()
+	got, err := b.steady(ctx, t)
+	if err == nil {
+		err = sl.distinct(ctx, got.heard, t.conns)
+	}
+	if err != nil {
 		return got, err
 	}
 	end, err := sl.settled(ctx)
@@ -131,13 +180,10 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 	if err != nil {
 		return got, err
 	}
-	made, _, _, err := sl.span(ctx)
-	if err != nil {
-		return got, err
-	}
+	sp, err := sl.span(ctx, load)
 	got.units = float64(accepted)
-	got.rate = got.units / end.Sub(made).Seconds()
-	return got, sl.check(ctx)
+	got.rate = got.units / end.Sub(sp.made).Seconds()
+	return got, err
 }
 
 // ready has a consumer run that takes orders: its queues are its own only some
@@ -154,11 +200,11 @@ func (b *bench) ready(ctx context.Context, s *system) error {
 
 // sell has shoppers buy for a while, and waits for their results.
 func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
-	sl, err := s.open(ctx, plenty)
+	sl, err := s.open(ctx, plenty, 1)
 	if err != nil {
 		return err
 	}
-	g, err := b.wrk(ctx, s.url, 256, d, sl.String())
+	g, err := b.wrk(ctx, s.url, 256, d, sl.names()...)
 	if err != nil {
 		return err
 	}
@@ -175,5 +221,11 @@ func (b *bench) warmUp(ctx context.Context) error {
 	if err := b.fast.consume(ctx, true); err != nil {
 		return err
 	}
-	return b.sell(ctx, b.fast, 4*time.Second)
+	if err := b.sell(ctx, b.fast, 4*time.Second); err != nil || b.strict == nil {
+		return err
+	}
+	if err := b.strict.consume(ctx, true); err != nil {
+		return err
+	}
+	return b.sell(ctx, b.strict, 4*time.Second)
 }

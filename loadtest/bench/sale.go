@@ -6,18 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"seckill/order"
+	"seckill/stock"
 )
 
-// sale is one sale of a round, and what the API had accepted before it.
+// sale is what is sold at one time: one sale, or several that take turns; and
+// what the API had accepted before.
 type sale struct {
 	*system
-	id       int64
-	stock    int
+	ids      []int64
+	stock    int // of each
 	accepted float64
+	filled   int64 // orders that came another way
 }
 
 // plenty is more than any round sells.
@@ -26,32 +30,49 @@ const plenty = 50_000_000
 // settleWithin bounds the wait for a backlog.
 const settleWithin = 5 * time.Minute
 
-// open makes a sale that sells at once. One sale sells at a time, so that the
-// API's counters are its own.
-func (s *system) open(ctx context.Context, stock int) (*sale, error) {
+// open makes n sales that sell at once. Nothing else sells meanwhile, so that
+// the API's counters are theirs.
+func (s *system) open(ctx context.Context, stock, n int) (*sale, error) {
+	sl := &sale{system: s, stock: stock}
+	for range n {
+		id, err := s.openOne(ctx, stock)
+		if err != nil {
+			return nil, err
+		}
+		sl.ids = append(sl.ids, id)
+	}
+	var err error
+	sl.accepted, err = s.total(acceptedTotal)(ctx)
+	return sl, err
+}
+
+func (s *system) openOne(ctx context.Context, stock int) (int64, error) {
 	now := time.Now().UTC()
 	out, err := s.run(ctx, fmt.Sprintf(`{"title": "benchmark", "price_minor": 9900, "currency": "CNY", "stock": %d,
 		"starts_at": %q, "ends_at": %q, "pay_within": "10h"}`, stock,
 		now.Add(-time.Second).Format(time.RFC3339), now.Add(2*time.Hour).Format(time.RFC3339)),
 		"sale", "create", "-f", "-", "--json")
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	var made struct {
 		ID int64 `json:"id,string"`
 	}
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
-		return nil, fmt.Errorf("sale create: %w", err)
+		return 0, fmt.Errorf("sale create: %w", err)
 	}
-	if _, err := s.run(ctx, "", "sale", "open", strconv.FormatInt(made.ID, 10)); err != nil {
-		return nil, err
-	}
-	sl := &sale{system: s, id: made.ID, stock: stock}
-	sl.accepted, err = s.total(acceptedTotal)(ctx)
-	return sl, err
+	_, err = s.run(ctx, "", "sale", "open", strconv.FormatInt(made.ID, 10))
+	return made.ID, err
 }
 
-func (s *sale) String() string { return strconv.FormatInt(s.id, 10) }
+// names are the IDs as they are written.
+func (s *sale) names() []string {
+	names := make([]string, len(s.ids))
+	for i, id := range s.ids {
+		names[i] = strconv.FormatInt(id, 10)
+	}
+	return names
+}
 
 // sold waits until the last request is answered and returns the orders accepted.
 func (s *sale) sold(ctx context.Context) (int64, error) {
@@ -69,17 +90,20 @@ func (s *sale) sold(ctx context.Context) (int64, error) {
 // settled waits until every order has its result in Redis, and returns when.
 func (s *sale) settled(ctx context.Context) (time.Time, error) {
 	err := until(ctx, settleWithin, func() (bool, error) {
-		ms, err := s.ledger.Metas(ctx, []int64{s.id})
-		return err == nil && ms[0].Loaded && ms[0].Pending == 0, err
+		ms, err := s.ledger.Metas(ctx, s.ids)
+		if err != nil {
+			return false, err
+		}
+		return !slices.ContainsFunc(ms, func(m stock.Meta) bool { return !m.Loaded || m.Pending > 0 }), nil
 	})
 	if err != nil {
-		err = fmt.Errorf("sale %d: waiting for the last result: %w", s.id, err)
+		err = fmt.Errorf("waiting for the last result: %w", err)
 	}
 	return time.Now(), err
 }
 
-// audit is the part of `seckill audit SALE --json` that matters here.
-type audit struct {
+// auditJSON is the part of `seckill audit SALE --json` that matters here.
+type auditJSON struct {
 	OK    bool `json:"ok"`
 	Sales []struct {
 		Total         int64 `json:"total"`
@@ -102,36 +126,54 @@ func (s *sale) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if accepted == 0 {
+		return errors.New("no order was accepted: nothing was measured")
+	}
 	if err := s.consume(ctx, true); err != nil {
 		return err
 	}
 	if _, err := s.settled(ctx); err != nil {
 		return err
 	}
-	out, err := s.run(ctx, "", "audit", s.String(), "--json")
-	var a audit
-	if jerr := json.Unmarshal([]byte(out), &a); jerr != nil {
-		return fmt.Errorf("audit: %w", err)
+	var confirmed int64
+	for _, name := range s.names() {
+		n, err := s.audit(ctx, name)
+		if err != nil {
+			return err
+		}
+		confirmed += n
 	}
-	if len(a.Sales) != 1 {
-		return fmt.Errorf("audit of %d sales, want 1", len(a.Sales))
+	if want := min(int64(s.stock)*int64(len(s.ids)), accepted+s.filled); confirmed != want {
+		return fmt.Errorf("%w: %d accepted, %d before them, stock %d x %d, but %d confirmed", errBroken, accepted, s.filled, len(s.ids), s.stock, confirmed)
+	}
+	s.b.audited += len(s.ids)
+	s.b.orders += confirmed
+	return s.forget(ctx)
+}
+
+// audit compares the stores and returns the orders confirmed.
+func (s *sale) audit(ctx context.Context, name string) (int64, error) {
+	out, err := s.run(ctx, "", "audit", name, "--json")
+	var a auditJSON
+	if json.Unmarshal([]byte(out), &a) != nil || len(a.Sales) != 1 {
+		return 0, fmt.Errorf("audit of sale %s: %w", name, err)
 	}
 	v := a.Sales[0]
-	if want := min(int64(s.stock), accepted); err != nil || !a.OK || v.Confirmed != want || v.Rejected != accepted-want || v.Pending != 0 || v.Available+v.LiveUnits != v.Total {
-		return errors.Join(fmt.Errorf("%w: sale %d: accepted %d, stock %d, audit %+v", errBroken, s.id, accepted, s.stock, v), err)
+	if err != nil || !a.OK || v.Rejected != 0 || v.Pending != 0 || v.Available+v.LiveUnits != v.Total {
+		return 0, errors.Join(fmt.Errorf("%w: sale %s: %+v", errBroken, name, v), err)
 	}
-	s.b.audited++
-	s.b.orders += accepted
-	return s.forget(ctx)
+	return v.Confirmed, nil
 }
 
 // forget makes room for the next round, which must find what this one found.
 func (s *sale) forget(ctx context.Context) error {
-	if _, err := s.run(ctx, "", "sale", "end", s.String()); err != nil {
-		return err
-	}
-	if err := s.ledger.Unload(ctx, s.id); err != nil {
-		return err
+	for i, name := range s.names() {
+		if _, err := s.run(ctx, "", "sale", "end", name); err != nil {
+			return err
+		}
+		if err := s.ledger.Unload(ctx, s.ids[i]); err != nil {
+			return err
+		}
 	}
 	for _, q := range []string{"DELETE FROM sales", "TRUNCATE TABLE orders", "TRUNCATE TABLE sale_changes", "TRUNCATE TABLE sale_commands"} {
 		if _, err := s.db.ExecContext(ctx, q); err != nil {
@@ -141,11 +183,16 @@ func (s *sale) forget(ctx context.Context) error {
 	return nil
 }
 
-// span is when the sale's first order was made, and when the first and the last
-// transaction decided orders of it.
-func (s *sale) span(ctx context.Context) (made, first, last time.Time, err error) {
-	var id sql.NullInt64
-	var from, to sql.NullTime
-	err = s.db.QueryRowContext(ctx, `SELECT MIN(id), MIN(decided_at), MAX(decided_at) FROM orders WHERE sale_id = ?`, s.id).Scan(&id, &from, &to)
-	return order.ID(id.Int64).Time(), from.Time, to.Time, err
+// span is when the first and the last order were made, and the first decided.
+type span struct{ made, lastMade, decided time.Time }
+
+// span passes over what was made before a time.
+func (s *sale) span(ctx context.Context, from time.Time) (span, error) {
+	var first, last sql.NullInt64
+	var decided sql.NullTime
+	err := s.db.QueryRowContext(ctx, `SELECT MIN(id), MAX(id), MIN(decided_at) FROM orders WHERE created_at >= ?`, from.UTC()).Scan(&first, &last, &decided)
+	if err == nil && !first.Valid {
+		err = errors.New("no orders")
+	}
+	return span{order.ID(first.Int64).Time(), order.ID(last.Int64).Time(), decided.Time}, err
 }

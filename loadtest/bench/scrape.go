@@ -30,8 +30,8 @@ func get(ctx context.Context, url string) (string, error) {
 	return string(text), err
 }
 
-// metric adds up the samples of /metrics whose line begins with one of the
-// prefixes; what never happened is not there.
+// metric adds up the samples of /metrics with one of the names, or whose line
+// begins so when it goes into the labels; what never happened is not there.
 func metric(ctx context.Context, admin string, prefixes ...string) (float64, error) {
 	text, err := get(ctx, "http://"+admin+"/metrics")
 	if err != nil {
@@ -43,7 +43,7 @@ func metric(ctx context.Context, admin string, prefixes ...string) (float64, err
 func sumOf(text string, prefixes ...string) (sum float64) {
 	for line := range strings.SplitSeq(text, "\n") {
 		for _, p := range prefixes {
-			if rest, ok := strings.CutPrefix(line, p); ok && (strings.HasSuffix(p, "}") || strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, "{")) {
+			if rest, ok := strings.CutPrefix(line, p); ok && (strings.Contains(p, "{") || strings.IndexAny(rest, " {") == 0) {
 				n, _ := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
 				sum += n
 			}
@@ -58,5 +58,6 @@ const (
 	soldOutTotal  = `seckill_orders_refused_total{reason="sold-out"}`
 	refusedTotal  = "seckill_orders_refused_total"
 	settledTotal  = "seckill_orders_settled_total"
+	serverErrors  = `seckill_http_requests_total{code="5`
 	inflight      = "seckill_http_inflight_requests"
 )

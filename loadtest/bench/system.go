@@ -46,6 +46,9 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 	for k, v := range srv.env {
 		s.env = append(s.env, k+"="+v)
 	}
+	if b.fast != nil { // one set of tokens for all
+		s.env = append(s.env, "SECKILL_JWT_SECRETS="+b.fast.srv.env["SECKILL_JWT_SECRETS"])
+	}
 	s.env = append(s.env, "SECKILL_MYSQL_DSN="+dsn, "SECKILL_ROCKETMQ_TOPIC="+own,
 		"SECKILL_ROCKETMQ_PROBE_TOPIC="+own+"_probe", "SECKILL_ROCKETMQ_GROUP="+own,
 		"SECKILL_BACKLOG_LIMIT=1000000000", "SECKILL_LOG_FORMAT=json")

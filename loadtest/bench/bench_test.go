@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const wrkSaid = `Running 4s test @ http://127.0.0.1:32895
+  2 threads and 256 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    27.94ms   41.72ms 328.97ms   89.25%
+  Latency Distribution
+     50%  812.00us
+     75%   36.22ms
+     99%    1.25s
+  86736 requests in 4.09s, 34.00MB read
+  Socket errors: connect 0, read 2, write 0, timeout 3
+  Non-2xx or 3xx responses: 736
+Requests/sec:  21213.34
+`
+
+func TestWhatWrkSaysIsRead(t *testing.T) {
+	t.Parallel()
+	g := &generator{done: make(chan struct{})}
+	close(g.done)
+	g.out.WriteString(wrkSaid)
+	h, err := g.wait()
+	require.NoError(t, err)
+	require.Equal(t, heard{requests: 86736, not2xx: 736, errors: 5, p50: 812 * time.Microsecond, p99: 1250 * time.Millisecond}, h)
+
+	g.out.Reset()
+	_, err = g.wait()
+	require.Error(t, err, "a wrk that measured nothing")
+}
+
+func TestCountersAreAddedUpByNameAndByLabel(t *testing.T) {
+	t.Parallel()
+	const page = `# HELP seckill_orders_refused_total Purchases refused.
+seckill_orders_refused_total{reason="sold-out"} 5
+seckill_orders_refused_total{reason="backlog"} 2
+seckill_orders_refused_total_other 100
+seckill_http_requests_total{code="202",route="/a"} 7
+seckill_http_requests_total{code="500",route="/a"} 1
+seckill_http_requests_total{code="503",route="/b"} 3
+seckill_orders_accepted_total 1.5e+06
+`
+	require.InDelta(t, 7, sumOf(page, refusedTotal), 0)
+	require.InDelta(t, 5, sumOf(page, soldOutTotal), 0)
+	require.InDelta(t, 4, sumOf(page, serverErrors), 0)
+	require.InDelta(t, 1_500_000, sumOf(page, acceptedTotal), 0)
+}
+
+func TestARowIsTheMedianOfTheRatiosOfItsRounds(t *testing.T) {
+	t.Parallel()
+	r := &row{must: 0.4, goal: 0.5}
+	require.Equal(t, "not measured", r.verdict())
+	for _, pair := range [][2]float64{{40, 100}, {90, 200}, {60, 100}} {
+		r.add(sample{rate: pair[0]}, sample{rate: pair[1]}, false)
+	}
+	r.add(sample{rate: 1}, sample{rate: 100}, true)
+	require.InDelta(t, 0.45, r.result(), 1e-9)
+	require.Equal(t, []float64{0.4, 0.6}, r.json().Spread)
+	require.Equal(t, 1, r.dropped)
+	require.Equal(t, "reached", r.verdict())
+	r.must = 0.46
+	require.Equal(t, "MISSED", r.verdict())
+
+	ms := &row{must: 30, goal: 20, inMillis: true}
+	ms.add(sample{rate: 25}, sample{}, false)
+	require.Equal(t, "reached", ms.verdict())
+}
+
+func TestAnUnknownRowIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := selectRows("sold_out,soldout")
+	require.ErrorContains(t, err, `no row "soldout"`)
+	rows, err := selectRows("sold_out,spike")
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"sold_out": true, "spike": true}, rows)
+}
+
+func TestThePictureIsWellFormed(t *testing.T) {
+	t.Parallel()
+	r := &spike{Stock: 100, points: []point{{}, {at: time.Second, accepted: 100, settled: 60, refused: 5}, {at: 2 * time.Second, accepted: 100, settled: 100, refused: 900}}}
+	d := xml.NewDecoder(strings.NewReader(string(r.svg())))
+	curves := 0
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
+			curves++
+		}
+	}
+	require.Equal(t, len(spikeLines()), curves)
+	require.Contains(t, string((&spike{}).svg()), "</svg>", "nothing was sampled")
+}

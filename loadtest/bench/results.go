@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// results measures how long a shopper waits from the first byte of the POST
+// until the long poll brings the result.
+func (b *bench) results(ctx context.Context) error {
+	if err := b.ready(ctx, b.fast); err != nil {
+		return err
+	}
+	if b.wants("idle_p50_ms") {
+		for range b.rounds {
+			if err := b.idleResults(ctx); err != nil {
+				return fmt.Errorf("idle: %w", err)
+			}
+		}
+	}
+	if !b.wants("result_p50_ms", "result_p99_ms") {
+		return nil
+	}
+	most, err := b.resultLimit(ctx)
+	if err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	rate, note := most/2, "half of what this client and the whole path can do here"
+	if d := b.drainRate(); d > 0 && d < most {
+		rate, note = d/2, "half the drain rate"
+	}
+	for i := range min(b.rounds, 3) {
+		if err := b.steadyResults(ctx, i, rate, note); err != nil {
+			return fmt.Errorf("result: %w", err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) idleResults(ctx context.Context) error {
+	return b.buying(ctx, 100_000, func(c *client) error {
+		var took []time.Duration
+		m := b.meter()
+		for end := time.Now().Add(b.seconds / 2); time.Now().Before(end); {
+			began := time.Now()
+			if err := c.buy(ctx, len(took)); err != nil {
+				return err
+			}
+			took = append(took, time.Since(began))
+			if err := pause(ctx, 5*time.Millisecond); err != nil { // so that nobody is busy any more
+				return err
+			}
+		}
+		_, foreign := m.read()
+		b.add("idle_p50_ms", sample{rate: quantile(took, 0.50), foreign: foreign}, sample{})
+		return nil
+	})
+}
+
+// buying has a client buy from a sale of its own, and audits it.
+func (b *bench) buying(ctx context.Context, shoppers int, do func(*client) error) error {
+	sl, err := b.fast.open(ctx, plenty, 1)
+	if err != nil {
+		return err
+	}
+	c, err := b.newClient(sl, shoppers)
+	if err != nil {
+		return err
+	}
+	if err := do(c); err != nil {
+		return err
+	}
+	c.http.CloseIdleConnections()
+	return sl.check(ctx)
+}
+
+// resultShoppers come again at once: enough that their waiting is no limit.
+const resultShoppers = 1024
+
+// resultLimit is how many orders a second this client gets results for when
+// so many shoppers come again at once.
+func (b *bench) resultLimit(ctx context.Context) (rate float64, err error) {
+	err = b.buying(ctx, b.shoppers, func(c *client) error {
+		var next, done atomic.Int64
+		var stopped atomic.Bool
+		errs := make(chan error, resultShoppers)
+		var wg sync.WaitGroup
+		for range cap(errs) {
+			wg.Go(func() {
+				for !stopped.Load() {
+					if err := c.buy(ctx, int(next.Add(1)-1)); err != nil {
+						errs <- err
+						return
+					}
+					done.Add(1)
+				}
+			})
+		}
+		err := pause(ctx, b.warm)
+		before, began := done.Load(), time.Now()
+		err = errors.Join(err, pause(ctx, b.seconds))
+		rate = float64(done.Load()-before) / time.Since(began).Seconds()
+		stopped.Store(true)
+		wg.Wait()
+		close(errs)
+		return errors.Join(err, <-errs) // nil when there is none
+	})
+	return rate, err
+}
+
+// maxWaiting bounds the shoppers that wait at the same time.
+const maxWaiting = 20_000
+
+// steadyResults has shoppers come at a constant rate, whatever becomes of those
+// before, and measures from when each was due.
+func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note string) error {
+	return b.buying(ctx, int(rate*b.seconds.Seconds())+1000, func(c *client) error {
+		n := min(int(rate*b.seconds.Seconds()), len(c.tokens))
+		took := make([]time.Duration, n)
+		errs := make(chan error, n)
+		waiting := make(chan struct{}, maxWaiting)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		if profile := b.profiled(round, "result", b.fast, target{}).while; profile != nil {
+			wg.Go(func() {
+				if err := profile(ctx); err != nil {
+					b.sayf("%v", err)
+				}
+			})
+		}
+		m := b.meter()
+		began := time.Now()
+		for i := range n {
+			due := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+			if d := time.Until(due); d > time.Millisecond {
+				if err := pause(ctx, d); err != nil {
+					return err
+				}
+			}
+			waiting <- struct{}{}
+			wg.Go(func() {
+				if err := c.buy(ctx, i); err != nil {
+					errs <- err
+				}
+				took[i] = time.Since(due)
+				<-waiting
+			})
+		}
+		wg.Wait()
+		close(errs)
+		if err := <-errs; err != nil {
+			return err
+		}
+		s := sample{units: float64(n)}
+		s.cpu, s.foreign = m.read()
+		for name, q := range map[string]float64{"result_p50_ms": 0.50, "result_p99_ms": 0.99} {
+			s.rate = quantile(took, q)
+			b.add(name, s, sample{})
+			if r := b.row(name); r != nil {
+				r.note = fmt.Sprintf("%.0f orders a second: %s", rate, note)
+			}
+		}
+		return nil
+	})
+}
+
+// quantile is in milliseconds.
+func quantile(took []time.Duration, q float64) float64 {
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return float64(took[min(int(q*float64(len(took))), len(took)-1)].Microseconds()) / 1000
+}
+
+// drainRate is what was measured of it in this run; 0 when it was not.
+func (b *bench) drainRate() float64 {
+	for _, name := range []string{"drain_tx", "drain_bulk"} {
+		if r := b.row(name); r != nil && len(r.ours) > 0 {
+			return median(r.ours)
+		}
+	}
+	return 0
+}
