@@ -41,7 +41,7 @@ func (s *shop) crowd(sale string, tokens []string) *crowd {
 		shop: s, sale: sale, tokens: tokens, patience: 90 * time.Second,
 		client: &http.Client{
 			Timeout:   15 * time.Second,
-			Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512},
+			Transport: agreed.transport(&http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}),
 		},
 		accepted: map[string]int{}, final: map[string]string{}, refused: map[string]int{},
 	}

@@ -156,7 +156,7 @@ func TestACancelledUnitIsOnSaleAgainWithinASecondEverywhere(t *testing.T) {
 	id := c.idOf(0)
 	require.Equal(t, "confirmed", c.result(0, id))
 	state := func(url string) string {
-		resp, err := http.Get(url + "/v1/sales/" + sale)
+		resp, err := c.client.Get(url + "/v1/sales/" + sale)
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		var v struct {

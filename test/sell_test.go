@@ -90,7 +90,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 	s := newShop(t, sharedServers(t), 1, 1)
 	refusal := func(sale string, token, key, body string) answer {
 		c := s.crowd(sale, []string{token})
-		c.client.Transport = withKey{key}
+		c.client.Transport = withKey{key, c.client.Transport}
 		a, err := c.ask(0, http.MethodPost, "/v1/sales/"+sale+"/orders", body)
 		require.NoError(t, err)
 		return a
@@ -148,11 +148,14 @@ func TestRefusalsSayWhy(t *testing.T) {
 }
 
 // withKey sends an Idempotency-Key with each purchase.
-type withKey struct{ key string }
+type withKey struct {
+	key  string
+	next http.RoundTripper
+}
 
 func (w withKey) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.key != "" && r.Method == http.MethodPost {
 		r.Header.Set("Idempotency-Key", w.key)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return w.next.RoundTrip(r)
 }

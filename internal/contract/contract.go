@@ -115,7 +115,7 @@ type builder struct {
 	err      error // the first
 }
 
-const resource = "openapi.json"
+const resource = "file:///openapi.json"
 
 func newBuilder(document []byte) (*builder, error) {
 	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
