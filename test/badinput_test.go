@@ -55,7 +55,7 @@ func (b *badShop) do(t *testing.T, url string, a ask) (reply, string) {
 			r.Header.Add(a.headers[i], a.headers[i+1])
 		}
 	}
-	res, err := http.DefaultTransport.RoundTrip(r) // follows nothing
+	res, err := agreed.transport(http.DefaultTransport).RoundTrip(r) // follows nothing
 	require.NoError(t, err)
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)

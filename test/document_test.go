@@ -156,6 +156,7 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 func TestTheExamplesOfTheDocumentAreGoodRequests(t *testing.T) {
 	s := newShop(t, sharedServers(t), 1, 1)
 	open, gated := s.sale(saleTerms{stock: 100, units: 2}), s.sale(saleTerms{stock: 10, permit: true})
+	before := len(agreed.broken)
 	for i, e := range examples(t) {
 		t.Run(e.name, func(t *testing.T) {
 			c := s.crowd(open, s.tokens(1+i, 1))
@@ -173,5 +174,5 @@ func TestTheExamplesOfTheDocumentAreGoodRequests(t *testing.T) {
 			require.NotNil(t, e.op.Responses.Status(status))
 		})
 	}
-	require.Empty(t, agreed.broken)
+	require.Len(t, agreed.broken, before, "an answer is not in openapi.json")
 }
