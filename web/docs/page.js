@@ -165,8 +165,7 @@ function show() {
   nav.push(el("b", {}, "More"), ...[["security", "Who may"], ["schemas", "Schemas"], ["problems", "Problems"]].map(([id, name]) => el("a", { href: "#" + id }, name)));
   document.getElementById("nav").append(...nav);
   document.getElementById("main").replaceChildren(...main);
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (target) target.scrollIntoView();
+  if (location.hash) location.replace(location.hash); // it leads somewhere only now
 }
 
 fetch("/openapi.json").then((r) => r.json()).then((d) => { doc = d; show(); }).catch((e) => { document.getElementById("note").textContent = "No document: " + e; });
