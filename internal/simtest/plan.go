@@ -89,6 +89,7 @@ type plan struct {
 	faults  []fault
 	comers  []comer
 	skews   map[string]time.Duration // of the processes' clocks
+	starts  map[string]time.Duration // so that not all look at the same moments
 	queues  int
 	relearn time.Duration // for which a queue stays without a consumer when one goes
 }
@@ -121,7 +122,7 @@ var calls = [2][]string{{"redis eval", "send", "redis eval", "mysql"}, {"deliver
 
 func newPlan(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, load: seconds(r, 2, 6), queues: 1 + r.IntN(3), relearn: seconds(r, 0, 4), skews: map[string]time.Duration{}}
+	p := plan{seed: seed, load: seconds(r, 2, 6), queues: 1 + r.IntN(3), relearn: seconds(r, 0, 4), skews: map[string]time.Duration{}, starts: map[string]time.Duration{}}
 	p.sales[0] = terms{total: 3 + r.IntN(10), orders: 1, units: 1, payWithin: 10 * time.Minute}
 	p.sales[1] = terms{total: 3 + r.IntN(20), orders: 2, units: 2, payWithin: 10 * time.Minute}
 	if r.IntN(3) == 0 {
@@ -129,6 +130,9 @@ func newPlan(seed uint64) plan {
 	}
 	if r.IntN(6) == 0 {
 		p.skews[processes[r.IntN(2)]] = []time.Duration{-time.Hour, -70 * time.Second, -20 * time.Second, 3 * time.Second, 10 * time.Second}[r.IntN(5)]
+	}
+	for _, name := range processes {
+		p.starts[name] = seconds(r, 0, 0.99)
 	}
 	for range 1 + r.IntN(6) {
 		p.faults = append(p.faults, p.drawFault(r))

@@ -32,7 +32,8 @@ type process struct {
 	kill context.CancelFunc
 
 	mu   sync.Mutex
-	doom fault // n is the calls left until it dies; 0 is never
+	wire *rand.Rand // how long calls take
+	doom fault      // n is the calls left until it dies; 0 is never
 }
 
 func (p *process) gone() bool { return p.ctx.Err() != nil }
@@ -69,6 +70,7 @@ func (p *process) dies(what string) (now, after bool) {
 
 // trouble is what goes wrong with a call.
 type trouble struct {
+	instant             bool // it takes no time, for it is made under a lock
 	slow, late          time.Duration
 	refused, lost, half bool
 	gone                bool // send: not stored, and no answer
@@ -81,6 +83,10 @@ type trouble struct {
 func (p *process) call(ctx context.Context, t trouble, what string, effect func() error) error {
 	if p.gone() {
 		return errGone
+	}
+	if !t.instant {
+		there, back := p.latency()
+		t.slow, t.late = t.slow+there, t.late+back
 	}
 	now, after := p.dies(what)
 	if now && !after {
@@ -109,6 +115,22 @@ func (p *process) call(ctx context.Context, t trouble, what string, effect func(
 		return errLost
 	}
 	return err
+}
+
+// latency is how long a call is on its way there and back: up to 2 ms, and now
+// and then ten times as long, so that what one process does comes between any
+// two steps of another.
+func (p *process) latency() (there, back time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	way := func() time.Duration {
+		d := time.Duration(p.wire.Int64N(int64(2 * time.Millisecond)))
+		if p.wire.IntN(20) == 0 {
+			d *= 10
+		}
+		return d
+	}
+	return way(), way()
 }
 
 func (p *process) wait(ctx context.Context, d time.Duration) error {

@@ -192,6 +192,7 @@ func lost(err error) bool {
 func script(c redis.Cmder) bool { return strings.HasPrefix(c.Name(), "eval") }
 
 func (h hook) trouble(mayWait bool) (t trouble) {
+	t.instant = !mayWait
 	_, t.refused = h.p.strikes(redisRefused)
 	_, t.lost = h.p.strikes(redisLost)
 	_, t.half = h.p.strikes(redisHalf)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -130,8 +131,9 @@ func (w *world) ready() bool {
 
 // keep starts a process again and again until the world is over.
 func (w *world) keep(name string) {
-	for !w.over.Load() {
-		p, err := w.start(name)
+	time.Sleep(w.plan.starts[name])
+	for life := uint64(0); !w.over.Load(); life++ {
+		p, err := w.start(name, life)
 		if err != nil {
 			w.failf("%s does not start: %v", name, err)
 			return
@@ -147,8 +149,9 @@ func (w *world) keep(name string) {
 	}
 }
 
-func (w *world) start(name string) (*process, error) {
-	p := &process{w: w, name: name, ready: func() bool { return true }}
+func (w *world) start(name string, life uint64) (*process, error) {
+	wire := rand.New(rand.NewPCG(w.plan.seed, 10*life+uint64(slices.Index(processes, name))))
+	p := &process{w: w, name: name, ready: func() bool { return true }, wire: wire}
 	p.ctx, p.kill = context.WithCancel(context.Background())
 	servers := Servers{
 		Orders: &Store{w.twin, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
@@ -341,7 +344,7 @@ func (w *world) restock(i, units int) {
 
 func (w *world) rebuild() {
 	log := slog.New(logTo{trace: w.trace, who: "operator"})
-	operator := &process{w: w, name: "operator", ctx: context.Background()}
+	operator := &process{w: w, name: "operator", ctx: context.Background(), wire: rand.New(rand.NewPCG(w.plan.seed, 1))}
 	loader := reconcile.NewLoader(w.twin, w.twin, w.ledger, &Member{w.broker, operator}, log)
 	did, err := reconcile.NewRebuilder(w.twin, w.ledger, loader).Rebuild(context.Background(), sales[1])
 	w.trace.notef("operator", "rebuild: %+v %v", did, err)
