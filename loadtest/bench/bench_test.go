@@ -78,11 +78,15 @@ func TestARowIsTheMedianOfTheRatiosOfItsRounds(t *testing.T) {
 
 func TestAnUnknownRowIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := selectRows("sold_out,soldout")
+	_, err := selectRows("sold_out,soldout", false)
 	require.ErrorContains(t, err, `no row "soldout"`)
-	rows, err := selectRows("sold_out,spike")
+	rows, err := selectRows("sold_out,growth", true)
 	require.NoError(t, err)
-	require.Equal(t, map[string]bool{"sold_out": true, "spike": true}, rows)
+	require.Equal(t, map[string]bool{"sold_out": true, "growth": true}, rows)
+	rows, err = selectRows("", true)
+	require.NoError(t, err)
+	require.True(t, rows["spike"])
+	require.False(t, rows["growth"], "too long for a quick run")
 }
 
 func TestThePictureIsWellFormed(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"seckill/order"
 )
@@ -33,6 +34,7 @@ func (b *bench) growing(ctx context.Context) ([]growth, error) {
 	if err := b.ready(ctx, b.fast); err != nil {
 		return nil, err
 	}
+	defer b.lasting(3 * time.Second)()
 	table := []growth{
 		{What: "base", Stock: grownStock, Shoppers: grownShoppers, Sales: 1},
 		{What: "stock x 10", Stock: 10 * grownStock, Shoppers: grownShoppers, Sales: 1},

@@ -88,6 +88,13 @@ type target struct {
 	while func(ctx context.Context) error // runs beside the measurement; may be nil
 }
 
+// lasting has measurements take so long until the function it returns is called.
+func (b *bench) lasting(d time.Duration) func() {
+	before := b.seconds
+	b.seconds = min(before, d)
+	return func() { b.seconds = before }
+}
+
 // steady drives a target with wrk and measures a window in which it runs
 // steadily: wrk's own figures begin before all of its threads do.
 func (b *bench) steady(ctx context.Context, t target) (sample, error) {
@@ -95,7 +102,7 @@ func (b *bench) steady(ctx context.Context, t target) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	g, err := b.wrk(ctx, t.url, t.conns, b.warm+b.seconds+time.Second, t.sales...)
+	g, err := b.wrk(ctx, t.url, t.conns, 2*b.warm+b.seconds, t.sales...)
 	if err != nil {
 		return sample{}, err
 	}

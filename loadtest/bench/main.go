@@ -67,9 +67,9 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.dir, "dir", ".run/bench", "folder of the servers that scripts/up started for this")
 	f.StringVar(&o.bin, "seckill", "bin/seckill", "the program to measure")
 	f.StringVar(&o.out, "out", ".", "folder for bench.json and spike.svg")
-	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; all without it")
+	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; all without it, with -quick but the longest two")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (5, quick 2)")
-	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement (8s, quick 2s)")
+	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement (5s, quick 2s)")
 	f.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: a look, not a result")
 	f.BoolVar(&o.noWait, "no-idle-wait", false, "measure on a busy machine too, and drop nothing")
 	f.StringVar(&o.profiles, "cpuprofile", "", "folder for CPU and allocation profiles of the first round")
@@ -78,6 +78,9 @@ func parse(args []string) (options, error) {
 		return o, err
 	}
 	o.warm = time.Second
+	if o.quick {
+		o.warm = time.Second / 2
+	}
 	if o.rounds == 0 {
 		o.rounds = 5
 		if o.quick {
@@ -85,7 +88,7 @@ func parse(args []string) (options, error) {
 		}
 	}
 	if o.seconds == 0 {
-		o.seconds = 8 * time.Second
+		o.seconds = 5 * time.Second
 		if o.quick {
 			o.seconds = 2 * time.Second
 		}
@@ -98,7 +101,7 @@ func parse(args []string) (options, error) {
 		*path = abs
 	}
 	var err error
-	o.rows, err = selectRows(rows)
+	o.rows, err = selectRows(rows, o.quick)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}

@@ -119,8 +119,13 @@ const maxWaiting = 20_000
 // steadyResults has shoppers come at a constant rate, whatever becomes of those
 // before, and measures from when each was due.
 func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note string) error {
-	return b.buying(ctx, int(rate*b.seconds.Seconds())+1000, func(c *client) error {
-		n := min(int(rate*b.seconds.Seconds()), len(c.tokens))
+	all := int(rate * (b.warm + b.seconds).Seconds())
+	warm := int(rate * b.warm.Seconds()) // they make the connections
+	return b.buying(ctx, all, func(c *client) error {
+		n := len(c.tokens)
+		if n < all {
+			return fmt.Errorf("%d shoppers are too few for %d orders", n, all)
+		}
 		took := make([]time.Duration, n)
 		errs := make(chan error, n)
 		waiting := make(chan struct{}, maxWaiting)
@@ -159,7 +164,7 @@ func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note
 		s := sample{units: float64(n)}
 		s.cpu, s.foreign = m.read()
 		for name, q := range map[string]float64{"result_p50_ms": 0.50, "result_p99_ms": 0.99} {
-			s.rate = quantile(took, q)
+			s.rate = quantile(took[warm:], q)
 			b.add(name, s, sample{})
 			if r := b.row(name); r != nil {
 				r.note = fmt.Sprintf("%.0f orders a second: %s", rate, note)

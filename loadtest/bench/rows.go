@@ -42,8 +42,11 @@ func allRows() []*row {
 // extras are measured beside the rows; each has a part of its own in the report.
 var extras = []string{"spike", "memory", "growth", "allocs"}
 
+// long are left out of a quick run, unless they are named.
+var long = []string{"drain_tx_mysql8", "growth"}
+
 // selectRows reads --rows.
-func selectRows(list string) (map[string]bool, error) {
+func selectRows(list string, quick bool) (map[string]bool, error) {
 	names := slices.Clone(extras)
 	for _, r := range allRows() {
 		names = append(names, r.name)
@@ -51,7 +54,7 @@ func selectRows(list string) (map[string]bool, error) {
 	chosen := make(map[string]bool, len(names))
 	if list == "" {
 		for _, n := range names {
-			chosen[n] = true
+			chosen[n] = !quick || !slices.Contains(long, n)
 		}
 		return chosen, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"seckill/order"
@@ -61,8 +62,14 @@ func (s *system) openOne(ctx context.Context, stock int) (int64, error) {
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		return 0, fmt.Errorf("sale create: %w", err)
 	}
-	_, err = s.run(ctx, "", "sale", "open", strconv.FormatInt(made.ID, 10))
-	return made.ID, err
+	id := strconv.FormatInt(made.ID, 10)
+	if _, err = s.run(ctx, "", "sale", "open", id); err != nil {
+		return 0, err
+	}
+	return made.ID, until(ctx, startWithin, func() (bool, error) { // the API is told, and then looks
+		text, err := get(ctx, s.url+"/v1/sales/"+id)
+		return err == nil && strings.Contains(text, `"state":"open"`), ctx.Err()
+	})
 }
 
 // names are the IDs as they are written.
