@@ -106,7 +106,7 @@ func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, rou
 	h := w.Header()
 	h["Content-Type"] = problemJSON
 	h["Content-Length"] = answer.length
-	h["Content-Language"] = l.header()
+	h["Content-Language"] = l.Header()
 	h["Cache-Control"] = noStore
 	if id := r.Header["X-Request-Id"]; len(id) == 1 && plainID(id[0]) {
 		h["X-Request-Id"] = id

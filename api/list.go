@@ -159,6 +159,6 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view,
 	buf.b = b
 	h := w.Header()
 	h["Cache-Control"] = noStore
-	h["Content-Language"] = l.header()
+	h["Content-Language"] = l.Header()
 	writeBody(w, http.StatusOK, contentJSON, buf.b)
 }

@@ -126,7 +126,7 @@ func (f *failure) write(w http.ResponseWriter, r *http.Request) {
 		h.Set("WWW-Authenticate", f.bearer)
 	}
 	h["Cache-Control"] = noStore
-	h["Content-Language"] = l.header()
+	h["Content-Language"] = l.Header()
 	buf := takeBuffer()
 	defer buf.release()
 	buf.b = appendProblem(buf.b, f, l)

@@ -138,7 +138,7 @@ func (s *Server) explain(c echo.Context) error {
 	w := c.Response()
 	h := w.Header()
 	h["Cache-Control"] = []string{"public, max-age=3600"}
-	h["Content-Language"] = l.header()
+	h["Content-Language"] = l.Header()
 	h.Add("Vary", "Accept-Language")
 	body := t.title + " (" + code + ", " + strconv.Itoa(p.status) + ")\n\n" + t.detail + "\n"
 	writeBody(w, http.StatusOK, []string{"text/plain; charset=utf-8"}, []byte(body))

@@ -108,7 +108,7 @@ func (s *Server) writeOrder(w http.ResponseWriter, r *http.Request, status int, 
 		after = pollAfter(age)
 		h["Retry-After"] = wait(seconds(after))
 	} else {
-		h["Content-Language"] = l.header()
+		h["Content-Language"] = l.Header()
 	}
 	buf := takeBuffer()
 	defer buf.release()

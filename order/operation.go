@@ -132,7 +132,7 @@ func Changing(p SalePatch) Action {
 	text, _ := json.Marshal(p) // plain fields: it cannot fail
 	digest := sha256.Sum256(text)
 	return Action{"change", "change " + hex.EncodeToString(digest[:16]), func(s *Sale) (*SaleEffect, error) {
-		next := p.over(*s)
+		next := p.Over(*s)
 		if next == *s {
 			return nil, nil //nolint:nilnil // nothing to do is no error
 		}
@@ -147,8 +147,8 @@ func Changing(p SalePatch) Action {
 	}}
 }
 
-// over returns s with the fields of p.
-func (p SalePatch) over(s Sale) Sale {
+// Over returns s with the fields of p.
+func (p SalePatch) Over(s Sale) Sale {
 	set(&s.ExternalID, p.ExternalID)
 	set(&s.Title, p.Title)
 	set(&s.SKU, p.SKU)

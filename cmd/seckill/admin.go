@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"seckill/admin"
 	"seckill/internal/config"
 )
 
@@ -23,11 +24,14 @@ type health struct {
 	details func() []string // a line for each thing it needs, for people
 }
 
-// adminHandler answers health checks and metrics; profiles only where none but
-// this machine can reach them. /livez asks nobody: a process whose servers are
+// adminHandler answers health checks, metrics and, where operators is not nil,
+// their API; profiles only where none but this machine can reach them. /livez asks nobody: a process whose servers are
 // away is alive, and restarting it would help nothing.
-func adminHandler(listen string, reg *prometheus.Registry, h health) http.Handler {
+func adminHandler(listen string, reg *prometheus.Registry, h health, operators http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	if operators != nil {
+		mux.Handle(admin.Prefix, operators)
+	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		verdict := "ok"
@@ -79,6 +83,10 @@ func serveAdmin(ctx context.Context, listen string, h http.Handler, log *slog.Lo
 	if err != nil {
 		return err
 	}
+	return serveAdminAt(ctx, ln, h, log)
+}
+
+func serveAdminAt(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
 	log.InfoContext(ctx, "admin listener up", "addr", ln.Addr().String())
 	done := make(chan error, 1)

@@ -20,6 +20,7 @@ import (
 type backend struct {
 	redis  redis.UniversalClient
 	orders orderStore
+	desk   operatorStore // the same store, for operators
 	queue  queue
 	db     *sql.DB // nil where orders are in memory
 	close  func()
@@ -32,7 +33,6 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	NextWorker(ctx context.Context) (int64, error)
 	LastWorker(ctx context.Context) (int64, error)
 
-	CreateSale(ctx context.Context, s order.Sale) (order.Sale, error)
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Sales(ctx context.Context) ([]order.Sale, error)
 	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
@@ -54,6 +54,21 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
+}
+
+// operatorStore is what the store does for operators beyond that.
+type operatorStore interface { //nolint:interfacebloat // the union of what admin asks for
+	orderStore
+
+	Create(ctx context.Context, c order.Creation) (order.Sale, error)
+	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
+	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
+	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
+	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
+	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)
+	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
+	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
+	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 }
 
 // queue is RocketMQ or its twin.
@@ -101,8 +116,9 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, &usageError{errors.Join(fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err), db.Close(), rdb.Close())}
 	}
+	store := order.NewStore(db, log)
 	return &backend{
-		redis: rdb, db: db, orders: order.NewStore(db, log), queue: &broker{admin, opts},
+		redis: rdb, db: db, orders: store, desk: store, queue: &broker{admin, opts},
 		close: func() {
 			admin.Close()
 			if err := errors.Join(rdb.Close(), db.Close()); err != nil {

@@ -14,13 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/internal/config"
 	"seckill/internal/memory"
 	"seckill/order"
 )
 
 func newDev(p *process) *cobra.Command {
-	var listen string
+	var listen, adminListen string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "dev",
@@ -31,10 +32,11 @@ func newDev(p *process) *cobra.Command {
 			if verbose {
 				log = slog.New(slog.NewTextHandler(p.stderr, nil))
 			}
-			return p.runDev(c.Context(), listen, log)
+			return p.runDev(c.Context(), listen, adminListen, log)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to serve on")
+	c.Flags().StringVar(&adminListen, "admin-listen", config.DefaultAdminListen, "address for operators, health checks and metrics")
 	c.Flags().BoolVar(&verbose, "verbose", false, "log what happens")
 	return c
 }
@@ -46,9 +48,12 @@ type devStarted struct {
 	Token  string `json:"token"`
 	// PaymentSecret signs payments: SECKILL_PAYMENT_SECRETS of `seckill pay`.
 	PaymentSecret string `json:"payment_secret"`
+	// AdminURL and AdminToken are an operator's.
+	AdminURL   string `json:"admin_url"`
+	AdminToken string `json:"admin_token"`
 }
 
-func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) error {
+func (p *process) runDev(ctx context.Context, listen, adminListen string, log *slog.Logger) error {
 	cfg, err := devConfig()
 	if err != nil {
 		return err
@@ -64,27 +69,36 @@ func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) e
 		return err
 	}
 	defer rdb.Close()
-	b := &backend{redis: rdb, orders: memory.NewStore(), queue: devQueue{memory.NewQueue()}, close: func() {}}
+	store := memory.NewStore()
+	b := &backend{redis: rdb, orders: store, desk: store, queue: devQueue{memory.NewQueue()}, close: func() {}}
 	sale, err := sampleSale(ctx, b, log)
 	if err != nil {
 		return err
 	}
-	mint, err := newMinter(cfg.Auth, time.Now().Add(24*time.Hour))
+	started, err := devTokens(cfg)
 	if err != nil {
 		return err
 	}
-	token, err := mint("42")
-	if err != nil {
-		return err
-	}
+	started.SaleID = strconv.FormatInt(sale.ID, 10)
 	back, err := newBack(cfg, b, prometheus.NewRegistry(), log)
 	if err != nil {
 		return err
 	}
-	front, err := newFront(cfg, b, prometheus.NewRegistry(), log) //nolint:contextcheck // what it makes ends in run's order, not with ctx
+	reg := prometheus.NewRegistry()
+	front, err := newFront(cfg, b, reg, log) //nolint:contextcheck // what it makes ends in run's order, not with ctx
 	if err != nil {
 		return err
 	}
+	operators, err := newAdminAPI(cfg, b, log)
+	if err != nil {
+		return err
+	}
+	adminAt, err := listenAdmin(ctx, adminListen)
+	if err != nil {
+		return err
+	}
+	started.AdminURL = "http://" + adminAt.Addr().String()
+	handler := adminHandler(adminListen, reg, health{front.ready, front.details}, operators)
 	up := func(addr net.Addr) {
 		for front.ready() != nil { // who reads the greeting may buy at once
 			select {
@@ -93,9 +107,31 @@ func (p *process) runDev(ctx context.Context, listen string, log *slog.Logger) e
 			case <-time.After(time.Millisecond):
 			}
 		}
-		p.greet(addr, sale, token, string(cfg.API.PaymentSecrets[0]))
+		started.URL = "http://" + addr.String()
+		p.greet(started, sale)
 	}
-	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run)
+	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run,
+		func(ctx context.Context) error { return serveAdminAt(ctx, adminAt, handler, log) })
+}
+
+// devTokens are what a person needs to try everything.
+func devTokens(cfg config.Config) (devStarted, error) {
+	expires := time.Now().Add(24 * time.Hour)
+	shopper, err := newMinter(shopperTokens(cfg), expires)
+	if err != nil {
+		return devStarted{}, err
+	}
+	operator, err := newMinter(operatorsTokens(cfg, admin.Operate), expires)
+	if err != nil {
+		return devStarted{}, err
+	}
+	started := devStarted{PaymentSecret: string(cfg.API.PaymentSecrets[0])}
+	started.Token, err = shopper("42")
+	if err != nil {
+		return devStarted{}, err
+	}
+	started.AdminToken, err = operator("dev")
+	return started, err
 }
 
 // devConfig is the defaults, with keys that live as long as the process.
@@ -105,6 +141,7 @@ func devConfig() (config.Config, error) {
 		return cfg, err
 	}
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
+	cfg.Admin.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
 	cfg.API.PaymentSecrets = [][]byte{[]byte(rand.Text() + rand.Text())}
 	return cfg, nil
@@ -112,22 +149,23 @@ func devConfig() (config.Config, error) {
 
 func sampleSale(ctx context.Context, b *backend, log *slog.Logger) (order.Sale, error) {
 	now := time.Now().UTC().Truncate(time.Second)
-	op := newOperator(b, log)
-	sale, err := op.create(ctx, order.Sale{
+	service := newService(b, log)
+	made, err := service.Create(ctx, thisCall(), order.Sale{
 		Title: "Sample sale", SKU: "sample-1", PriceMinor: 9900, Currency: "CNY",
 		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1,
 		StartsAt: now.Add(-time.Second), EndsAt: now.Add(24 * time.Hour), PayWithin: 10 * time.Minute,
 	})
 	if err != nil {
-		return sale, err
+		return made.Sale, err
 	}
-	return op.move(ctx, sale.ID, order.SaleOpen)
+	open, _ := admin.Moves("open")
+	opened, err := service.Act(ctx, thisCall(), made.Sale.ID, open)
+	return opened.Sale, errors.Join(err, opened.Behind)
 }
 
-func (p *process) greet(addr net.Addr, sale order.Sale, token, secret string) {
-	url, id := "http://"+addr.String(), strconv.FormatInt(sale.ID, 10)
+func (p *process) greet(d devStarted, sale order.Sale) {
 	if p.json {
-		_ = writeJSON(p.stdout, devStarted{url, id, token, secret})
+		_ = writeJSON(p.stdout, d)
 		return
 	}
 	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything is in this process: nothing is kept.
@@ -144,13 +182,16 @@ Pay it, as the payment provider would, within %s:
 
   SECKILL_PAYMENT_SECRETS=%s seckill pay <id from the answer> --amount %d --currency %s --url %s
 
-Look at the sale:
+Look at the sale, then pause it, as an operator would:
 
   curl %s/v1/sales/%s
+  ADMIN=%s
+  curl -X POST %s/admin/v1/sales/%s/pause -H "Authorization: Bearer $ADMIN"
 
 Ctrl-C stops it.
-`, sale.Total, url, token, token, url, id, url,
-		sale.PayWithin, secret, sale.PriceMinor, sale.Currency, url, url, id)
+`, sale.Total, d.URL, d.Token, d.Token, d.URL, d.SaleID, d.URL,
+		sale.PayWithin, d.PaymentSecret, sale.PriceMinor, sale.Currency, d.URL, d.URL, d.SaleID,
+		d.AdminToken, d.AdminURL, d.SaleID)
 }
 
 // devQueue is the in-memory twin as a queue.

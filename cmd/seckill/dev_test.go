@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"seckill/admin"
 )
 
 // dev runs `seckill dev` inside the test and returns what its first line says.
@@ -22,7 +24,7 @@ func dev(t *testing.T) (started devStarted, stop func() int) {
 	out, in := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"dev", "--listen", "127.0.0.1:0", "--json"}, nil, strings.NewReader(""), in, io.Discard)
+		code <- run(ctx, []string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--json"}, nil, strings.NewReader(""), in, io.Discard)
 		_ = in.Close()
 	}()
 	line, err := bufio.NewReader(out).ReadBytes('\n')
@@ -212,8 +214,8 @@ func TestASaleFileIsReadStrictly(t *testing.T) {
 	require.False(t, s.RequirePermit)
 	s, err = parseSale([]byte(strings.TrimSuffix(good, "}") + `,"require_permit":true,"require_claim":"tier=gold"}`))
 	require.NoError(t, err)
-	require.Equal(t, "tier=gold", viewSale(s).RequireClaim)
-	require.True(t, viewSale(s).RequirePermit)
+	require.Equal(t, "tier=gold", admin.ViewSale(s).RequireClaim)
+	require.True(t, admin.ViewSale(s).RequirePermit)
 
 	for text, says := range map[string]string{
 		"":                              "empty",

@@ -37,7 +37,7 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	require.Eventually(t, func() bool { return front.ready() == nil }, 10*time.Second, 10*time.Millisecond)
 
 	rec := httptest.NewRecorder()
-	adminHandler("127.0.0.1:0", prometheus.NewRegistry(), health{front.ready, front.details}).
+	adminHandler("127.0.0.1:0", prometheus.NewRegistry(), health{front.ready, front.details}, nil).
 		ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz?verbose", http.NoBody))
 	require.Equal(t, http.StatusOK, rec.Code)
 	require.Contains(t, rec.Body.String(), "redis: ok\n")

@@ -44,15 +44,20 @@ func proxies(c config.API) []netip.Prefix {
 }
 
 func newVerifier(auth config.Auth) (*api.Verifier, error) {
-	opts := api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience}
+	return verifier("SECKILL_JWT_PUBLIC_KEYS", auth.JWTPublicKeys,
+		api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience})
+}
+
+// verifier reads the public keys of a setting, by their files.
+func verifier(setting string, files map[string]string, opts api.VerifierOptions) (*api.Verifier, error) {
 	opts.Keys = map[string]crypto.PublicKey{}
-	for kid, path := range auth.JWTPublicKeys {
+	for kid, path := range files {
 		pem, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %w", err)
+			return nil, fmt.Errorf("%s: %w", setting, err)
 		}
 		if opts.Keys[kid], err = api.ParsePublicKey(pem); err != nil {
-			return nil, fmt.Errorf("SECKILL_JWT_PUBLIC_KEYS: %s: %w", path, err)
+			return nil, fmt.Errorf("%s: %s: %w", setting, path, err)
 		}
 	}
 	return api.NewVerifier(opts)

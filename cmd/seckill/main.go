@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/order"
 )
 
@@ -94,6 +95,7 @@ func (e *silentError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 func exitCode(err error) int {
 	var usage *usageError
 	var down *dependencyError
+	var away *admin.Unavailable
 	var silent *silentError
 	switch {
 	case errors.As(err, &silent):
@@ -102,7 +104,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, order.ErrNotFound):
 		return exitNotFound
-	case errors.As(err, &down):
+	case errors.As(err, &down), errors.As(err, &away):
 		return exitDependency
 	default:
 		return exitFailure
@@ -123,7 +125,7 @@ func newRoot(p *process) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
 		newDev(p), newAPI(p), newConsumer(p),
-		newMigrate(p), newSale(p), newAudit(p), newRebuild(p), newDeadLetters(p), newToken(p), newPay(p),
+		newMigrate(p), newSale(p), newAudit(p), newAuditLog(p), newRebuild(p), newDeadLetters(p), newToken(p), newPay(p),
 		newDoctor(p), newHealthcheck(p), newConfig(p), newVersion(p),
 	)
 	wrapArgs(root)

@@ -67,7 +67,7 @@ func TestTheREADMEsNameEveryCommandAndNoOther(t *testing.T) {
 	t.Parallel()
 	for _, name := range languages {
 		var named []string
-		for _, m := range regexp.MustCompile(`(?m)^(seckill [a-z-]+(?: [a-z]+)?)(?:  |$)`).FindAllStringSubmatch(document(t, name), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^(seckill [a-z-]+(?: [a-z-]+)?)(?:  |$)`).FindAllStringSubmatch(document(t, name), -1) {
 			named = append(named, m[1])
 		}
 		require.ElementsMatch(t, append(leaves(newRoot(&process{})), "seckill completion"), named, name)

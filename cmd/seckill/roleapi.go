@@ -49,13 +49,17 @@ func newAPI(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			admin := adminHandler(cfg.AdminListen, reg, health{front.ready, front.details})
+			operators, err := newAdminAPI(cfg, b, log)
+			if err != nil {
+				return err
+			}
+			admin := adminHandler(cfg.AdminListen, reg, health{front.ready, front.details}, operators)
 			return serve(c.Context(), log, func(ctx context.Context) error { return front.run(ctx, cfg.Listen, nil) },
 				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "", "address for shoppers (SECKILL_LISTEN)")
-	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for health checks and metrics (SECKILL_ADMIN_LISTEN)")
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for operators, health checks and metrics (SECKILL_ADMIN_LISTEN)")
 	return c
 }
 

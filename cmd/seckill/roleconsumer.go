@@ -40,16 +40,20 @@ func newConsumer(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			operators, err := newAdminAPI(cfg, b, log)
+			if err != nil {
+				return err
+			}
 			// It takes work from a queue, no traffic: being up is being ready.
 			admin := adminHandler(cfg.AdminListen, reg, health{
 				ready:   func() error { return nil },
 				details: func() []string { return []string{"redis: " + state(back.redis.Ready()), back.eviction.line()} },
-			})
+			}, operators)
 			return serve(c.Context(), log, back.run,
 				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
 		},
 	}
-	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for health checks and metrics (SECKILL_ADMIN_LISTEN)")
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for operators, health checks and metrics (SECKILL_ADMIN_LISTEN)")
 	return c
 }
 

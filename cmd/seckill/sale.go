@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/order"
 	"seckill/reconcile"
 	"seckill/stock"
@@ -24,10 +25,11 @@ func newSale(p *process) *cobra.Command {
 	}
 	c.AddCommand(
 		newSaleCreate(p), newSaleList(p), newSaleShow(p),
-		newSaleMove(p, "open", "Load a sale into Redis now; it sells within its window", order.SaleOpen),
-		newSaleMove(p, "pause", "Refuse purchases until the sale is resumed", order.SalePaused),
-		newSaleMove(p, "resume", "Let a paused sale sell again", order.SaleOpen),
-		newSaleMove(p, "end", "Refuse purchases for good; orders under way still get their result", order.SaleEnded),
+		newSaleMove(p, "open", "Load a sale into Redis now; it sells within its window"),
+		newSalePause(p),
+		newSaleMove(p, "resume", "Let a paused sale sell again"),
+		newSaleMove(p, "end", "Refuse purchases for good; orders under way still get their result"),
+		newSaleRestock(p), newSaleExtendPay(p), newSaleVoid(p),
 	)
 	return c
 }
@@ -56,11 +58,14 @@ func newSaleCreate(p *process) *cobra.Command {
 				return &usageError{err}
 			}
 			return p.withOperator(func(o *operator) error {
-				made, err := o.create(c.Context(), sale)
+				made, err := o.service.Create(c.Context(), thisCall(), sale)
+				if errors.Is(err, order.ErrConflict) {
+					return fmt.Errorf("a sale with external_id %q exists, with other terms", sale.ExternalID)
+				}
 				if err != nil {
 					return err
 				}
-				return p.showSale(made)
+				return p.showSale(made.Sale) // Redis has nothing of it yet, nor needs it
 			})
 		},
 	}
@@ -69,19 +74,19 @@ func newSaleCreate(p *process) *cobra.Command {
 }
 
 func newSaleList(p *process) *cobra.Command {
-	return &cobra.Command{
+	var all bool
+	c := &cobra.Command{
 		Use: "list", Short: "List the sales that are not closed, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withOperator(func(o *operator) error {
-				var ss []order.Sale
-				err := askMySQL(c.Context(), func(ctx context.Context) (err error) { ss, err = o.b.orders.Sales(ctx); return err })
+				ss, err := o.list(c.Context(), all)
 				if err != nil {
 					return err
 				}
 				if p.json {
-					views := make([]saleView, len(ss))
+					views := make([]admin.SaleView, len(ss))
 					for i, s := range ss {
-						views[i] = viewSale(s)
+						views[i] = admin.ViewSale(s)
 					}
 					return writeJSON(p.stdout, views)
 				}
@@ -89,6 +94,15 @@ func newSaleList(p *process) *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVar(&all, "all", false, "closed ones too, the newest 1,000")
+	return c
+}
+
+func (o *operator) list(ctx context.Context, all bool) ([]order.Sale, error) {
+	if all {
+		return o.service.List(ctx, 0, 1000)
+	}
+	return o.service.Current(ctx)
 }
 
 func newSaleShow(p *process) *cobra.Command {
@@ -104,29 +118,36 @@ func newSaleShow(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return p.showSale(sale)
+				return p.showStatus(sale)
 			})
 		},
 	}
 }
 
-func newSaleMove(p *process, use, short string, to order.SaleState) *cobra.Command {
+// newSaleMove is the command for an action that has no arguments.
+func newSaleMove(p *process, name, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: use + " SALE", Short: short, Args: cobra.ExactArgs(1),
+		Use: name + " SALE", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
 				return err
 			}
-			return p.withOperator(func(o *operator) error {
-				sale, err := o.move(c.Context(), id, to)
-				if err != nil {
-					return err
-				}
-				return p.showSale(sale)
-			})
+			action, _ := admin.Moves(name)
+			return p.steer(c.Context(), id, action)
 		},
 	}
+}
+
+// steer does an action to a sale and shows what became of it.
+func (p *process) steer(ctx context.Context, id int64, a order.Action) error {
+	return p.withOperator(func(o *operator) error {
+		sale, err := o.act(ctx, id, a)
+		if sale.ID == 0 || err != nil {
+			return err
+		}
+		return p.showSale(sale)
+	})
 }
 
 func saleArg(args []string) (int64, error) {
@@ -155,92 +176,38 @@ func (p *process) withOperator(fn func(*operator) error) error {
 
 // operator is what the commands of an operator do.
 type operator struct {
-	b      *backend
-	ledger *stock.Ledger
-	loader *reconcile.Loader
-	tail   *reconcile.Tail
+	b       *backend
+	ledger  *stock.Ledger
+	loader  *reconcile.Loader
+	service *admin.Service
 }
 
 func newOperator(b *backend, log *slog.Logger) *operator {
 	ledger := stock.New(b.redis)
-	return &operator{b, ledger, reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log), reconcile.NewTail(b.orders, ledger)}
+	return &operator{b, ledger, reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log), newService(b, log)}
 }
 
-func (o *operator) sale(ctx context.Context, id int64) (s order.Sale, err error) {
-	err = askMySQL(ctx, func(ctx context.Context) error { s, err = o.b.orders.Sale(ctx, id); return err })
-	if errors.Is(err, order.ErrNotFound) {
-		err = &noSaleError{id}
-	}
-	return s, err
+func (o *operator) sale(ctx context.Context, id int64) (admin.SaleStatus, error) {
+	s, err := o.service.Sale(ctx, id)
+	return s, ofSale(id, err)
 }
 
-func (o *operator) create(ctx context.Context, s order.Sale) (made order.Sale, err error) {
-	err = askMySQL(ctx, func(ctx context.Context) error {
-		worker, err := o.b.orders.NextWorker(ctx)
-		if err != nil {
-			return err
-		}
-		id, err := order.NewIDMaker(worker).Next()
-		if err != nil {
-			return err
-		}
-		s.ID = int64(id) // made like an order's: no sale ever has another one's keys in Redis
-		made, err = o.b.orders.CreateSale(ctx, s)
-		return err
-	})
-	if errors.Is(err, order.ErrConflict) {
-		return made, fmt.Errorf("a sale with external_id %q exists, with other terms", s.ExternalID)
-	}
-	if err == nil {
-		_ = o.ledger.Announce(ctx, made.ID) // the APIs' slow poll finds it anyway
-	}
-	return made, err
+// act gives a command to a sale. What Redis does not know yet is the error,
+// beside the sale as it is.
+func (o *operator) act(ctx context.Context, id int64, a order.Action) (order.Sale, error) {
+	r, err := o.service.Act(ctx, thisCall(), id, a)
+	return r.Sale, errors.Join(ofSale(id, err), r.Behind)
 }
 
-// move puts a sale into another state, and has every API know it before it
-// returns: MySQL decides, Redis is brought up to date, the change is announced.
-func (o *operator) move(ctx context.Context, id int64, to order.SaleState) (order.Sale, error) {
-	if _, err := o.sale(ctx, id); err != nil {
-		return order.Sale{}, err
+// ofSale says it in the words of the command line.
+func ofSale(id int64, err error) error {
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return &noSaleError{id}
+	case errors.Is(err, order.ErrConflict):
+		return errors.New(admin.Reason(err))
 	}
-	var sale order.Sale
-	cmd := fmt.Sprintf("%s-%d-%d", to, id, time.Now().UnixNano())
-	err := askMySQL(ctx, func(ctx context.Context) (err error) {
-		sale, err = o.b.orders.SetSaleState(ctx, cmd, id, to)
-		return err
-	})
-	if errors.Is(err, order.ErrConflict) {
-		now, rerr := o.sale(ctx, id)
-		if rerr != nil {
-			return now, rerr
-		}
-		return now, fmt.Errorf("sale %d is %s: it cannot become %s", id, now.State, to)
-	}
-	if err != nil {
-		return sale, err
-	}
-	if err := o.push(ctx, sale); err != nil {
-		return sale, &dependencyError{"redis", fmt.Errorf("%w (the sale is %s in MySQL; the consumers bring Redis up to date within seconds of its return)", err, to)}
-	}
-	return sale, nil
-}
-
-func (o *operator) push(ctx context.Context, sale order.Sale) error {
-	if sale.State.Loaded() {
-		if err := o.loader.Load(ctx, sale.ID); err != nil {
-			return err
-		}
-	}
-	ms, err := o.ledger.Metas(ctx, []int64{sale.ID})
-	if err != nil {
-		return err
-	}
-	if ms[0].Loaded && ms[0].Applied < sale.Seq {
-		if err := o.tail.CatchUp(ctx, sale.ID, ms[0].Applied); err != nil {
-			return err
-		}
-	}
-	return o.ledger.Announce(ctx, sale.ID)
+	return err
 }
 
 func listSales(w io.Writer, ss []order.Sale) error {

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"seckill/admin"
 	"seckill/order"
 )
 
@@ -90,42 +91,8 @@ func parseSale(text []byte) (order.Sale, error) {
 	return s, errors.Join(errs...)
 }
 
-// saleView is a sale as a program reads it.
-type saleView struct {
-	ID               string `json:"id"`
-	ExternalID       string `json:"external_id,omitempty"`
-	Title            string `json:"title"`
-	SKU              string `json:"sku"`
-	PriceMinor       int64  `json:"price_minor"`
-	Currency         string `json:"currency"`
-	State            string `json:"state"`
-	StartsAt         string `json:"starts_at"`
-	EndsAt           string `json:"ends_at"`
-	OrdersPerShopper int    `json:"orders_per_shopper"`
-	UnitsPerOrder    int    `json:"units_per_order"`
-	Total            int    `json:"total"`
-	Available        int    `json:"available"`
-	PayWithin        string `json:"pay_within"`
-	RequirePermit    bool   `json:"require_permit,omitempty"`
-	RequireClaim     string `json:"require_claim,omitempty"`
-	Seq              uint64 `json:"seq"`
-}
-
-const rfc3339Millis = "2006-01-02T15:04:05.000Z07:00"
-
-func viewSale(s order.Sale) saleView {
-	return saleView{
-		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU,
-		PriceMinor: s.PriceMinor, Currency: s.Currency, State: string(s.State),
-		StartsAt: s.StartsAt.UTC().Format(rfc3339Millis), EndsAt: s.EndsAt.UTC().Format(rfc3339Millis),
-		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder,
-		Total: s.Total, Available: s.Available, PayWithin: s.PayWithin.String(), Seq: s.Seq,
-		RequirePermit: s.RequirePermit, RequireClaim: s.RequireClaim,
-	}
-}
-
 func (p *process) showSale(s order.Sale) error {
-	v := viewSale(s)
+	v := admin.ViewSale(s)
 	if p.json {
 		return writeJSON(p.stdout, v)
 	}

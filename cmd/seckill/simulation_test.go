@@ -108,7 +108,7 @@ func simulated(t *testing.T) simtest.Program {
 	t.Helper()
 	cfg, err := devConfig()
 	require.NoError(t, err)
-	mint, err := newMinter(cfg.Auth, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+	mint, err := newMinter(shopperTokens(cfg), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	tokens := map[string]string{}
 	for i := range simtest.Shoppers {

@@ -2,88 +2,152 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/internal/config"
 	"seckill/order"
 )
 
 func newToken(p *process) *cobra.Command {
-	var shopper string
-	var shoppers, first int
-	var valid time.Duration
+	o := tokenOptions{}
 	c := &cobra.Command{
 		Use:   "token",
-		Short: "Make signed shopper tokens, one for a test or many for a load test",
+		Short: "Make signed tokens: of a shopper, of many for a load test, or of an operator",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.settings("jwt_secrets")
-			if err != nil {
-				return err
-			}
-			if (shopper == "") == (shoppers == 0) {
-				return &usageError{errors.New("give --shopper ID, or --shoppers N")}
-			}
-			mint, err := newMinter(cfg.Auth, time.Now().Add(valid))
-			if err != nil {
-				return &usageError{err}
-			}
-			w := bufio.NewWriterSize(p.stdout, 1<<16)
-			if shopper != "" {
-				if !order.ValidShopperID(shopper) {
-					return &usageError{fmt.Errorf("a shopper ID is 1-64 printable ASCII bytes, got %q", shopper)}
-				}
-				shoppers = 1
-			}
-			for i := range shoppers {
-				subject := shopper
-				if subject == "" {
-					subject = strconv.Itoa(first + i)
-				}
-				token, err := mint(subject)
-				if err != nil {
-					return err
-				}
-				if _, err := fmt.Fprintln(w, token); err != nil {
-					return err
-				}
-				if err := c.Context().Err(); err != nil {
-					return err
-				}
-			}
-			return w.Flush()
-		},
+		RunE:  func(c *cobra.Command, _ []string) error { return p.writeTokens(c.Context(), o) },
 	}
-	c.Flags().StringVar(&shopper, "shopper", "", "shopper ID of a single token")
-	c.Flags().IntVar(&shoppers, "shoppers", 0, "how many tokens, for the shoppers K, K+1, …; one a line")
-	c.Flags().IntVar(&first, "first", 1, "K, the first shopper of --shoppers")
-	c.Flags().DurationVar(&valid, "valid", 24*time.Hour, "how long a token is valid")
+	c.Flags().StringVar(&o.shopper, "shopper", "", "shopper ID of a single token")
+	c.Flags().IntVar(&o.shoppers, "shoppers", 0, "how many tokens, for the shoppers K, K+1, …; one a line")
+	c.Flags().IntVar(&o.first, "first", 1, "K, the first shopper of --shoppers")
+	c.Flags().StringVar(&o.operator, "operator", "", "an operator's name, for the audit log; the token is one for the admin API")
+	c.Flags().StringVar(&o.role, "role", admin.Viewer, "of --operator: "+strings.Join(admin.Roles(), " or "))
+	c.Flags().DurationVar(&o.valid, "valid", 24*time.Hour, "how long a token is valid")
 	return c
 }
 
-// newMinter returns a function that signs a shopper's token with the first
-// secret (by key ID).
-func newMinter(auth config.Auth, expires time.Time) (func(shopper string) (string, error), error) {
-	kids := slices.Sorted(maps.Keys(auth.JWTSecrets))
-	if len(kids) == 0 {
-		return nil, errors.New("tokens are signed with a secret of SECKILL_JWT_SECRETS: there is none")
+// tokenOptions say whose tokens are wanted.
+type tokenOptions struct {
+	shopper         string
+	shoppers, first int
+	operator, role  string
+	valid           time.Duration
+}
+
+// terms are those of the tokens that are wanted.
+func (o tokenOptions) terms(p *process) (tokenTerms, error) {
+	if o.operator == "" {
+		cfg, err := p.settings("jwt_secrets")
+		return shopperTokens(cfg), err
 	}
-	return func(shopper string) (string, error) {
-		t := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-			Subject: shopper, Issuer: auth.Issuer, Audience: jwt.ClaimStrings{auth.Audience},
+	cfg, err := p.settings("admin_jwt_secrets")
+	if err == nil && !slices.Contains(admin.Roles(), o.role) {
+		err = &usageError{fmt.Errorf("--role is %s, got %q", strings.Join(admin.Roles(), " or "), o.role)}
+	}
+	return operatorsTokens(cfg, o.role), err
+}
+
+// subjects are whose tokens are wanted.
+func (o tokenOptions) subjects() (iter.Seq[string], error) {
+	given := 0
+	for _, is := range []bool{o.shopper != "", o.shoppers != 0, o.operator != ""} {
+		if is {
+			given++
+		}
+	}
+	single := o.shopper + o.operator
+	switch {
+	case given != 1:
+		return nil, errors.New("give --shopper ID, --shoppers N, or --operator NAME")
+	case o.shoppers != 0:
+		return func(yield func(string) bool) {
+			for i := range o.shoppers {
+				if !yield(strconv.Itoa(o.first + i)) {
+					return
+				}
+			}
+		}, nil
+	case !order.ValidShopperID(single):
+		return nil, fmt.Errorf("the name in a token is 1-64 printable ASCII bytes, got %q", single)
+	}
+	return slices.Values([]string{single}), nil
+}
+
+func (p *process) writeTokens(ctx context.Context, o tokenOptions) error {
+	terms, err := o.terms(p)
+	if err != nil {
+		return err
+	}
+	subjects, err := o.subjects()
+	if err != nil {
+		return &usageError{err}
+	}
+	mint, err := newMinter(terms, time.Now().Add(o.valid))
+	if err != nil {
+		return &usageError{err}
+	}
+	w := bufio.NewWriterSize(p.stdout, 1<<16)
+	for subject := range subjects {
+		token, err := mint(subject)
+		if err == nil {
+			_, err = fmt.Fprintln(w, token)
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// tokenTerms are what all tokens of one kind have in common.
+type tokenTerms struct {
+	secrets          map[string][]byte
+	setting          string // that the secrets are of
+	issuer, audience string
+	role             string // of operators
+}
+
+func shopperTokens(c config.Config) tokenTerms {
+	return tokenTerms{c.Auth.JWTSecrets, "SECKILL_JWT_SECRETS", c.Auth.Issuer, c.Auth.Audience, ""}
+}
+
+func operatorsTokens(c config.Config, role string) tokenTerms {
+	return tokenTerms{c.Admin.JWTSecrets, "SECKILL_ADMIN_JWT_SECRETS", c.Auth.Issuer, c.Admin.Audience, role}
+}
+
+// claims are those of our tokens.
+type claims struct {
+	jwt.RegisteredClaims
+
+	Role string `json:"role,omitempty"`
+}
+
+// newMinter returns a function that signs the token of a subject with the
+// first secret (by key ID).
+func newMinter(terms tokenTerms, expires time.Time) (func(subject string) (string, error), error) {
+	kids := slices.Sorted(maps.Keys(terms.secrets))
+	if len(kids) == 0 {
+		return nil, fmt.Errorf("tokens are signed with a secret of %s: there is none", terms.setting)
+	}
+	return func(subject string) (string, error) {
+		t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{jwt.RegisteredClaims{
+			Subject: subject, Issuer: terms.issuer, Audience: jwt.ClaimStrings{terms.audience},
 			IssuedAt: jwt.NewNumericDate(time.Now()), ExpiresAt: jwt.NewNumericDate(expires),
-		})
+		}, terms.role})
 		if kids[0] != "" {
 			t.Header["kid"] = kids[0]
 		}
-		return t.SignedString(auth.JWTSecrets[kids[0]])
+		return t.SignedString(terms.secrets[kids[0]])
 	}, nil
 }

@@ -29,6 +29,7 @@ type Config struct {
 	Redis    Redis
 	RocketMQ RocketMQ
 	Auth     Auth
+	Admin    Admin
 	API      API
 	Consumer Consumer
 }
@@ -77,6 +78,13 @@ type Auth struct {
 	Issuer        string
 	Audience      string
 	IDKeys        [][]byte // the first seals, all are accepted
+}
+
+// Admin is how operators prove who they are; the issuer is that of Auth.
+type Admin struct {
+	JWTSecrets    map[string][]byte
+	JWTPublicKeys map[string]string
+	Audience      string
 }
 
 // API is what an API process may take on.

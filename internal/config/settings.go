@@ -37,7 +37,7 @@ func (s Setting) Env() string { return prefix + strings.ToUpper(s.Key) }
 func Settings() []Setting {
 	return []Setting{
 		{"listen", "127.0.0.1:8080", "address shoppers reach", false, addr(func(c *Config) *string { return &c.Listen })},
-		{"admin_listen", DefaultAdminListen, "address of health checks and metrics; never public", false, addr(func(c *Config) *string { return &c.AdminListen })},
+		{"admin_listen", DefaultAdminListen, "address of the operators' API, health checks and metrics; never public", false, addr(func(c *Config) *string { return &c.AdminListen })},
 		{"log_level", "info", "debug, info, warn or error", false, oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 		{"log_format", "json", "json or text", false, oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text")},
 
@@ -67,10 +67,13 @@ func Settings() []Setting {
 		{"rocketmq_group", "SECKILL_SETTLE", "consumer group that settles", false, name(func(c *Config) *string { return &c.RocketMQ.Group })},
 		{"rocketmq_queues", "8", "queues of the orders' topic when it is made", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
 
-		{"jwt_secrets", "", "HS256 secrets of 32 bytes or more, comma-separated, each `secret` or `kid=secret`", true, setSecrets},
-		{"jwt_public_keys", "", "`kid=file.pem`, comma-separated: EdDSA or RS256 public keys", false, setPublicKeys},
+		{"jwt_secrets", "", "HS256 secrets of 32 bytes or more, comma-separated, each `secret` or `kid=secret`", true, secrets(func(c *Config) *map[string][]byte { return &c.Auth.JWTSecrets })},
+		{"jwt_public_keys", "", "`kid=file.pem`, comma-separated: EdDSA or RS256 public keys", false, publicKeys(func(c *Config) *map[string]string { return &c.Auth.JWTPublicKeys })},
 		{"jwt_issuer", "seckill", "`iss` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Issuer })},
 		{"jwt_audience", "shoppers", "`aud` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Audience })},
+		{"admin_jwt_secrets", "", "the same for operators' tokens; without a key of theirs the admin API is off", true, secrets(func(c *Config) *map[string][]byte { return &c.Admin.JWTSecrets })},
+		{"admin_jwt_public_keys", "", "the same for operators' tokens", false, publicKeys(func(c *Config) *map[string]string { return &c.Admin.JWTPublicKeys })},
+		{"admin_jwt_audience", "operators", "`aud` that an operator's token must have", false, str(func(c *Config) *string { return &c.Admin.Audience })},
 		{"id_keys", "", "keys that seal order IDs, 32 bytes or more, hex or text; the first seals, all are accepted", true, setIDKeys},
 
 		{"payment_secrets", "", "secrets of the payment provider's callbacks, comma-separated while they are rotated: `whsec_` and base64, or 32 bytes of text or more; without one no payment is taken", true, setPaymentSecrets},
@@ -234,34 +237,40 @@ const minSecret = 32
 
 var errShortSecret = errors.New("a secret needs at least 32 bytes: make one with `openssl rand -hex 32`")
 
-func setSecrets(c *Config, v string) error {
-	c.Auth.JWTSecrets = map[string][]byte{}
-	for _, part := range split(v) {
-		kid, secret, ok := strings.Cut(part, "=")
-		if !ok || strings.Trim(secret, "=") == "" { // base64 padding is not a separator
-			kid, secret = "", part
+func secrets(field func(*Config) *map[string][]byte) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		found := map[string][]byte{}
+		*field(c) = found
+		for _, part := range split(v) {
+			kid, secret, ok := strings.Cut(part, "=")
+			if !ok || strings.Trim(secret, "=") == "" { // base64 padding is not a separator
+				kid, secret = "", part
+			}
+			if len(secret) < minSecret {
+				return errShortSecret
+			}
+			if _, twice := found[kid]; twice {
+				return fmt.Errorf("two secrets under the key ID %q", kid)
+			}
+			found[kid] = []byte(secret)
 		}
-		if len(secret) < minSecret {
-			return errShortSecret
-		}
-		if _, twice := c.Auth.JWTSecrets[kid]; twice {
-			return fmt.Errorf("two secrets under the key ID %q", kid)
-		}
-		c.Auth.JWTSecrets[kid] = []byte(secret)
+		return nil
 	}
-	return nil
 }
 
-func setPublicKeys(c *Config, v string) error {
-	c.Auth.JWTPublicKeys = map[string]string{}
-	for _, part := range split(v) {
-		kid, path, ok := strings.Cut(part, "=")
-		if !ok || kid == "" || path == "" {
-			return fmt.Errorf("want kid=file.pem, got %q", part)
+func publicKeys(field func(*Config) *map[string]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		found := map[string]string{}
+		*field(c) = found
+		for _, part := range split(v) {
+			kid, path, ok := strings.Cut(part, "=")
+			if !ok || kid == "" || path == "" {
+				return fmt.Errorf("want kid=file.pem, got %q", part)
+			}
+			found[kid] = path
 		}
-		c.Auth.JWTPublicKeys[kid] = path
+		return nil
 	}
-	return nil
 }
 
 func setIDKeys(c *Config, v string) error {

@@ -1,0 +1,166 @@
+// Package admin is what operators do: to sales, to orders and to what is left
+// over. Service has the actions, for the HTTP API (Handler) and for the command
+// line alike.
+//
+// Each action is one transaction in MySQL that writes its row of the audit log
+// as well, under the name of a command: run again under the same name, after
+// whatever became of the first call, it does nothing more. Then Redis is told,
+// and every instance; where that fails, or the process dies in between, the
+// consumers do it within seconds from the log of changes.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"seckill/order"
+	"seckill/stock"
+)
+
+// Call is who calls an action, and how.
+type Call struct {
+	By order.Operator
+	// Command names the action: the same name again does nothing more.
+	Command string
+	// IfVersion is the version of the sale that the operator saw; 0 for any.
+	IfVersion uint64
+}
+
+// operations change sales.
+type operations interface {
+	NextWorker(ctx context.Context) (int64, error)
+	Create(ctx context.Context, c order.Creation) (order.Sale, error)
+	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
+}
+
+// sales are read.
+type sales interface {
+	Sale(ctx context.Context, id int64) (order.Sale, error)
+	Sales(ctx context.Context) ([]order.Sale, error)
+	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
+}
+
+// auditLog is the record of what operators changed.
+type auditLog interface {
+	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
+	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)
+}
+
+// ledger is Redis.
+type ledger interface {
+	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
+	Announce(ctx context.Context, saleID int64) error
+}
+
+// loader puts a sale into Redis that belongs there and is not.
+type loader interface {
+	Load(ctx context.Context, saleID int64) error
+}
+
+// tail applies the changes of a sale after a seq to Redis, in order.
+type tail interface {
+	CatchUp(ctx context.Context, saleID int64, after uint64) error
+}
+
+// Options are what a Service works with.
+type Options struct {
+	Operations operations
+	Sales      sales
+	AuditLog   auditLog
+	Ledger     ledger
+	Loader     loader
+	Tail       tail
+	Log        *slog.Logger
+}
+
+// Service is the actions of operators. It does not ask who may call them: the
+// Handler does, and the command line is for who has the database's password.
+type Service struct {
+	Options
+}
+
+// New returns a Service.
+func New(o Options) *Service { return &Service{o} }
+
+// Result is a sale after an action on it.
+type Result struct {
+	Sale order.Sale
+	// Behind is why Redis, and so the instances, do not know it yet; nil when
+	// they do. The change stands, and the consumers bring it there.
+	Behind error
+}
+
+// Unavailable is the error of an action that a server which is away prevented.
+type Unavailable struct {
+	Server string // mysql or redis
+	Err    error
+}
+
+func (e *Unavailable) Error() string { return e.Server + ": " + e.Err.Error() }
+
+// Unwrap returns the server's error.
+func (e *Unavailable) Unwrap() error { return e.Err }
+
+const (
+	askTimeout  = 5 * time.Second  // one question to MySQL
+	pushTimeout = 60 * time.Second // a large sale loads for a while
+)
+
+// ask calls MySQL. What is no answer of it is that it is away.
+func ask[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	v, err := fn(ctx)
+	return v, fault(err)
+}
+
+func fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, answer := range []error{order.ErrNotFound, order.ErrConflict, order.ErrStale, order.ErrInvalid} {
+		if errors.Is(err, answer) {
+			return err
+		}
+	}
+	if _, ok := errors.AsType[*order.FieldError](err); ok {
+		return err
+	}
+	return &Unavailable{"mysql", err}
+}
+
+// push has Redis and every instance know a sale's last change before the
+// action is answered. It goes on when the operator has gone.
+func (s *Service) push(ctx context.Context, sale order.Sale) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushTimeout)
+	defer cancel()
+	if sale.State.Loaded() {
+		if err := s.Loader.Load(ctx, sale.ID); err != nil {
+			return err
+		}
+	}
+	ms, err := s.Ledger.Metas(ctx, []int64{sale.ID})
+	if err != nil {
+		return err
+	}
+	if ms[0].Loaded && ms[0].Applied < sale.Seq {
+		if err := s.Tail.CatchUp(ctx, sale.ID, ms[0].Applied); err != nil {
+			return err
+		}
+	}
+	// All instances read their sales anew: not only Redis has changed.
+	return s.Ledger.Announce(ctx, stock.AllSales)
+}
+
+// done is the result of an action that was committed.
+func (s *Service) done(ctx context.Context, c Call, action string, sale order.Sale) Result {
+	r := Result{Sale: sale}
+	if err := s.push(ctx, sale); err != nil {
+		r.Behind = &Unavailable{"redis", fmt.Errorf("%w (the change stands; the consumers bring it to Redis within seconds of its return)", err)}
+	}
+	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", action, "sale_id", sale.ID, "command", c.Command, "behind", r.Behind != nil)
+	return r
+}
