@@ -35,7 +35,7 @@ func rowOf(o order.Order, st order.Status, reason order.Reason) order.Record {
 
 func TestWhatAPollSays(t *testing.T) {
 	t.Parallel()
-	away := errors.New("away")
+	away, began := errors.New("away"), time.Now()
 	young, late, old := mine(time.Second), mine(6*time.Second), mine(2*minute)
 	other := young
 	other.ShopperID = "someone else"
@@ -87,6 +87,7 @@ func TestWhatAPollSays(t *testing.T) {
 			t.Parallel()
 			resolved := false
 			s := newShop(t, func(s *shop) {
+				s.world.now = func() time.Time { return began } // however long it waited for its turn
 				s.opts.Resolver = resolveFunc(func(o order.Order) (order.Verdict, bool, error) {
 					resolved = true
 					return tt.resolve(o)
