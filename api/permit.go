@@ -72,7 +72,7 @@ func (p *Permits) good(permit string, saleID int64, shopper string, now time.Tim
 		return false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(permit)
-	if err != nil || !now.Before(time.UnixMilli(int64(binary.BigEndian.Uint64(b)))) {
+	if err != nil || len(b) != permitSize || !now.Before(time.UnixMilli(int64(binary.BigEndian.Uint64(b)))) {
 		return false
 	}
 	for _, key := range p.keys {

@@ -50,11 +50,8 @@ func (s *Sealer) Seal(id ID, saleID int64, shopper string) string {
 // Open returns the order and sale of a public ID made for this shopper under
 // any of the keys; else ErrForged.
 func (s *Sealer) Open(public, shopper string) (ID, int64, error) {
-	if len(public) != base64.RawURLEncoding.EncodedLen(publicIDSize) {
-		return 0, 0, ErrForged
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(public)
-	if err != nil {
+	b, ok := decodePublicID(public)
+	if !ok {
 		return 0, 0, ErrForged
 	}
 	for _, key := range s.keys {
@@ -71,18 +68,25 @@ func (s *Sealer) Open(public, shopper string) (ID, int64, error) {
 // tells whether it is genuine, once the shopper is known. The error is
 // ErrForged.
 func PeekPublicID(public string) (ID, error) {
-	if len(public) != base64.RawURLEncoding.EncodedLen(publicIDSize) {
+	b, ok := decodePublicID(public)
+	if !ok {
 		return 0, ErrForged
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(public)
-	id := ID(0)
-	if err == nil {
-		id = ID(binary.BigEndian.Uint64(b))
-	}
+	id := ID(binary.BigEndian.Uint64(b))
 	if id <= 0 {
 		return 0, ErrForged
 	}
 	return id, nil
+}
+
+// decodePublicID also refuses line breaks, which base64 passes over: what is
+// left would be too short.
+func decodePublicID(public string) ([]byte, bool) {
+	if len(public) != base64.RawURLEncoding.EncodedLen(publicIDSize) {
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(public)
+	return b, err == nil && len(b) == publicIDSize
 }
 
 func mac(key, ids []byte, shopper string) []byte {

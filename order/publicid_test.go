@@ -48,7 +48,7 @@ func TestAPublicIDThatWasChangedIsForged(t *testing.T) {
 			}
 		}
 	}
-	for _, forged := range []string{"", public[:31], public + "A", strings.Repeat("A", 32), strings.ToLower(public)} {
+	for _, forged := range []string{"", "\n" + public[1:], public[:16] + "\r\n" + public[18:], strings.Repeat("\n", 32), public[:31], public + "A", strings.Repeat("A", 32), strings.ToLower(public)} {
 		_, _, err := s.Open(forged, "shopper")
 		require.ErrorIs(t, err, order.ErrForged, forged)
 	}
@@ -78,4 +78,28 @@ func TestAKeyDigestIsNeverTheOneOfNoKey(t *testing.T) {
 	require.NotZero(t, order.KeyDigest(""))
 	require.NotEqual(t, order.KeyDigest("a"), order.KeyDigest("b"))
 	require.Equal(t, uint64(0xca978112ca1bbdca), order.KeyDigest("a"), "it is stored: every version must compute the same")
+}
+
+// What opens is what was sealed, to the letter: an order has one public ID.
+func FuzzPublicID(f *testing.F) {
+	s := newSealer(f, 'a', 'b')
+	old := newSealer(f, 'b')
+	for _, public := range []string{s.Seal(77, 5, "shopper"), old.Seal(1<<62, 1, "shopper"), s.Seal(1, 1, "another"), "", strings.Repeat("A", 32), strings.Repeat("_", 32), strings.Repeat("=", 32)} {
+		f.Add(public, "shopper")
+	}
+	f.Fuzz(func(t *testing.T, public, shopper string) {
+		id, sale, err := s.Open(public, shopper)
+		peeked, peekErr := order.PeekPublicID(public)
+		if err != nil {
+			require.ErrorIs(t, err, order.ErrForged)
+			require.Zero(t, id)
+			require.Zero(t, sale)
+			return
+		}
+		require.Contains(t, []string{s.Seal(id, sale, shopper), old.Seal(id, sale, shopper)}, public)
+		if id > 0 {
+			require.NoError(t, peekErr)
+			require.Equal(t, id, peeked)
+		}
+	})
 }

@@ -229,7 +229,7 @@ func (b *badShop) badPaths() []ask {
 			ask{"sale " + id, "GET", "/v1/sales/" + id, "", nil, 404, "not-found"},
 			ask{"permit of " + id, "POST", "/v1/sales/" + id + "/permits", "", nil, 404, "not-found"})
 	}
-	for _, id := range []string{"x", strings.Repeat("A", 32), strings.Repeat("A", 31), "%0d%0a%1b[31m", "1%27%20OR%201=1", "..", strings.Repeat("A", 4000), "%00"} {
+	for _, id := range []string{"x", strings.Repeat("A", 32), strings.Repeat("A", 31), "%0d%0a%1b[31m", "1%27%20OR%201=1", "..", strings.Repeat("A", 4000), "%00", strings.Repeat("A", 16) + "%0a" + strings.Repeat("A", 15), strings.Repeat("%0d", 32)} {
 		asks = append(asks, ask{"order " + id, "GET", "/v1/orders/" + id, "", nil, 404, "not-found"},
 			ask{"cancel " + id, "POST", "/v1/orders/" + id + "/cancel", "", nil, 404, "not-found"})
 	}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+)
+
+// A page of a list is within the limits, of this sale, and goes on only from an
+// order of this shopper; everything else is a validation problem.
+func FuzzListQuery(f *testing.F) {
+	sealer, err := order.NewSealer(bytes.Repeat([]byte{7}, 32))
+	require.NoError(f, err)
+	s := &Server{Options: Options{Sealer: sealer}}
+	for _, q := range []string{
+		"sale_id=7001", "sale_id=7001&limit=100&cursor=" + sealer.Seal(99, 7001, "42"), "sale_id=7002&cursor=" + sealer.Seal(99, 7001, "42"),
+		"sale_id=7001&cursor=" + sealer.Seal(99, 7001, "43"), "sale_id=07001", "sale_id=1&sale_id=2", "limit=0&sale_id=1", "limit=1e1&sale_id=1", "cursor=%00&sale_id=1", "%zz",
+	} {
+		f.Add(q)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		q, _ := url.ParseQuery(query) // what it could read, as URL.Query has it
+		p, err := s.parsePage(q, "42")
+		if err != nil {
+			problem, ok := errors.AsType[*failure](err)
+			require.True(t, ok)
+			require.Same(t, validation, problem.problem)
+			return
+		}
+		require.Positive(t, p.saleID)
+		require.LessOrEqual(t, p.limit, largestPage)
+		require.Positive(t, p.limit)
+		if q.Get("cursor") == "" {
+			require.EqualValues(t, math.MaxInt64, p.before)
+		} else {
+			require.Equal(t, sealer.Seal(p.before, p.saleID, "42"), q.Get("cursor"))
+		}
+	})
+}
+
+// A callback is believed only with our own signature over what it says, now.
+func FuzzCallback(f *testing.F) {
+	secrets := [][]byte{[]byte("what the provider signs with, in tests")}
+	now := time.Unix(1_780_000_000, 0)
+	body := []byte(`{"order_id":"1","amount_minor":9900,"currency":"CNY"}`)
+	good := SignCallback(secrets[0], "evt_1", now, body)
+	for _, signature := range []string{good, "v1,x " + good, "v1," + good, "v1," + good[3:], "v1a,x", "v1,", "", strings.Repeat("v1,AAAA ", 9), good[:len(good)-1]} {
+		f.Add("evt_1", "1780000000", signature, body)
+	}
+	f.Add("evt_1", "01780000000", good, body)
+	f.Add("evt_1", "-1", good, body)
+	f.Add("evt_1.1780000000", "", good, body)
+	f.Fuzz(func(t *testing.T, event, at, signature string, body []byte) {
+		cb, err := callbackOf(http.Header{HeaderEventID: {event}, HeaderTimestamp: {at}, HeaderSignature: {signature}}, now)
+		if err != nil || !cb.signed(secrets, body) {
+			return
+		}
+		require.True(t, order.ValidEventID(event))
+		require.LessOrEqual(t, len(cb.signatures), maxSignatures)
+		sent, err := time.ParseDuration(at + "s")
+		require.NoError(t, err)
+		require.InDelta(t, now.Unix(), sent.Seconds(), replayWindow.Seconds())
+		require.Contains(t, strings.Fields(signature), SignCallback(secrets[0], event, time.Unix(int64(sent.Seconds()), 0), body))
+	})
+}
+
+// A permit that is good is one that was issued, to the letter.
+func FuzzPermit(f *testing.F) {
+	p, err := NewPermits([][]byte{bytes.Repeat([]byte{7}, 32)}, time.Minute)
+	require.NoError(f, err)
+	now := time.UnixMilli(1_780_000_000_000)
+	good, _ := p.issue(7001, "42", now)
+	over, _ := p.issue(7001, "42", now.Add(-time.Hour))
+	for _, permit := range []string{good, over, good[:31] + "A", good + "=", "", strings.Repeat("A", 32), "_" + good[1:], good + "\n", good[:10] + "\n" + good[11:], strings.Repeat("\r", 32)} {
+		f.Add(permit, int64(7001), "42")
+	}
+	f.Fuzz(func(t *testing.T, permit string, saleID int64, shopper string) {
+		if p.good(permit, saleID, shopper, now) {
+			require.Equal(t, good, permit)
+			require.Equal(t, int64(7001), saleID)
+			require.Equal(t, "42", shopper)
+		}
+	})
+}
+
+// Whatever a caller writes before what the proxy added does not matter.
+func FuzzForwardedFor(f *testing.F) {
+	for _, line := range []string{"", "1.2.3.4", "9.9.9.9, 10.0.0.1", ",,", "::1", "[::1]:80", "fe80::1%eth0", "::ffff:10.0.0.1", strings.Repeat("10.0.0.1,", 1000), "unknown"} {
+		f.Add(line)
+	}
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	f.Fuzz(func(t *testing.T, line string) {
+		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {line, line + ", 203.0.113.9"}}}
+		require.Equal(t, "203.0.113.9", address(r, trusted))
+		r.Header = http.Header{"X-Forwarded-For": {line}}
+		require.NotEmpty(t, address(r, trusted))
+		r.RemoteAddr = "198.51.100.1:1"
+		require.Equal(t, "198.51.100.1", clientIP(r, trusted))
+	})
+}
