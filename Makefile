@@ -18,11 +18,12 @@ build: ## bin/seckill
 test: ## all tests, against real servers
 	@scripts/test
 
-check: ## gofmt, vet and the linters
+check: ## gofmt, vet, the linters, known vulnerabilities
 	@test -z "$$(find . -name '*.go' -not -path './.*' | xargs gofmt -l | tee /dev/stderr)"
 	go vet ./...
 	go vet -tags e2e ./...
 	@scripts/lint
+	@scripts/vulnerable
 
 fmt: ## format as the linters want it
 	@scripts/lint fmt
