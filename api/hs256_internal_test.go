@@ -86,8 +86,15 @@ func TestTheQuickWayAgreesWithTheLibrary(t *testing.T) {
 	taken := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		payload := drawPayload(rt, now)
-		header := rapid.SampledFrom([]string{plainHeader, `{"kid":"b","alg":"HS256"}`, `{"alg":"none"}`}).Draw(rt, "header")
-		secret := rapid.SampledFrom([][]byte{quickSecret, []byte("fedcba9876543210fedcba9876543210")}).Draw(rt, "secret")
+		header, secret := plainHeader, quickSecret
+		switch rapid.IntRange(0, 7).Draw(rt, "key") { // mostly the right one
+		case 0, 1, 2:
+			header, secret = `{"kid":"b","alg":"HS256"}`, []byte("fedcba9876543210fedcba9876543210")
+		case 3:
+			secret = []byte("fedcba9876543210fedcba9876543210")
+		case 4:
+			header = `{"alg":"none"}`
+		}
 		token := signed(t, header, payload, secret)
 		if rapid.IntRange(0, 9).Draw(rt, "spoil") == 0 {
 			i := rapid.IntRange(0, len(token)-1).Draw(rt, "at")
@@ -144,7 +151,7 @@ func drawPayload(rt *rapid.T, now time.Time) string {
 	}
 	parts = rapid.Permutation(parts).Draw(rt, "order")
 	space := rapid.SampledFrom([]string{"", " ", "\n"}).Draw(rt, "space")
-	end := rapid.SampledFrom([]string{"}", "}", "}", "}", "} ", ",}", "}}", ""}).Draw(rt, "end")
+	end := rapid.SampledFrom([]string{"}", "}", "}", "}", "}", "}", "}", "}", "} ", ",}", "}}", ""}).Draw(rt, "end")
 	return "{" + space + strings.Join(parts, space+","+space) + end
 }
 
