@@ -134,18 +134,23 @@ func newPlan(seed uint64) plan {
 	for _, name := range processes {
 		p.starts[name] = seconds(r, 0, 0.99)
 	}
-	for range 1 + r.IntN(6) {
+	for range 1 + r.IntN(5) {
 		p.faults = append(p.faults, p.drawFault(r))
+	}
+	if r.IntN(2) == 0 { // what the queue alone knows shows what an acknowledgement is worth
+		p.faults = append(p.faults, p.moment(r, crash))
+	}
+	if r.IntN(3) == 0 {
+		p.faults = append(p.faults, p.moment(r, strangers))
 	}
 	p.comers = drawComers(r, p)
 	return p
 }
 
 func (p plan) drawFault(r *rand.Rand) fault {
-	at := seconds(r, 0, p.load.Seconds())
 	if r.IntN(2) == 0 {
 		f := fault{
-			kind: windows[r.IntN(len(windows))], at: at, span: seconds(r, 0.1, p.load.Seconds()/2),
+			kind: windows[r.IntN(len(windows))], at: seconds(r, 0, p.load.Seconds()), span: seconds(r, 0.1, p.load.Seconds()/2),
 			share: []float64{0.1, 0.3, 0.6, 1}[r.IntN(4)], delay: seconds(r, 0.01, 3), n: 1 + r.IntN(4),
 		}
 		if r.IntN(2) == 0 {
@@ -156,7 +161,11 @@ func (p plan) drawFault(r *rand.Rand) fault {
 		}
 		return f
 	}
-	f := fault{kind: moments[r.IntN(len(moments))], at: at, n: 1 + r.IntN(12), after: r.IntN(2) == 0}
+	return p.moment(r, moments[r.IntN(len(moments))])
+}
+
+func (p plan) moment(r *rand.Rand, kind string) fault {
+	f := fault{kind: kind, at: seconds(r, 0, p.load.Seconds()), n: 1 + r.IntN(12), after: r.IntN(2) == 0}
 	switch f.kind {
 	case crash, powerCut:
 		i := r.IntN(len(processes))
@@ -165,7 +174,7 @@ func (p plan) drawFault(r *rand.Rand) fault {
 			f.call, f.n = calls[i/2][r.IntN(len(calls[i/2]))], 1+f.n/4
 		}
 	case strangers:
-		f.delay = seconds(r, 0, 0.2)
+		f.at, f.delay = f.at/2, seconds(r, 0, 0.3)
 	case redisOlder:
 		f.delay = []time.Duration{seconds(r, 0.05, 0.5), seconds(r, 0.5, 5)}[r.IntN(2)]
 	case redisClock:
