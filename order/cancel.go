@@ -22,7 +22,7 @@ func (s *Store) Cancel(ctx context.Context, id ID) (Verdict, error) {
 // log.
 func (s *Store) CancelAs(ctx context.Context, by Operator, cmd string, id ID) (Verdict, error) {
 	vs, err := s.cancel(ctx, "cancel", func(ctx context.Context, tx *sql.Tx) ([]Verdict, error) {
-		vs, err := cancelled(ctx, tx, cancelOrders, []ID{id})
+		vs, err := cancelled(ctx, tx, []ID{id}, cancelOrders)
 		if err == nil && len(vs) == 1 {
 			err = writeAudit(ctx, tx, CancelEntry(by, cmd, vs[0]))
 		}
@@ -56,7 +56,7 @@ func (s *Store) find(ctx context.Context, id ID) (Record, error) {
 }
 
 // Expire cancels orders of a sale that are unpaid although their time is over,
-// by the server's clock: those confirmed by its changes after a seq, at most
+// by the server's clock, or that are unpaid at all where the sale is voided: those confirmed by its changes after a seq, at most
 // 256 in one transaction. It finds them by the log, which has them nearly in
 // the order in which they are due, so that no insert pays for an index; the
 // log must not be pruned past what this returns. Any number of processes may
@@ -71,7 +71,11 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry,
 		return Expiry{Seq: after, Wait: max(terms[saleID].payWithin, time.Second)}, err
 	}
 	page, confirmed := ExpiryPage(cs)
-	left, err := s.unpaid(ctx, confirmed)
+	sale, err := s.Sale(ctx, saleID) // not from memory: what an operator has decided holds at once
+	if err != nil {
+		return Expiry{}, err
+	}
+	left, err := s.unpaid(ctx, sale, confirmed)
 	if err != nil {
 		return Expiry{}, fmt.Errorf("order: unpaid orders of sale %d: %w", saleID, err)
 	}
@@ -80,13 +84,16 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry,
 		return e, nil
 	}
 	e.Verdicts, err = s.cancel(ctx, "expire", func(ctx context.Context, tx *sql.Tx) ([]Verdict, error) {
-		return cancelled(ctx, tx, expireOrders, due)
+		if sale.Voided {
+			return cancelled(ctx, tx, due, cancelOrders)
+		}
+		return cancelled(ctx, tx, due, expireOrders, seconds(sale.leastToPay()))
 	})
 	return e, err
 }
 
 // unpaid returns how much longer the confirmed ones of the orders may be so.
-func (s *Store) unpaid(ctx context.Context, ids []ID) (map[ID]time.Duration, error) {
+func (s *Store) unpaid(ctx context.Context, sale Sale, ids []ID) (map[ID]time.Duration, error) {
 	if len(ids) == 0 {
 		return nil, nil //nolint:nilnil // no orders, none unpaid
 	}
@@ -95,12 +102,25 @@ func (s *Store) unpaid(ctx context.Context, ids []ID) (map[ID]time.Duration, err
 		var id ID
 		var micros int64
 		err := rows.Scan(&id, &micros)
-		left[id] = time.Duration(micros) * time.Microsecond
+		if left[id] = time.Duration(micros) * time.Microsecond; sale.Voided {
+			left[id] = 0
+		}
 		return err
-	}, `SELECT id, TIMESTAMPDIFF(MICROSECOND, NOW(3), pay_by) FROM orders FORCE INDEX (PRIMARY)
-		WHERE id IN (`+repeat("?", len(ids))+`) AND status = 'confirmed'`, idArgs(ids)...)
+	}, `SELECT id, TIMESTAMPDIFF(MICROSECOND, NOW(3), GREATEST(pay_by, decided_at + INTERVAL ? SECOND)) FROM orders FORCE INDEX (PRIMARY)
+		WHERE id IN (`+repeat("?", len(ids))+`) AND status = 'confirmed'`, append([]any{seconds(sale.leastToPay())}, idArgs(ids)...)...)
 	return left, err
 }
+
+// leastToPay is how long any order of s may be unpaid, whatever its row says:
+// while an extension is still on its way to the rows, all of it.
+func (s Sale) leastToPay() time.Duration {
+	if s.Extending {
+		return s.PayWithin
+	}
+	return 0
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func idArgs(ids []ID) []any {
 	args := make([]any, len(ids))
@@ -115,7 +135,7 @@ const (
 	cancelOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'cancelled', decided_at = NOW(3), attempt = ?
 		WHERE status = 'confirmed' AND id IN (`
 	expireOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'cancelled', decided_at = NOW(3), attempt = ?
-		WHERE status = 'confirmed' AND pay_by <= NOW(3) AND id IN (`
+		WHERE status = 'confirmed' AND pay_by <= NOW(3) AND decided_at + INTERVAL ? SECOND <= NOW(3) AND id IN (`
 	returnUnits = `UPDATE sales SET available = available + ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
@@ -137,9 +157,9 @@ func (s *Store) cancel(ctx context.Context, what string, change func(context.Con
 
 // cancelled runs an update over orders in ID order and returns those that it
 // changed.
-func cancelled(ctx context.Context, tx *sql.Tx, update string, ids []ID) ([]Verdict, error) {
+func cancelled(ctx context.Context, tx *sql.Tx, ids []ID, update string, args ...any) ([]Verdict, error) {
 	attempt := rand.Uint64()
-	n, _, err := exec(ctx, tx, update+repeat("?", len(ids))+`)`, append([]any{attempt}, idArgs(ids)...)...)
+	n, _, err := exec(ctx, tx, update+repeat("?", len(ids))+`)`, slices.Concat([]any{attempt}, args, idArgs(ids))...)
 	if err != nil || n == 0 {
 		return nil, err
 	}

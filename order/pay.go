@@ -13,8 +13,8 @@ const (
 	countChange = `UPDATE sales SET seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
-// Pay keeps a payment and pays its order with it, if that is confirmed; else
-// the payment's outcome is that a refund is required. The same event again has
+// Pay keeps a payment and pays its order with it, if that is confirmed and its
+// sale not voided; else the payment's outcome is that a refund is required. The same event again has
 // the same outcome. The errors are ErrInvalid, ErrNotFound while the order has
 // no verdict, ErrAmount, and ErrConflict when the event was another payment;
 // nothing is kept then.
@@ -36,7 +36,7 @@ func (s *Store) Pay(ctx context.Context, p Payment) (Receipt, error) {
 	var receipt Receipt
 	err = s.retry(ctx, "pay", func(int) error {
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			receipt, err = pay(ctx, tx, p, r.Verdict())
+			receipt, err = pay(ctx, tx, p, r.Verdict(), terms[r.SaleID].voided)
 			return err
 		})
 	})
@@ -52,13 +52,16 @@ func (s *Store) Pay(ctx context.Context, p Payment) (Receipt, error) {
 }
 
 // pay decides by the order's row, which it holds while it looks whether the
-// event is a new one. No status but confirmed ever changes, so an event that
-// finds another one would find it again.
-func pay(ctx context.Context, tx *sql.Tx, p Payment, v Verdict) (Receipt, error) {
+// event is a new one. No status but confirmed ever changes, and no sale is voided
+// and then not, so an event that finds another one would find it again.
+func pay(ctx context.Context, tx *sql.Tx, p Payment, v Verdict, voided bool) (Receipt, error) {
 	receipt := Receipt{Outcome: OutcomeRefundRequired, Verdict: v}
-	paid, _, err := exec(ctx, tx, payOrder, int64(p.OrderID))
-	if err != nil {
-		return Receipt{}, fmt.Errorf("pay order: %w", err)
+	var paid int64
+	if !voided {
+		var err error
+		if paid, _, err = exec(ctx, tx, payOrder, int64(p.OrderID)); err != nil {
+			return Receipt{}, fmt.Errorf("pay order: %w", err)
+		}
 	}
 	if paid == 1 {
 		receipt.Outcome = OutcomePaid

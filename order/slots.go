@@ -8,17 +8,25 @@ import (
 	"time"
 )
 
-// terms are what a sale says of its orders, fixed once it is made.
+// terms are what a sale says of its orders. All but the last two are fixed once
+// it is open.
 type terms struct {
 	slots     int // orders per shopper
 	units     int // per order
 	price     int64
 	currency  string
 	payWithin time.Duration
+	voided    bool
+
+	read time.Time
 }
 
-// saleTerms returns the terms of the sales that the orders name; those that do
-// not exist are left out, and asked for again the next time.
+// termsFor is how long terms are believed: what operators change of them is in
+// force everywhere within a second.
+const termsFor = time.Second
+
+// saleTerms returns the terms of the sales that the orders name, not older than
+// a second; those that do not exist are left out.
 func (s *Store) saleTerms(ctx context.Context, orders []Order) (map[int64]terms, error) {
 	known := make(map[int64]terms, 1)
 	var missing []any
@@ -26,7 +34,7 @@ func (s *Store) saleTerms(ctx context.Context, orders []Order) (map[int64]terms,
 		if _, ok := known[o.SaleID]; ok || slices.Contains(missing, any(o.SaleID)) {
 			continue
 		}
-		if t, ok := s.terms.Get(o.SaleID); ok {
+		if t, ok := s.terms.Get(o.SaleID); ok && time.Since(t.read) < termsFor {
 			known[o.SaleID] = t
 		} else {
 			missing = append(missing, o.SaleID)
@@ -35,11 +43,17 @@ func (s *Store) saleTerms(ctx context.Context, orders []Order) (map[int64]terms,
 	if len(missing) == 0 {
 		return known, nil
 	}
+	asked := time.Now()
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		sale, err := scanSale(rows)
-		t := terms{slots: sale.OrdersPerShopper, units: sale.UnitsPerOrder, price: sale.PriceMinor, currency: sale.Currency, payWithin: sale.PayWithin}
+		t := terms{
+			slots: sale.OrdersPerShopper, units: sale.UnitsPerOrder, price: sale.PriceMinor, currency: sale.Currency,
+			payWithin: sale.PayWithin, voided: sale.Voided, read: asked,
+		}
 		known[sale.ID] = t
-		s.terms.Add(sale.ID, t)
+		if sale.State != SaleScheduled { // anything may change until it is open
+			s.terms.Add(sale.ID, t)
+		}
 		return err
 	}, `SELECT `+saleColumns+` FROM sales WHERE id IN (`+repeat("?", len(missing))+`)`, missing...)
 	if err != nil {

@@ -18,8 +18,8 @@ type expiring interface {
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 }
 
-// Expirer cancels orders that were not paid in time and puts their units on
-// sale again. When an order is due is the database's to say.
+// Expirer cancels orders that were not paid in time, and all unpaid ones of a
+// sale that was voided, and puts their units on sale again. When an order is due is the database's to say.
 type Expirer struct {
 	store   expiring
 	ledger  applier
@@ -31,8 +31,9 @@ type Expirer struct {
 // expiry is where and when to look next. All of it may be forgotten: who
 // starts anew walks the sale's log again.
 type expiry struct {
-	seq uint64
-	at  time.Time
+	seq     uint64
+	at      time.Time
+	version uint64 // of the sale when it was looked at: operators may change what is due
 }
 
 // NewExpirer returns an Expirer; call Step once a second, from one goroutine.
@@ -66,11 +67,11 @@ func (e *Expirer) Step(ctx context.Context) error {
 		busy = false
 		var errs []error
 		for _, s := range ss {
-			if s.State == order.SaleScheduled || time.Now().Before(e.next[s.ID].at) {
+			if next := e.next[s.ID]; s.State == order.SaleScheduled || next.version == s.Version && time.Now().Before(next.at) {
 				continue
 			}
 			began := time.Now()
-			cancelled, err := e.look(ctx, s.ID)
+			cancelled, err := e.look(ctx, s)
 			switch {
 			case ctx.Err() != nil: // the next step goes on
 				return nil //nolint:nilerr // cut off, not failed
@@ -91,17 +92,17 @@ func (e *Expirer) Step(ctx context.Context) error {
 }
 
 // look cancels at most one transaction's worth, and returns how many orders.
-func (e *Expirer) look(ctx context.Context, saleID int64) (int, error) {
-	found, err := e.store.Expire(ctx, saleID, e.next[saleID].seq)
+func (e *Expirer) look(ctx context.Context, sale order.Sale) (int, error) {
+	found, err := e.store.Expire(ctx, sale.ID, e.next[sale.ID].seq)
 	if err != nil {
 		return 0, err
 	}
-	e.next[saleID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryLook))}
+	e.next[sale.ID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryLook)), sale.Version}
 	n := len(found.Verdicts)
 	if n > 0 {
 		writeBack(ctx, e.ledger, e.log, found.Verdicts...)
 		e.expired(n)
-		e.log.InfoContext(ctx, "unpaid orders cancelled", "sale_id", saleID, "orders", n)
+		e.log.InfoContext(ctx, "unpaid orders cancelled", "sale_id", sale.ID, "voided", sale.Voided, "orders", n)
 	}
 	return n, nil
 }

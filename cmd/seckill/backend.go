@@ -50,6 +50,8 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
+	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (next order.ID, err error)
+	Extended(ctx context.Context, sale order.Sale) error
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)

@@ -69,6 +69,7 @@ type back struct {
 	sweeper    *reconcile.Sweeper
 	patrol     *reconcile.Patrol
 	expirer    *reconcile.Expirer
+	extender   *reconcile.Extender
 	janitor    *reconcile.Janitor
 }
 
@@ -91,6 +92,7 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool)
 	k.patrol = reconcile.NewPatrol(b.orders, ledger, reg, log)
 	k.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
+	k.extender = reconcile.NewExtender(b.orders, log)
 	k.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
 	return k, nil
 }
@@ -112,6 +114,7 @@ func (k *back) run(ctx context.Context) error {
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "sweep", k.sweeper.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "expire", k.expirer.Step) })
+	g.Go(func() error { return reconcile.Loop(feed, k.log, "extend pay", k.extender.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "end and close", k.janitor.Step) })
 	k.log.InfoContext(ctx, "consumer up")
 	err := ignoreCanceled(g.Wait())

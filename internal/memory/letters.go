@@ -13,18 +13,7 @@ import (
 func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.ID, limit int) (page []order.Record, next order.ID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	after = order.FirstOrder(saleID, after)
-	var ids []order.ID
-	for id := range s.orders {
-		if id > after {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	if len(ids) >= limit {
-		ids = ids[:limit]
-		next = ids[limit-1]
-	}
+	ids, next := s.next(order.FirstOrder(saleID, after), limit)
 	for _, id := range ids {
 		if r := s.orders[id]; r.SaleID == saleID && r.Status.Live() {
 			page = append(page, *r)
@@ -45,6 +34,21 @@ func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
 		}
 	}
 	return n, nil
+}
+
+// next returns the orders after an ID, at most limit, and where to go on.
+func (s *Store) next(after order.ID, limit int) (ids []order.ID, next order.ID) {
+	for id := range s.orders {
+		if id > after {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	if len(ids) >= limit {
+		ids = ids[:limit]
+		next = ids[limit-1]
+	}
+	return ids, next
 }
 
 // Letters is order.Store's.

@@ -74,7 +74,7 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	left := make(map[order.ID]time.Duration)
 	for _, id := range confirmed {
 		if r := s.orders[id]; r.Status == order.StatusConfirmed {
-			left[id] = time.Until(r.PayBy)
+			left[id] = timeToPay(*s.sales[saleID], *r)
 		}
 	}
 	e, due := order.PlanExpiry(after, page, left)
@@ -82,6 +82,41 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 		e.Verdicts = s.cancel(saleID, due)
 	}
 	return e, nil
+}
+
+func timeToPay(sale order.Sale, r order.Record) time.Duration {
+	switch extended := r.DecidedAt.Add(sale.PayWithin); {
+	case sale.Voided:
+		return 0
+	case sale.Extending && extended.After(r.PayBy):
+		return time.Until(extended)
+	default:
+		return time.Until(r.PayBy)
+	}
+}
+
+// ExtendPage is order.Store's.
+func (s *Store) ExtendPage(_ context.Context, sale order.Sale, after order.ID) (next order.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids, next := s.next(order.FirstOrder(sale.ID, after), 256)
+	for _, id := range ids {
+		r := s.orders[id]
+		if by := r.DecidedAt.Add(sale.PayWithin); r.SaleID == sale.ID && r.Status == order.StatusConfirmed && by.After(r.PayBy) {
+			r.PayBy = by
+		}
+	}
+	return next, nil
+}
+
+// Extended is order.Store's.
+func (s *Store) Extended(_ context.Context, sale order.Sale) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now, ok := s.sales[sale.ID]; ok && now.PayWithin == sale.PayWithin {
+		now.Extending = false
+	}
+	return nil
 }
 
 // Pay is order.Store's.
@@ -109,7 +144,7 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 		return order.Receipt{Outcome: before.outcome, Verdict: r.Verdict()}, nil
 	}
 	receipt := order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}
-	if r.Status == order.StatusConfirmed {
+	if r.Status == order.StatusConfirmed && !sale.Voided {
 		r.Status, r.DecidedAt = order.StatusPaid, now()
 		sale.Seq++
 		receipt = order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}

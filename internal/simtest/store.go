@@ -182,6 +182,17 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	})
 }
 
+// ExtendPage is order.Store's.
+func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error) {
+	return ask(ctx, s, "extend", writes, func() (order.ID, error) { return s.twin.ExtendPage(ctx, sale, after) })
+}
+
+// Extended is order.Store's.
+func (s *Store) Extended(ctx context.Context, sale order.Sale) error {
+	_, err := ask(ctx, s, "extended", writes, func() (int, error) { return 0, s.twin.Extended(ctx, sale) })
+	return err
+}
+
 // Unpaid is order.Store's.
 func (s *Store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
 	return ask(ctx, s, "unpaid", reads, func() (bool, error) { return s.twin.Unpaid(ctx, saleID) })

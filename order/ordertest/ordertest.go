@@ -53,6 +53,8 @@ type Store interface {
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
+	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error)
+	Extended(ctx context.Context, sale order.Sale) error
 }
 
 // Run runs the suite on a store, which may hold other sales.
@@ -88,6 +90,8 @@ func Run(t *testing.T, store Store) {
 		"a command makes one sale":                                createOnce,
 		"what is done elsewhere is noted once":                    noteOnce,
 		"cancelled and discarded by an operator":                  operatorCancels,
+		"a voided sale keeps no unpaid order":                     voidCancels,
+		"an extension holds before the rows have it":              extendHolds,
 		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
 		"worker numbers are used once":                            workersUnique,
