@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -211,4 +212,56 @@ func TestNothingIsEndedWhileRedisCannotTellTheTime(t *testing.T) {
 	sale, err := s.store.Sale(t.Context(), s.sale.ID)
 	require.NoError(t, err)
 	require.Equal(t, order.SaleOpen, sale.State)
+}
+
+func TestAVoidedSaleIsCancelledByTheNextStep(t *testing.T) {
+	t.Parallel()
+	s := open(t, 300, 1)
+	os := s.buy(t, 300)
+	expirer := reconcile.NewExpirer(s.store, s.ledger, nil, quiet())
+	require.NoError(t, expirer.Step(t.Context()), "nothing is due for minutes")
+	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	_, err := till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 1, Currency: "CNY"})
+	require.NoError(t, err)
+	_, err = s.store.Operate(t.Context(), order.Operation{
+		Command: "void", By: order.Operator{Name: "alice", Role: "operator"}, SaleID: s.sale.ID, Action: order.Voiding(),
+	})
+	require.NoError(t, err)
+	require.NoError(t, expirer.Step(t.Context()))
+	require.NoError(t, reconcile.NewExpirer(s.store, s.ledger, nil, quiet()).Step(t.Context()), "a process that starts anew")
+	tail := reconcile.NewTail(s.store, s.ledger)
+	require.NoError(t, tail.CatchUp(t.Context(), s.sale.ID, s.meta(t).Applied))
+	m := s.meta(t)
+	require.Equal(t, []any{order.SaleEnded, int64(299), int64(1)}, []any{m.State, m.Available, m.Settled})
+	require.Empty(t, s.audit(t).Discrepancies)
+}
+
+func TestAnExtensionReachesTheRowsOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, 600, 1)
+	os := s.buy(t, 600)
+	synctest.Test(t, func(t *testing.T) {
+		extender := reconcile.NewExtender(s.store, quiet())
+		extended := func() bool {
+			require.NoError(t, extender.Step(t.Context()))
+			sale, err := s.store.Sale(t.Context(), s.sale.ID)
+			require.NoError(t, err)
+			return !sale.Extending
+		}
+		require.True(t, extended())
+		_, err := s.store.Operate(t.Context(), order.Operation{Command: "extend", SaleID: s.sale.ID, Action: order.Extending(0, time.Hour)})
+		require.NoError(t, err)
+		require.False(t, extended())
+		time.Sleep(2 * time.Second)
+		require.False(t, extended(), "rows of the old time may still be written")
+		time.Sleep(2 * time.Second)
+		require.True(t, extended())
+	})
+	rows, err := s.store.Find(t.Context(), []order.ID{os[0].ID, os[599].ID})
+	require.NoError(t, err)
+	sale, err := s.store.Sale(t.Context(), s.sale.ID)
+	require.NoError(t, err)
+	for _, r := range rows {
+		require.Equal(t, r.DecidedAt.Add(sale.PayWithin), r.PayBy)
+	}
 }

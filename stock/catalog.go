@@ -20,7 +20,7 @@ const (
 	// metasEvery and salesEvery are how old a copy may be when no message came:
 	// what Redis says of a sale, and the list of sales in MySQL.
 	metasEvery = time.Second
-	salesEvery = 2 * time.Second
+	salesEvery = time.Second
 	// missEvery bounds how often unknown sale IDs make the catalog look.
 	missEvery = time.Second
 	// restEvery is the least time between two looks that messages cause.

@@ -163,7 +163,7 @@ func TestASaleThatRedisLostIsNotLoaded(t *testing.T) {
 
 func TestASaleThatRedisLostAtItsOpeningIsNotScheduledAgain(t *testing.T) {
 	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
-		// MySQL's list is up to 2 s old: in it the sale has yet to be opened.
+		// MySQL's list is up to 1 s old: in it the sale has yet to be opened.
 		s.set(func() { s.open(2, 1); s.list[1].State = order.SaleScheduled })
 		time.Sleep(2100 * time.Millisecond)
 		require.NoError(t, refusal(t, c, 2))

@@ -13,7 +13,8 @@ import (
 	"seckill/order"
 )
 
-// AllSales is what onSale of Listen is told when messages may have been lost.
+// AllSales is what onSale of Listen is told when messages may have been lost;
+// announced, it makes every catalog read all sales anew, from both stores.
 const AllSales int64 = 0
 
 // idsAtOnce bounds a message of results to 2 KB: 8 bytes for the sale, then 8
