@@ -11,12 +11,15 @@ type lagger interface {
 	Lag(ctx context.Context) (int64, error)
 }
 
-// backlog knows how many orders wait in the queue, as of a second ago.
+// backlog knows how many orders wait in the queue: what the queue said a second
+// ago, and what this process has sent since. Without the latter a flood would
+// put a second's worth of it on top of any limit.
 type backlog struct {
 	queue lagger
 	limit int64
 	log   *slog.Logger
 	lag   atomic.Int64
+	since atomic.Int64
 }
 
 func newBacklog(q lagger, limit int64, log *slog.Logger) *backlog {
@@ -24,7 +27,19 @@ func newBacklog(q lagger, limit int64, log *slog.Logger) *backlog {
 }
 
 // over reports whether more orders wait than the limit allows.
-func (b *backlog) over() bool { return b.lag.Load() > b.limit }
+func (b *backlog) over() bool { return b.lag.Load()+b.since.Load() > b.limit }
+
+// sent counts orders on their way into the queue.
+func (b *backlog) sent(orders int) { b.since.Add(int64(orders)) }
+
+// counting returns what is told of each batch sent: it counts it and passes it
+// on.
+func (b *backlog) counting(next func(outcome string, batch int, took time.Duration)) func(string, int, time.Duration) {
+	return func(outcome string, batch int, took time.Duration) {
+		b.sent(batch)
+		next(outcome, batch, took)
+	}
+}
 
 // fewOrders is a batch of the consumers, who are through with it in no time.
 const fewOrders = 256
@@ -43,12 +58,14 @@ func (b *backlog) run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
+		counted := b.since.Load() // what is sent while we ask may not be in the answer: it counts on
 		askCtx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		n, err := b.queue.Lag(askCtx)
 		cancel()
 		if err != nil {
 			continue
 		}
+		b.since.Add(-counted)
 		if was := b.lag.Swap(n); was > b.limit != (n > b.limit) {
 			b.log.WarnContext(ctx, "backlog gate", "refusing", n > b.limit, "backlog", n, "limit", b.limit)
 		}

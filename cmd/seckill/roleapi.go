@@ -123,7 +123,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
 	queueBreaker := breaker.New(breaker.Options{Name: "rocketmq", Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, OnChange: states, Log: log})
 	f.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
-	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: publishMetrics(reg)}); err != nil {
+	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: f.backlog.counting(publishMetrics(reg))}); err != nil {
 		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
 	}
 	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
