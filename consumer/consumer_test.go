@@ -96,6 +96,7 @@ type rig struct {
 	redis    *redis
 	pool     *consumer.Pool
 	receiver *consumer.Receiver
+	rate     float64
 	stop     func()
 }
 
@@ -108,7 +109,7 @@ func start(t *testing.T, workers int, change func(*rig)) *rig {
 	}
 	log := slog.New(slog.DiscardHandler)
 	r.pool = consumer.NewPool(consumer.Options{
-		Orders: r.mysql, Ledger: r.redis, Workers: workers, Batch: 256, Linger: 10 * time.Millisecond,
+		Orders: r.mysql, Ledger: r.redis, Workers: workers, Batch: 256, Rate: r.rate, Linger: 10 * time.Millisecond,
 		Metrics: prometheus.NewRegistry(), Log: log,
 	})
 	r.receiver = consumer.NewReceiver(r.pool, r.mysql, log)
@@ -184,6 +185,50 @@ func TestOpenTransactionsNeverExceedTheWorkers(t *testing.T) {
 		}
 		wg.Wait()
 		require.EqualValues(t, 3, r.mysql.most.Load())
+	})
+}
+
+func TestACappedDrainIsExactWhateverTheWorkersAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, perSecond := range []float64{2, 300, 5000} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, 4, func(r *rig) { r.rate = perSecond })
+			defer r.stop()
+			n := int64(10 * perSecond)
+			acked := make(chan error, 1)
+			began := time.Now()
+			go func() { acked <- r.receiver.Handle(t.Context(), delivery(1, n)) }()
+			time.Sleep(5 * time.Second)
+			require.InDelta(t, 5*perSecond, r.mysql.settled(), max(2, perSecond/4), "after half of the time, at %v/s", perSecond)
+			require.NoError(t, <-acked)
+			require.InDelta(t, 10, time.Since(began).Seconds(), 0.6)
+			require.EqualValues(t, n, r.mysql.settled())
+		})
+	}
+}
+
+func TestALoneOrderDoesNotWaitForACappedDrain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 2, func(r *rig) { r.rate = 300 })
+		defer r.stop()
+		began := time.Now()
+		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 1)))
+		require.Equal(t, 5*time.Millisecond, time.Since(began))
+	})
+}
+
+func TestAStopDoesNotWaitForACappedDrain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 2, func(r *rig) { r.rate = 1 })
+		acked := make(chan error, 1)
+		go func() { acked <- r.receiver.Handle(t.Context(), delivery(1, 1000)) }()
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		r.stop()
+		require.Less(t, time.Since(began), 100*time.Millisecond)
+		require.ErrorIs(t, <-acked, consumer.ErrStopped)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"seckill/internal/failpoint"
 	"seckill/order"
@@ -42,6 +43,7 @@ type Options struct {
 	Guard   func(func() error) error
 	Workers int           // settling workers; measured: 1-2 are the knee, 4 with slow disks
 	Batch   int           // orders a transaction, at most 256
+	Rate    float64       // orders a second that are settled at most, by all workers together; 0 is no cap
 	Linger  time.Duration // a busy worker waits so long to fill a batch
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
@@ -50,7 +52,9 @@ type Options struct {
 // Pool is the fixed pool of settling workers. Safe for concurrent use.
 type Pool struct {
 	opts    Options
+	batch   int // orders a transaction
 	queue   chan item
+	drain   *rate.Limiter
 	stopped chan struct{} // closed when Run has returned
 	metrics *metrics
 }
@@ -72,12 +76,27 @@ func NewPool(o Options) *Pool {
 	if o.Guard == nil {
 		o.Guard = func(fn func() error) error { return fn() }
 	}
+	drain, batch := newDrain(o.Rate, o.Batch)
 	return &Pool{
 		opts:    o,
+		batch:   batch,
 		queue:   make(chan item, 2*o.Batch*o.Workers),
+		drain:   drain,
 		stopped: make(chan struct{}),
 		metrics: newMetrics(o.Metrics),
 	}
+}
+
+// newDrain returns what lets so many orders a second through, and how many a
+// batch may have under it. A batch waits as one: it is no more than the orders
+// of a quarter of a second, so that a low rate does not settle in bursts, and an
+// order that comes alone hardly waits.
+func newDrain(perSecond float64, batch int) (*rate.Limiter, int) {
+	if perSecond <= 0 {
+		return rate.NewLimiter(rate.Inf, batch), batch
+	}
+	batch = min(batch, max(1, int(perSecond/4)))
+	return rate.NewLimiter(rate.Limit(perSecond), batch), batch
 }
 
 // Run works until ctx is done; a batch whose transaction has begun is finished.
@@ -125,8 +144,8 @@ func (p *Pool) work(ctx context.Context) {
 	orders := make([]order.Order, 0, p.opts.Batch)
 	for {
 		items = p.collect(ctx, items[:0])
-		if len(items) == 0 {
-			return
+		if len(items) == 0 || p.drain.WaitN(ctx, len(items)) != nil {
+			return // stopped; what was collected will be delivered again
 		}
 		orders = orders[:0]
 		for _, it := range items {
@@ -157,7 +176,7 @@ func (p *Pool) collect(ctx context.Context, items []item) []item {
 		return nil
 	}
 	var linger <-chan time.Time
-	for len(items) < p.opts.Batch {
+	for len(items) < p.batch {
 		select {
 		case it := <-p.queue:
 			items = append(items, it)

@@ -79,7 +79,7 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.redis = breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: breakerGauge(reg, "redis"), Log: log})
 	k.pool = consumer.NewPool(consumer.Options{
 		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,
-		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger,
+		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,
 		Metrics: reg, Log: log,
 	})
 	receiver := consumer.NewReceiver(k.pool, b.orders, log)

@@ -111,6 +111,7 @@ type Consumer struct {
 	Workers      int
 	Batch        int
 	Linger       time.Duration
+	DrainRate    float64 // orders a second of the process; 0 is no cap
 	DrainTimeout time.Duration
 }
 
