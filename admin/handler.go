@@ -72,7 +72,18 @@ func (h *Handler) routes() {
 		"GET sales/{id}":           h.showSale,
 		"PATCH sales/{id}":         h.changeSale,
 		"POST sales/{id}/{action}": h.act,
-		"GET audit-log":            h.auditLog,
+		"GET sales/{id}/audit":     h.busy(h.audit),
+		"POST sales/{id}/rebuild":  h.busy(h.rebuild),
+
+		"GET orders":              h.listOrders,
+		"GET orders/{id}":         h.showOrder,
+		"POST orders/{id}/cancel": h.cancelOrder,
+
+		"GET dead-letters":               h.listLetters,
+		"GET dead-letters/{id}":          h.showLetter,
+		"POST dead-letters/{id}/discard": h.discard,
+
+		"GET audit-log": h.auditLog,
 	} {
 		h.Handle(pattern, e)
 	}

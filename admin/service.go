@@ -70,9 +70,15 @@ type Options struct {
 	Operations operations
 	Sales      sales
 	AuditLog   auditLog
+	OrderRows  orders
+	Search     search
+	Letters    letters
 	Ledger     ledger
+	Entries    entries
 	Loader     loader
 	Tail       tail
+	Auditor    auditor
+	Rebuilder  rebuilder
 	Log        *slog.Logger
 }
 

@@ -57,12 +57,12 @@ verdict can heal. Exit code 4: something does not hold.`,
 }
 
 func (o *operator) audit(ctx context.Context, id int64) (auditReport, error) {
-	audits, err := reconcile.NewAuditor(o.b.orders, o.ledger).Audit(ctx, id)
+	audits, err := o.service.Audit(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return auditReport{}, &noSaleError{id}
 	}
 	if err != nil {
-		return auditReport{}, &dependencyError{"audit", err}
+		return auditReport{}, err
 	}
 	report := auditReport{OK: true, Sales: audits}
 	for _, a := range audits {

@@ -65,6 +65,8 @@ type operatorStore interface { //nolint:interfacebloat // the union of what admi
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
 	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
+	Orders(ctx context.Context, q order.OrderQuery) (found []order.Record, next order.ID, err error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
 	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
 	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)

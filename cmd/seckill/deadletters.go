@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/order"
 )
 
@@ -23,76 +24,6 @@ func newDeadLetters(p *process) *cobra.Command {
 	return c
 }
 
-// graveyard is what only these commands ask of the store.
-type graveyard interface {
-	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
-	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
-	Discard(ctx context.Context, d order.DeadLetter) error
-}
-
-// letterView is a dead letter as a program reads it. A message ID of bytes that
-// are no text is quoted, as Go does; the commands take it so.
-type letterView struct {
-	MessageID string     `json:"message_id"`
-	OrderID   string     `json:"order_id,omitempty"`
-	SaleID    string     `json:"sale_id,omitempty"`
-	ShopperID string     `json:"shopper_id,omitempty"`
-	Reason    string     `json:"reason"`
-	Verdict   bool       `json:"verdict"`
-	CreatedAt time.Time  `json:"created_at"`
-	Size      int        `json:"size"`
-	Detail    string     `json:"detail,omitempty"`
-	Body      string     `json:"body_hex,omitempty"`
-	Decoded   *orderView `json:"decoded,omitempty"`
-}
-
-// orderView is the order that a body holds.
-type orderView struct {
-	OrderID   string `json:"order_id"`
-	SaleID    string `json:"sale_id"`
-	ShopperID string `json:"shopper_id"`
-	Slot      int    `json:"slot"`
-	Quantity  int    `json:"quantity"`
-	Key       string `json:"key,omitempty"`
-	Reference string `json:"reference,omitempty"`
-}
-
-func viewLetter(d order.DeadLetter) letterView {
-	return letterView{
-		MessageID: printable(d.MessageID), OrderID: number(int64(d.OrderID)), SaleID: number(d.SaleID),
-		ShopperID: printable(d.ShopperID), Reason: printable(d.Reason), Verdict: d.Verdict(),
-		CreatedAt: d.CreatedAt, Size: len(d.Body),
-	}
-}
-
-// viewWhole is d with all that it holds.
-func viewWhole(d order.DeadLetter) letterView {
-	v := viewLetter(d)
-	v.Detail, v.Body = printable(d.Detail), hex.EncodeToString(d.Body)
-	if o, err := order.DecodeMessage(d.Body); err == nil {
-		v.Decoded = &orderView{o.ID.String(), number(o.SaleID), o.ShopperID, o.Slot, o.Quantity, "", o.Reference}
-		if o.Key != 0 {
-			v.Decoded.Key = fmt.Sprintf("%016x", o.Key)
-		}
-	}
-	return v
-}
-
-func number(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-// printable quotes what would do harm to a terminal or is no text.
-func printable(s string) string {
-	if q := strconv.QuoteToASCII(s); q != `"`+s+`"` {
-		return q
-	}
-	return s
-}
-
 func newLettersList(p *process) *cobra.Command {
 	var sale int64
 	var limit int
@@ -102,12 +33,8 @@ func newLettersList(p *process) *cobra.Command {
 			if limit < 1 || sale < 0 {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
 			}
-			return p.withLetters(func(g graveyard) error {
-				var letters []order.DeadLetter
-				err := askMySQL(c.Context(), func(ctx context.Context) (err error) {
-					letters, err = g.DeadLetters(ctx, sale, limit)
-					return err
-				})
+			return p.withLetters(func(s *admin.Service) error {
+				letters, err := s.DeadLetters(c.Context(), sale, limit)
 				if err != nil {
 					return err
 				}
@@ -121,9 +48,9 @@ func newLettersList(p *process) *cobra.Command {
 }
 
 func (p *process) listLetters(letters []order.DeadLetter) error {
-	views := make([]letterView, len(letters))
+	views := make([]admin.LetterView, len(letters))
 	for i, d := range letters {
-		views[i] = viewLetter(d)
+		views[i] = admin.ViewLetter(d)
 	}
 	if p.json {
 		return writeJSON(p.stdout, views)
@@ -147,14 +74,14 @@ func newLettersShow(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "show MESSAGE", Short: "Show a dead letter with its body; a verdict by its order's ID", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withLetters(func(g graveyard) error {
-				letters, err := findLetters(c.Context(), g, args[0])
+			return p.withLetters(func(s *admin.Service) error {
+				letters, err := findLetters(c.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
-				views := make([]letterView, len(letters))
+				views := make([]admin.LetterView, len(letters))
 				for i, d := range letters {
-					views[i] = viewWhole(d)
+					views[i] = admin.ViewWhole(d)
 				}
 				if p.json {
 					return writeJSON(p.stdout, views)
@@ -170,7 +97,7 @@ func newLettersShow(p *process) *cobra.Command {
 	}
 }
 
-func (p *process) writeLetter(v letterView) error {
+func (p *process) writeLetter(v admin.LetterView) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	kind := "a message that could not be read"
 	if v.Verdict {
@@ -201,37 +128,23 @@ func newLettersDiscard(p *process) *cobra.Command {
 ends every order whose message is unreadable. A dead letter that is itself the verdict on an order
 (an empty message ID) is never deleted.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withLetters(func(g graveyard) error {
-				letters, err := findLetters(c.Context(), g, args[0])
-				if err != nil {
+			return p.withLetters(func(s *admin.Service) error {
+				n, err := s.Discard(c.Context(), thisCall(), messageID(args[0]))
+				switch {
+				case errors.Is(err, order.ErrNotFound):
+					return &noLetterError{admin.Printable(messageID(args[0]))}
+				case errors.Is(err, order.ErrConflict):
+					return errors.New(admin.Reason(err))
+				case err != nil:
 					return err
+				case p.json:
+					return writeJSON(p.stdout, map[string]int{"discarded": n})
 				}
-				return p.discard(c.Context(), g, letters)
+				_, err = fmt.Fprintf(p.stdout, "discarded %d\n", n)
+				return err
 			})
 		},
 	}
-}
-
-func (p *process) discard(ctx context.Context, g graveyard, letters []order.DeadLetter) error {
-	discarded := 0
-	for _, d := range letters {
-		if d.Verdict() {
-			continue
-		}
-		err := askMySQL(ctx, func(ctx context.Context) error { return g.Discard(ctx, d) })
-		if err != nil && !errors.Is(err, order.ErrNotFound) { // somebody else was quicker
-			return err
-		}
-		discarded++
-	}
-	if discarded == 0 {
-		return fmt.Errorf("the dead letter is the verdict on order %d (%s): polls and the sweeper read it, it stays", letters[0].OrderID, letters[0].Reason)
-	}
-	if p.json {
-		return writeJSON(p.stdout, map[string]int{"discarded": discarded})
-	}
-	_, err := fmt.Fprintf(p.stdout, "discarded %d\n", discarded)
-	return err
 }
 
 // noLetterError is a dead letter that does not exist.
@@ -242,20 +155,24 @@ func (e *noLetterError) Error() string {
 }
 func (e *noLetterError) Unwrap() error { return order.ErrNotFound }
 
-func findLetters(ctx context.Context, g graveyard, name string) ([]order.DeadLetter, error) {
-	if raw, err := strconv.Unquote(name); err == nil && name[0] == '"' {
-		name = raw // as `list` prints what is no plain text
-	}
-	var found []order.DeadLetter
-	err := askMySQL(ctx, func(ctx context.Context) (err error) { found, err = g.Letters(ctx, name); return err })
-	if err == nil && len(found) == 0 {
-		err = &noLetterError{printable(name)}
+func findLetters(ctx context.Context, s *admin.Service, name string) ([]order.DeadLetter, error) {
+	found, err := s.Letter(ctx, messageID(name))
+	if errors.Is(err, order.ErrNotFound) {
+		return nil, &noLetterError{admin.Printable(messageID(name))}
 	}
 	return found, err
 }
 
+// messageID reads one as `list` prints it, which quotes what is no plain text.
+func messageID(name string) string {
+	if raw, err := strconv.Unquote(name); err == nil && name[0] == '"' {
+		return raw
+	}
+	return name
+}
+
 // withLetters runs a command on MySQL alone.
-func (p *process) withLetters(fn func(graveyard) error) error {
+func (p *process) withLetters(fn func(*admin.Service) error) error {
 	cfg, err := p.settings("mysql_dsn")
 	if err != nil {
 		return err
@@ -266,5 +183,7 @@ func (p *process) withLetters(fn func(graveyard) error) error {
 		return err
 	}
 	defer db.Close()
-	return fn(order.NewStore(db, p.logger(cfg)))
+	log := p.logger(cfg)
+	store := order.NewStore(db, log)
+	return fn(admin.New(admin.Options{Sales: store, AuditLog: store, Letters: store, Log: log}))
 }

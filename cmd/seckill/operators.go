@@ -21,10 +21,11 @@ import (
 // newService returns what operators do, for the admin API and the command line.
 func newService(b *backend, log *slog.Logger) *admin.Service {
 	ledger := stock.New(b.redis)
+	loader := reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	return admin.New(admin.Options{
-		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, Ledger: ledger,
-		Loader: reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log),
-		Tail:   reconcile.NewTail(b.orders, ledger), Log: log,
+		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk,
+		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
+		Auditor: reconcile.NewAuditor(b.orders, ledger), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
 	})
 }
 

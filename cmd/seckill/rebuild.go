@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"seckill/reconcile"
+	"seckill/order"
 	"seckill/stock"
 )
 
@@ -43,20 +43,17 @@ type rebuildView struct {
 }
 
 func (p *process) rebuild(ctx context.Context, o *operator, id int64) error {
-	if _, err := o.sale(ctx, id); err != nil {
-		return err
-	}
 	fmt.Fprintf(p.stderr, "sale %d: taken out of Redis and loaded from MySQL, this may take some seconds\n", id)
 	start := time.Now()
-	done, err := reconcile.NewRebuilder(o.b.orders, o.ledger, o.loader).Rebuild(ctx, id)
-	if errors.Is(err, reconcile.ErrNotInRedis) {
-		return fmt.Errorf("sale %d: %w", id, err)
-	}
+	done, err := o.service.Rebuild(ctx, thisCall(), id)
 	var ms []stock.Meta
 	if err == nil {
 		ms, err = o.ledger.Metas(ctx, []int64{id})
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, order.ErrNotFound), errors.Is(err, order.ErrConflict):
+		return ofSale(id, err)
+	case err != nil:
 		return &dependencyError{"rebuild", fmt.Errorf("%w (run it again; a sale that is open or paused is loaded by the consumers too)", err)}
 	}
 	m := ms[0]

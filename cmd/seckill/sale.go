@@ -14,7 +14,6 @@ import (
 
 	"seckill/admin"
 	"seckill/order"
-	"seckill/reconcile"
 	"seckill/stock"
 )
 
@@ -176,15 +175,12 @@ func (p *process) withOperator(fn func(*operator) error) error {
 
 // operator is what the commands of an operator do.
 type operator struct {
-	b       *backend
 	ledger  *stock.Ledger
-	loader  *reconcile.Loader
 	service *admin.Service
 }
 
 func newOperator(b *backend, log *slog.Logger) *operator {
-	ledger := stock.New(b.redis)
-	return &operator{b, ledger, reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log), newService(b, log)}
+	return &operator{stock.New(b.redis), newService(b, log)}
 }
 
 func (o *operator) sale(ctx context.Context, id int64) (admin.SaleStatus, error) {

@@ -142,8 +142,8 @@ func newAuditLog(p *process) *cobra.Command {
 			if q.Limit < 1 || q.SaleID < 0 || q.Before < 0 {
 				return &usageError{errors.New("--limit, --sale and --before are positive numbers")}
 			}
-			return p.withOperator(func(o *operator) error {
-				entries, err := o.service.History(c.Context(), q)
+			return p.withLetters(func(s *admin.Service) error {
+				entries, err := s.History(c.Context(), q)
 				if err != nil {
 					return err
 				}
@@ -169,8 +169,8 @@ func (p *process) showHistory(entries []order.AuditEntry) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ROW\tWHEN\tACTOR\tROLE\tACTION\tTARGET\tBEFORE\tAFTER")
 	for _, e := range entries {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.At.Format(time.RFC3339), printable(e.By.Name), e.By.Role,
-			e.Action, printable(e.Target), dash(strconv.QuoteToGraphic(string(e.Before))), dash(strconv.QuoteToGraphic(string(e.After))))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.At.Format(time.RFC3339), admin.Printable(e.By.Name), e.By.Role,
+			e.Action, admin.Printable(e.Target), dash(strconv.QuoteToGraphic(string(e.Before))), dash(strconv.QuoteToGraphic(string(e.After))))
 	}
 	return t.Flush()
 }

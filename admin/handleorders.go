@@ -1,0 +1,215 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+
+	"seckill/order"
+	"seckill/reconcile"
+)
+
+func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "sale_id", "shopper", "reference", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	before, limit, err := paging(q)
+	if err != nil {
+		return err
+	}
+	sale, err := positive(q, "sale_id")
+	if err != nil {
+		return err
+	}
+	page, next, err := h.service.Orders(r.Context(), OrderQuery{
+		SaleID: sale, Shopper: q.Get("shopper"), Reference: q.Get("reference"), Before: order.ID(before), Limit: limit,
+	})
+	if errors.Is(err, ErrQuery) {
+		return invalid("?sale_id", "wants sale_id, or shopper; sale_id may be with shopper or with reference")
+	}
+	if err != nil {
+		return err
+	}
+	l := list[OrderView]{Items: make([]OrderView, len(page))}
+	for i, f := range page {
+		l.Items[i] = ViewOrder(f)
+	}
+	l.Next = number(int64(next))
+	answer(w, l)
+	return nil
+}
+
+// ParseOrderID reads the ID of an order as operators have it, decimal, or as
+// the shopper has it.
+func ParseOrderID(s string) (order.ID, error) {
+	if id, err := order.ParseID(s); err == nil {
+		return id, nil
+	}
+	return order.PeekPublicID(s)
+}
+
+func orderID(r *http.Request) (order.ID, error) {
+	id, err := ParseOrderID(r.PathValue("id"))
+	if err != nil {
+		return 0, fail(notFound, nil)
+	}
+	return id, nil
+}
+
+func (h *Handler) showOrder(w http.ResponseWriter, r *http.Request) error {
+	id, err := orderID(r)
+	if err != nil {
+		return err
+	}
+	q, err := query(r, "sale_id", "shopper")
+	if err != nil {
+		return err
+	}
+	sale, err := positive(q, "sale_id")
+	if err != nil {
+		return err
+	}
+	f, err := h.service.Order(r.Context(), id, sale, q.Get("shopper"))
+	if errors.Is(err, order.ErrNotFound) {
+		return &failure{problem: notFound, detail: "No verdict of this order, in MySQL or among the dead letters. One that is pending is found with ?sale_id= and &shopper=."}
+	}
+	if err != nil {
+		return err
+	}
+	answer(w, ViewOrder(f))
+	return nil
+}
+
+// cancelledView is an order after it was cancelled.
+type cancelledView struct {
+	ID      string `json:"id"`
+	SaleID  string `json:"sale_id"`
+	Status  string `json:"status"`
+	InForce bool   `json:"in_force"`
+}
+
+func (h *Handler) cancelOrder(w http.ResponseWriter, r *http.Request) error {
+	id, err := orderID(r)
+	if err != nil {
+		return err
+	}
+	c, err := h.call(r)
+	if err != nil {
+		return err
+	}
+	done, err := h.service.CancelOrder(r.Context(), c, id)
+	if errors.Is(err, order.ErrNotFound) {
+		return &failure{problem: notFound, detail: "The order has no verdict (yet): it can be cancelled once it is confirmed."}
+	}
+	if err != nil {
+		return err
+	}
+	v := done.Verdict
+	writeJSON(w, statusOf(Result{Behind: done.Behind}), "application/json",
+		cancelledView{v.ID.String(), number(v.SaleID), string(v.Status), done.Behind == nil})
+	return nil
+}
+
+func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "sale_id", "limit")
+	if err != nil {
+		return err
+	}
+	_, limit, err := paging(q)
+	if err != nil {
+		return err
+	}
+	sale, err := positive(q, "sale_id")
+	if err != nil {
+		return err
+	}
+	found, err := h.service.DeadLetters(r.Context(), sale, limit)
+	if err != nil {
+		return err
+	}
+	l := list[LetterView]{Items: make([]LetterView, len(found))}
+	for i, d := range found {
+		l.Items[i] = ViewLetter(d)
+	}
+	answer(w, l)
+	return nil
+}
+
+func (h *Handler) showLetter(w http.ResponseWriter, r *http.Request) error {
+	found, err := h.service.Letter(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	l := list[LetterView]{Items: make([]LetterView, len(found))}
+	for i, d := range found {
+		l.Items[i] = ViewWhole(d)
+	}
+	answer(w, l)
+	return nil
+}
+
+func (h *Handler) discard(w http.ResponseWriter, r *http.Request) error {
+	c, err := h.call(r)
+	if err != nil {
+		return err
+	}
+	n, err := h.service.Discard(r.Context(), c, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	answer(w, map[string]int{"discarded": n})
+	return nil
+}
+
+// busy lets two of what reads whole sales go on at a time.
+func (h *Handler) busy(e endpoint) endpoint {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		select {
+		case h.heavy <- struct{}{}:
+			defer func() { <-h.heavy }()
+			return e(w, r)
+		default:
+			return fail(overloaded, nil)
+		}
+	}
+}
+
+func (h *Handler) audit(w http.ResponseWriter, r *http.Request) error {
+	id, err := saleID(r)
+	if err != nil {
+		return err
+	}
+	found, err := h.service.Audit(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	answer(w, struct {
+		OK bool `json:"ok"`
+		reconcile.SaleAudit
+	}{len(found[0].Discrepancies) == 0, found[0]})
+	return nil
+}
+
+// rebuiltView is what a rebuild did.
+type rebuiltView struct {
+	ID        string `json:"id"`
+	WasLoaded bool   `json:"was_loaded"`
+	Settled   int    `json:"settled_first"` // orders that were pending in Redis
+}
+
+func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
+	id, err := saleID(r)
+	if err != nil {
+		return err
+	}
+	c, err := h.call(r)
+	if err != nil {
+		return err
+	}
+	done, err := h.service.Rebuild(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	answer(w, rebuiltView{number(id), done.WasLoaded, done.Settled})
+	return nil
+}
