@@ -103,7 +103,7 @@ func (b *badShop) buy(name, body string, status int, code string, headers ...str
 func newBadShop(t *testing.T) *badShop {
 	t.Helper()
 	env := sharedServers(t)
-	env["SECKILL_LOG_FORMAT"] = "json"
+	env["SECKILL_LOG_FORMAT"], env["SECKILL_ADMIN_JWT_SECRETS"] = "json", operatorSecret
 	b := &badShop{shop: newShop(t, env, 1, 1)}
 	b.token = b.tokens(42, 1)[0]
 	b.open = b.sale(saleTerms{stock: 50, perShopper: 2, units: 3})
@@ -254,7 +254,10 @@ func (b *badShop) closedSales(t *testing.T) {
 	paused, over, ended := b.sale(saleTerms{stock: 1}), b.sale(saleTerms{stock: 1, starts: -time.Minute, ends: time.Second}), b.sale(saleTerms{stock: 1})
 	b.steer("pause", paused)
 	b.steer("end", ended)
-	time.Sleep(time.Second)
+	require.Eventually(t, func() bool { // a consumer ends it, which is a change of its own
+		var state string
+		return b.db.QueryRow(`SELECT state FROM sales WHERE id = ?`, over).Scan(&state) == nil && state == "ended"
+	}, 30*time.Second, 50*time.Millisecond)
 	buy := func(name, sale string, status int, code string, headers ...string) ask {
 		return ask{name, "POST", "/v1/sales/" + sale + "/orders", "{}", headers, status, code}
 	}

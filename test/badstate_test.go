@@ -23,6 +23,8 @@ import (
 	"seckill/api"
 )
 
+const operatorSecret = "what operators' tokens are signed with in tests"
+
 // talker is a shopper whose ID no log may have.
 const talker = "shopper-zq81x"
 
@@ -39,16 +41,20 @@ func (b *badShop) bought(t *testing.T, sale, bearer, key, body string) (location
 	return res.header.Get("Location"), res.header.Get("Idempotent-Replayed") == "true"
 }
 
-// settled waits until every order of a sale has this status in MySQL, and Redis
-// has been told.
+// settled waits until every order of a sale has this status in MySQL, Redis has
+// been told, and the sweeper has cleared away that they were due.
 func (b *badShop) settled(t *testing.T, sale, status string) {
 	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: b.setting("SECKILL_REDIS_ADDRS")})
+	defer rdb.Close()
 	require.Eventually(t, func() bool {
+		due, err := rdb.LLen(t.Context(), "seckill:{"+sale+"}:d").Result()
+		require.NoError(t, err)
 		r := b.audit(sale)
 		var all, such int
 		require.NoError(t, b.db.QueryRow(`SELECT COUNT(*), COALESCE(SUM(status = ?), 0) FROM orders WHERE sale_id = ?`, status, sale).Scan(&all, &such))
-		return r.OK && r.Sales[0].Pending == 0 && all > 0 && all == such
-	}, 20*time.Second, 100*time.Millisecond)
+		return r.OK && r.Sales[0].Pending == 0 && all > 0 && all == such && due == 0
+	}, 60*time.Second, 100*time.Millisecond)
 }
 
 func (b *badShop) foreignOrders(t *testing.T) {
@@ -153,7 +159,7 @@ func (b *badShop) lostAnswer(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.WriteString(c, "POST /v1/sales/"+sale+"/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+b.token+"\r\n\r\n")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return b.audit(sale).Sales[0].Confirmed == 1 }, 10*time.Second, 50*time.Millisecond)
+	b.settled(t, sale, "confirmed")
 	require.NoError(t, c.Close())
 	before := b.holdings(t, sale)
 	var text string
@@ -278,12 +284,21 @@ func (b *badShop) unknownSales(t *testing.T) {
 
 func (b *badShop) adminPort(t *testing.T) {
 	admin := "http://" + b.apis[0].args[len(b.apis[0].args)-1]
-	for _, path := range []string{"/admin/v1/sales", "/admin/v1/limits", "/admin/v1/orders", "/v1/sales", "/"} {
-		res, err := http.Get(admin + path) // not the shoppers' port, so not of their document
+	get := func(path, bearer string) int { // not the shoppers' port, so not of their document
+		r, err := http.NewRequest(http.MethodGet, admin+path, http.NoBody)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", bearer)
+		res, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
 		res.Body.Close()
-		require.Contains(t, []int{http.StatusUnauthorized, http.StatusNotFound}, res.StatusCode, path)
+		return res.StatusCode
 	}
+	for _, bearer := range []string{"", "Bearer garbage", "Bearer " + b.token, "Bearer " + b.sign(t, jwt.SigningMethodHS256, []byte(operatorSecret), nil)} {
+		for _, path := range []string{"/admin/v1/sales", "/admin/v1/orders?sale_id=" + b.open, "/admin/v1/dead-letters"} {
+			require.Equal(t, http.StatusUnauthorized, get(path, bearer), "%s with %q", path, bearer)
+		}
+	}
+	require.Equal(t, http.StatusNotFound, get("/v1/sales", "Bearer "+b.token))
 	for name, setting := range map[string]string{
 		"no token key": "SECKILL_JWT_SECRETS=", "a short token key": "SECKILL_JWT_SECRETS=secret", "no ID key": "SECKILL_ID_KEYS=", "a short ID key": "SECKILL_ID_KEYS=abcdef",
 		"a short payment secret": "SECKILL_PAYMENT_SECRETS=secret", "a challenge without its secret": "SECKILL_CHALLENGE_URL=https://x/",
@@ -313,7 +328,7 @@ func (b *badShop) logged(t *testing.T) {
 	require.Greater(t, len(password), 8)
 	for name, secret := range map[string]string{
 		"a token": b.token, "its signature": b.token[strings.LastIndexByte(b.token, '.')+1:], "any token": "eyJ", "the key of tokens": b.setting("SECKILL_JWT_SECRETS"),
-		"the key of IDs": b.setting("SECKILL_ID_KEYS"), "the provider's secret": paymentSecret, "the captcha's": "provider-secret", "MySQL's password": password, "a shopper": talker,
+		"the key of IDs": b.setting("SECKILL_ID_KEYS"), "the provider's secret": paymentSecret, "the captcha's": "provider-secret", "the operators'": operatorSecret, "MySQL's password": password, "a shopper": talker,
 	} {
 		require.NotContains(t, string(text), secret, name)
 	}
