@@ -68,9 +68,8 @@ type reply struct {
 	status int
 	header http.Header
 	text   string
+	sale   admin.SaleView // where it is one
 	body   struct {
-		admin.SaleView
-
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
 		Errors []struct {
@@ -98,6 +97,7 @@ func (d *desk) as(who, method, path, body string, headers ...string) reply {
 	d.handler.ServeHTTP(rec, req)
 	r := reply{status: rec.Code, header: rec.Header(), text: rec.Body.String()}
 	require.NoError(d.t, json.Unmarshal(rec.Body.Bytes(), &r.body), r.text)
+	_ = json.Unmarshal(rec.Body.Bytes(), &r.sale)
 	require.Equal(d.t, "no-store", r.header.Get("Cache-Control"))
 	if r.status >= 400 {
 		require.Equal(d.t, "application/problem+json", r.header.Get("Content-Type"))
@@ -128,8 +128,8 @@ func draft(units int) string {
 func (d *desk) sale(units int) int64 {
 	d.t.Helper()
 	made := d.want(http.StatusCreated, http.MethodPost, "sales", draft(units))
-	d.want(http.StatusOK, http.MethodPost, "sales/"+made.body.ID+"/open", "")
-	id, err := strconv.ParseInt(made.body.ID, 10, 64)
+	d.want(http.StatusOK, http.MethodPost, "sales/"+made.sale.ID+"/open", "")
+	id, err := strconv.ParseInt(made.sale.ID, 10, 64)
 	require.NoError(d.t, err)
 	return id
 }

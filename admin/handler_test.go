@@ -72,8 +72,8 @@ func TestASaleIsSteeredAndRedisObeysAtOnce(t *testing.T) {
 	}
 	r := d.want(200, http.MethodGet, path(id, ""), "")
 	require.Equal(t, `"5"`, r.header.Get("ETag"))
-	require.Equal(t, uint64(5), r.body.Version)
-	require.Equal(t, r.body.Seq, r.body.Redis.Applied)
+	require.Equal(t, uint64(5), r.sale.Version)
+	require.Equal(t, r.sale.Seq, r.sale.Redis.Applied)
 	var actions []string
 	for _, e := range d.history(order.AuditQuery{Actor: "alice"}) {
 		actions = append(actions, e.Action)
@@ -86,8 +86,8 @@ func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
 	d := newDesk(t)
 	made := d.want(http.StatusCreated, http.MethodPost, "sales", draft(10))
 	require.Equal(t, `"1"`, made.header.Get("ETag"))
-	require.Equal(t, "/admin/v1/sales/"+made.body.ID, made.header.Get("Location"))
-	sale := "sales/" + made.body.ID
+	require.Equal(t, "/admin/v1/sales/"+made.sale.ID, made.header.Get("Location"))
+	sale := "sales/" + made.sale.ID
 	const patch = http.MethodPatch
 	require.Equal(t, "precondition-required", d.want(428, patch, sale, `{"title":"x"}`).body.Code)
 	for _, bad := range []string{"1", `W/"1"`, "*", `"0"`, `"-1"`, `"x"`, ""} {
@@ -102,7 +102,7 @@ func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
 	r = d.want(409, patch, sale, `{"price_minor":2}`, "If-Match", `"3"`)
 	require.Contains(t, r.body.Detail, "its price cannot change")
 	r = d.want(200, http.MethodGet, sale, "")
-	require.Equal(t, []any{"Alice", int64(1), uint64(3)}, []any{r.body.Title, r.body.PriceMinor, r.body.Version})
+	require.Equal(t, []any{"Alice", int64(1), uint64(3)}, []any{r.sale.Title, r.sale.PriceMinor, r.sale.Version})
 }
 
 func TestAKeyNamesOneActionOfOneOperator(t *testing.T) {
@@ -111,16 +111,16 @@ func TestAKeyNamesOneActionOfOneOperator(t *testing.T) {
 	id := d.sale(10)
 	for range 3 {
 		r := d.want(200, http.MethodPost, path(id, "/restock"), `{"units":5}`, "Idempotency-Key", "night-1")
-		require.Equal(t, 15, r.body.Total)
+		require.Equal(t, 15, r.sale.Total)
 	}
-	require.Equal(t, 20, d.as("bob", http.MethodPost, path(id, "/restock"), `{"units":5}`, "Idempotency-Key", "night-1").body.Total)
+	require.Equal(t, 20, d.as("bob", http.MethodPost, path(id, "/restock"), `{"units":5}`, "Idempotency-Key", "night-1").sale.Total)
 	require.Equal(t, "idempotency-key-reused", d.want(422, http.MethodPost, path(id, "/restock"), `{"units":6}`, "Idempotency-Key", "night-1").body.Code)
 	for _, bad := range []string{"", strings.Repeat("x", 65), "a\tb"} {
 		require.Equal(t, "idempotency-key-invalid", d.want(400, http.MethodPost, path(id, "/pause"), "", "Idempotency-Key", bad).body.Code)
 	}
 	text := draft(3)
-	first := d.want(201, http.MethodPost, "sales", text, "Idempotency-Key", "new").body.ID
-	require.Equal(t, first, d.want(201, http.MethodPost, "sales", text, "Idempotency-Key", "new").body.ID)
+	first := d.want(201, http.MethodPost, "sales", text, "Idempotency-Key", "new").sale.ID
+	require.Equal(t, first, d.want(201, http.MethodPost, "sales", text, "Idempotency-Key", "new").sale.ID)
 	require.Equal(t, int64(20), d.meta(id).Total)
 }
 
@@ -190,15 +190,15 @@ func TestAChangeStandsWhileRedisIsAway(t *testing.T) {
 	id := d.sale(10)
 	d.mini.Close()
 	r := d.want(http.StatusAccepted, http.MethodPost, path(id, "/pause"), "")
-	require.Equal(t, "paused", r.body.State)
-	require.False(t, *r.body.InForce)
+	require.Equal(t, "paused", r.sale.State)
+	require.False(t, *r.sale.InForce)
 	r = d.want(200, http.MethodGet, path(id, ""), "")
-	require.Equal(t, "paused", r.body.State)
-	require.NotEmpty(t, r.body.Redis.Error)
+	require.Equal(t, "paused", r.sale.State)
+	require.NotEmpty(t, r.sale.Redis.Error)
 	require.NoError(t, d.mini.Restart())
 	require.Equal(t, order.SaleOpen, d.meta(id).State, "nobody has told Redis")
 	r = d.want(200, http.MethodPost, path(id, "/pause"), "")
-	require.True(t, *r.body.InForce, "again: nothing changes, and Redis is told")
+	require.True(t, *r.sale.InForce, "again: nothing changes, and Redis is told")
 	require.Equal(t, order.SalePaused, d.meta(id).State)
 }
 
@@ -206,14 +206,14 @@ func TestPauseAllPausesWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	a, b, ended := d.sale(1), d.sale(1), d.sale(1)
-	scheduled := d.want(http.StatusCreated, http.MethodPost, "sales", draft(1)).body.ID
+	scheduled := d.want(http.StatusCreated, http.MethodPost, "sales", draft(1)).sale.ID
 	d.want(200, http.MethodPost, path(ended, "/end"), "")
 	require.Len(t, d.want(200, http.MethodPost, "sales/pause", "").body.Items, 2)
 	require.Empty(t, d.want(200, http.MethodPost, "sales/pause", "").body.Items)
 	for id, state := range map[int64]order.SaleState{a: order.SalePaused, b: order.SalePaused, ended: order.SaleEnded} {
 		require.Equal(t, state, d.meta(id).State)
 	}
-	require.Equal(t, "scheduled", d.want(200, http.MethodGet, "sales/"+scheduled, "").body.State)
+	require.Equal(t, "scheduled", d.want(200, http.MethodGet, "sales/"+scheduled, "").sale.State)
 }
 
 func TestListsComeInPages(t *testing.T) {

@@ -148,7 +148,7 @@ func TestASaleIsAuditedAndRebuilt(t *testing.T) {
 	d.mini.HSet("seckill:{"+strconv.FormatInt(id, 10)+"}:m", "total", "99")
 	require.Contains(t, d.want(200, http.MethodPost, path(id, "/rebuild"), "").text, `"was_loaded":true`)
 	require.Equal(t, []int64{10, 9}, []int64{d.meta(id).Total, d.meta(id).Available})
-	scheduled := d.want(http.StatusCreated, http.MethodPost, "sales", draft(1)).body.ID
+	scheduled := d.want(http.StatusCreated, http.MethodPost, "sales", draft(1)).sale.ID
 	d.want(409, http.MethodPost, "sales/"+scheduled+"/rebuild", "")
 	d.want(404, http.MethodPost, path(id+1, "/rebuild"), "")
 	require.Equal(t, "rebuild", d.history(order.AuditQuery{SaleID: id})[0].Action)

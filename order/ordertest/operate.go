@@ -269,3 +269,44 @@ func salesPages(t *testing.T, s *suite) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, newest[0].ID, c.ID)
 }
+
+func ordersFound(t *testing.T, s *suite) {
+	a, b := s.sale(t, 100, 1), s.sale(t, 100, 1)
+	shopper := "sh-" + s.id(t).String()
+	var ids []order.ID
+	for i := range 5 {
+		o, other := s.order(t, a.ID, "x"+s.id(t).String()), s.order(t, b.ID, "y"+s.id(t).String())
+		if i == 3 {
+			o.Reference, o.ShopperID, other.ShopperID = "cart", shopper, shopper
+		}
+		s.settle(t, o, other)
+		ids = append(ids, o.ID)
+	}
+	idsOf := func(rs []order.Record) (found []order.ID) {
+		for _, r := range rs {
+			found = append(found, r.ID)
+		}
+		return found
+	}
+	rs, next, err := s.store.Orders(t.Context(), order.OrderQuery{SaleID: a.ID, Limit: 3})
+	require.NoError(t, err)
+	require.Equal(t, []order.ID{ids[4], ids[3], ids[2]}, idsOf(rs))
+	require.Equal(t, ids[2], next)
+	rs, next, err = s.store.Orders(t.Context(), order.OrderQuery{SaleID: a.ID, Limit: 3, Before: next})
+	require.NoError(t, err)
+	require.Equal(t, []order.ID{ids[1], ids[0]}, idsOf(rs))
+	require.Zero(t, next)
+	rs, _, err = s.store.Orders(t.Context(), order.OrderQuery{SaleID: a.ID, Reference: "cart", Limit: 3})
+	require.NoError(t, err)
+	require.Equal(t, []order.ID{ids[3]}, idsOf(rs))
+	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID, b.ID}, shopper, 10)
+	require.NoError(t, err)
+	require.Len(t, rs, 2)
+	require.Equal(t, b.ID, rs[0].SaleID, "newest first")
+	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID}, shopper, 10)
+	require.NoError(t, err)
+	require.Equal(t, []order.ID{ids[3]}, idsOf(rs))
+	rs, err = s.store.OfShopper(t.Context(), nil, shopper, 10)
+	require.NoError(t, err)
+	require.Empty(t, rs)
+}

@@ -53,6 +53,8 @@ type Store interface {
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
+	Orders(ctx context.Context, q order.OrderQuery) ([]order.Record, order.ID, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
 	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error)
 	Extended(ctx context.Context, sale order.Sale) error
 }
@@ -92,6 +94,7 @@ func Run(t *testing.T, store Store) {
 		"cancelled and discarded by an operator":                  operatorCancels,
 		"a voided sale keeps no unpaid order":                     voidCancels,
 		"an extension holds before the rows have it":              extendHolds,
+		"orders are found by sale, reference and shopper":         ordersFound,
 		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
 		"worker numbers are used once":                            workersUnique,
