@@ -76,6 +76,7 @@ func (s system) problems() (found []string) {
 			found = append(found, prefixed(name, check(svc, cfg))...)
 		}
 	}
+	found = append(found, s.checkProxy()...)
 	slices.Sort(found)
 	return found
 }
