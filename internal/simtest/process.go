@@ -88,13 +88,13 @@ func (p *process) call(ctx context.Context, t trouble, what string, effect func(
 		there, back := p.latency()
 		t.slow, t.late = t.slow+there, t.late+back
 	}
+	if err := p.wait(ctx, t.slow); err != nil {
+		return err
+	}
 	now, after := p.dies(what)
 	if now && !after {
 		p.die("before " + what)
 		return errGone
-	}
-	if err := p.wait(ctx, t.slow); err != nil {
-		return err
 	}
 	if t.refused {
 		p.w.trace.notef(p.name, "%s refused", what)
