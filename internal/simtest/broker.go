@@ -33,23 +33,27 @@ func newBroker(w *world, queues int) *broker {
 	return b
 }
 
-// put stores a message, in copies, now or later.
+// put stores a message, now or later; of its copies some come long after.
 func (b *broker) put(ctx context.Context, id string, body []byte, copies int, held time.Duration) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.sent++
 	r := rand.New(rand.NewPCG(b.w.plan.seed, b.sent))
-	if at := time.Now().Add(held); held > 0 && at.After(b.lastHeld) {
-		b.lastHeld = at
-	}
-	b.mu.Unlock()
-	for range max(1, copies) {
+	for i := range max(1, copies) {
 		q := b.queues[r.IntN(len(b.queues))]
 		store := func() { _ = q.PublishBody(context.WithoutCancel(ctx), id, body) } // it has room
-		if held <= 0 {
+		late := held
+		if i > 0 && r.IntN(2) == 0 {
+			late += seconds(r, 0, 10)
+		}
+		if late <= 0 {
 			store()
 			continue
 		}
-		time.AfterFunc(held, store)
+		time.AfterFunc(late, store)
+		if at := time.Now().Add(late); at.After(b.lastHeld) {
+			b.lastHeld = at
+		}
 	}
 }
 

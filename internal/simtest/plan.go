@@ -90,6 +90,7 @@ type plan struct {
 	comers  []comer
 	skews   map[string]time.Duration // of the processes' clocks
 	starts  map[string]time.Duration // so that not all look at the same moments
+	instant bool                     // calls take no time: all that happens at one moment races
 	queues  int
 	relearn time.Duration // for which a queue stays without a consumer when one goes
 }
@@ -131,6 +132,7 @@ func newPlan(seed uint64) plan {
 	if r.IntN(6) == 0 {
 		p.skews[processes[r.IntN(2)]] = []time.Duration{-time.Hour, -70 * time.Second, -20 * time.Second, 3 * time.Second, 10 * time.Second}[r.IntN(5)]
 	}
+	p.instant = r.IntN(4) == 0
 	for _, name := range processes {
 		p.starts[name] = seconds(r, 0, 0.99)
 	}

@@ -84,7 +84,7 @@ func (p *process) call(ctx context.Context, t trouble, what string, effect func(
 	if p.gone() {
 		return errGone
 	}
-	if !t.instant {
+	if !t.instant && !p.w.plan.instant {
 		there, back := p.latency()
 		t.slow, t.late = t.slow+there, t.late+back
 	}
