@@ -39,7 +39,8 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 		"SECKILL_SHOPPER_RPS": "0", // the crowd is one process: some shoppers retry hard
 		"SECKILL_LOG_FORMAT":  "text",
 
-		"SECKILL_PAYMENT_SECRETS": paymentSecret,
+		"SECKILL_PAYMENT_SECRETS":   paymentSecret,
+		"SECKILL_ADMIN_JWT_SECRETS": "what operators' tokens are signed with in tests",
 	}
 	maps.Copy(settings, env)
 	for k, v := range settings {
