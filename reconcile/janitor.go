@@ -12,6 +12,7 @@ import (
 
 type closing interface { //nolint:interfacebloat // a sale's end is decided by all of it
 	sales
+	opener
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	// Unpaid reports whether a sale has a confirmed order.
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
@@ -117,11 +118,13 @@ func (j *Janitor) sweep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// end moves a sale to ended; the command's ID is the sale's, so that one of
-// all processes does it.
+// end moves a sale to ended, unless an operator has changed it meanwhile.
 func (j *Janitor) end(ctx context.Context, s order.Sale) error {
-	_, err := j.store.SetSaleState(ctx, fmt.Sprintf("end-on-time-%d", s.ID), s.ID, order.SaleEnded)
-	if err != nil && !errors.Is(err, order.ErrConflict) {
+	_, err := j.store.Operate(ctx, onTime("end", s, order.SaleEnded))
+	if superseded(err) {
+		return nil // perhaps it was given more time; the next step reads what it has
+	}
+	if err != nil {
 		return fmt.Errorf("end sale %d: %w", s.ID, err)
 	}
 	j.log.InfoContext(ctx, "sale ended on time", "sale_id", s.ID, "ends_at", s.EndsAt)

@@ -20,7 +20,7 @@ type loadable interface {
 }
 
 type opener interface {
-	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
+	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 }
 
 type loading interface {
@@ -85,8 +85,9 @@ func (l *Loader) step(ctx, life context.Context) error {
 	ms, unread := l.ledger.Metas(ctx, saleIDs(ss))
 	for i, s := range ss {
 		if s.State == order.SaleScheduled && time.Until(s.StartsAt) < loadAhead {
-			// The command's ID is the sale's: whichever process comes first opens it.
-			if _, err := l.opener.SetSaleState(ctx, fmt.Sprintf("open-on-time-%d", s.ID), s.ID, order.SaleOpen); err != nil && !errors.Is(err, order.ErrConflict) {
+			// The command's ID is the sale's: whichever process comes first opens it. Not one
+			// whose window was moved since it was read: its price would be fixed for good.
+			if _, err := l.opener.Operate(ctx, onTime("open", s, order.SaleOpen)); err != nil && !superseded(err) {
 				return fmt.Errorf("open sale %d: %w", s.ID, err)
 			}
 			l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
@@ -97,6 +98,19 @@ func (l *Loader) step(ctx, life context.Context) error {
 		}
 	}
 	return unread
+}
+
+// onTime is the operation of whichever process comes first when a sale's time
+// has come; of the sale as it was read, and no later one.
+func onTime(what string, s order.Sale, to order.SaleState) order.Operation {
+	return order.Operation{
+		Command: fmt.Sprintf("%s-on-time-%d", what, s.ID), SaleID: s.ID, IfVersion: s.Version, Action: order.Moving(what, to),
+	}
+}
+
+// superseded reports whether an operator was quicker.
+func superseded(err error) bool {
+	return errors.Is(err, order.ErrConflict) || errors.Is(err, order.ErrStale)
 }
 
 func (l *Loader) begin(saleID int64) bool {

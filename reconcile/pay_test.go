@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/internal/memory"
 	"seckill/order"
 	"seckill/reconcile"
 	"seckill/stock"
@@ -264,4 +266,44 @@ func TestAnExtensionReachesTheRowsOnce(t *testing.T) {
 	for _, r := range rows {
 		require.Equal(t, r.DecidedAt.Add(sale.PayWithin), r.PayBy)
 	}
+}
+
+// outrun is a store in which an operator acts right after the sales were read.
+type outrun struct {
+	*memory.Store
+	acts func()
+}
+
+func (o *outrun) Sales(ctx context.Context) ([]order.Sale, error) {
+	ss, err := o.Store.Sales(ctx)
+	o.acts()
+	return ss, err
+}
+
+func TestASaleThatIsGivenMoreTimeAtTheLastMomentGoesOn(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	end := s.sale.EndsAt
+	s.redis.SetTime(end.Add(time.Second))
+	extend := func(n int) func() {
+		return func() {
+			later := end.Add(time.Duration(n) * time.Hour)
+			_, err := s.store.Operate(t.Context(), order.Operation{
+				Command: fmt.Sprint("extend", n), By: order.Operator{Name: "alice", Role: "operator"}, SaleID: s.sale.ID,
+				Action: order.Changing(order.SalePatch{EndsAt: &later}),
+			})
+			require.NoError(t, err)
+		}
+	}
+	j := reconcile.NewJanitor(&outrun{s.store, extend(1)}, s.ledger, s.queue, quiet())
+	require.NoError(t, j.Step(t.Context()))
+	sale, err := s.store.Sale(t.Context(), s.sale.ID)
+	require.NoError(t, err)
+	require.Equal(t, order.SaleOpen, sale.State)
+	s.redis.SetTime(end.Add(2 * time.Hour))
+	j = reconcile.NewJanitor(s.store, s.ledger, s.queue, quiet())
+	require.NoError(t, j.Step(t.Context()))
+	sale, err = s.store.Sale(t.Context(), s.sale.ID)
+	require.NoError(t, err)
+	require.Equal(t, order.SaleEnded, sale.State, "and ends at its new time")
 }

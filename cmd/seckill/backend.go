@@ -36,6 +36,7 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Sales(ctx context.Context) ([]order.Sale, error)
 	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
+	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	RaiseEpoch(ctx context.Context, saleID int64) (uint64, error)
 	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
@@ -63,7 +64,6 @@ type operatorStore interface { //nolint:interfacebloat // the union of what admi
 	orderStore
 
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
-	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
 	Orders(ctx context.Context, q order.OrderQuery) (found []order.Record, next order.ID, err error)
 	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)

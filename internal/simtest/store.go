@@ -93,6 +93,11 @@ func (s *Store) CountLetters(ctx context.Context) (order.LetterCount, error) {
 	return ask(ctx, s, "letters", reads, func() (order.LetterCount, error) { return s.twin.CountLetters(ctx) })
 }
 
+// Operate is order.Store's.
+func (s *Store) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
+	return ask(ctx, s, "operate", writes, func() (order.Sale, error) { return s.twin.Operate(ctx, op) })
+}
+
 // SetSaleState is order.Store's.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return ask(ctx, s, "state", writes, func() (order.Sale, error) { return s.twin.SetSaleState(ctx, cmd, id, to) })
