@@ -39,6 +39,7 @@ type Handler struct {
 	service *Service
 	tokens  tokens
 	mux     *http.ServeMux
+	served  []string
 	heavy   chan struct{} // bounds what reads whole sales
 }
 
@@ -57,12 +58,16 @@ type endpoint func(w http.ResponseWriter, r *http.Request) error
 // Handle adds an endpoint; the pattern is a method and what follows Prefix.
 func (h *Handler) Handle(pattern string, e func(w http.ResponseWriter, r *http.Request) error) {
 	method, path, _ := strings.Cut(pattern, " ")
+	h.served = append(h.served, method+" "+Prefix+path)
 	h.mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
 		if err := e(w, r); err != nil {
 			h.fail(w, r, err)
 		}
 	})
 }
+
+// Routes are what it serves, each a method and a path.
+func (h *Handler) Routes() []string { return slices.Sorted(slices.Values(h.served)) }
 
 func (h *Handler) routes() {
 	for pattern, e := range map[string]endpoint{
@@ -163,7 +168,7 @@ func problemOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	if _, ok := errors.AsType[*Unavailable](err); ok {
+	if _, ok := errors.AsType[*UnavailableError](err); ok {
 		return fail(dependencyDown, err)
 	}
 	if fields := fieldErrors(err); len(fields) > 0 {
@@ -173,7 +178,10 @@ func problemOf(err error) *failure {
 		err error
 		*problem
 	}{
-		{order.ErrStale, stale}, {order.ErrReused, keyReused}, {order.ErrConflict, conflict}, {order.ErrNotFound, notFound},
+		{order.ErrStale, stale},
+		{order.ErrReused, keyReused},
+		{order.ErrConflict, conflict},
+		{order.ErrNotFound, notFound},
 		{order.ErrInvalid, validation},
 	} {
 		if errors.Is(err, row.err) {

@@ -18,7 +18,7 @@ type orders interface {
 
 // search finds orders by what people know of them.
 type search interface {
-	Orders(ctx context.Context, q order.OrderQuery) (found []order.Record, next order.ID, err error)
+	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
 	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
@@ -76,7 +76,7 @@ func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []Found, next 
 		return s.withEntries(ctx, q, found(rs)), next, err
 	}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
-		rs, next, err = s.Search.Orders(ctx, order.OrderQuery{SaleID: q.SaleID, Reference: q.Reference, Before: q.Before, Limit: q.Limit})
+		rs, next, err = s.Search.Orders(ctx, order.Query{SaleID: q.SaleID, Reference: q.Reference, Before: q.Before, Limit: q.Limit})
 		return rs, err
 	})
 	return found(rs), next, err
@@ -172,7 +172,7 @@ type Cancelled struct {
 const tellTimeout = 2 * time.Second
 
 // CancelOrder takes a confirmed order back: its units are on sale again. The
-// errors are those of order.Store.Cancel, and *Unavailable.
+// errors are those of order.Store.Cancel, and *UnavailableError.
 func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancelled, error) {
 	v, err := ask(ctx, func(ctx context.Context) (order.Verdict, error) {
 		return s.OrderRows.CancelAs(ctx, c.By, c.Command, id)
@@ -184,7 +184,7 @@ func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancell
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
 	defer cancel()
 	if err := s.Entries.Apply(ctx, order.Changes([]order.Verdict{v})); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
-		told.Behind = &Unavailable{"redis", err}
+		told.Behind = &UnavailableError{"redis", err}
 	}
 	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "cancel", "order_id", id, "command", c.Command, "behind", told.Behind != nil)
 	return told, nil

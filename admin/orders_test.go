@@ -71,7 +71,7 @@ func TestAnOrderSaysWhereItIs(t *testing.T) {
 	o := d.reserve(id, "zoe")
 	d.want(404, http.MethodGet, "orders/"+o.ID.String(), "")
 	d.want(404, http.MethodGet, "orders/no-order", "")
-	v := show(o.ID.String()+"?shopper=zoe&sale_id="+strconv.FormatInt(id, 10))
+	v := show(o.ID.String() + "?shopper=zoe&sale_id=" + strconv.FormatInt(id, 10))
 	require.Equal(t, []string{"pending", "pending"}, []string{v.Status, v.Redis})
 	require.Contains(t, v.Where, "Reserved in Redis")
 	vs, err := d.store.Settle(t.Context(), []order.Order{o})
@@ -126,7 +126,7 @@ func TestDeadLettersAreListedShownAndDiscarded(t *testing.T) {
 		require.NoError(t, d.store.Bury(t.Context(), l))
 	}
 	require.Len(t, d.want(200, http.MethodGet, "dead-letters", "").body.Items, 2)
-	require.Len(t, d.want(200, http.MethodGet, "dead-letters?sale_id=6", "").body.Items, 0)
+	require.Empty(t, d.want(200, http.MethodGet, "dead-letters?sale_id=6", "").body.Items)
 	require.Contains(t, d.want(200, http.MethodGet, "dead-letters/m-1", "").text, `"body_hex":"616263"`)
 	require.Contains(t, d.want(200, http.MethodGet, "orders/"+id.String(), "").text, `"status":"rejected","reason":"collision"`)
 	require.Contains(t, d.want(409, http.MethodPost, "dead-letters/"+id.String()+"/discard", "").body.Detail, "it stays")

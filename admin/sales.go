@@ -40,7 +40,7 @@ func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, 
 }
 
 // Act does an action to a sale. The errors are those of order.Store.Operate,
-// and *Unavailable.
+// and *UnavailableError.
 func (s *Service) Act(ctx context.Context, c Call, saleID int64, a order.Action) (Result, error) {
 	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) {
 		return s.Operations.Operate(ctx, order.Operation{Command: c.Command, By: c.By, SaleID: saleID, IfVersion: c.IfVersion, Action: a})

@@ -99,16 +99,16 @@ type Result struct {
 	Behind error
 }
 
-// Unavailable is the error of an action that a server which is away prevented.
-type Unavailable struct {
+// UnavailableError is the error of an action that a server which is away prevented.
+type UnavailableError struct {
 	Server string // mysql or redis
 	Err    error
 }
 
-func (e *Unavailable) Error() string { return e.Server + ": " + e.Err.Error() }
+func (e *UnavailableError) Error() string { return e.Server + ": " + e.Err.Error() }
 
 // Unwrap returns the server's error.
-func (e *Unavailable) Unwrap() error { return e.Err }
+func (e *UnavailableError) Unwrap() error { return e.Err }
 
 const (
 	askTimeout  = 5 * time.Second  // one question to MySQL
@@ -135,7 +135,7 @@ func fault(err error) error {
 	if _, ok := errors.AsType[*order.FieldError](err); ok {
 		return err
 	}
-	return &Unavailable{"mysql", err}
+	return &UnavailableError{"mysql", err}
 }
 
 // push has Redis and every instance know a sale's last change before the
@@ -165,7 +165,7 @@ func (s *Service) push(ctx context.Context, sale order.Sale) error {
 func (s *Service) done(ctx context.Context, c Call, action string, sale order.Sale) Result {
 	r := Result{Sale: sale}
 	if err := s.push(ctx, sale); err != nil {
-		r.Behind = &Unavailable{"redis", fmt.Errorf("%w (the change stands; the consumers bring it to Redis within seconds of its return)", err)}
+		r.Behind = &UnavailableError{"redis", fmt.Errorf("%w (the change stands; the consumers bring it to Redis within seconds of its return)", err)}
 	}
 	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", action, "sale_id", sale.ID, "command", c.Command, "behind", r.Behind != nil)
 	return r

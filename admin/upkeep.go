@@ -74,14 +74,14 @@ func (s *Service) Discard(ctx context.Context, c Call, name string) (int, error)
 func (s *Service) Audit(ctx context.Context, saleID int64) ([]reconcile.SaleAudit, error) {
 	audits, err := s.Auditor.Audit(ctx, saleID)
 	if err != nil && !errors.Is(err, order.ErrNotFound) {
-		err = &Unavailable{"audit", err}
+		err = &UnavailableError{"audit", err}
 	}
 	return audits, err
 }
 
 // Rebuild loads a sale into Redis anew from MySQL, and notes in the audit log
 // that it was told to. The errors are order.ErrNotFound, order.ErrConflict for a
-// sale that is not kept in Redis, and *Unavailable: run it again then.
+// sale that is not kept in Redis, and *UnavailableError: run it again then.
 func (s *Service) Rebuild(ctx context.Context, c Call, saleID int64) (reconcile.Rebuilt, error) {
 	_, err := ask(ctx, func(ctx context.Context) (bool, error) {
 		sale, err := s.Sales.Sale(ctx, saleID)
@@ -98,7 +98,7 @@ func (s *Service) Rebuild(ctx context.Context, c Call, saleID int64) (reconcile.
 	}
 	done, err := s.Rebuilder.Rebuild(ctx, saleID)
 	if err != nil {
-		err = &Unavailable{"rebuild", err}
+		err = &UnavailableError{"rebuild", err}
 	}
 	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "rebuild", "sale_id", saleID, "command", c.Command, "done", err == nil)
 	return done, err

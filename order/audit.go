@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -88,7 +89,7 @@ func (s Sale) values() map[string]json.RawMessage {
 }
 
 func document(v any) json.RawMessage {
-	text, _ := json.Marshal(v) // strings, numbers, times: it cannot fail
+	text, _ := json.Marshal(v) //nolint:errchkjson // strings, numbers, times before the year 10,000: it cannot fail
 	return text
 }
 
@@ -136,18 +137,18 @@ func (s *Store) Note(ctx context.Context, e AuditEntry) (fresh bool, err error) 
 
 // AuditLog returns rows of the audit log, newest first.
 func (s *Store) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
-	where, args := `WHERE 1 = 1`, []any{}
+	where, args := []string{`1 = 1`}, []any{}
 	for _, c := range []struct {
 		wanted bool
 		sql    string
 		arg    any
 	}{
-		{q.SaleID != 0, ` AND sale_id = ?`, q.SaleID},
-		{q.Actor != "", ` AND actor = ?`, []byte(q.Actor)},
-		{q.Before != 0, ` AND id < ?`, q.Before},
+		{q.SaleID != 0, `sale_id = ?`, q.SaleID},
+		{q.Actor != "", `actor = ?`, []byte(q.Actor)},
+		{q.Before != 0, `id < ?`, q.Before},
 	} {
 		if c.wanted {
-			where += c.sql
+			where = append(where, c.sql)
 			args = append(args, c.arg)
 		}
 	}
@@ -159,8 +160,8 @@ func (s *Store) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error
 		e.Before, e.After = raw(before), raw(after)
 		entries = append(entries, e)
 		return err
-	}, `SELECT id, at, actor, role, action, sale_id, target, value_before, value_after, command_id FROM audit_log `+
-		where+` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)...)
+	}, `SELECT id, at, actor, role, action, sale_id, target, value_before, value_after, command_id FROM audit_log
+		WHERE `+strings.Join(where, ` AND `)+` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("order: audit log: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -23,8 +22,7 @@ type Creation struct {
 func (c Creation) What() string {
 	s := c.Sale.AsCreated()
 	s.ID = 0
-	text, _ := json.Marshal(s) // plain fields: it cannot fail
-	digest := sha256.Sum256(text)
+	digest := sha256.Sum256(document(s))
 	return "create " + hex.EncodeToString(digest[:16])
 }
 

@@ -3,7 +3,6 @@ package order
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -77,7 +76,7 @@ func Voiding() Action {
 	return Action{"void", "void", func(s *Sale) (*SaleEffect, error) {
 		switch {
 		case s.Voided:
-			return nil, nil //nolint:nilnil // nothing to do is no error
+			return nil, nil // nothing to do is no error
 		case s.State == SaleClosed:
 			return nil, fmt.Errorf("%w: sale %d is closed, none of its orders is unpaid", ErrConflict, s.ID)
 		}
@@ -102,7 +101,7 @@ func Extending(within, by time.Duration) Action {
 		case to < s.PayWithin:
 			return nil, fmt.Errorf("%w: the shoppers of sale %d have %s to pay already, and it gets no shorter", ErrConflict, s.ID, s.PayWithin)
 		case to == s.PayWithin:
-			return nil, nil //nolint:nilnil // nothing to do is no error
+			return nil, nil // nothing to do is no error
 		}
 		s.PayWithin, s.Extending = to, s.State != SaleScheduled
 		return s.effect(0), s.Validate()
@@ -129,12 +128,11 @@ type SalePatch struct {
 // once the sale is open, the window once it has ended: ErrConflict. A field out
 // of range is a *FieldError.
 func Changing(p SalePatch) Action {
-	text, _ := json.Marshal(p) // plain fields: it cannot fail
-	digest := sha256.Sum256(text)
+	digest := sha256.Sum256(document(p))
 	return Action{"change", "change " + hex.EncodeToString(digest[:16]), func(s *Sale) (*SaleEffect, error) {
 		next := p.Over(*s)
 		if next == *s {
-			return nil, nil //nolint:nilnil // nothing to do is no error
+			return nil, nil // nothing to do is no error
 		}
 		if err := next.Validate(); err != nil {
 			return nil, err

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// OrderQuery selects orders of one sale, newest first.
-type OrderQuery struct {
+// Query selects orders of one sale, newest first.
+type Query struct {
 	SaleID    int64
 	Reference string // "": of any
 	Before    ID     // orders with a lower ID; 0: from the newest
@@ -21,7 +21,7 @@ const searchLook = 20_000
 // Orders returns orders of a sale and where to go on, 0 at the end. No index
 // serves this question, so that no order pays for one: a call looks at 20,000
 // rows of whatever sale, and may find none although there are more.
-func (s *Store) Orders(ctx context.Context, q OrderQuery) (found []Record, next ID, err error) {
+func (s *Store) Orders(ctx context.Context, q Query) (found []Record, next ID, err error) {
 	first := FirstOrder(q.SaleID, 0)
 	before := q.Before
 	if before == 0 {

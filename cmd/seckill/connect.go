@@ -96,13 +96,3 @@ func tlsConfig(caFile string) (*tls.Config, error) {
 
 // askTimeout bounds one question of an operator's command to a server.
 const askTimeout = 5 * time.Second
-
-// askMySQL calls the store for an operator's command; what fails is MySQL.
-func askMySQL(ctx context.Context, fn func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	if err := fn(ctx); err != nil {
-		return &dependencyError{"mysql", err}
-	}
-	return nil
-}

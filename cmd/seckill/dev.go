@@ -75,11 +75,10 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, log *s
 	if err != nil {
 		return err
 	}
-	started, err := devTokens(cfg)
+	started, err := devTokens(cfg, sale)
 	if err != nil {
 		return err
 	}
-	started.SaleID = strconv.FormatInt(sale.ID, 10)
 	back, err := newBack(cfg, b, prometheus.NewRegistry(), log)
 	if err != nil {
 		return err
@@ -100,22 +99,29 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, log *s
 	started.AdminURL = "http://" + adminAt.Addr().String()
 	handler := adminHandler(adminListen, reg, health{front.ready, front.details}, operators)
 	up := func(addr net.Addr) {
-		for front.ready() != nil { // who reads the greeting may buy at once
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
 		started.URL = "http://" + addr.String()
-		p.greet(started, sale)
+		if front.await(ctx) { // who reads the greeting may buy at once
+			p.greet(started, sale)
+		}
 	}
 	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run,
 		func(ctx context.Context) error { return serveAdminAt(ctx, adminAt, handler, log) })
 }
 
+// await waits until the process can sell, or ctx is done.
+func (f *front) await(ctx context.Context) bool {
+	for f.ready() != nil {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return true
+}
+
 // devTokens are what a person needs to try everything.
-func devTokens(cfg config.Config) (devStarted, error) {
+func devTokens(cfg config.Config, sale order.Sale) (devStarted, error) {
 	expires := time.Now().Add(24 * time.Hour)
 	shopper, err := newMinter(shopperTokens(cfg), expires)
 	if err != nil {
@@ -125,7 +131,7 @@ func devTokens(cfg config.Config) (devStarted, error) {
 	if err != nil {
 		return devStarted{}, err
 	}
-	started := devStarted{PaymentSecret: string(cfg.API.PaymentSecrets[0])}
+	started := devStarted{SaleID: strconv.FormatInt(sale.ID, 10), PaymentSecret: string(cfg.API.PaymentSecrets[0])}
 	started.Token, err = shopper("42")
 	if err != nil {
 		return devStarted{}, err

@@ -96,7 +96,7 @@ func (e *silentError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 func exitCode(err error) int {
 	var usage *usageError
 	var down *dependencyError
-	var away *admin.Unavailable
+	var away *admin.UnavailableError
 	var silent *silentError
 	switch {
 	case errors.As(err, &silent):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -73,7 +74,7 @@ func (p *process) showOrder(v admin.OrderView) error {
 		{"id", v.ID},
 		{"sale", v.SaleID},
 		{"shopper", admin.Printable(v.ShopperID)},
-		{"quantity", fmt.Sprint(v.Quantity)},
+		{"quantity", strconv.Itoa(v.Quantity)},
 		{"reference", admin.Printable(v.Reference)},
 		{"status", v.Status + " " + v.Reason},
 		{"amount", fmt.Sprintf("%d (minor units)", v.AmountMinor)},
@@ -81,7 +82,7 @@ func (p *process) showOrder(v admin.OrderView) error {
 		{"decided", v.DecidedAt},
 		{"pay by", v.PayBy},
 		{"redis", v.Redis},
-		{"dead letters", fmt.Sprint(len(v.Letters))},
+		{"dead letters", strconv.Itoa(len(v.Letters))},
 		{"where", v.Where},
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], dash(row[1]))

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"seckill/admin"
 	"seckill/internal/config"
 )
 
@@ -71,6 +72,18 @@ func TestTheREADMEsNameEveryCommandAndNoOther(t *testing.T) {
 			named = append(named, m[1])
 		}
 		require.ElementsMatch(t, append(leaves(newRoot(&process{})), "seckill completion"), named, name)
+	}
+}
+
+func TestTheREADMEsNameEveryRouteOfOperatorsAndNoOther(t *testing.T) {
+	t.Parallel()
+	served := admin.NewHandler(admin.New(admin.Options{}), nil).Routes()
+	for _, name := range languages {
+		var named []string
+		for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /admin/v1/[^`]*)` \\|").FindAllStringSubmatch(document(t, name), -1) {
+			named = append(named, m[1])
+		}
+		require.ElementsMatch(t, served, named, name)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Orders is order.Store's.
-func (s *Store) Orders(_ context.Context, q order.OrderQuery) (found []order.Record, next order.ID, err error) {
+func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, next order.ID, err error) {
 	_, all, err := s.all(q.SaleID)
 	if err != nil {
 		return nil, 0, nil //nolint:nilerr // a sale that does not exist has no orders

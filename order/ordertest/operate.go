@@ -288,15 +288,15 @@ func ordersFound(t *testing.T, s *suite) {
 		}
 		return found
 	}
-	rs, next, err := s.store.Orders(t.Context(), order.OrderQuery{SaleID: a.ID, Limit: 3})
+	rs, next, err := s.store.Orders(t.Context(), order.Query{SaleID: a.ID, Limit: 3})
 	require.NoError(t, err)
 	require.Equal(t, []order.ID{ids[4], ids[3], ids[2]}, idsOf(rs))
 	require.Equal(t, ids[2], next)
-	rs, next, err = s.store.Orders(t.Context(), order.OrderQuery{SaleID: a.ID, Limit: 3, Before: next})
+	rs, next, err = s.store.Orders(t.Context(), order.Query{SaleID: a.ID, Limit: 3, Before: next})
 	require.NoError(t, err)
 	require.Equal(t, []order.ID{ids[1], ids[0]}, idsOf(rs))
 	require.Zero(t, next)
-	rs, _, err = s.store.Orders(t.Context(), order.OrderQuery{SaleID: a.ID, Reference: "cart", Limit: 3})
+	rs, _, err = s.store.Orders(t.Context(), order.Query{SaleID: a.ID, Reference: "cart", Limit: 3})
 	require.NoError(t, err)
 	require.Equal(t, []order.ID{ids[3]}, idsOf(rs))
 	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID, b.ID}, shopper, 10)
