@@ -54,7 +54,7 @@ type simulation struct {
 }
 
 const (
-	simulatedSeeds = 250 // where nobody says how many
+	simulatedSeeds = 200 // where nobody says how many
 	progressEvery  = 500
 )
 
