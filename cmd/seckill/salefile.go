@@ -96,6 +96,10 @@ func (p *process) showSale(s order.Sale) error {
 	if p.json {
 		return writeJSON(p.stdout, v)
 	}
+	state := v.State
+	if v.Voided {
+		state += ", voided"
+	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
 		{"id", v.ID},
@@ -103,11 +107,12 @@ func (p *process) showSale(s order.Sale) error {
 		{"title", strconv.Quote(v.Title)},
 		{"sku", v.SKU},
 		{"price", fmt.Sprintf("%d %s (minor units)", v.PriceMinor, v.Currency)},
-		{"state", v.State},
+		{"state", state},
 		{"window", v.StartsAt + " to " + v.EndsAt},
 		{"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
 		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order", v.OrdersPerShopper, v.UnitsPerOrder)},
 		{"pay_within", v.PayWithin},
+		{"version", strconv.FormatUint(v.Version, 10)},
 		{"require_permit", strconv.FormatBool(v.RequirePermit)},
 		{"require_claim", v.RequireClaim},
 	} {

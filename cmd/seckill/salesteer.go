@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -158,6 +159,16 @@ func newAuditLog(p *process) *cobra.Command {
 	return c
 }
 
+// plain is JSON without what would do harm to a terminal.
+func plain(text []byte) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, string(text))
+}
+
 func (p *process) showHistory(entries []order.AuditEntry) error {
 	if p.json {
 		views := make([]admin.AuditView, len(entries))
@@ -170,7 +181,7 @@ func (p *process) showHistory(entries []order.AuditEntry) error {
 	fmt.Fprintln(t, "ROW\tWHEN\tACTOR\tROLE\tACTION\tTARGET\tBEFORE\tAFTER")
 	for _, e := range entries {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.At.Format(time.RFC3339), admin.Printable(e.By.Name), e.By.Role,
-			e.Action, admin.Printable(e.Target), dash(strconv.QuoteToGraphic(string(e.Before))), dash(strconv.QuoteToGraphic(string(e.After))))
+			e.Action, admin.Printable(e.Target), dash(plain(e.Before)), dash(plain(e.After)))
 	}
 	return t.Flush()
 }
