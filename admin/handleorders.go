@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"seckill/order"
 	"seckill/reconcile"
@@ -197,6 +199,9 @@ type rebuiltView struct {
 	Settled   int    `json:"settled_first"` // orders that were pending in Redis
 }
 
+// rebuildTimeout is longer than the largest sale takes to load.
+const rebuildTimeout = 10 * time.Minute
+
 func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
 	id, err := saleID(r)
 	if err != nil {
@@ -206,7 +211,11 @@ func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	done, err := h.service.Rebuild(r.Context(), c, id)
+	// It goes on when the operator has gone: half of it leaves the sale out of Redis,
+	// and its pending orders without a verdict.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), rebuildTimeout)
+	defer cancel()
+	done, err := h.service.Rebuild(ctx, c, id)
 	if err != nil {
 		return err
 	}

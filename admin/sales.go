@@ -42,21 +42,28 @@ func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, 
 // Act does an action to a sale. The errors are those of order.Store.Operate,
 // and *UnavailableError.
 func (s *Service) Act(ctx context.Context, c Call, saleID int64, a order.Action) (Result, error) {
-	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) {
-		return s.Operations.Operate(ctx, order.Operation{Command: c.Command, By: c.By, SaleID: saleID, IfVersion: c.IfVersion, Action: a})
-	})
+	sale, err := s.operate(ctx, c, saleID, a)
 	if err != nil {
 		return Result{Sale: sale}, err
 	}
 	return s.done(ctx, c, a.Name, sale), nil
 }
 
+func (s *Service) operate(ctx context.Context, c Call, saleID int64, a order.Action) (order.Sale, error) {
+	return ask(ctx, func(ctx context.Context) (order.Sale, error) {
+		return s.Operations.Operate(ctx, order.Operation{Command: c.Command, By: c.By, SaleID: saleID, IfVersion: c.IfVersion, Action: a})
+	})
+}
+
 // PauseAll pauses every sale that is open, each in a transaction of its own, and
 // returns those that it paused. One that is not open any more when its turn
 // comes is passed over. One that could not be paused is part of the error, and
-// keeps none of the others from it.
+// keeps none of the others from it. It goes on when the operator has gone, and
+// Redis is told when all are paused: one that hangs keeps no sale selling.
 func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
-	all, err := ask(ctx, s.Sales.Sales)
+	pausing, cancel := afterwards(ctx)
+	defer cancel()
+	all, err := ask(pausing, s.Sales.Sales)
 	if err != nil {
 		return nil, err
 	}
@@ -67,17 +74,26 @@ func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
 		if sale.State != order.SaleOpen {
 			continue
 		}
-		one := Call{By: c.By, Command: commandID(c.Command, strconv.FormatInt(sale.ID, 10))}
-		r, err := s.Act(ctx, one, sale.ID, pause)
+		is, err := s.operate(pausing, ofAll(c, sale), sale.ID, pause)
 		switch {
 		case errors.Is(err, order.ErrConflict): // ended meanwhile
 		case err != nil:
 			errs = append(errs, fmt.Errorf("pause sale %d: %w", sale.ID, err))
 		default:
-			paused = append(paused, r)
+			paused = append(paused, Result{Sale: is})
 		}
 	}
+	telling, cancel := afterwards(ctx) // as long for all as for one
+	defer cancel()
+	for i, p := range paused {
+		paused[i] = s.tell(telling, ofAll(c, p.Sale), pause.Name, p.Sale)
+	}
 	return paused, errors.Join(errs...)
+}
+
+// ofAll is the part of a command on all sales that one of them gets.
+func ofAll(c Call, sale order.Sale) Call {
+	return Call{By: c.By, Command: commandID(c.Command, strconv.FormatInt(sale.ID, 10))}
 }
 
 // SaleStatus is a sale in both stores.

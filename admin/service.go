@@ -138,11 +138,15 @@ func fault(err error) error {
 	return &UnavailableError{"mysql", err}
 }
 
+// afterwards is the time for what follows a commit. It goes on when the operator
+// has gone.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), pushTimeout)
+}
+
 // push has Redis and every instance know a sale's last change before the
-// action is answered. It goes on when the operator has gone.
+// action is answered.
 func (s *Service) push(ctx context.Context, sale order.Sale) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushTimeout)
-	defer cancel()
 	if sale.State.Loaded() {
 		if err := s.Loader.Load(ctx, sale.ID); err != nil {
 			return err
@@ -163,6 +167,12 @@ func (s *Service) push(ctx context.Context, sale order.Sale) error {
 
 // done is the result of an action that was committed.
 func (s *Service) done(ctx context.Context, c Call, action string, sale order.Sale) Result {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	return s.tell(ctx, c, action, sale)
+}
+
+func (s *Service) tell(ctx context.Context, c Call, action string, sale order.Sale) Result {
 	r := Result{Sale: sale}
 	if err := s.push(ctx, sale); err != nil {
 		r.Behind = &UnavailableError{"redis", fmt.Errorf("%w (the change stands; the consumers bring it to Redis within seconds of its return)", err)}
