@@ -91,8 +91,10 @@ func (v *Verifier) ask(ctx context.Context, answer, address string) (said verdic
 	if err != nil {
 		return said, err
 	}
-	if err := json.Unmarshal(body, &said); err != nil || said.Success == nil || res.StatusCode >= http.StatusInternalServerError {
-		return said, fmt.Errorf("status %d without a verdict", res.StatusCode) // some say 400 beside success: false
+	err = json.Unmarshal(body, &said)
+	// Some say 400 beside success: false; a yes comes with 200 alone.
+	if err != nil || said.Success == nil || res.StatusCode >= http.StatusInternalServerError || *said.Success && res.StatusCode != http.StatusOK {
+		return said, fmt.Errorf("status %d without a verdict", res.StatusCode)
 	}
 	return said, nil
 }

@@ -48,6 +48,8 @@ func TestOnlyAClearYesPasses(t *testing.T) {
 		{"null", 200, `null`, false, true},
 		{"an error that says yes", 500, `{"success":true}`, false, true},
 		{"a redirect", 302, ``, false, true},
+		{"a redirect that says yes", 302, `{"success":true}`, false, true},
+		{"a bad request that says yes", 400, `{"success":true}`, false, true},
 		{"an endless body", 200, `{"success":true` + strings.Repeat(" ", 20<<10) + `}`, false, true},
 	}
 	for _, tt := range tests {
