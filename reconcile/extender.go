@@ -35,8 +35,10 @@ type walk struct {
 }
 
 // settleFirst is how long an extension must be known before its rows are moved:
-// until then settling may still write rows of the old time.
-const settleFirst = 3 * time.Second
+// until then settling may still write rows of the old time, which it remembers
+// for a second, and which a transaction has that waits for locks, 4 s for each.
+// A row that the walk missed would be cancelled before its new time.
+const settleFirst = 20 * time.Second
 
 // NewExtender returns an Extender; call Step once a second, from one goroutine.
 func NewExtender(store extendable, log *slog.Logger) *Extender {
