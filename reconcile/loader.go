@@ -87,7 +87,11 @@ func (l *Loader) step(ctx, life context.Context) error {
 		if s.State == order.SaleScheduled && time.Until(s.StartsAt) < loadAhead {
 			// The command's ID is the sale's: whichever process comes first opens it. Not one
 			// whose window was moved since it was read: its price would be fixed for good.
-			if _, err := l.opener.Operate(ctx, onTime("open", s, order.SaleOpen)); err != nil && !superseded(err) {
+			_, err := l.opener.Operate(ctx, onTime("open", s, order.SaleOpen))
+			if superseded(err) {
+				continue // the next step reads what it has become
+			}
+			if err != nil {
 				return fmt.Errorf("open sale %d: %w", s.ID, err)
 			}
 			l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
