@@ -138,7 +138,7 @@ func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) showLetter(w http.ResponseWriter, r *http.Request) error {
-	found, err := h.service.Letter(r.Context(), r.PathValue("id"))
+	found, err := h.service.Letter(r.Context(), ParseMessageID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (h *Handler) discard(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := h.service.Discard(r.Context(), c, r.PathValue("id"))
+	n, err := h.service.Discard(r.Context(), c, ParseMessageID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"testing"
 
@@ -135,6 +136,19 @@ func TestDeadLettersAreListedShownAndDiscarded(t *testing.T) {
 	entries := d.history(order.AuditQuery{SaleID: 5})
 	require.Len(t, entries, 1)
 	require.Contains(t, string(entries[0].Before), "unreadable")
+}
+
+func TestADeadLetterIsNamedAsItIsListed(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	require.NoError(t, d.store.Bury(t.Context(), order.DeadLetter{MessageID: "a/\xff\n", Reason: "unreadable"}))
+	var listed admin.LetterView
+	require.NoError(t, json.Unmarshal(d.want(200, http.MethodGet, "dead-letters", "").body.Items[0], &listed))
+	require.Equal(t, `"a/\xff\n"`, listed.MessageID)
+	letter := "dead-letters/" + url.PathEscape(listed.MessageID)
+	require.Len(t, d.want(200, http.MethodGet, letter, "").body.Items, 1)
+	d.want(200, http.MethodPost, letter+"/discard", "")
+	require.Empty(t, d.want(200, http.MethodGet, "dead-letters", "").body.Items)
 }
 
 func TestASaleIsAuditedAndRebuilt(t *testing.T) {

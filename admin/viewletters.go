@@ -10,7 +10,7 @@ import (
 )
 
 // LetterView is a dead letter as a program reads it. A message ID of bytes that
-// are no text is quoted, as Go does; the commands take it so.
+// are no text is quoted, as Go does; ParseMessageID reads it.
 type LetterView struct {
 	MessageID string       `json:"message_id"`
 	OrderID   string       `json:"order_id,omitempty"`
@@ -63,6 +63,14 @@ func number(n int64) string {
 		return ""
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// ParseMessageID reads a message ID as a LetterView has it.
+func ParseMessageID(s string) string {
+	if raw, err := strconv.Unquote(s); err == nil && s[0] == '"' {
+		return raw
+	}
+	return s
 }
 
 // Printable quotes what would do harm to a terminal or is no text.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -129,10 +128,10 @@ ends every order whose message is unreadable. A dead letter that is itself the v
 (an empty message ID) is never deleted.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withLetters(func(s *admin.Service) error {
-				n, err := s.Discard(c.Context(), thisCall(), messageID(args[0]))
+				n, err := s.Discard(c.Context(), thisCall(), admin.ParseMessageID(args[0]))
 				switch {
 				case errors.Is(err, order.ErrNotFound):
-					return &noLetterError{admin.Printable(messageID(args[0]))}
+					return &noLetterError{admin.Printable(admin.ParseMessageID(args[0]))}
 				case errors.Is(err, order.ErrConflict):
 					return errors.New(admin.Reason(err))
 				case err != nil:
@@ -156,19 +155,11 @@ func (e *noLetterError) Error() string {
 func (e *noLetterError) Unwrap() error { return order.ErrNotFound }
 
 func findLetters(ctx context.Context, s *admin.Service, name string) ([]order.DeadLetter, error) {
-	found, err := s.Letter(ctx, messageID(name))
+	found, err := s.Letter(ctx, admin.ParseMessageID(name))
 	if errors.Is(err, order.ErrNotFound) {
-		return nil, &noLetterError{admin.Printable(messageID(name))}
+		return nil, &noLetterError{admin.Printable(admin.ParseMessageID(name))}
 	}
 	return found, err
-}
-
-// messageID reads one as `list` prints it, which quotes what is no plain text.
-func messageID(name string) string {
-	if raw, err := strconv.Unquote(name); err == nil && name[0] == '"' {
-		return raw
-	}
-	return name
 }
 
 // withLetters runs a command on MySQL alone.
