@@ -48,7 +48,7 @@ const fewOrders = 256
 func (b *backlog) few() bool { return b.lag.Load() <= fewOrders }
 
 // run asks the queue once a second. While it cannot be asked the last answer
-// stands: the breaker is what refuses then.
+// stands, and all that is sent counts on top of it.
 func (b *backlog) run(ctx context.Context) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
