@@ -201,8 +201,9 @@ func Reason(err error) string {
 	if !errors.Is(err, order.ErrConflict) {
 		return ""
 	}
-	_, about, _ := strings.Cut(err.Error(), order.ErrConflict.Error()+": ")
-	return about
+	prefix := order.ErrConflict.Error() + ": "
+	_, about, _ := strings.Cut(err.Error(), prefix)
+	return strings.ReplaceAll(about, "\n"+prefix, "; ") // several at once
 }
 
 // fieldErrors are the bad fields in err, as JSON pointers.

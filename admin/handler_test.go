@@ -101,6 +101,8 @@ func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
 	require.Equal(t, 200, d.as("bob", http.MethodPost, sale+"/open", "", "If-Match", `"2"`).status)
 	r = d.want(409, patch, sale, `{"price_minor":2}`, "If-Match", `"3"`)
 	require.Contains(t, r.body.Detail, "its price cannot change")
+	r = d.want(409, patch, sale, `{"price_minor":2,"units_per_order":3}`, "If-Match", `"3"`)
+	require.Regexp(t, `^sale \d+ is open: its price cannot change any more; sale \d+ is open: its units_per_order cannot change any more$`, r.body.Detail)
 	r = d.want(200, http.MethodGet, sale, "")
 	require.Equal(t, []any{"Alice", int64(1), uint64(3)}, []any{r.sale.Title, r.sale.PriceMinor, r.sale.Version})
 }
