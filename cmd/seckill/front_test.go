@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,6 +53,56 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.NoError(t, <-done)
+}
+
+// lateQueue is a queue whose broker does not answer yet.
+type lateQueue struct {
+	devQueue
+
+	there atomic.Bool
+}
+
+func (q *lateQueue) publisher(o publisherOptions) (publisher, error) {
+	p, err := q.devQueue.publisher(o)
+	return latePublisher{p, q}, err
+}
+
+type latePublisher struct {
+	publisher
+
+	queue *lateQueue
+}
+
+func (p latePublisher) Probe(ctx context.Context) error {
+	if !p.queue.there.Load() {
+		return errors.New("not there")
+	}
+	return p.publisher.Probe(ctx)
+}
+
+func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
+	t.Parallel()
+	cfg, err := devConfig()
+	require.NoError(t, err)
+	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	require.NoError(t, err)
+	queue := &lateQueue{devQueue: devQueue{memory.NewQueue()}}
+	front, err := newFront(cfg, &backend{redis: rdb, orders: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	g, _ := front.work(ctx)
+	require.Eventually(t, front.catalog.Ready, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, front.ready(), errNotReached)
+	require.ErrorIs(t, front.gate()(), errNotReached)
+
+	front.started = front.started.Add(-reachWithin) // long enough: polls are to be answered
+	require.Eventually(t, func() bool { return front.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, front.gate()(), errNotReached)
+	queue.there.Store(true)
+	require.Eventually(t, func() bool { return front.gate()() == nil }, 10*time.Second, 10*time.Millisecond)
+	stop()
+	require.NoError(t, ignoreCanceled(g.Wait()))
 }
 
 // counter is MySQL's counter of worker numbers.

@@ -100,6 +100,8 @@ type front struct {
 	breakers  []*breaker.Breaker
 	eviction  *eviction
 	server    *api.Server
+	started   time.Time
+	reached   atomic.Bool // RocketMQ has answered once
 	stopping  atomic.Bool
 }
 
@@ -117,7 +119,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
 	}
 	ledger := stock.New(b.redis)
-	f := &front{cfg: cfg, log: log, eviction: newEviction(b.redis, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
+	f := &front{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
 	states := breakerGauge(reg, "redis", "mysql", "rocketmq", "challenge")
 	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: states, Log: log})
 	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
@@ -167,6 +169,9 @@ func mysqlFault(err error) bool {
 // away. MySQL is not among it: the queue holds the orders meanwhile.
 func (f *front) gate(needed ...*breaker.Breaker) func() error {
 	return func() error {
+		if !f.reached.Load() {
+			return errNotReached
+		}
 		for _, b := range needed {
 			if err := b.Ready(); err != nil {
 				return err
@@ -187,7 +192,34 @@ func (f *front) ready() error {
 	if !f.catalog.Ready() {
 		return errors.New("the sales have not been read yet")
 	}
+	if !f.reached.Load() && time.Since(f.started) < reachWithin {
+		return errNotReached
+	}
 	return f.ids.ready()
+}
+
+const (
+	// reachWithin is how long a process that starts waits for RocketMQ before
+	// it takes traffic all the same: it can answer polls, and refuse politely.
+	reachWithin = 5 * time.Second
+	reachEvery  = 50 * time.Millisecond
+)
+
+var errNotReached = errors.New("RocketMQ has not answered yet")
+
+// reach waits for RocketMQ's first answer. Until then nothing is deducted: the
+// orders of a process that has just started would be left to the sweeper, and
+// its breaker would open.
+func (f *front) reach(ctx context.Context) error {
+	for f.publisher.Probe(ctx) != nil {
+		select {
+		case <-time.After(reachEvery):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	f.reached.Store(true)
+	return nil
 }
 
 // details says how each thing that selling needs is. A server that is away
@@ -241,6 +273,7 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 // work does all that stands beside serving, until ctx is done.
 func (f *front) work(ctx context.Context) (*errgroup.Group, context.Context) {
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.reach(ctx) })
 	g.Go(func() error { return f.catalog.Run(ctx) })
 	g.Go(func() error { return f.ids.run(ctx) })
 	g.Go(func() error { return f.backlog.run(ctx) })
