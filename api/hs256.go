@@ -21,7 +21,7 @@ const (
 )
 
 // hs256 verifies the ordinary HS256 token, of which every shopper sends another
-// one, without golang-jwt: 1.1 µs and 2 allocations instead of 9 µs and 65. It
+// one, without golang-jwt: an eighth of the time and 1 allocation. It
 // only ever says yes, and only where golang-jwt would (see
 // TestTheQuickWayAgreesWithTheLibrary); whatever is not ordinary is left to it.
 type hs256 struct {
