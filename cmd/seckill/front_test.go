@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,9 +15,13 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/internal/breaker"
+	"seckill/internal/config"
 	"seckill/internal/memory"
+	"seckill/stock"
 )
 
 func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
@@ -134,4 +139,30 @@ func TestAUsedUpWorkerNumberIsReplaced(t *testing.T) {
 		stop()
 		require.NoError(t, <-done)
 	})
+}
+
+func TestAPoolOfConnectionsInUseIsNoFaultOfRedis(t *testing.T) {
+	t.Parallel()
+	cfg := config.Redis{Addrs: []string{miniredis.RunT(t).Addr()}, PoolSize: 4}
+	rdb, err := openRedis(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = rdb.Close() })
+	client, ok := rdb.(*redis.Client)
+	require.True(t, ok)
+	for range cfg.PoolSize { // as many polls as there are connections wait for a slow Redis
+		c := client.Conn()
+		require.NoError(t, c.Ping(t.Context()).Err())
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	b := breaker.New(breaker.Options{Name: "redis", Failed: redisFault, Ignored: redisBusy, Log: slog.New(slog.DiscardHandler)})
+	ledger := stock.New(rdb)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			_, err := guardedLedger{ledger, b.Do}.Entries(t.Context(), 1, "42")
+			require.ErrorIs(t, err, redis.ErrPoolTimeout)
+		})
+	}
+	wg.Wait()
+	require.NoError(t, b.Ready(), "buying goes on")
 }

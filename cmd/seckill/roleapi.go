@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -121,7 +122,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	ledger := stock.New(b.redis)
 	f := &front{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
 	states := breakerGauge(reg, "redis", "mysql", "rocketmq", "challenge")
-	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: states, Log: log})
+	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, OnChange: states, Log: log})
 	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
 	queueBreaker := breaker.New(breaker.Options{Name: "rocketmq", Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, OnChange: states, Log: log})
 	f.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
@@ -158,6 +159,11 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 
 // redisFault: sold out and its like are answers, not faults.
 func redisFault(err error) bool { return !errors.Is(err, stock.ErrNotLoaded) }
+
+// redisBusy: that all connections of this process are in use says nothing of
+// Redis. Each of them has a time-out that does; a flood of polls must not make
+// it look away.
+func redisBusy(err error) bool { return errors.Is(err, redis.ErrPoolTimeout) }
 
 // mysqlFault: that there is no such sale, or that it does not allow a thing, is
 // an answer.

@@ -76,7 +76,7 @@ type back struct {
 func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
 	ledger := stock.New(b.redis)
 	k := &back{log: log, eviction: newEviction(b.redis, log)}
-	k.redis = breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, OnChange: breakerGauge(reg, "redis"), Log: log})
+	k.redis = breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, OnChange: breakerGauge(reg, "redis"), Log: log})
 	k.pool = consumer.NewPool(consumer.Options{
 		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,
 		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,

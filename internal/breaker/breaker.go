@@ -37,6 +37,10 @@ type Options struct {
 	// Failed reports whether an error of a call is the dependency's fault; nil
 	// counts every error.
 	Failed func(error) bool
+	// Ignored reports whether an error says nothing of the dependency, neither
+	// good nor bad, such as that no connection was free; may be nil. The caller's
+	// own cancellation never does.
+	Ignored func(error) bool
 	// Probe tries the dependency; Run calls it through the breaker once a second.
 	Probe func(context.Context) error
 	// OnChange is told of each change of state; may be nil.
@@ -65,9 +69,9 @@ func New(o Options) *Breaker {
 		IsSuccessful: func(err error) bool {
 			return err == nil || o.Failed != nil && !o.Failed(err)
 		},
-		// The caller's own cancellation says nothing of the dependency, neither
-		// good nor bad.
-		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
+		IsExcluded: func(err error) bool {
+			return errors.Is(err, context.Canceled) || o.Ignored != nil && o.Ignored(err)
+		},
 	}
 	b.cb = gobreaker.NewCircuitBreaker[struct{}](st)
 	return b

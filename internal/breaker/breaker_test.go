@@ -14,7 +14,10 @@ import (
 	"seckill/internal/breaker"
 )
 
-var errDown = errors.New("down")
+var (
+	errDown = errors.New("down")
+	errBusy = errors.New("no connection is free")
+)
 
 func TestAnOutageOpensItAndTheProbeClosesIt(t *testing.T) {
 	t.Parallel()
@@ -53,15 +56,18 @@ func TestTheCallersOwnCancellationAndOutcomesDoNotCount(t *testing.T) {
 	soldOut := errors.New("sold out")
 	b := breaker.New(breaker.Options{
 		Name: "x", Log: slog.New(slog.DiscardHandler),
-		Failed: func(err error) bool { return !errors.Is(err, soldOut) },
+		Failed:  func(err error) bool { return !errors.Is(err, soldOut) },
+		Ignored: func(err error) bool { return errors.Is(err, errBusy) },
 	})
 	for range 20 {
+		require.ErrorIs(t, b.Do(func() error { return errBusy }), errBusy)
 		require.ErrorIs(t, b.Do(func() error { return soldOut }), soldOut)
 		require.ErrorIs(t, b.Do(func() error { return context.Canceled }), context.Canceled)
 	}
 	require.NoError(t, b.Ready())
 	for range 3 {
 		require.ErrorIs(t, b.Do(func() error { return context.Canceled }), context.Canceled, "nor does it count as a success")
+		require.ErrorIs(t, b.Do(func() error { return errBusy }), errBusy)
 		require.ErrorIs(t, b.Do(func() error { return errDown }), errDown)
 	}
 	require.ErrorIs(t, b.Ready(), breaker.ErrOpen)
