@@ -8,9 +8,10 @@ import { sleep } from 'k6';
 
 export const STOCK = number('STOCK');
 export const SHOPPERS = number('SHOPPERS');
-const SALE = required('SALE_ID');
-const URLS = required('BASE_URLS').split(',').map(checkURL);
-const SLACK = Number(__ENV.SLACK || 1); // widens the latency bounds, for a busy machine
+export const SECONDS = Number(__ENV.DURATION || 0); // of the runs that last as long as one wants
+export const SALE = required('SALE_ID');
+export const URLS = required('BASE_URLS').split(',').map(checkURL);
+export const SLACK = Number(__ENV.SLACK || 1); // widens the latency bounds, for a busy machine
 const PATIENCE = 60; // s: how long a shopper goes on asking
 
 const tokens = new SharedArray('tokens', () => open(required('TOKENS')).trim().split('\n'));
@@ -33,38 +34,44 @@ const timeToResult = new Trend('time_to_result', true);
 const again = ['sale-not-open', 'rate-limited', 'overloaded', 'backlog', 'sale-paused', 'dependency-down'];
 const final = ['sold-out', 'purchase-limit', 'sale-ended'];
 
-// options returns k6's, with the thresholds every run has: no error, nobody left without an answer, and
-// exactly as many confirmed as there are units, or shoppers where those are fewer. The bounds are
-// [p95, p99] in milliseconds.
-export function options(scenario, bounds) {
-  const sold = Math.min(STOCK, SHOPPERS);
-  const thresholds = {
+// options returns k6's. Every run has the thresholds of all: no error, nobody left without an answer, k6
+// sent what it was to send. Bounds are [p95, p99] in milliseconds.
+export function options(scenarios, bounds, thresholds) {
+  const all = {
     errors: ['count==0'],
     gave_up: ['count==0'],
     rejected: ['count==0'],
-    accepted: [`count==${sold}`],
-    confirmed: [`count==${sold}`],
-    'booked{status:confirmed}': [`count==${sold}`],
     'booked{status:pending}': ['count==0'],
     'refused{code:dependency-down}': ['count==0'],
     dropped_iterations: ['count==0'],
   };
   for (const code of again.concat(final)) {
     const name = `refused{code:${code}}`; // a threshold is what makes k6 count it apart
-    thresholds[name] = thresholds[name] || ['count>=0'];
+    all[name] = all[name] || ['count>=0'];
   }
   for (const [name, [p95, p99]] of Object.entries(bounds)) {
-    thresholds[name] = [`p(95)<${p95 * SLACK}`, `p(99)<${p99 * SLACK}`];
+    all[name] = [`p(95)<${p95 * SLACK}`, `p(99)<${p99 * SLACK}`];
   }
+  const common = { exec: 'shopper', gracefulStop: `${2 * PATIENCE + 30}s` };
   return {
-    scenarios: { shoppers: Object.assign({ exec: 'shopper', gracefulStop: `${2 * PATIENCE + 30}s` }, scenario) },
-    thresholds,
+    scenarios: Object.fromEntries(Object.entries(scenarios).map(([name, s]) => [name, Object.assign({}, common, s)])),
+    thresholds: Object.assign(all, thresholds),
     summaryTrendStats: ['min', 'med', 'avg', 'p(95)', 'p(99)', 'max'],
     setupTimeout: '5m',
     teardownTimeout: '5m',
     batch: 32,
     batchPerHost: 32,
   };
+}
+
+// exactly so many are accepted, told "confirmed", and listed in the end.
+export function exactly(n) {
+  return { accepted: [`count==${n}`], confirmed: [`count==${n}`], 'booked{status:confirmed}': [`count==${n}`] };
+}
+
+// steady is a constant arrival rate of so many in so many seconds.
+export function steady(n, seconds, vus) {
+  return { executor: 'constant-arrival-rate', rate: n, timeUnit: `${seconds}s`, duration: `${seconds}s`, preAllocatedVUs: vus };
 }
 
 // start waits until `early` seconds before the sale opens, and returns what the shoppers need to know.
@@ -85,38 +92,55 @@ export function start(early) {
 // shop is one shopper's visit: buys one unit and waits for the result.
 export function shop(data) {
   const i = exec.scenario.iterationInTest;
-  if (i >= SHOPPERS) return; // a ramp may round up
-  const purchase = buy(i, data.opens);
+  if (i < SHOPPERS) visit(i, data.opens); // a ramp may round up
+}
+
+export function visit(i, opens) {
+  const purchase = buy(i, opens);
   if (purchase) awaitResult(i, purchase);
 }
 
-function buy(i, opens) {
-  const deadline = Date.now() + PATIENCE * 1000;
-  while (Date.now() < deadline) {
-    const sent = Date.now();
-    const res = http.post(`${URLS[i % URLS.length]}/v1/sales/${SALE}/orders`, '{"quantity":1}', params(i, 'buy'));
+// click has a shopper send a purchase so many times at once, each to the next API, and returns what each was
+// answered: {id, path, body, sent}, or {code, res} of a refusal, or {} after an error.
+export function click(i, times) {
+  const sent = Date.now();
+  const requests = Array.from({ length: times }, (_, k) =>
+    ['POST', `${URLS[(i + k) % URLS.length]}/v1/sales/${SALE}/orders`, '{"quantity":1}', params(i, 'buy')]);
+  return http.batch(requests).map((res) => {
     const body = parse(res);
     if (res.status === 202 && body && body.id) {
-      accepted.add(1);
       acceptedLatency.add(res.timings.duration);
-      return { sent, path: res.headers.Location, body };
+      return { id: body.id, path: res.headers.Location, body, sent };
     }
     const code = body && body.code;
-    if (!again.includes(code) && !final.includes(code)) {
-      error('buy', res);
-      return null;
-    }
+    if (!again.includes(code) && !final.includes(code)) return error('buy', res) || {};
     refused.add(1, { code });
     refusedLatency.add(res.timings.duration);
-    if (final.includes(code)) return null;
-    pause(res, code === 'sale-not-open' ? opens - Date.now() : 0);
+    return { code, res };
+  });
+}
+
+// accept counts a shopper who has an order.
+export const accept = () => accepted.add(1);
+
+// buy tries until there is an order, which it returns, or there can be none.
+export function buy(i, opens) {
+  const deadline = Date.now() + PATIENCE * 1000;
+  while (Date.now() < deadline) {
+    const [answer] = click(i, 1);
+    if (answer.id) {
+      accept();
+      return answer;
+    }
+    if (!again.includes(answer.code)) return null;
+    pause(answer.res, answer.code === 'sale-not-open' ? opens - Date.now() : 0);
   }
   gaveUp.add(1);
   return null;
 }
 
 // awaitResult polls at another API than the one that took the order: results reach them all.
-function awaitResult(i, purchase) {
+export function awaitResult(i, purchase) {
   const url = `${URLS[(i + 1) % URLS.length]}${purchase.path}?wait=20s`;
   const deadline = Date.now() + PATIENCE * 1000;
   for (let order = purchase.body; ; ) {
@@ -137,10 +161,13 @@ function awaitResult(i, purchase) {
 }
 
 // drain asks the API for everybody's orders until none is pending, and counts them.
-export function drain() {
+export const drain = () => drainSome(1);
+
+// drainSome asks for those of every n-th shopper.
+export function drainSome(n) {
   const deadline = Date.now() + PATIENCE * 1000;
   const statuses = { confirmed: 0, rejected: 0, pending: 0 };
-  let left = Array.from({ length: SHOPPERS }, (_, i) => i);
+  let left = Array.from({ length: Math.ceil(SHOPPERS / n) }, (_, i) => i * n);
   while (left.length > 0) {
     const last = Date.now() > deadline;
     const pending = [];
@@ -148,7 +175,7 @@ export function drain() {
     left = pending;
     if (left.length > 0) sleep(0.5);
   }
-  for (const [status, n] of Object.entries(statuses)) booked.add(n, { status });
+  for (const [status, count] of Object.entries(statuses)) booked.add(count, { status });
 }
 
 // listSome lists the orders of some shoppers and returns those of them to ask again.
@@ -165,6 +192,8 @@ function listSome(shoppers, statuses, last) {
   });
 }
 
+const builtin = /^(http_|iteration|group_)/; // k6's own metrics
+
 // summary writes all that k6 measured to SUMMARY, and a short table to the terminal.
 export function summary(data) {
   const rows = [];
@@ -172,7 +201,9 @@ export function summary(data) {
     const v = data.metrics[name] && data.metrics[name].values;
     if (v) rows.push(`  ${name.padEnd(18)} med ${ms(v.med)}  p95 ${ms(v['p(95)'])}  p99 ${ms(v['p(99)'])}  max ${ms(v.max)}`);
   };
-  ['accepted_latency', 'refused_latency', 'time_to_result'].forEach(trend);
+  for (const [name, metric] of Object.entries(data.metrics)) {
+    if (metric.type === 'trend' && metric.contains === 'time' && !builtin.test(name)) trend(name);
+  }
   const counts = ['accepted', 'confirmed', 'rejected', 'gave_up', 'errors', 'dropped_iterations'];
   for (const name of counts) rows.push(`  ${name.padEnd(18)} ${count(data, name)}`);
   for (const code of again.concat(final)) {
@@ -192,7 +223,7 @@ export function summary(data) {
 const count = (data, name) => (data.metrics[name] ? data.metrics[name].values.count : 0);
 const ms = (v) => `${v < 10 ? v.toFixed(1) : Math.round(v)} ms`.padStart(8);
 
-function params(i, name) {
+export function params(i, name) {
   return {
     headers: { Authorization: `Bearer ${tokens[i]}`, 'Content-Type': 'application/json' },
     tags: { name },
@@ -200,7 +231,7 @@ function params(i, name) {
   };
 }
 
-function parse(res) {
+export function parse(res) {
   try {
     return res.json();
   } catch (e) {
@@ -209,7 +240,7 @@ function parse(res) {
 }
 
 let told = false; // one line per VU: thousands would hide the first
-function error(what, res) {
+export function error(what, res) {
   errors.add(1, { what });
   if (!told) console.error(`${what}: ${res.status} ${res.error || res.body}`);
   told = true;
@@ -233,7 +264,7 @@ function required(name) {
   return __ENV[name];
 }
 
-function number(name) {
+export function number(name) {
   const n = Number(required(name));
   if (!Number.isInteger(n) || n < 1) throw new Error(`${name} wants a whole number, got ${__ENV[name]}`);
   return n;

@@ -1,18 +1,11 @@
 // A sale at a walking pace: each shopper comes alone, half of them find it sold out. It says whether
 // the path works and how long a shopper waits when nobody pushes.
-import { SHOPPERS, drain, options as shared, shop, start, summary } from './lib.js';
-
-const SECONDS = 10;
+import { SHOPPERS, STOCK, drain, exactly, options as shared, shop, start, steady, summary } from './lib.js';
 
 export const options = shared(
-  {
-    executor: 'constant-arrival-rate',
-    rate: SHOPPERS,
-    timeUnit: `${SECONDS}s`,
-    duration: `${SECONDS}s`,
-    preAllocatedVUs: Math.min(SHOPPERS, 200),
-  },
+  { shoppers: steady(SHOPPERS, 10, Math.min(SHOPPERS, 200)) },
   { accepted_latency: [250, 500], refused_latency: [100, 250], time_to_result: [500, 1000] },
+  exactly(Math.min(STOCK, SHOPPERS)),
 );
 
 export const setup = () => start(0);

@@ -1,5 +1,5 @@
 // The opening of a sale: everybody within ten seconds, most of them in the first, some too early.
-import { SHOPPERS, drain, options as shared, shop, start, summary } from './lib.js';
+import { SHOPPERS, STOCK, drain, exactly, options as shared, shop, start, summary } from './lib.js';
 
 const EARLY = 2; // s before the sale opens, the first arrive
 
@@ -9,18 +9,21 @@ const peak = Math.ceil(SHOPPERS / 6);
 
 export const options = shared(
   {
-    executor: 'ramping-arrival-rate',
-    startRate: 0,
-    timeUnit: '1s',
-    stages: [
-      { target: peak, duration: '3s' },
-      { target: peak, duration: '2s' },
-      { target: 0, duration: '5s' },
-    ],
-    // Who came early, or waits for a result, holds a VU. All are there before it begins.
-    preAllocatedVUs: Math.min(SHOPPERS, Math.max(200, Math.ceil(SHOPPERS * 0.4))),
+    shoppers: {
+      executor: 'ramping-arrival-rate',
+      startRate: 0,
+      timeUnit: '1s',
+      stages: [
+        { target: peak, duration: '3s' },
+        { target: peak, duration: '2s' },
+        { target: 0, duration: '5s' },
+      ],
+      // Who came early, or waits for a result, holds a VU. All are there before it begins.
+      preAllocatedVUs: Math.min(SHOPPERS, Math.max(200, Math.ceil(SHOPPERS * 0.4))),
+    },
   },
   { accepted_latency: [2000, 4000], refused_latency: [1000, 2000], time_to_result: [4000, 8000] },
+  exactly(Math.min(STOCK, SHOPPERS)),
 );
 
 export const setup = () => start(EARLY);

@@ -1,6 +1,8 @@
 // Command verdict ends a load test: it compares what k6's shoppers were told
-// with what the audit found, prints both, and exits with 4 when a promise was
-// broken.
+// with what the audit found, holds the processes' memory and goroutines early
+// and late in the run against each other, prints all of it, and exits with 4
+// when a promise was broken. With -html it also writes a page that needs nothing
+// but itself. `verdict watch FILE NAME=ADDRESS…` is what measures during the run.
 package main
 
 import (
@@ -15,15 +17,21 @@ import (
 
 // summary is the part of k6's summary that matters here.
 type summary struct {
-	Metrics map[string]struct {
-		Values struct {
-			Count float64 `json:"count"`
-		} `json:"values"`
-	} `json:"metrics"`
+	Metrics map[string]metric `json:"metrics"`
+}
+
+// metric has counts, or times in milliseconds, by name.
+type metric struct {
+	Type       string             `json:"type"`
+	Contains   string             `json:"contains"`
+	Values     map[string]float64 `json:"values"`
+	Thresholds map[string]struct {
+		OK bool `json:"ok"`
+	} `json:"thresholds"`
 }
 
 // told returns how often k6 counted something; what never happened is not there.
-func (s summary) told(metric string) int64 { return int64(s.Metrics[metric].Values.Count) }
+func (s summary) told(metric string) int64 { return int64(s.Metrics[metric].Values["count"]) }
 
 // audit is the part of `seckill audit SALE --json` that matters here.
 type audit struct {
@@ -47,33 +55,69 @@ type sale struct {
 
 const exitBroken = 4
 
+// files are what a run leaves; an empty name is not read, or not written.
+type files struct {
+	name, summary, audit, samples, html string
+	flat                                bool // memory and goroutines must not grow
+}
+
 func main() {
-	summaryPath := flag.String("summary", "", "what k6 measured")
-	auditPath := flag.String("audit", "", "output of seckill audit SALE --json")
+	if len(os.Args) > 1 && os.Args[1] == "watch" {
+		if err := watchCommand(os.Args[2:]); err != nil {
+			fail(err)
+		}
+		return
+	}
+	var f files
+	flag.StringVar(&f.name, "name", "load test", "of the run")
+	flag.StringVar(&f.summary, "summary", "", "what k6 measured")
+	flag.StringVar(&f.audit, "audit", "", "output of seckill audit SALE --json")
+	flag.StringVar(&f.samples, "samples", "", "what verdict watch measured")
+	flag.BoolVar(&f.flat, "flat", false, "memory and goroutines must not grow")
+	flag.StringVar(&f.html, "html", "", "where to write the page")
 	flag.Parse()
-	broken, err := run(*summaryPath, *auditPath, os.Stdout)
+	broken, err := run(f, os.Stdout)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "verdict:", err)
-		os.Exit(1)
+		fail(err)
 	}
 	if broken {
 		os.Exit(exitBroken)
 	}
 }
 
-func run(summaryPath, auditPath string, out io.Writer) (broken bool, err error) {
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "verdict:", err)
+	os.Exit(1)
+}
+
+func run(f files, out io.Writer) (broken bool, err error) {
 	var s summary
 	var a audit
-	if err := errors.Join(read(summaryPath, &s), read(auditPath, &a)); err != nil {
+	if err := errors.Join(read(f.summary, &s), read(f.audit, &a)); err != nil {
 		return false, err
 	}
 	if len(a.Sales) != 1 {
-		return false, fmt.Errorf("%s: want the audit of one sale, got %d", auditPath, len(a.Sales))
+		return false, fmt.Errorf("%s: want the audit of one sale, got %d", f.audit, len(a.Sales))
 	}
 	if s.Metrics == nil {
-		return false, fmt.Errorf("%s: no metrics", summaryPath)
+		return false, fmt.Errorf("%s: no metrics", f.summary)
 	}
-	return write(out, s, a)
+	ps := promises(s, a)
+	var watched []sample
+	if f.samples != "" {
+		if watched, err = readSamples(f.samples); err != nil {
+			return false, err
+		}
+	}
+	if f.flat {
+		ps = append(ps, growth(watched)...)
+	}
+	if f.html != "" {
+		if err := writePage(f, s, ps, watched); err != nil {
+			return false, err
+		}
+	}
+	return write(out, ps)
 }
 
 func read(path string, into any) error {
@@ -87,9 +131,9 @@ func read(path string, into any) error {
 	return nil
 }
 
-func write(out io.Writer, s summary, a audit) (broken bool, err error) {
+func write(out io.Writer, ps []promise) (broken bool, err error) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, p := range promises(s, a) {
+	for _, p := range ps {
 		mark := "ok"
 		if !p.kept {
 			mark, broken = "BROKEN", true

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	goodSummary = `{"metrics":{"accepted":{"values":{"count":50,"rate":5}},"confirmed":{"values":{"count":50}},"accepted_latency":{"values":{"med":3}}}}`
+	goodSummary = `{"metrics":{"accepted":{"type":"counter","contains":"default","values":{"count":50,"rate":5},"thresholds":{"count==50":{"ok":true}}},"confirmed":{"type":"counter","contains":"default","values":{"count":50}},"accepted_latency":{"type":"trend","contains":"time","values":{"med":3,"p(95)":1234},"thresholds":{"p(95)<250":{"ok":true}}}}}`
 	goodAudit   = `{"ok":true,"sales":[{"id":"7","total":50,"available":0,"live_units":50,"confirmed":50,"rejected":0,"pending":0,"discrepancies":[]}]}`
 )
 
@@ -22,7 +22,7 @@ func judge(t *testing.T, summary, audit string) (broken bool, out string, err er
 	require.NoError(t, os.WriteFile(s, []byte(summary), 0o600))
 	require.NoError(t, os.WriteFile(a, []byte(audit), 0o600))
 	var b bytes.Buffer
-	broken, err = run(s, a, &b)
+	broken, err = run(files{summary: s, audit: a}, &b)
 	return broken, b.String(), err
 }
 
@@ -38,8 +38,8 @@ func TestEachBrokenPromiseFailsTheRun(t *testing.T) {
 	for name, c := range map[string]struct{ in, from, to, line string }{
 		"one oversold":          {"audit", `"confirmed":50`, `"confirmed":51`, "confirmed = min(stock, accepted)"},
 		"one lost":              {"audit", `"confirmed":50`, `"confirmed":49`, "confirmed = min(stock, accepted)"},
-		"accepted, not sold":    {"summary", `"accepted":{"values":{"count":50`, `"accepted":{"values":{"count":49`, "confirmed = min(stock, accepted)"},
-		"told of another count": {"summary", `"confirmed":{"values":{"count":50`, `"confirmed":{"values":{"count":48`, "told = kept"},
+		"accepted, not sold":    {"summary", `"values":{"count":50,"rate":5}`, `"values":{"count":49,"rate":5}`, "confirmed = min(stock, accepted)"},
+		"told of another count": {"summary", `"confirmed":{"type":"counter","contains":"default","values":{"count":50`, `"confirmed":{"type":"counter","contains":"default","values":{"count":48`, "told = kept"},
 		"one pending":           {"audit", `"pending":0`, `"pending":1`, "nothing is pending"},
 		"a unit leaked":         {"audit", `"live_units":50`, `"live_units":49`, "no unit lost or made up"},
 		"stores disagree":       {"audit", `[]`, `[{"kind":"not_in_redis","order_id":"1","detail":"live, unknown to Redis"}]`, "not_in_redis 1 live"},

@@ -1,6 +1,24 @@
 # What scripts/load does, step by step.
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of the script that sources it
 
+# defaults: what was not said. Whoever is never to be sold out has a unit each.
+defaults() {
+	case $name in
+	smoke) shoppers=${shoppers:-100} stock=${stock:-50} ;;
+	spike) shoppers=${shoppers:-10000} stock=${stock:-1000} ;;
+	double-click) shoppers=${shoppers:-500} stock=${stock:-400} ;;
+	poll-storm) shoppers=${shoppers:-500} stock=${stock:-$shoppers} seconds=${seconds:-30} rate=${rate:-1000} ;;
+	soak) seconds=${seconds:-600} && shoppers=${shoppers:-$((50 * seconds))} && stock=${stock:-$((shoppers * 2 / 3))} ;;
+	overload)
+		[[ -z ${SECKILL_LOAD_URLS:-} ]] || die load "overload caps the drain of consumers of its own"
+		drain=${drain:-300} seconds=${seconds:-60}
+		shoppers=${shoppers:-$((10 * drain * seconds + 110))}
+		stock=${stock:-$shoppers}
+		;;
+	esac
+	seconds=${seconds:-0}
+}
+
 # settings: those of the servers, from the environment or of scripts/up.
 settings() {
 	local url urls=${SECKILL_LOAD_URLS:-}
@@ -27,6 +45,10 @@ start_system() {
 	export SECKILL_ROCKETMQ_TOPIC=$own SECKILL_ROCKETMQ_PROBE_TOPIC=${own}_probe SECKILL_ROCKETMQ_GROUP=$own
 	export SECKILL_JWT_SECRETS=${SECKILL_JWT_SECRETS:-$(secret jwt)} SECKILL_ID_KEYS=${SECKILL_ID_KEYS:-$(secret id)}
 	export SECKILL_LOG_FORMAT=text
+	if [[ -n $drain ]]; then # two seconds' worth may wait
+		export SECKILL_DRAIN_RATE SECKILL_BACKLOG_LIMIT=$((2 * drain))
+		SECKILL_DRAIN_RATE=$(awk "BEGIN { print $drain / $consumers }")
+	fi
 	"$dir/seckill" migrate up 2>"$dir/migrate.log" || die load "migrate up: $(tail -n 1 "$dir/migrate.log")"
 	ulimit -n "$(ulimit -Hn)" # a connection per shopper
 	for ((i = 1; i <= consumers; i++)); do role "consumer-$i" consumer; done
@@ -45,7 +67,10 @@ role() {
 	for ((i = 0; i < 300; i++)); do
 		kill -0 "${pids[-1]}" 2>/dev/null || break
 		addr=$(logged "$name" 'msg="admin listener up"')
-		if [[ -n $addr ]] && "$dir/seckill" healthcheck --admin-listen "$addr" >/dev/null 2>&1; then return; fi
+		if [[ -n $addr ]] && "$dir/seckill" healthcheck --admin-listen "$addr" >/dev/null 2>&1; then
+			admins+=("$name=$addr")
+			return
+		fi
 		sleep 0.1
 	done
 	tail -n 20 "$dir/$name.log" >&2
@@ -66,7 +91,7 @@ make_sale() {
 	now=$(date +%s)
 	id=$("$dir/seckill" sale create -f - --json <<-EOF | sed -n 's/^{"id":"\([0-9]*\)".*/\1/p'
 		{"title": "load test $name", "price_minor": 9900, "currency": "CNY", "stock": $stock,
-		 "starts_at": "$(date -ud "@$((now + lead))" +%FT%TZ)", "ends_at": "$(date -ud "@$((now + 3600))" +%FT%TZ)"}
+		 "pay_within": "24h", "starts_at": "$(date -ud "@$((now + lead))" +%FT%TZ)", "ends_at": "$(date -ud "@$((now + 3600 + seconds))" +%FT%TZ)"}
 	EOF
 	)
 	[[ -n $id ]] || die load "could not make a sale"
@@ -78,13 +103,31 @@ make_sale() {
 send_shoppers() {
 	local code=0
 	env BASE_URLS="$urls" SALE_ID="$sale" TOKENS="$dir/tokens" SHOPPERS="$shoppers" STOCK="$stock" \
-		SLACK="$slack" SUMMARY="$dir/summary.json" ALLOW_REMOTE="${SECKILL_LOAD_ALLOW_REMOTE:-}" \
+		DURATION="$seconds" RATE="$rate" DRAIN="$drain" SLACK="$slack" SUMMARY="$dir/summary.json" ALLOW_REMOTE="${SECKILL_LOAD_ALLOW_REMOTE:-}" \
 		K6_NO_USAGE_REPORT=true \
 		"$here/k6" run --quiet "$@" "loadtest/$name.js" >"$dir/k6.log" 2>&1 &
 	pids+=($!) # in the background, so that a signal ends us at once
 	wait "$!" || code=$?
 	cat "$dir/k6.log"
 	return "$code"
+}
+
+# start_watch measures our processes, a line a second, until stop_watch.
+start_watch() {
+	((${#admins[@]})) || return 0
+	"$dir/verdict" watch "$dir/samples.json" "${admins[@]}" &
+	watcher=$!
+	pids+=("$watcher")
+}
+
+# stop_watch, a little after everybody has gone; sets what the verdict is told of it.
+stop_watch() {
+	[[ -n $watcher ]] || return 0
+	sleep 3
+	kill "$watcher"
+	wait "$watcher" || die load "nothing was measured"
+	watched=(-samples "$dir/samples.json")
+	case $name in poll-storm | overload | soak) watched+=(-flat) ;; esac
 }
 
 # settled: waits up to a minute until the audit is clean and nothing is pending; keeps the last one.
