@@ -42,17 +42,17 @@ func growth(ss []sample) (ps []promise) {
 }
 
 // underLoad returns the samples from the first to the last second in which the
-// APIs had at least half as many requests as in the busiest.
+// APIs had at least half as many requests as in most seconds. The busiest is no
+// measure: in the end everybody's orders are listed as fast as can be.
 func underLoad(ss []sample) []sample {
-	rates, most := perSecond(ss, func(g gauge) float64 { return g.Requests }), 0.0
-	for _, r := range rates {
-		most = max(most, r)
-	}
-	busy := func(r float64) bool { return most > 0 && r >= most/2 }
-	from := slices.IndexFunc(rates, busy)
-	if from < 0 {
+	rates := perSecond(ss, func(g gauge) float64 { return g.Requests })
+	usual := slices.DeleteFunc(slices.Clone(rates), func(r float64) bool { return r <= 0 })
+	if len(usual) == 0 {
 		return nil
 	}
+	slices.Sort(usual)
+	busy := func(r float64) bool { return r > 0 && r >= usual[len(usual)/2]/2 }
+	from := slices.IndexFunc(rates, busy)
 	to := from
 	for i, r := range rates {
 		if busy(r) {

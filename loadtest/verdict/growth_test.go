@@ -42,6 +42,7 @@ func TestARunThatGrowsIsNoticed(t *testing.T) {
 		"memory leaks":       {func(s int, g *gauge) { g.RSS += float64(s * 10 << 20) }, "memory of api-1"},
 		"goroutines leak":    {func(s int, g *gauge) { g.Goroutines += float64(s) * 50 }, "goroutines of api-1"},
 		"goroutines stay":    {func(s int, g *gauge) { g.Goroutines += float64(min(s, 6)) * 10 }, "goroutines of api-1"},
+		"a burst in the end": {func(s int, g *gauge) { g.Requests += max(0, float64(s)-26) * 50_000 }, ""},
 		"it was hardly used": {func(s int, g *gauge) { g.Requests = min(float64(s), 3) }, "memory and goroutines are flat"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,6 +84,7 @@ func (p *page) add(name string, m metric) {
 		p.Thresholds = append(p.Thresholds, row)
 	}
 	switch {
+	case strings.HasPrefix(name, "http_req_") || strings.HasPrefix(name, "iteration_"): // k6's own, of all requests together
 	case m.Type == "trend" && m.Contains == "time":
 		row := timeRow{Name: name}
 		for _, c := range timeColumns {

@@ -84,10 +84,10 @@ sql() {
 	MYSQL_PWD=${mysql[1]} mariadb --no-defaults --protocol=tcp --user="${mysql[0]}" --host="${mysql[2]}" --port="${mysql[3]}" --execute="$1"
 }
 
-# make_sale prints its ID. A spike's opens in a few seconds: k6 has to start first.
+# make_sale prints its ID. A spike's opens in a few seconds: k6 has to start first, on a busy machine later.
 make_sale() {
 	local now lead=-1 id
-	if [[ $name == spike ]]; then lead=$((8 + shoppers / 1500)); fi
+	if [[ $name == spike ]]; then lead=$(awk "BEGIN { print int((8 + $shoppers / 1500) * ($slack > 1 ? $slack : 1)) }"); fi
 	now=$(date +%s)
 	id=$("$dir/seckill" sale create -f - --json <<-EOF | sed -n 's/^{"id":"\([0-9]*\)".*/\1/p'
 		{"title": "load test $name", "price_minor": 9900, "currency": "CNY", "stock": $stock,
