@@ -3,7 +3,6 @@
 package test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,11 +44,8 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
 	})
 	up := []string{"SECKILL_UP_DIR=" + s.dir, "SECKILL_UP_BROKER_IP=" + brokerIP, "SECKILL_UP_BROKER_DISK=" + brokerDisk}
-	for i, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
-		if s.dir == os.Getenv("SECKILL_FAULTS_DIR") {
-			break // it keeps its own ports
-		}
-		up = append(up, fmt.Sprintf("SECKILL_UP_%s_PORT=%d", name, 31000+i*100+os.Getpid()%90))
+	for _, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
+		up = append(up, "SECKILL_UP_"+name+"_PORT=") // what the shop's own have is taken
 	}
 	script(t, up, "up")
 	if s.broker == nil {

@@ -30,6 +30,9 @@ port() {
 		[[ ${!var} =~ ^[0-9]+$ ]] || die "$1" "$var is not a port: ${!var}"
 		echo "${!var}" >"$file"
 	elif [[ ! -s $file ]]; then
+		mkdir -p "$claims"
+		exec 8>"$claims/lock" # two that start at once do not choose the same
+		flock 8
 		while ((p < 65000)); do
 			for o in 0 "${@:3}"; do
 				if taken $((p + o)); then
@@ -40,8 +43,8 @@ port() {
 			break
 		done
 		echo "$p" >"$file"
-		mkdir -p "$claims"
 		echo "$run" >"$claims/$p"
+		exec 8>&-
 	fi
 	cat "$file"
 }
