@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,12 +128,13 @@ func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
 	api := strings.TrimPrefix(s.urls[0], "http://")
 	url := startNginx(t, [2]string{api, api}) + "/v1/orders?sale_id=" + s.sale(saleTerms{stock: 1})
 	auth := "Bearer " + s.tokens(1, 1)[0]
-	// ask sends so many requests from an address, all of which claim to be from
+	// ask sends so many requests from an address, each of which claims to be from
 	// another one, and returns how many were limited.
-	ask := func(ip, claim string, times int) (limited int) {
+	ask := func(ip, claims string, times int) (limited int) {
 		client := from(ip)
 		defer client.CloseIdleConnections()
-		for range times {
+		for i := range times {
+			claim := strings.ReplaceAll(claims, "N", strconv.Itoa(100+i))
 			status, text := fetch(t, client, http.MethodGet, url, "", "Authorization", auth, "X-Forwarded-For", claim, "X-Real-Ip", claim, "Forwarded", "for="+claim)
 			if status != http.StatusOK {
 				require.Equal(t, http.StatusTooManyRequests, status, text)
@@ -142,9 +144,9 @@ func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
 		}
 		return limited
 	}
-	require.Zero(t, ask("127.0.0.20", "192.0.2.1", 5))
-	require.Greater(t, ask("127.0.0.20", "192.0.2.1", 60), 30)
-	require.Greater(t, ask("127.0.0.20", "198.51.100.7, "+proxyIP, 60), 30, "another claim is no other bucket")
+	require.Zero(t, ask("127.0.0.20", "192.0.2.N", 5))
+	require.Greater(t, ask("127.0.0.20", "192.0.2.N", 60), 30, "another claim is no other bucket")
+	require.Greater(t, ask("127.0.0.20", "198.51.100.N, "+proxyIP, 60), 30, "nor is one that seems to come by the proxy")
 	require.Greater(t, ask("127.0.0.20", "127.0.0.22", 60), 30)
 	require.Zero(t, ask("127.0.0.22", "127.0.0.20", 5), "who was named by others has their own bucket, and not that which they name")
 	require.Zero(t, ask("127.0.0.23", proxyIP, 5))
