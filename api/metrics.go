@@ -61,6 +61,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, p := range problems {
 		m.refused[p] = refused.WithLabelValues(p.code)
 	}
+	for _, outcome := range []string{"paid", "refund_required", "wrong_amount"} {
+		m.payments.WithLabelValues(outcome)
+	}
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: ns, Name: "http_request_duration_seconds",
 		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",

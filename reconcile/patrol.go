@@ -140,7 +140,6 @@ func (p *Patrol) look(ctx context.Context, s order.Sale, m stock.Meta) {
 	var bad []Discrepancy
 	switch {
 	case m.Loaded:
-		p.m.stock(s.ID, m)
 		bad = metaDiscrepancies(s, m, int64(s.Total)-int64(s.Available))
 	case s.State.Loaded():
 		bad = []Discrepancy{{Kind: KindNotLoaded, Detail: fmt.Sprintf("the sale is %s but not in Redis", s.State)}}

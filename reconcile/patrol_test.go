@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -320,12 +319,8 @@ func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
 	onBeats(t, func(b *beat) {
 		b.buy("a")
 		b.reserve("b")
-		label := strconv.FormatInt(b.sale.ID, 10)
 		step := func() { require.NoError(b, b.patrol.Step(b.Context())) }
 		step()
-		require.InDelta(b, 98, b.metric("seckill_stock_available_units", label), 0)
-		require.InDelta(b, 1, b.metric("seckill_stock_pending_units", label), 0)
-		require.InDelta(b, 120, b.metric("seckill_order_oldest_pending_seconds", label), 10)
 
 		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", 1).Err())
 		step()
@@ -350,8 +345,7 @@ func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
 			require.NoError(b, err)
 		}
 		step()
-		require.InDelta(b, -1, b.metric("seckill_stock_available_units", label), 0, "the series of a closed sale is dropped")
-		require.Zero(b, b.metric("seckill_oversold_units", ""))
+		require.Zero(b, b.metric("seckill_oversold_units", ""), "what was found in a closed sale is dropped")
 	})
 }
 

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,9 +19,6 @@ type patrolMetrics struct {
 	lastSuccess   prometheus.Gauge
 	oversold      prometheus.Gauge
 	healed        prometheus.Counter
-	available     *prometheus.GaugeVec
-	pending       *prometheus.GaugeVec
-	oldest        *prometheus.GaugeVec
 	deadLetters   *prometheus.GaugeVec
 
 	mu    sync.Mutex
@@ -31,7 +27,6 @@ type patrolMetrics struct {
 
 // findings of one sale.
 type findings struct {
-	label       string
 	looked      []string // kinds standing at the last look
 	settledOver int64
 	passed      map[string]int // by kind, of the last pass
@@ -44,30 +39,25 @@ const passStands = 3 * time.Minute
 
 func newPatrolMetrics(reg prometheus.Registerer) *patrolMetrics {
 	f := promauto.With(reg)
-	of := func(name, help string) *prometheus.GaugeVec {
-		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"sale"})
-	}
 	m := &patrolMetrics{
 		discrepancies: f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_audit_discrepancies", Help: "What the last look and the last pass of this process found; healed ones too, until the next pass."}, []string{"kind"}),
 		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last read through a sale, or had none to read; take the maximum over the fleet."}),
 		oversold:      f.NewGauge(prometheus.GaugeOpts{Name: "seckill_oversold_units", Help: "Units of live orders beyond the totals of their sales."}),
 		healed:        f.NewCounter(prometheus.CounterOpts{Name: "seckill_audit_healed_total", Help: "Orders that the audit set right in Redis by replaying their verdict."}),
-		available:     of("seckill_stock_available_units", "Units that can be reserved."),
-		pending:       of("seckill_stock_pending_units", "Units reserved without a verdict."),
-		oldest:        of("seckill_order_oldest_pending_seconds", "Age of the order first in line for the sweeper; 0 when nothing is pending."),
 		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Dead letters that are kept, up to 10,000: messages that could not be read, until discarded, and verdicts on orders that can have no row."}, []string{"kind"}),
 		sales:         map[int64]*findings{},
 	}
 	for _, k := range kinds {
 		m.discrepancies.WithLabelValues(k).Set(0)
 	}
+	m.letters(order.LetterCount{})
 	return m
 }
 
 func (m *patrolMetrics) of(saleID int64) *findings {
 	f := m.sales[saleID]
 	if f == nil {
-		f = &findings{label: strconv.FormatInt(saleID, 10)}
+		f = &findings{}
 		m.sales[saleID] = f
 	}
 	return f
@@ -76,18 +66,6 @@ func (m *patrolMetrics) of(saleID int64) *findings {
 func (m *patrolMetrics) letters(n order.LetterCount) {
 	m.deadLetters.WithLabelValues("message").Set(float64(n.Messages))
 	m.deadLetters.WithLabelValues("verdict").Set(float64(n.Verdicts))
-}
-
-// stock exports a loaded sale's counters.
-func (m *patrolMetrics) stock(saleID int64, s stock.Meta) {
-	label := strconv.FormatInt(saleID, 10)
-	m.available.WithLabelValues(label).Set(float64(s.Available))
-	m.pending.WithLabelValues(label).Set(float64(s.Pending))
-	age := 0.0
-	if !s.OldestPending.IsZero() {
-		age = max(0, s.Now.Sub(s.OldestPending).Seconds())
-	}
-	m.oldest.WithLabelValues(label).Set(age)
 }
 
 // looked records what stands after a look at a sale's counters.
@@ -115,17 +93,14 @@ func (m *patrolMetrics) passed(saleID int64, found []*suspect, whole []Discrepan
 	m.lastSuccess.SetToCurrentTime()
 }
 
-// keep drops the series of all sales but those that are loaded, and the
-// findings of those that are not even listed.
+// keep drops what passes found in sales that are no longer loaded, and all that
+// was found in those that are not even listed.
 func (m *patrolMetrics) keep(listed, loaded map[int64]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, f := range m.sales {
 		if loaded[id] {
 			continue
-		}
-		for _, series := range []*prometheus.GaugeVec{m.available, m.pending, m.oldest} {
-			series.DeleteLabelValues(f.label)
 		}
 		f.passed = nil
 		if !listed[id] {

@@ -154,9 +154,9 @@ func (b *broker) subscriber(handle func(context.Context, []order.Message) error,
 }
 
 // newRegistry returns a registry with what every process exports.
-func newRegistry(b *backend) *prometheus.Registry {
+func newRegistry(cfg config.Config, b *backend) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	registerProcess(reg)
-	registerPools(reg, b.db, b.redis)
+	registerPools(reg, b.db, b.redis, cfg.Redis.PoolSize)
 	return reg
 }

@@ -3,26 +3,41 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
 )
 
-// eviction watches that Redis evicts nothing. Whether it may is one setting for
-// the whole fleet: a process that knows it does says so, and goes on selling.
+// eviction watches that Redis evicts nothing, and what memory it has left.
+// Whether it may is one setting for the whole fleet: a process that knows it
+// does says so, and goes on selling.
 type eviction struct {
-	rdb  redis.UniversalClient
-	log  *slog.Logger
-	last atomic.Pointer[string]
+	rdb       redis.UniversalClient
+	log       *slog.Logger
+	last      atomic.Pointer[string]
+	may       prometheus.Gauge
+	used, max prometheus.Gauge
 }
 
-func newEviction(rdb redis.UniversalClient, log *slog.Logger) *eviction {
-	return &eviction{rdb: rdb, log: log}
+func newEviction(rdb redis.UniversalClient, reg prometheus.Registerer, log *slog.Logger) *eviction {
+	f := promauto.With(reg)
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: "seckill_redis_" + name, Help: help})
+	}
+	return &eviction{
+		rdb: rdb, log: log,
+		may:  gauge("may_evict", "1 when Redis has another maxmemory-policy than noeviction."),
+		used: gauge("memory_used_bytes", "Memory that Redis uses; that of one node, on a Cluster."),
+		max:  gauge("memory_max_bytes", "Memory that Redis may use, by maxmemory; 0 is no limit."),
+	}
 }
 
 const (
-	evictionEvery  = time.Minute
+	evictionEvery  = 15 * time.Second
 	evictionAdvice = "set maxmemory-policy noeviction: an evicted sale would have to be rebuilt while it sells"
 )
 
@@ -34,7 +49,7 @@ func (e *eviction) line() string {
 	return "redis eviction: not known yet"
 }
 
-// run looks at once and then every minute, until ctx is done.
+// run looks at once and then again and again, until ctx is done.
 func (e *eviction) run(ctx context.Context) error {
 	t := time.NewTicker(evictionEvery)
 	defer t.Stop()
@@ -56,8 +71,15 @@ func (e *eviction) look(ctx context.Context) {
 	if err != nil || policy == "" {
 		return // who does not say has the last answer; the breaker says that it is away
 	}
+	for g, field := range map[prometheus.Gauge]string{e.used: "used_memory", e.max: "maxmemory"} {
+		if n, err := strconv.ParseFloat(infoField(info, field), 64); err == nil {
+			g.Set(n)
+		}
+	}
 	found := "ok"
+	e.may.Set(0)
 	if policy != "noeviction" {
+		e.may.Set(1)
 		found = "WARNING: maxmemory-policy is \"" + policy + "\"; " + evictionAdvice
 	}
 	if before := e.last.Swap(&found); found != "ok" && (before == nil || *before != found) {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -55,7 +56,7 @@ func answerInfo(conn net.Conn, policy *atomic.Value) {
 		}
 		answer := "-ERR not allowed\r\n"
 		if words[0] == "info" {
-			body := fmt.Sprintf("# Memory\r\nused_memory:1\r\nmaxmemory_policy:%s\r\n", policy.Load())
+			body := fmt.Sprintf("# Memory\r\nused_memory:7\r\nmaxmemory:10\r\nmaxmemory_policy:%s\r\n", policy.Load())
 			answer = fmt.Sprintf("$%d\r\n%s\r\n", len(body), body)
 		}
 		if _, err := io.WriteString(conn, answer); err != nil {
@@ -71,21 +72,26 @@ func TestReadinessSaysThatRedisMayEvict(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: policyServer(t, &policy), Protocol: 2})
 	t.Cleanup(func() { _ = rdb.Close() })
 	logged := &strings.Builder{}
-	e := newEviction(rdb, slog.New(slog.NewTextHandler(logged, nil)))
+	reg := prometheus.NewRegistry()
+	e := newEviction(rdb, reg, slog.New(slog.NewTextHandler(logged, nil)))
 	require.Equal(t, "redis eviction: not known yet", e.line())
 	for range 2 {
 		e.look(t.Context())
 		require.Contains(t, e.line(), `WARNING: maxmemory-policy is "allkeys-lru"; set maxmemory-policy noeviction`)
 	}
 	require.Equal(t, 1, strings.Count(logged.String(), "allkeys-lru"), "said once")
+	require.Contains(t, exposed(t, reg), "\nseckill_redis_may_evict 1\n")
+	require.Contains(t, exposed(t, reg), "\nseckill_redis_memory_used_bytes 7\n")
+	require.Contains(t, exposed(t, reg), "\nseckill_redis_memory_max_bytes 10\n")
 	policy.Store("noeviction")
 	e.look(t.Context())
 	require.Equal(t, "redis eviction: ok", e.line())
+	require.Contains(t, exposed(t, reg), "\nseckill_redis_may_evict 0\n")
 }
 
 func TestTheServersOfTestsEvictNothing(t *testing.T) {
 	t.Parallel()
-	e := newEviction(testenv.Redis(t), slog.New(slog.DiscardHandler))
+	e := newEviction(testenv.Redis(t), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	require.NoError(t, e.run(ctx), "it ends")

@@ -17,14 +17,14 @@ import (
 // newChallenge returns who checks the answers to challenges; nil where none is
 // set. Its breaker has no probe, since each call may cost money: after five
 // seconds a shopper's answer is the probe, which costs them a further try.
-func newChallenge(c config.API, states func(name, state string), log *slog.Logger) (*siteverify.Verifier, error) {
+func newChallenge(c config.API, watched func(string, breaker.Options) breaker.Options, log *slog.Logger) (*siteverify.Verifier, error) {
 	if (c.ChallengeURL == "") != (c.ChallengeKey == "") {
 		return nil, &usageError{errors.New("SECKILL_CHALLENGE_URL and SECKILL_CHALLENGE_SECRET go together: set both, or neither")}
 	}
 	if c.ChallengeURL == "" {
 		return nil, nil //nolint:nilnil // no challenge is no error
 	}
-	guard := breaker.New(breaker.Options{Name: "challenge", OnChange: states, Log: log})
+	guard := breaker.New(watched("challenge", breaker.Options{Log: log}))
 	return siteverify.New(siteverify.Options{URL: c.ChallengeURL, Secret: c.ChallengeKey, Guard: guard.Do}), nil
 }
 

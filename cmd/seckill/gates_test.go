@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/config"
@@ -12,15 +13,15 @@ import (
 
 func TestAChallengeNeedsAddressAndSecret(t *testing.T) {
 	t.Parallel()
-	states := func(string, string) {}
+	watched := watched(prometheus.NewRegistry())
 	for _, half := range []config.API{{ChallengeURL: "https://x/"}, {ChallengeKey: "s"}} {
-		_, err := newChallenge(half, states, slog.New(slog.DiscardHandler))
+		_, err := newChallenge(half, watched, slog.New(slog.DiscardHandler))
 		require.ErrorContains(t, err, "SECKILL_CHALLENGE_SECRET")
 	}
-	none, err := newChallenge(config.API{}, states, slog.New(slog.DiscardHandler))
+	none, err := newChallenge(config.API{}, watched, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.Nil(t, none)
-	both, err := newChallenge(config.API{ChallengeURL: "https://x/", ChallengeKey: "s"}, states, slog.New(slog.DiscardHandler))
+	both, err := newChallenge(config.API{ChallengeURL: "https://x/", ChallengeKey: "s"}, watched, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.NotNil(t, both)
 	for _, bad := range []string{"x", "ftp://x/", "https://", "https://me:hunter2@x/"} {

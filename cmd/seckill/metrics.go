@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/breaker"
 )
 
 // registerProcess registers what every process exports: build, Go runtime,
@@ -19,15 +21,29 @@ func registerProcess(reg prometheus.Registerer) {
 		WithLabelValues(v.Version, v.Commit, v.Go).Set(1)
 }
 
-// breakerGauge returns a function that is told of the state of the breakers
-// with these names.
-func breakerGauge(reg prometheus.Registerer, names ...string) func(name, state string) {
-	g := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open."}, []string{"name"})
+// rpcSeconds are the buckets of what a server takes to answer.
+var rpcSeconds = prometheus.ExponentialBuckets(.00025, 2, 14)
+
+// watched returns a function that adds to a breaker's options that its state
+// and its calls are exported under the name.
+func watched(reg prometheus.Registerer) func(name string, o breaker.Options) breaker.Options {
+	f := promauto.With(reg)
+	state := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open."}, []string{"name"})
+	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_dependency_duration_seconds", Help: "Time of one call through a breaker, by server and result, ok or error; a probe a second is among them.", Buckets: rpcSeconds}, []string{"name", "result"})
 	states := map[string]float64{"closed": 0, "half-open": 1, "open": 2}
-	for _, name := range names {
-		g.WithLabelValues(name).Set(0)
+	return func(name string, o breaker.Options) breaker.Options {
+		g, ok, failure := state.WithLabelValues(name), took.WithLabelValues(name, "ok"), took.WithLabelValues(name, "error")
+		o.Name = name
+		o.OnChange = func(_, to string) { g.Set(states[to]) }
+		o.Observe = func(took time.Duration, failed bool) {
+			if failed {
+				failure.Observe(took.Seconds())
+			} else {
+				ok.Observe(took.Seconds())
+			}
+		}
+		return o
 	}
-	return func(name, state string) { g.WithLabelValues(name).Set(states[state]) }
 }
 
 // expiredCounter returns a function that is told of unpaid orders cancelled.
@@ -36,25 +52,71 @@ func expiredCounter(reg prometheus.Registerer) func(orders int) {
 	return func(orders int) { c.Add(float64(orders)) }
 }
 
+// batches exports what is done in batches: how many orders each has, and how
+// long it takes by result.
+type batches struct {
+	size prometheus.Observer
+	took map[string]prometheus.Observer
+}
+
+func newBatches(reg prometheus.Registerer, what, help string, results ...string) batches {
+	f := promauto.With(reg)
+	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_" + what + "_duration_seconds", Help: "Time of " + help + ", further tries included.", Buckets: rpcSeconds}, []string{"result"})
+	b := batches{
+		size: f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_" + what + "_batch_size", Help: "Orders in " + help + ".", Buckets: prometheus.ExponentialBuckets(1, 2, 8)}),
+		took: map[string]prometheus.Observer{},
+	}
+	for _, r := range results {
+		b.took[r] = took.WithLabelValues(r)
+	}
+	return b
+}
+
+func (b batches) observe(result string, orders int, took time.Duration) {
+	b.size.Observe(float64(orders))
+	b.took[result].Observe(took.Seconds())
+}
+
 // publishMetrics returns a function that is told of each batch sent.
 func publishMetrics(reg prometheus.Registerer) func(outcome string, batch int, took time.Duration) {
-	f := promauto.With(reg)
-	size := f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_publish_batch_size", Help: "Orders in one send.", Buckets: prometheus.ExponentialBuckets(1, 2, 7)})
-	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_publish_duration_seconds", Help: "Time of one send, further tries included.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 13)}, []string{"result"})
-	return func(outcome string, batch int, d time.Duration) {
-		size.Observe(float64(batch))
-		took.WithLabelValues(outcome).Observe(d.Seconds())
+	return newBatches(reg, "publish", "one send to RocketMQ", "stored", "not_stored", "unknown").observe
+}
+
+// reserveMetrics returns a function that is told of each batch reserved.
+func reserveMetrics(reg prometheus.Registerer) func(batch int, took time.Duration, err error) {
+	b := newBatches(reg, "reserve", "one reservation call to Redis", "ok", "error")
+	return func(batch int, took time.Duration, err error) {
+		result := "ok"
+		if err != nil {
+			result = "error"
+		}
+		b.observe(result, batch, took)
 	}
 }
 
+// registerBacklog exports what waits in the queue.
+func registerBacklog(reg prometheus.Registerer, b *backlog) {
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_orders", Help: "Orders that wait in the queue, as RocketMQ said within the last second; while it does not answer, as it last said."},
+		func() float64 { return float64(b.lag.Load()) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_limit_orders", Help: "Orders in the queue above which buying is refused."},
+		func() float64 { return float64(b.limit) })
+}
+
 // registerPools registers the connection pools of the servers.
-func registerPools(reg prometheus.Registerer, db *sql.DB, rdb redis.UniversalClient) {
+func registerPools(reg prometheus.Registerer, db *sql.DB, rdb redis.UniversalClient, redisConns int) {
 	reg.MustRegister(collectors.NewDBStatsCollector(db, "seckill"))
 	f := promauto.With(reg)
-	pool := func(name, help string, value func(*redis.PoolStats) uint32) {
+	gauge := func(name, help string, value func(*redis.PoolStats) uint32) {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_redis_pool_" + name, Help: help}, func() float64 { return float64(value(rdb.PoolStats())) })
 	}
-	pool("connections", "Connections to Redis.", func(s *redis.PoolStats) uint32 { return s.TotalConns })
-	pool("idle_connections", "Connections to Redis that nobody uses.", func(s *redis.PoolStats) uint32 { return s.IdleConns })
-	pool("timeouts", "Waits for a connection to Redis that were in vain, since the start.", func(s *redis.PoolStats) uint32 { return s.Timeouts })
+	count := func(name, help string, value func(*redis.PoolStats) float64) {
+		f.NewCounterFunc(prometheus.CounterOpts{Name: "seckill_redis_pool_" + name, Help: help}, func() float64 { return value(rdb.PoolStats()) })
+	}
+	gauge("connections", "Connections to Redis.", func(s *redis.PoolStats) uint32 { return s.TotalConns })
+	gauge("idle_connections", "Connections to Redis that nobody uses.", func(s *redis.PoolStats) uint32 { return s.IdleConns })
+	gauge("max_connections", "Connections to Redis that may be open; to each node, on a Cluster.", func(*redis.PoolStats) uint32 { return uint32(redisConns) })
+	count("waits_total", "Calls that waited for a connection to Redis.", func(s *redis.PoolStats) float64 { return float64(s.WaitCount) })
+	count("wait_seconds_total", "Time that calls waited for a connection to Redis.", func(s *redis.PoolStats) float64 { return float64(s.WaitDurationNs) / 1e9 })
+	count("timeouts_total", "Waits for a connection to Redis that were in vain.", func(s *redis.PoolStats) float64 { return float64(s.Timeouts) })
 }

@@ -45,7 +45,7 @@ func newAPI(p *process) *cobra.Command {
 				return err
 			}
 			defer b.close()
-			reg := newRegistry(b)
+			reg := newRegistry(cfg, b)
 			front, err := newFront(cfg, b, reg, log)
 			if err != nil {
 				return err
@@ -120,22 +120,24 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
 	}
 	ledger := stock.New(b.redis)
-	f := &front{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
-	states := breakerGauge(reg, "redis", "mysql", "rocketmq", "challenge")
-	redisBreaker := breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, OnChange: states, Log: log})
-	mysqlBreaker := breaker.New(breaker.Options{Name: "mysql", Probe: b.orders.Ping, Failed: mysqlFault, OnChange: states, Log: log})
-	queueBreaker := breaker.New(breaker.Options{Name: "rocketmq", Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, OnChange: states, Log: log})
+	f := &front{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
+	watched := watched(reg)
+	redisBreaker := breaker.New(watched("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
+	mysqlBreaker := breaker.New(watched("mysql", breaker.Options{Probe: b.orders.Ping, Failed: mysqlFault, Log: log}))
+	queueBreaker := breaker.New(watched("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, Log: log}))
 	f.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
 	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: f.backlog.counting(publishMetrics(reg))}); err != nil {
 		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
 	}
+	registerBacklog(reg, f.backlog)
 	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
-	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog})
+	reg.MustRegister(newSaleMetrics(f.catalog.List))
+	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog, Observe: reserveMetrics(reg)})
 	f.lookup = order.NewLookup(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
 		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
 		return rs, err
 	})
-	challenge, err := newChallenge(cfg.API, states, log)
+	challenge, err := newChallenge(cfg.API, watched, log)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func newConsumer(p *process) *cobra.Command {
 				return err
 			}
 			defer b.close()
-			reg := newRegistry(b)
+			reg := newRegistry(cfg, b)
 			back, err := newBack(cfg, b, reg, log)
 			if err != nil {
 				return err
@@ -75,8 +75,8 @@ type back struct {
 
 func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
 	ledger := stock.New(b.redis)
-	k := &back{log: log, eviction: newEviction(b.redis, log)}
-	k.redis = breaker.New(breaker.Options{Name: "redis", Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, OnChange: breakerGauge(reg, "redis"), Log: log})
+	k := &back{log: log, eviction: newEviction(b.redis, reg, log)}
+	k.redis = breaker.New(watched(reg)("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
 	k.pool = consumer.NewPool(consumer.Options{
 		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,
 		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,

@@ -26,9 +26,10 @@ const (
 
 // Breaker guards one dependency. Safe for concurrent use.
 type Breaker struct {
-	cb    *gobreaker.CircuitBreaker[struct{}]
-	probe func(context.Context) error
-	last  atomic.Pointer[error] // what the last failing call said, for the log
+	cb      *gobreaker.CircuitBreaker[struct{}]
+	probe   func(context.Context) error
+	observe func(took time.Duration, err error)
+	last    atomic.Pointer[error] // what the last failing call said, for the log
 }
 
 // Options of a Breaker.
@@ -45,12 +46,24 @@ type Options struct {
 	Probe func(context.Context) error
 	// OnChange is told of each change of state; may be nil.
 	OnChange func(name, state string)
-	Log      *slog.Logger
+	// Observe is told of each call that was made, probes included: how long it
+	// took, and whether it failed. Of ignored ones it is not told; may be nil.
+	Observe func(took time.Duration, failed bool)
+	Log     *slog.Logger
 }
 
 // New returns a closed Breaker. Its probe runs only while Run does.
 func New(o Options) *Breaker {
 	b := &Breaker{probe: o.Probe}
+	failed := func(err error) bool { return err != nil && (o.Failed == nil || o.Failed(err)) }
+	ignored := func(err error) bool {
+		return errors.Is(err, context.Canceled) || o.Ignored != nil && o.Ignored(err)
+	}
+	b.observe = func(took time.Duration, err error) {
+		if o.Observe != nil && !ignored(err) {
+			o.Observe(took, failed(err))
+		}
+	}
 	st := gobreaker.Settings{
 		Name:        o.Name,
 		MaxRequests: 1,
@@ -66,12 +79,8 @@ func New(o Options) *Breaker {
 				o.OnChange(name, to.String())
 			}
 		},
-		IsSuccessful: func(err error) bool {
-			return err == nil || o.Failed != nil && !o.Failed(err)
-		},
-		IsExcluded: func(err error) bool {
-			return errors.Is(err, context.Canceled) || o.Ignored != nil && o.Ignored(err)
-		},
+		IsSuccessful: func(err error) bool { return !failed(err) },
+		IsExcluded:   ignored,
 	}
 	b.cb = gobreaker.NewCircuitBreaker[struct{}](st)
 	return b
@@ -81,7 +90,9 @@ func New(o Options) *Breaker {
 // not called.
 func (b *Breaker) Do(fn func() error) error {
 	_, err := b.cb.Execute(func() (struct{}, error) {
+		began := time.Now()
 		err := fn()
+		b.observe(time.Since(began), err)
 		if err != nil {
 			b.last.Store(&err)
 		}

@@ -72,3 +72,29 @@ func TestTheCallersOwnCancellationAndOutcomesDoNotCount(t *testing.T) {
 	}
 	require.ErrorIs(t, b.Ready(), breaker.ErrOpen)
 }
+
+func TestWhatCallsTakeIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var took []time.Duration
+		var failures int
+		b := breaker.New(breaker.Options{
+			Name: "x", Log: slog.New(slog.DiscardHandler),
+			Failed:  func(err error) bool { return errors.Is(err, errDown) },
+			Ignored: func(err error) bool { return errors.Is(err, errBusy) },
+			Observe: func(d time.Duration, failed bool) {
+				took = append(took, d)
+				if failed {
+					failures++
+				}
+			},
+		})
+		for _, answer := range []error{nil, errors.New("sold out"), errBusy, context.Canceled, errDown, errDown, errDown} {
+			_ = b.Do(func() error { time.Sleep(time.Second); return answer })
+		}
+		require.ErrorIs(t, b.Do(func() error { return nil }), breaker.ErrOpen)
+		require.Equal(t, []time.Duration{time.Second, time.Second, time.Second, time.Second, time.Second}, took,
+			"calls that were not made, or say nothing of it, are not told")
+		require.Equal(t, 3, failures)
+	})
+}

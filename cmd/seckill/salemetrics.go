@@ -1,0 +1,56 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"seckill/stock"
+)
+
+// saleMetrics exports the local copy of each sale that is loaded: at most a
+// second old, and no store is asked for a scrape. A sale that is unloaded has
+// no series from then on.
+type saleMetrics struct {
+	sales                      func() []*stock.Copy
+	available, pending, oldest *prometheus.Desc
+}
+
+func newSaleMetrics(sales func() []*stock.Copy) *saleMetrics {
+	of := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("seckill_"+name, help, []string{"sale"}, nil)
+	}
+	return &saleMetrics{
+		sales:     sales,
+		available: of("stock_available_units", "Units that can be reserved, of each sale in Redis."),
+		pending:   of("stock_pending_units", "Units reserved without a verdict."),
+		oldest:    of("order_oldest_pending_seconds", "Age of the order first in line for the sweeper; 0 when nothing is pending."),
+	}
+}
+
+// Describe is for the registry.
+func (m *saleMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.available
+	ch <- m.pending
+	ch <- m.oldest
+}
+
+// Collect is for the registry.
+func (m *saleMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range m.sales() {
+		if !s.Meta.Loaded {
+			continue
+		}
+		sale := strconv.FormatInt(s.ID, 10)
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, sale)
+		}
+		gauge(m.available, float64(s.Meta.Available))
+		gauge(m.pending, float64(s.Meta.Pending))
+		age := 0.0
+		if first := s.Meta.OldestPending; !first.IsZero() {
+			age = max(0, s.Meta.Now.Sub(first).Seconds())
+		}
+		gauge(m.oldest, age)
+	}
+}
