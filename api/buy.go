@@ -169,7 +169,7 @@ func (s *Server) gate() error {
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Copy, o order.Order) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptWithin)
 	defer cancel()
-	got, err := s.Reserver.Reserve(ctx, o)
+	got, err := s.reserved(ctx, o)
 	switch {
 	case errors.Is(got.Err, stock.ErrReplay) && got.Entry != nil:
 		return s.replay(ctx, w, r, o, got.Entry)
@@ -191,6 +191,20 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Cop
 	v := pendingView(o)
 	s.accepted(w, r, &v, 0)
 	return nil
+}
+
+// reserved asks for the units. Its span lasts as long as the batch is waited for
+// and under way.
+func (s *Server) reserved(ctx context.Context, o order.Order) (stock.Reservation, error) {
+	ctx, span := s.Tracer.Start(ctx, "reserve")
+	got, err := s.Reserver.Reserve(ctx, o)
+	span.ID("seckill.sale.id", o.SaleID)
+	span.ID("seckill.order.id", int64(o.ID))
+	if got.Err != nil {
+		span.Text("seckill.refusal", got.Err.Error())
+	}
+	span.End(err)
+	return got, err
 }
 
 // publish sends the order on its way. Where that fails, or may have, the

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"seckill/internal/telemetry"
 )
 
 // Metrics of the front. Children are bound ahead or at first use: looking one
@@ -100,4 +102,6 @@ func (m *Metrics) answered(r *routeMetrics, status int) {
 	(*c).Inc()
 }
 
-func (r *routeMetrics) took(d time.Duration) { r.duration.Observe(d.Seconds()) }
+func (r *routeMetrics) took(d time.Duration, span telemetry.Span) {
+	telemetry.Observe(r.duration, d.Seconds(), span)
+}

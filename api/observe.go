@@ -29,7 +29,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		started := time.Now()
 		s.Metrics.inflight.Inc()
 		defer s.Metrics.inflight.Dec()
-		r, w := c.Request(), c.Response()
+		route := s.Metrics.route(c.Path())
+		r, span := s.Tracer.Request(c.Request(), route.name)
+		if span.On() {
+			c.SetRequest(r)
+		}
+		w := c.Response()
 		id := s.requests.of(r)
 		w.Header()["X-Request-Id"] = id
 		var err error
@@ -42,10 +47,10 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			status = s.answer(c, err, id[0])
 		}
-		route := s.Metrics.route(c.Path())
 		s.Metrics.answered(route, status)
 		took := time.Since(started)
-		route.took(took)
+		route.took(took, span)
+		span.Answered(status, id[0])
 		if n := s.Limits.AccessLog; n > 0 && rand.IntN(n) == 0 {
 			s.Log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("request_id", id[0]),
 				slog.String("method", r.Method), slog.String("route", route.name), slog.String("path", clip(r.URL.Path)),

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -115,7 +116,8 @@ type Options struct {
 	// seconds old should have been settled. Nil: never.
 	Quiet func() bool
 
-	Metrics *Metrics // nil: metrics of its own that nobody reads
+	Tracer  *telemetry.Tracer // nil: nothing is traced
+	Metrics *Metrics          // nil: metrics of its own that nobody reads
 	Log     *slog.Logger
 
 	Limits         Limits         // the zero value stands for DefaultLimits

@@ -1,11 +1,13 @@
 package consumer
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
@@ -50,8 +52,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 func (m *metrics) begin() { m.busy.Inc(); m.idle.Dec() }
 func (m *metrics) end()   { m.busy.Dec(); m.idle.Inc() }
 
-func (m *metrics) settled(took time.Duration, orders int, vs []order.Verdict, err error) {
-	m.duration[err != nil].Observe(took.Seconds())
+func (m *metrics) settled(ctx context.Context, took time.Duration, orders int, vs []order.Verdict, err error) {
+	telemetry.Observe(m.duration[err != nil], took.Seconds(), telemetry.Current(ctx))
 	m.batchSize.Observe(float64(orders))
 	for _, v := range vs {
 		if v.Seq == 0 {
@@ -64,11 +66,11 @@ func (m *metrics) settled(took time.Duration, orders int, vs []order.Verdict, er
 
 // told records the number that shoppers feel. The ID was made by another
 // machine's clock: good to the accuracy of the fleet's time service.
-func (m *metrics) told(vs []order.Verdict) {
+func (m *metrics) told(vs []order.Verdict, trace *batchTrace) {
 	now := time.Now()
 	for _, v := range vs {
 		if o := m.toResult[v.Status]; o != nil && v.Seq != 0 {
-			o.Observe(now.Sub(v.ID.Time()).Seconds())
+			telemetry.Observe(o, now.Sub(v.ID.Time()).Seconds(), trace.of(v.ID))
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
@@ -41,10 +42,12 @@ type Options struct {
 	Ledger ledger
 	// Guard calls the write-back; a breaker lets an absent Redis cost nothing.
 	Guard   func(func() error) error
-	Workers int           // settling workers; measured: 1-2 are the knee, 4 with slow disks
-	Batch   int           // orders a transaction, at most 256
-	Rate    float64       // orders a second that are settled at most, by all workers together; 0 is no cap
-	Linger  time.Duration // a busy worker waits so long to fill a batch
+	Workers int               // settling workers; measured: 1-2 are the knee, 4 with slow disks
+	Batch   int               // orders a transaction, at most 256
+	Rate    float64           // orders a second that are settled at most, by all workers together; 0 is no cap
+	Linger  time.Duration     // a busy worker waits so long to fill a batch
+	Tracer  *telemetry.Tracer // nil: nothing is traced
+	Topic   string            // what the spans of messages are named by
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
@@ -67,8 +70,9 @@ type item struct {
 
 // call is one Settle; done is closed when all its orders have their verdict.
 type call struct {
-	left atomic.Int64
-	done chan struct{}
+	left   atomic.Int64
+	done   chan struct{}
+	traces traces
 }
 
 // NewPool returns a Pool that works while Run does.
@@ -115,10 +119,14 @@ func (p *Pool) Run(ctx context.Context) error {
 // verdict. A nil error lets their deliveries be acknowledged; ErrStopped and
 // ctx's error do not.
 func (p *Pool) Settle(ctx context.Context, orders []order.Order) error {
+	return p.hand(ctx, orders, nil)
+}
+
+func (p *Pool) hand(ctx context.Context, orders []order.Order, ts traces) error {
 	if len(orders) == 0 {
 		return nil
 	}
-	c := &call{done: make(chan struct{})}
+	c := &call{done: make(chan struct{}), traces: ts}
 	c.left.Store(int64(len(orders)))
 	for _, o := range orders {
 		select {
@@ -151,11 +159,14 @@ func (p *Pool) work(ctx context.Context) {
 		for _, it := range items {
 			orders = append(orders, it.order)
 		}
-		vs, ok := p.settle(ctx, orders)
+		traced, trace := p.trace(ctx, items)
+		vs, ok := p.settle(traced, orders)
 		if !ok {
+			trace.end(nil)
 			return // unacknowledged: whoever runs next settles them
 		}
-		p.writeBack(ctx, vs)
+		p.writeBack(traced, vs, trace)
+		trace.end(vs)
 		for _, it := range items {
 			if it.call.left.Add(-1) == 0 {
 				close(it.call.done)
@@ -220,7 +231,7 @@ func (p *Pool) settle(ctx context.Context, orders []order.Order) ([]order.Verdic
 		if err == nil {
 			vs, err = p.opts.Orders.Settle(ctx, orders)
 		}
-		p.metrics.settled(time.Since(start), len(orders), vs, err)
+		p.metrics.settled(ctx, time.Since(start), len(orders), vs, err)
 		if err == nil {
 			return vs, true
 		}
@@ -241,7 +252,8 @@ const writeBackTimeout = time.Second
 
 // writeBack tells Redis the results. A failure never stops the acknowledgement:
 // the tail of sale_changes brings Redis up to date later.
-func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict) {
+func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict, trace *batchTrace) {
+	ctx, span := telemetry.Start(ctx, "write back", telemetry.Internal)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeBackTimeout)
 	defer cancel()
 	var read []order.Verdict
@@ -256,11 +268,12 @@ func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict) {
 		}
 		return errors.Join(p.opts.Ledger.Apply(ctx, order.Changes(vs)), p.replay(ctx, read))
 	})
+	span.End(err)
 	if err != nil {
 		p.metrics.writeBackFailures.Inc()
 		p.opts.Log.WarnContext(ctx, "results left to the tail", "orders", len(vs), "err", err)
 	}
-	p.metrics.told(vs)
+	p.metrics.told(vs, trace)
 }
 
 func (p *Pool) replay(ctx context.Context, vs []order.Verdict) error {

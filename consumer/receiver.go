@@ -32,12 +32,14 @@ func NewReceiver(pool *Pool, dead graveyard, log *slog.Logger) *Receiver {
 // Handle settles one delivery. A nil error acknowledges it: each of its orders
 // has a verdict, each unreadable message is a dead letter. Any other error
 // wants the delivery again, with backoff.
-func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) error {
+func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) (failure error) {
 	if err := failpoint.Hit(ctx, failpoint.Delivered); err != nil {
 		return err
 	}
 	orders := make([]order.Order, 0, len(msgs))
 	var newer error
+	var ts traces
+	defer func() { ts.end(failure) }()
 	for _, m := range msgs {
 		if !m.StoredAt.IsZero() {
 			r.pool.metrics.consumeDelay.Observe(time.Since(m.StoredAt).Seconds())
@@ -46,6 +48,7 @@ func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) error {
 		switch {
 		case err == nil:
 			orders = append(orders, o)
+			ts = r.pool.begin(ctx, ts, m, o)
 		case errors.Is(err, order.ErrNewerVersion):
 			newer = fmt.Errorf("message %q: %w: upgrade this consumer", m.ID, err)
 		default:
@@ -58,7 +61,7 @@ func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) error {
 		go func() { _ = r.pool.Settle(ctx, orders) }()
 		return nil
 	}
-	if err := r.pool.Settle(ctx, orders); err != nil {
+	if err := r.pool.hand(ctx, orders, ts); err != nil {
 		return err
 	}
 	if err := failpoint.Hit(ctx, failpoint.BeforeAck); err != nil {

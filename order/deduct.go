@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/telemetry"
 )
 
 const (
@@ -143,7 +144,10 @@ func (t *settling) cut(ctx context.Context, saleID int64, vs []*Verdict) error {
 }
 
 func (t *settling) lock(ctx context.Context, saleID int64) (available int, err error) {
-	if err := t.tx.QueryRowContext(ctx, lockSale, saleID).Scan(&available); err != nil {
+	ctx, span := telemetry.Statement(ctx, lockSale)
+	err = t.tx.QueryRowContext(ctx, lockSale, saleID).Scan(&available)
+	endStatement(span, err)
+	if err != nil {
 		return 0, fmt.Errorf("lock sale: %w", err)
 	}
 	return available, nil

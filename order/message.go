@@ -23,6 +23,9 @@ type Message struct {
 	// false says nothing.
 	Redelivered bool
 	StoredAt    time.Time // by the queue's clock
+	// Traceparent is the trace that the message belongs to (W3C); empty for one
+	// that is not traced.
+	Traceparent string
 }
 
 // Offsets are positions in the queues of a topic, by "broker/queue".

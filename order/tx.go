@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/telemetry"
 )
 
 // errUnknown: whether the transaction was committed is not known.
@@ -26,13 +28,14 @@ var errUnknown = errors.New("outcome unknown")
 // ctx bounds only the wait for a connection. The transaction goes on without
 // it, since a Commit under a context that has ended does not commit and a
 // statement cut off leaves locks behind; the driver's timeouts bound it.
-func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) (failure error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }() // gives it back to the pool
-	ctx = context.WithoutCancel(ctx)
+	ctx, span := telemetry.Start(context.WithoutCancel(ctx), "transaction", telemetry.Internal)
+	defer func() { span.End(failure) }()
 	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		discard(conn)
@@ -48,7 +51,9 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) erro
 		}
 		return err
 	}
+	_, commit := telemetry.Statement(ctx, "COMMIT")
 	err = tx.Commit()
+	commit.End(err)
 	if err == nil {
 		err = failpoint.Hit(ctx, failpoint.AfterCommit)
 	}
@@ -149,7 +154,9 @@ type queryer interface {
 
 // exec returns the rows that changed and the value of LAST_INSERT_ID(expr).
 func exec(ctx context.Context, db execer, query string, args ...any) (rows, id int64, err error) {
+	ctx, span := telemetry.Statement(ctx, query)
 	res, err := db.ExecContext(ctx, query, args...)
+	endStatement(span, err)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -162,7 +169,9 @@ func exec(ctx context.Context, db execer, query string, args ...any) (rows, id i
 
 // query calls scan for each row.
 func query(ctx context.Context, db queryer, scan func(*sql.Rows) error, q string, args ...any) error {
+	ctx, span := telemetry.Statement(ctx, q)
 	rows, err := db.QueryContext(ctx, q, args...)
+	endStatement(span, err)
 	if err != nil {
 		return err
 	}
@@ -173,6 +182,15 @@ func query(ctx context.Context, db queryer, scan func(*sql.Rows) error, q string
 		}
 	}
 	return rows.Err()
+}
+
+// endStatement ends the span of a statement; what refused it MySQL says in a
+// number.
+func endStatement(span telemetry.Span, err error) {
+	if refused, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		span.Text("db.response.status_code", strconv.Itoa(int(refused.Number)))
+	}
+	span.End(err)
 }
 
 // repeat returns group n times, with commas between.

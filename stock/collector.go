@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
@@ -22,6 +23,8 @@ type CollectorOptions struct {
 	// Observe is told of each batch: its size, how long it took, and the error
 	// that left it without an answer.
 	Observe func(batch int, took time.Duration, err error)
+	// Tracer makes a batch a span if an order in it is traced; nil makes none.
+	Tracer *telemetry.Tracer
 	// Max orders in a batch. 128: beyond it Redis gains nothing and the others
 	// wait for longer (1.9 µs an order).
 	Max int
@@ -89,7 +92,8 @@ type saleQueue struct {
 type request struct {
 	order  order.Order
 	result Reservation
-	err    error // there is no result
+	err    error          // there is no result
+	span   telemetry.Span // of who waits
 	state  atomic.Int32
 	done   chan struct{} // one token per use
 }
@@ -119,7 +123,7 @@ func NewCollector(ledger reserver, opts CollectorOptions) *Collector {
 // its one repetition brought none, or ctx ended while they ran.
 func (c *Collector) Reserve(ctx context.Context, o order.Order) (Reservation, error) {
 	r, _ := c.pool.Get().(*request)
-	r.order, r.result, r.err = o, Reservation{}, nil
+	r.order, r.result, r.err, r.span = o, Reservation{}, nil, c.opts.Tracer.Current(ctx)
 	r.state.Store(waiting)
 	if err := c.enqueue(o.SaleID, r); err != nil { //nolint:contextcheck // the batch is many callers': none of their contexts ends it
 		c.pool.Put(r)
@@ -240,6 +244,7 @@ type batch struct {
 	sale     int64
 	requests []*request
 	orders   []order.Order
+	spans    []telemetry.Span // of traced orders; where tracing is on
 }
 
 // drain takes what waits. Callers that are ready to run get to put their
@@ -278,7 +283,9 @@ func (b *batch) run() {
 		return
 	}
 	began := time.Now()
-	results, err := b.reserve()
+	ctx, span := b.trace(here)
+	results, err := b.reserve(ctx)
+	span.End(err)
 	b.opts.Observe(len(here), time.Since(began), err)
 	if err == nil && b.opts.Catalog != nil && results[0].Available <= 0 && !errors.Is(results[0].Err, ErrNotLoaded) {
 		b.opts.Catalog.MarkSoldOut(b.sale)
@@ -298,10 +305,27 @@ func (b *batch) run() {
 	clear(b.requests)
 }
 
+// trace begins the span of the batch, if an order in it is traced.
+func (b *batch) trace(here []*request) (context.Context, telemetry.Span) {
+	ctx := context.Background()
+	if b.opts.Tracer == nil {
+		return ctx, telemetry.Span{}
+	}
+	b.spans = b.spans[:0]
+	for _, r := range here {
+		b.spans = append(b.spans, r.span)
+	}
+	ctx, span := b.opts.Tracer.Batch(ctx, "reserve batch", telemetry.Internal, b.spans)
+	span.ID("seckill.sale.id", b.sale)
+	span.Int("seckill.batch.orders", len(here))
+	clear(b.spans)
+	return ctx, span
+}
+
 // reserve makes the call and, if there was no answer, once more: the order IDs
 // make it the same call. The callers' contexts do not end it.
-func (b *batch) reserve() (results []Reservation, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), b.opts.Timeout)
+func (b *batch) reserve(ctx context.Context) (results []Reservation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 	defer cancel()
 	asked := false
 	for range 2 {

@@ -13,6 +13,7 @@ import (
 
 	"seckill/internal/config"
 	"seckill/internal/rocketmq"
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
@@ -22,7 +23,8 @@ type backend struct {
 	orders orderStore
 	desk   operatorStore // the same store, for operators
 	queue  queue
-	db     *sql.DB // nil where orders are in memory
+	db     *sql.DB           // nil where orders are in memory
+	tracer *telemetry.Tracer // nil: nothing is traced
 	close  func()
 }
 
@@ -81,7 +83,7 @@ type queue interface { //nolint:interfacebloat // the union of what the roles as
 	Committed(ctx context.Context) (order.Offsets, error)
 	Lag(ctx context.Context) (int64, error)
 	publisher(o publisherOptions) (publisher, error)
-	subscriber(handle func(context.Context, []order.Message) error, drain time.Duration) (subscriber, error)
+	subscriber(o subscriberOptions) (subscriber, error)
 }
 
 type publisher interface {
@@ -98,6 +100,13 @@ type subscriber interface {
 type publisherOptions struct {
 	guard   func(func() error) error
 	observe func(outcome string, batch int, took time.Duration)
+	tracer  *telemetry.Tracer
+}
+
+type subscriberOptions struct {
+	handle func(context.Context, []order.Message) error
+	drain  time.Duration
+	traced bool
 }
 
 // servers are the settings without which no role and no operator's command can
@@ -146,11 +155,11 @@ type broker struct {
 }
 
 func (b *broker) publisher(o publisherOptions) (publisher, error) {
-	return rocketmq.NewPublisher(b.opts, rocketmq.PublisherOptions{Guard: o.guard, Observe: o.observe})
+	return rocketmq.NewPublisher(b.opts, rocketmq.PublisherOptions{Guard: o.guard, Observe: o.observe, Tracer: o.tracer})
 }
 
-func (b *broker) subscriber(handle func(context.Context, []order.Message) error, drain time.Duration) (subscriber, error) {
-	return rocketmq.NewSubscriber(b.opts, rocketmq.SubscriberOptions{Handle: handle, DrainTimeout: drain})
+func (b *broker) subscriber(o subscriberOptions) (subscriber, error) {
+	return rocketmq.NewSubscriber(b.opts, rocketmq.SubscriberOptions{Handle: o.handle, DrainTimeout: o.drain, Traced: o.traced})
 }
 
 // newRegistry returns a registry with what every process exports.

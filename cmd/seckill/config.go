@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/internal/config"
+	"seckill/internal/telemetry"
 )
 
 func newConfig(p *process) *cobra.Command {
@@ -98,10 +99,14 @@ func (p *process) logger(cfg config.Config) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked when it was loaded
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: readableDurations}
+	var h slog.Handler = slog.NewJSONHandler(p.stderr, opts)
 	if cfg.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(p.stderr, opts))
+		h = slog.NewTextHandler(p.stderr, opts)
 	}
-	return slog.New(slog.NewJSONHandler(p.stderr, opts))
+	if cfg.Trace.Endpoint != "" {
+		h = telemetry.LogHandler(h)
+	}
+	return slog.New(h)
 }
 
 // readableDurations writes durations as 1.5s, not as a count of nanoseconds.

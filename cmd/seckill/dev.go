@@ -17,11 +17,12 @@ import (
 	"seckill/admin"
 	"seckill/internal/config"
 	"seckill/internal/memory"
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
 func newDev(p *process) *cobra.Command {
-	var listen, adminListen string
+	var listen, adminListen, traces string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "dev",
@@ -30,13 +31,19 @@ func newDev(p *process) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = slog.New(slog.NewTextHandler(p.stderr, nil))
+				log = slog.New(telemetry.LogHandler(slog.NewTextHandler(p.stderr, nil)))
 			}
-			return p.runDev(c.Context(), listen, adminListen, log)
+			tracer, flush, err := openTracer(c.Context(), config.Trace{Endpoint: traces, Sample: 1}, "seckill-dev", log)
+			if err != nil {
+				return err
+			}
+			defer flush()
+			return p.runDev(c.Context(), listen, adminListen, tracer, log)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to serve on")
 	c.Flags().StringVar(&adminListen, "admin-listen", config.DefaultAdminListen, "address for operators, health checks and metrics")
+	c.Flags().StringVar(&traces, "trace-endpoint", "", "send a trace of every request there (OTLP over HTTP, such as http://127.0.0.1:4318)")
 	c.Flags().BoolVar(&verbose, "verbose", false, "log what happens")
 	return c
 }
@@ -53,7 +60,7 @@ type devStarted struct {
 	AdminToken string `json:"admin_token"`
 }
 
-func (p *process) runDev(ctx context.Context, listen, adminListen string, log *slog.Logger) error {
+func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer *telemetry.Tracer, log *slog.Logger) error {
 	cfg, err := devConfig()
 	if err != nil {
 		return err
@@ -71,6 +78,7 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, log *s
 	defer rdb.Close()
 	store := memory.NewStore()
 	b := &backend{redis: rdb, orders: store, desk: store, queue: devQueue{memory.NewQueue()}, close: func() {}}
+	b.trace(tracer)
 	sale, err := sampleSale(ctx, b, log)
 	if err != nil {
 		return err
@@ -207,12 +215,15 @@ func (q devQueue) publisher(o publisherOptions) (publisher, error) {
 	return devPublisher{q.Queue, o}, nil
 }
 
-func (q devQueue) subscriber(handle func(context.Context, []order.Message) error, _ time.Duration) (subscriber, error) {
-	if handle == nil {
+func (q devQueue) subscriber(o subscriberOptions) (subscriber, error) {
+	if o.handle == nil {
 		return nil, errors.New("a subscriber needs a handler")
 	}
-	return q.Subscribe(handle), nil
+	return q.Subscribe(o.handle), nil
 }
+
+// devTopic is what the twin's one topic is called in traces.
+const devTopic = "memory"
 
 type devPublisher struct {
 	queue *memory.Queue
@@ -220,7 +231,11 @@ type devPublisher struct {
 }
 
 func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
-	return d.opts.guard(func() error { return d.queue.Publish(ctx, o) })
+	span := d.opts.tracer.Create(ctx, devTopic, int64(o.ID))
+	m := order.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o), Traceparent: span.Traceparent()}
+	err := d.opts.guard(func() error { return d.queue.PublishMessage(ctx, m) })
+	span.End(err)
+	return err
 }
 
 func (d devPublisher) Probe(context.Context) error { return nil }

@@ -40,7 +40,7 @@ func newAPI(p *process) *cobra.Command {
 			override(&cfg.Listen, listen)
 			override(&cfg.AdminListen, adminListen)
 			log := p.logger(cfg)
-			b, err := openBackend(cfg, log)
+			b, err := openTraced(c.Context(), cfg, "seckill-api", log)
 			if err != nil {
 				return err
 			}
@@ -126,13 +126,13 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	mysqlBreaker := breaker.New(watched("mysql", breaker.Options{Probe: b.orders.Ping, Failed: mysqlFault, Log: log}))
 	queueBreaker := breaker.New(watched("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return f.publisher.Probe(ctx) }, Log: log}))
 	f.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
-	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: f.backlog.counting(publishMetrics(reg))}); err != nil {
+	if f.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: f.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
 		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
 	}
 	registerBacklog(reg, f.backlog)
 	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
 	reg.MustRegister(newSaleMetrics(f.catalog.List))
-	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog, Observe: reserveMetrics(reg)})
+	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog, Observe: reserveMetrics(reg), Tracer: b.tracer})
 	f.lookup = order.NewLookup(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
 		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
 		return rs, err
@@ -149,7 +149,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		Till:     reconcile.NewTill(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: f.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: f.gate(redisBreaker, queueBreaker), Quiet: f.backlog.few,
-		Metrics: api.NewMetrics(reg), Log: log,
+		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
 		Limits: limits(cfg.API), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	}
 	if challenge != nil {

@@ -30,7 +30,7 @@ func newConsumer(p *process) *cobra.Command {
 			}
 			override(&cfg.AdminListen, adminListen)
 			log := p.logger(cfg)
-			b, err := openBackend(cfg, log)
+			b, err := openTraced(c.Context(), cfg, "seckill-consumer", log)
 			if err != nil {
 				return err
 			}
@@ -80,11 +80,11 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.pool = consumer.NewPool(consumer.Options{
 		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,
 		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,
-		Metrics: reg, Log: log,
+		Tracer: b.tracer, Topic: cfg.RocketMQ.Topic, Metrics: reg, Log: log,
 	})
 	receiver := consumer.NewReceiver(k.pool, b.orders, log)
 	var err error
-	if k.subscriber, err = b.queue.subscriber(receiver.Handle, cfg.Consumer.DrainTimeout); err != nil {
+	if k.subscriber, err = b.queue.subscriber(subscriberOptions{receiver.Handle, cfg.Consumer.DrainTimeout, b.tracer != nil}); err != nil {
 		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
 	}
 	k.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)

@@ -190,8 +190,8 @@ func (q simulatedQueue) publisher(o publisherOptions) (publisher, error) {
 	return simulatedPublisher{q.Member, o}, nil
 }
 
-func (q simulatedQueue) subscriber(handle func(context.Context, []order.Message) error, drain time.Duration) (subscriber, error) {
-	return simulatedSubscriber{q.Member, handle, drain}, nil
+func (q simulatedQueue) subscriber(o subscriberOptions) (subscriber, error) {
+	return simulatedSubscriber{q.Member, o.handle, o.drain}, nil
 }
 
 type simulatedPublisher struct {

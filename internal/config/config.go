@@ -32,6 +32,13 @@ type Config struct {
 	Admin    Admin
 	API      API
 	Consumer Consumer
+	Trace    Trace
+}
+
+// Trace is where the spans of traced requests go.
+type Trace struct {
+	Endpoint string  // OTLP over HTTP; empty: nothing is traced
+	Sample   float64 // of requests, 0 to 1
 }
 
 // MySQL is the database of record.

@@ -41,6 +41,9 @@ func Settings() []Setting {
 		{"log_level", "info", "debug, info, warn or error", false, oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 		{"log_format", "json", "json or text", false, oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text")},
 
+		{"trace_endpoint", "", "address that OpenTelemetry traces go to, OTLP over HTTP, such as `http://127.0.0.1:4318`; empty: nothing is traced", false, webAddress(func(c *Config) *string { return &c.Trace.Endpoint })},
+		{"trace_sample", "0.01", "ratio of requests that are traced, 0 to 1; a caller's `traceparent` is followed, 100 a second at most", false, ratio(func(c *Config) *float64 { return &c.Trace.Sample })},
+
 		{"mysql_dsn", "", "user:password@tcp(host:3306)/seckill", true, str(func(c *Config) *string { return &c.MySQL.DSN })},
 		{"mysql_max_conns", "8", "connections of one process", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
 		{"mysql_tls", "false", "true verifies the server's certificate", false, boolean(func(c *Config) *bool { return &c.MySQL.TLS })},
@@ -204,6 +207,17 @@ func float(field func(*Config) *float64) func(*Config, string) error {
 		n, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(n >= 0 && n <= 1e9) {
 			return fmt.Errorf("want a number from 0 to 1e9, got %q", v)
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+func ratio(field func(*Config) *float64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(n >= 0 && n <= 1) {
+			return fmt.Errorf("want a number from 0 to 1, got %q", v)
 		}
 		*field(c) = n
 		return nil

@@ -49,11 +49,16 @@ func NewQueue() *Queue {
 // Publish stores an order. The error is order.ErrNotStored, when the queue is
 // full or ctx is done.
 func (q *Queue) Publish(ctx context.Context, o order.Order) error {
-	return q.PublishBody(ctx, o.ID.String(), order.AppendMessage(nil, o))
+	return q.PublishMessage(ctx, order.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)})
 }
 
 // PublishBody stores a message with any body.
 func (q *Queue) PublishBody(ctx context.Context, id string, body []byte) error {
+	return q.PublishMessage(ctx, order.Message{ID: id, Body: body})
+}
+
+// PublishMessage stores a message with all that its sender says of it.
+func (q *Queue) PublishMessage(ctx context.Context, m order.Message) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", order.ErrNotStored, err)
 	}
@@ -62,7 +67,8 @@ func (q *Queue) PublishBody(ctx context.Context, id string, body []byte) error {
 	if len(q.held) >= q.Capacity {
 		return fmt.Errorf("%w: %d messages held", order.ErrNotStored, len(q.held))
 	}
-	q.held = append(q.held, entry{msg: order.Message{ID: id, Body: body, StoredAt: time.Now()}})
+	m.StoredAt = time.Now()
+	q.held = append(q.held, entry{msg: m})
 	close(q.more)
 	q.more = make(chan struct{})
 	return nil

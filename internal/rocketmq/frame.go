@@ -5,6 +5,7 @@ import (
 
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
@@ -18,7 +19,8 @@ const (
 // further try cannot be spoilt by what the client does to its messages. The
 // order ID as UNIQ_KEY becomes the message ID at the consumer; without one a
 // batch has the broker's physical IDs.
-func appendMessage(dst []byte, id string, body func([]byte) []byte) []byte {
+// A trace, if there is one, goes along as the property of its W3C name.
+func appendMessage(dst []byte, id, trace string, body func([]byte) []byte) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, 16)...) // size; magic, CRC and flag stay 0
 	dst = append(dst, 0, 0, 0, 0)
@@ -26,14 +28,20 @@ func appendMessage(dst []byte, id string, body func([]byte) []byte) []byte {
 	dst = body(dst)
 	binary.BigEndian.PutUint32(dst[at-4:], uint32(len(dst)-at))
 	const key = primitive.PropertyUniqueClientMessageIdKeyIndex + "\x01"
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(key)+len(id)+1))
+	dst = append(dst, 0, 0)
+	properties := len(dst)
 	dst = append(append(append(dst, key...), id...), 2)
+	if trace != "" {
+		const key = telemetry.Traceparent + "\x01"
+		dst = append(append(append(dst, key...), trace...), 2)
+	}
+	binary.BigEndian.PutUint16(dst[properties-2:], uint16(len(dst)-properties))
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
 	return dst
 }
 
-func appendOrder(dst []byte, o order.Order) []byte {
-	return appendMessage(dst, o.ID.String(), func(b []byte) []byte { return order.AppendMessage(b, o) })
+func appendOrder(dst []byte, o order.Order, trace string) []byte {
+	return appendMessage(dst, o.ID.String(), trace, func(b []byte) []byte { return order.AppendMessage(b, o) })
 }
 
 // batchMessage wraps a batch for the client. Its Queue is filled in by the

@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/apache/rocketmq-client-go/v2/primitive"
@@ -16,12 +17,29 @@ func TestABatchIsWhatTheClientWouldMakeOfIt(t *testing.T) {
 	var theirs []*primitive.Message
 	for i := range 3 {
 		o := order.Order{ID: order.ID(1000 + i), SaleID: 5, ShopperID: "shopper", Quantity: 2, Reference: "r"}
-		ours = appendOrder(ours, o)
+		ours = appendOrder(ours, o, "")
 		m := primitive.NewMessage("T", order.AppendMessage(nil, o))
 		m.WithProperty(primitive.PropertyUniqueClientMessageIdKeyIndex, o.ID.String())
 		theirs = append(theirs, m)
 	}
 	require.Equal(t, producer.MarshalMessageBatch(theirs...), ours)
+}
+
+func TestATracedOrderTakesItsTraceAlong(t *testing.T) {
+	t.Parallel()
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	o := order.Order{ID: 1001, SaleID: 5, ShopperID: "shopper", Quantity: 2}
+	plain, traced := appendOrder(nil, o, ""), appendOrder(nil, o, trace)
+	m := &primitive.Message{}
+	m.WithProperty(primitive.PropertyUniqueClientMessageIdKeyIndex, "1001")
+	key := len(m.MarshallProperties())
+	m.WithProperty("traceparent", trace)
+	properties := traced[len(plain)-key:]
+	require.Len(t, properties, len(m.MarshallProperties()))
+	require.Equal(t, plain[len(plain)-key:], properties[:key], "the order's ID as ever")
+	require.Equal(t, "traceparent\x01"+trace+"\x02", string(properties[key:]))
+	require.Equal(t, len(traced), int(binary.BigEndian.Uint32(traced)), "the size of the whole")
+	require.Equal(t, len(properties), int(binary.BigEndian.Uint16(traced[len(plain)-key-2:])), "the size of the properties")
 }
 
 func TestThePickerPassesOverABrokerThatIsAwayWhileThereIsAnother(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	client "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
+
+	"seckill/internal/telemetry"
 )
 
 const (
@@ -132,6 +134,9 @@ func (in *intake) work(ctx context.Context, msgs []*primitive.MessageExt) bool {
 	batch := make([]Message, len(msgs))
 	for i, m := range msgs {
 		batch[i] = Message{ID: m.MsgId, Body: m.Body, Redelivered: m.ReconsumeTimes > 0, StoredAt: time.UnixMilli(m.StoreTimestamp)}
+		if s.sopts.Traced {
+			batch[i].Traceparent = m.GetProperty(telemetry.Traceparent)
+		}
 	}
 	s.sopts.Observe("delivered", len(batch))
 	select {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/telemetry"
 	"seckill/order"
 )
 
@@ -34,8 +35,9 @@ type PublisherOptions struct {
 	// Observe is told of each batch: stored, not_stored or unknown, its
 	// messages, and how long its tries took together.
 	Observe func(outcome string, batch int, took time.Duration)
-	Senders int // 0 is 2
-	Queue   int // orders that may wait; 0 is 4096
+	Tracer  *telemetry.Tracer // nil: nothing is traced
+	Senders int               // 0 is 2
+	Queue   int               // orders that may wait; 0 is 4096
 }
 
 // Publisher sends orders in batches of what is waiting, without lingering.
@@ -61,7 +63,8 @@ type pending struct {
 	id    string
 	body  []byte // of a message that is no order; tests send such
 	order order.Order
-	state atomic.Int32 // waiting -> taken by a sender | withdrawn by its caller
+	span  telemetry.Span // of the message
+	state atomic.Int32   // waiting -> taken by a sender | withdrawn by its caller
 	done  chan error
 }
 
@@ -108,7 +111,10 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 // surely did not, and ErrUnknown otherwise. It returns within about 3 seconds,
 // or once ctx is done; an order that is being sent then is unknown.
 func (p *Publisher) Publish(ctx context.Context, o order.Order) error {
-	return p.publish(ctx, &pending{order: o, done: make(chan error, 1)})
+	w := &pending{order: o, span: p.opts.Tracer.Create(ctx, p.topic, int64(o.ID)), done: make(chan error, 1)}
+	err := p.publish(ctx, w)
+	w.span.End(err)
+	return err
 }
 
 func (p *Publisher) publish(ctx context.Context, w *pending) error {
@@ -150,7 +156,7 @@ func (p *Publisher) enqueue(w *pending) error {
 // itself to find out whether it may close, and would refuse itself.
 func (p *Publisher) Probe(ctx context.Context) error {
 	id := "probe-" + strconv.FormatUint(p.probes.Add(1), 10)
-	batch := appendMessage(nil, id, func(b []byte) []byte { return append(b, '-') })
+	batch := appendMessage(nil, id, "", func(b []byte) []byte { return append(b, '-') })
 	o, err := p.link.try(ctx, p.probe, batch)
 	return sum(o == stored, o == unclear, err)
 }
@@ -205,9 +211,10 @@ func (p *Publisher) sendAll() {
 			continue
 		}
 		start := time.Now()
-		stuck := false
+		stuck, span := false, p.trace(batch)
 		err := p.guarded(func() (err error) { stuck, err = p.send(buf); return err })
 		p.opts.Observe(outcomeName(err), len(batch), time.Since(start))
+		span.End(err)
 		if stuck {
 			buf = nil // that try may still read it, whatever came of the later ones
 		}
@@ -216,6 +223,18 @@ func (p *Publisher) sendAll() {
 			batch[i] = nil
 		}
 	}
+}
+
+// trace begins the span of a batch, if a message in it is traced.
+func (p *Publisher) trace(batch []*pending) telemetry.Span {
+	if p.opts.Tracer == nil {
+		return telemetry.Span{}
+	}
+	spans := make([]telemetry.Span, len(batch))
+	for i, w := range batch {
+		spans[i] = w.span
+	}
+	return p.opts.Tracer.Send(p.topic, len(batch), spans)
 }
 
 // gather takes what is waiting, beginning with w, up to a full batch.
@@ -243,9 +262,9 @@ const maxMessage = 1 << 10
 
 func (w *pending) appendTo(buf []byte) []byte {
 	if w.body != nil {
-		return appendMessage(buf, w.id, func(b []byte) []byte { return append(b, w.body...) })
+		return appendMessage(buf, w.id, "", func(b []byte) []byte { return append(b, w.body...) })
 	}
-	return appendOrder(buf, w.order)
+	return appendOrder(buf, w.order, w.span.Traceparent())
 }
 
 // send tries until the batch is stored, surely cannot be, or the budget is

@@ -34,6 +34,7 @@ type SubscriberOptions struct {
 	// waiting in it holds up the flow. Its ctx is done when the drain ran out
 	// of time.
 	Handle       func(ctx context.Context, batch []Message) error
+	Traced       bool          // messages are delivered with their Traceparent
 	Handlers     int           // 0 is 64
 	DrainTimeout time.Duration // 0 is 10 s
 	// Observe is told of events: delivered, handled, failed, panicked (with

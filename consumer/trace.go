@@ -1,0 +1,89 @@
+package consumer
+
+import (
+	"context"
+
+	"seckill/internal/telemetry"
+	"seckill/order"
+)
+
+// traces are the spans of the traced orders of one delivery, by order; nil where
+// there is none. They are written before the orders are handed over.
+type traces map[order.ID]telemetry.Span
+
+// begin begins the span of an order that was delivered, if it is traced.
+func (p *Pool) begin(ctx context.Context, ts traces, m order.Message, o order.Order) traces {
+	span := p.opts.Tracer.Process(ctx, p.opts.Topic, m.Traceparent, int64(o.ID))
+	if !span.On() || ts[o.ID].On() { // the second of two is the same order, or a collision
+		return ts
+	}
+	if ts == nil {
+		ts = traces{}
+	}
+	span.ID("seckill.sale.id", o.SaleID)
+	span.ID("seckill.order.id", int64(o.ID))
+	ts[o.ID] = span
+	return ts
+}
+
+// end ends the spans that are still open: those of orders without a verdict.
+func (ts traces) end(err error) {
+	for _, span := range ts {
+		span.End(err)
+	}
+}
+
+// batchTrace is what of a batch is traced; nil is nothing.
+type batchTrace struct {
+	orders traces
+	span   telemetry.Span // of the batch
+}
+
+// trace begins the span of a batch, if an order in it is traced.
+func (p *Pool) trace(ctx context.Context, items []item) (context.Context, *batchTrace) {
+	if p.opts.Tracer == nil {
+		return ctx, nil
+	}
+	var t batchTrace
+	var of []telemetry.Span
+	for _, it := range items {
+		if span := it.call.traces[it.order.ID]; span.On() {
+			if t.orders == nil {
+				t.orders = traces{}
+			}
+			t.orders[it.order.ID] = span
+			of = append(of, span)
+		}
+	}
+	if of == nil {
+		return ctx, nil
+	}
+	ctx, t.span = p.opts.Tracer.Batch(ctx, "settle", telemetry.Internal, of)
+	t.span.Int("seckill.batch.orders", len(items))
+	return ctx, &t
+}
+
+// of returns the span of an order.
+func (t *batchTrace) of(id order.ID) telemetry.Span {
+	if t == nil {
+		return telemetry.Span{}
+	}
+	return t.orders[id]
+}
+
+// end ends the spans of the batch and of its orders, with what they came to.
+func (t *batchTrace) end(vs []order.Verdict) {
+	if t == nil {
+		return
+	}
+	t.span.End(nil)
+	for _, v := range vs {
+		if span := t.orders[v.ID]; span.On() {
+			span.Text("seckill.order.status", string(v.Status))
+			if v.Reason != "" {
+				span.Text("seckill.order.reason", string(v.Reason))
+			}
+			span.End(nil)
+		}
+	}
+}

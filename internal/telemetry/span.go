@@ -1,0 +1,139 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Kind says on which side of a call a span is.
+type Kind = trace.SpanKind
+
+// The kinds.
+const (
+	Internal = trace.SpanKindInternal
+	Client   = trace.SpanKindClient
+	Producer = trace.SpanKindProducer
+	Consumer = trace.SpanKindConsumer
+)
+
+// Span is one step of a trace that is recorded. The zero Span is none: every
+// method of it does nothing.
+type Span struct{ otel trace.Span }
+
+// Current returns the span of ctx, if there is one.
+func Current(ctx context.Context) Span {
+	if s := trace.SpanFromContext(ctx); s.IsRecording() {
+		return Span{s}
+	}
+	return Span{}
+}
+
+// Start begins a span inside the one of ctx; where there is none it begins
+// none, and returns ctx as it is. For paths that are not hot: it looks through
+// ctx.
+func Start(ctx context.Context, name string, kind Kind) (context.Context, Span) {
+	outer := trace.SpanFromContext(ctx)
+	if !outer.IsRecording() {
+		return ctx, Span{}
+	}
+	ctx, span := outer.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind))
+	return ctx, Span{span}
+}
+
+// On reports whether s is recorded.
+func (s Span) On() bool { return s.otel != nil }
+
+// Int, Text and ID set an attribute; an ID is written in decimal, since
+// viewers round numbers of 63 bits.
+func (s Span) Int(key string, value int) {
+	if s.otel != nil {
+		s.otel.SetAttributes(attribute.Int(key, value))
+	}
+}
+
+// Text sets an attribute.
+func (s Span) Text(key, value string) {
+	if s.otel != nil {
+		s.otel.SetAttributes(attribute.String(key, value))
+	}
+}
+
+// ID sets an attribute.
+func (s Span) ID(key string, id int64) {
+	if s.otel != nil {
+		s.otel.SetAttributes(attribute.String(key, strconv.FormatInt(id, 10)))
+	}
+}
+
+// End ends the span, as failed when err is not nil. Ended again it stays as it
+// is.
+func (s Span) End(err error) {
+	if s.otel == nil {
+		return
+	}
+	if err != nil {
+		reason := kindOf(err)
+		s.otel.SetAttributes(attribute.String("error.type", reason))
+		s.otel.SetStatus(codes.Error, reason)
+	}
+	s.otel.End()
+}
+
+// Answered ends the span of a request.
+func (s Span) Answered(status int, requestID string) {
+	if s.otel == nil {
+		return
+	}
+	s.otel.SetAttributes(attribute.Int("http.response.status_code", status), attribute.String("seckill.request.id", requestID))
+	if status >= 500 {
+		s.otel.SetAttributes(attribute.String("error.type", strconv.Itoa(status)))
+		s.otel.SetStatus(codes.Error, "")
+	}
+	s.otel.End()
+}
+
+// kindOf is what of an error may leave the process: the sentinel it began with,
+// or its type. Its text may quote a row or an address.
+func kindOf(err error) string {
+	for {
+		switch wrapped := err.(type) { //nolint:errorlint // it goes through the chain itself
+		case interface{ Unwrap() error }:
+			if inner := wrapped.Unwrap(); inner != nil {
+				err = inner
+				continue
+			}
+		case interface{ Unwrap() []error }:
+			if inner := wrapped.Unwrap(); len(inner) > 0 {
+				err = inner[0]
+				continue
+			}
+		}
+		break
+	}
+	if kind := fmt.Sprintf("%T", err); kind != sentinel {
+		return kind
+	}
+	return err.Error()
+}
+
+var sentinel = fmt.Sprintf("%T", errors.New(""))
+
+// Traceparent returns what a message carries of the span; empty for none.
+func (s Span) Traceparent() string {
+	if s.otel == nil {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), s.otel), carrier)
+	return carrier[headerTraceparent]
+}
+
+// traceID is what joins a log line or an exemplar with the trace.
+func (s Span) traceID() string { return s.otel.SpanContext().TraceID().String() }
