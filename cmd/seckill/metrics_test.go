@@ -188,7 +188,7 @@ func TestTheContractsMetricsAreExported(t *testing.T) {
 		cells := strings.Split(row, " | ")
 		exported[strings.Trim(cells[0], "| `")] = strings.NewReplacer("`", "", ", ", ",").Replace(cells[2])
 	}
-	for _, m := range strings.FieldsSeq(contract) {
+	for m := range strings.FieldsSeq(contract) {
 		name, labels, _ := strings.Cut(strings.TrimSuffix(m, "}"), "{")
 		got, ok := exported["seckill_"+name]
 		require.True(t, ok, name)
