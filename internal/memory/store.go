@@ -26,6 +26,7 @@ type Store struct {
 	letters  map[letter]order.DeadLetter
 	payments map[string]payment
 	audit    []order.AuditEntry
+	limits   order.Limits
 }
 
 type shopper struct {
@@ -51,6 +52,7 @@ func NewStore() *Store {
 		commands: make(map[string]command),
 		letters:  make(map[letter]order.DeadLetter),
 		payments: make(map[string]payment),
+		limits:   order.Limits{Generation: 1},
 	}
 }
 

@@ -57,6 +57,8 @@ type Store interface {
 	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
 	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error)
 	Extended(ctx context.Context, sale order.Sale) error
+	Limits(ctx context.Context) (order.Limits, error)
+	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
 }
 
 // Run runs the suite on a store, which may hold other sales.
@@ -94,6 +96,7 @@ func Run(t *testing.T, store Store) {
 		"cancelled and discarded by an operator":                  operatorCancels,
 		"a voided sale keeps no unpaid order":                     voidCancels,
 		"an extension holds before the rows have it":              extendHolds,
+		"limits are changed by generation and logged":             limitsChange,
 		"orders are found by sale, reference and shopper":         ordersFound,
 		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
