@@ -106,7 +106,7 @@ func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
 // address ask too often. The address comes first: it costs less than a token,
 // and forged ones count too.
 func (s *Server) identify(r *http.Request) (Identity, error) {
-	if s.addresses != nil {
+	if s.addresses.on() {
 		if late, ok := s.addresses.take(address(r, s.TrustedProxies)); !ok {
 			return Identity{}, tooOften(late)
 		}

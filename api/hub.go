@@ -7,17 +7,23 @@ import (
 )
 
 // hub wakes the polls that wait for an order's result. How many wait is
-// bounded.
+// bounded, by 0 at first.
 type hub struct {
-	limit int
-
 	mu      sync.Mutex
+	limit   int
 	held    int
 	waiting map[order.ID][]chan struct{}
 }
 
-func newHub(limit int) *hub {
-	return &hub{limit: limit, waiting: make(map[order.ID][]chan struct{})}
+func newHub() *hub {
+	return &hub{waiting: make(map[order.ID][]chan struct{})}
+}
+
+// setLimit changes how many may wait. Who waits already goes on.
+func (h *hub) setLimit(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.limit = n
 }
 
 // join returns a channel that gets a value when a result of the order is

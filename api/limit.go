@@ -20,13 +20,18 @@ const (
 
 // rateLimiter is a token bucket for each caller, kept as the one time at which
 // the bucket will be full again (GCRA). Memory is bounded: the callers seen
-// least recently are forgotten.
+// least recently are forgotten. Its pace may change at any time; who has a
+// bucket keeps it.
 type rateLimiter struct {
-	started  time.Time
+	started time.Time
+	pace    atomic.Pointer[pace] // nil lets everything pass
+	seed    maphash.Seed
+	shards  [rateShards]rateShard
+}
+
+type pace struct {
 	interval time.Duration // between requests at the steady rate
 	burst    time.Duration // interval x size of the bucket
-	seed     maphash.Seed
-	shards   [rateShards]rateShard
 }
 
 type rateShard struct {
@@ -34,23 +39,41 @@ type rateShard struct {
 	full *simplelru.LRU[string, time.Duration] // caller -> since started
 }
 
-// newRateLimiter returns nil, which lets everything pass, for a rate of 0.
+// newRateLimiter returns one that lets everything pass for a rate of 0.
 func newRateLimiter(perSecond float64, burst int) *rateLimiter {
-	if perSecond <= 0 {
-		return nil
-	}
-	l := &rateLimiter{started: time.Now(), interval: time.Duration(float64(time.Second) / perSecond), seed: maphash.MakeSeed()}
-	l.burst = l.interval * time.Duration(max(1, burst))
+	l := &rateLimiter{started: time.Now(), seed: maphash.MakeSeed()}
 	for i := range l.shards {
 		l.shards[i].full, _ = simplelru.NewLRU[string, time.Duration](rateEntries/rateShards, nil) // fails for a size below 1 only
 	}
+	l.set(perSecond, burst)
 	return l
 }
+
+// longestPace bounds interval and burst: nobody waits so long, and sums of them
+// do not overflow.
+const longestPace = 10 * 365 * 24 * time.Hour
+
+// set changes the pace for all callers.
+func (l *rateLimiter) set(perSecond float64, burst int) {
+	if perSecond <= 0 {
+		l.pace.Store(nil)
+		return
+	}
+	interval := min(float64(time.Second)/perSecond, float64(longestPace))
+	l.pace.Store(&pace{
+		interval: time.Duration(interval),
+		burst:    time.Duration(min(interval*float64(max(1, burst)), float64(longestPace))),
+	})
+}
+
+// on reports whether it refuses anybody.
+func (l *rateLimiter) on() bool { return l.pace.Load() != nil }
 
 // take takes a token of the caller's bucket, or says how long until there is
 // one.
 func (l *rateLimiter) take(caller string) (time.Duration, bool) {
-	if l == nil {
+	p := l.pace.Load()
+	if p == nil {
 		return 0, true
 	}
 	now := time.Since(l.started)
@@ -58,8 +81,9 @@ func (l *rateLimiter) take(caller string) (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	full, _ := s.full.Get(caller)
-	full = max(full, now) + l.interval
-	if late := full - now - l.burst; late > 0 {
+	// No bucket is emptier than empty, also one that was larger a moment ago.
+	full = min(max(full, now), now+p.burst) + p.interval
+	if late := full - now - p.burst; late > 0 {
 		return late, false
 	}
 	s.full.Add(caller, full)
@@ -70,11 +94,11 @@ func (l *rateLimiter) take(caller string) (time.Duration, bool) {
 // queue to hide in.
 type inflight struct {
 	n     atomic.Int64
-	limit int64
+	limit atomic.Int64
 }
 
 func (f *inflight) enter() bool {
-	if f.n.Add(1) > f.limit {
+	if f.n.Add(1) > f.limit.Load() {
 		f.n.Add(-1)
 		return false
 	}

@@ -75,23 +75,38 @@ func New(o Options) *Server {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	l := o.Limits
 	s := &Server{
 		Options:   o,
-		hub:       newHub(l.HeldPolls),
+		hub:       newHub(),
 		archive:   newArchive(o.Orders),
 		hurried:   newHurried(),
-		shoppers:  newRateLimiter(l.ShopperRPS, l.ShopperBurst),
-		addresses: newRateLimiter(l.AddressRPS, int(l.AddressRPS*5)),
+		shoppers:  newRateLimiter(0, 0),
+		addresses: newRateLimiter(0, 0),
 		requests:  newRequestIDs(),
 		logs:      newLogGate(o.Log),
 		draining:  make(chan struct{}),
 	}
-	s.buying.limit, s.polling.limit, s.paying.limit = int64(l.BuyInflight), int64(l.PollInflight), payInflight
-	s.permitting.limit, s.looking.limit = int64(l.BuyInflight), lookInflight // a slow check of challenges is not in the way of buying
+	s.paying.limit.Store(payInflight)
+	s.looking.limit.Store(lookInflight)
+	s.SetLimits(o.Limits)
 	s.front = front{server: s, cors: cors{o.CORSOrigins}, next: s.routes()}
 	return s
 }
+
+// SetLimits changes what the process takes on, from the next request on; but
+// for AccessLog. What is under way or held goes on, and no shopper's bucket is
+// emptied or filled.
+func (s *Server) SetLimits(l Limits) {
+	s.buying.limit.Store(int64(l.BuyInflight))
+	s.permitting.limit.Store(int64(l.BuyInflight)) // a slow check of challenges is not in the way of buying
+	s.polling.limit.Store(int64(l.PollInflight))
+	s.hub.setLimit(l.HeldPolls)
+	s.shoppers.set(l.ShopperRPS, l.ShopperBurst)
+	s.addresses.set(l.AddressRPS, int(l.AddressRPS*addressBurst))
+}
+
+// addressBurst is the burst of an address, in seconds of its rate.
+const addressBurst = 5
 
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()

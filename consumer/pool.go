@@ -1,7 +1,8 @@
 // Package consumer settles orders: a fixed number of workers merge the
 // deliveries of all queues into batches, settle each in one transaction, write
 // the results back and only then let the deliveries be acknowledged. Open
-// transactions never exceed the workers, whatever arrives.
+// transactions never exceed the workers, whatever arrives; the number of workers
+// and the rate may be changed while they work.
 package consumer
 
 import (
@@ -9,12 +10,11 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"seckill/internal/failpoint"
 	"seckill/internal/telemetry"
@@ -55,11 +55,16 @@ type Options struct {
 // Pool is the fixed pool of settling workers. Safe for concurrent use.
 type Pool struct {
 	opts    Options
-	batch   int // orders a transaction
 	queue   chan item
-	drain   *rate.Limiter
+	drain   atomic.Pointer[drain]
 	stopped chan struct{} // closed when Run has returned
 	metrics *metrics
+
+	mu      sync.Mutex
+	wanted  int           // workers
+	working int           // of which some may be at their last batch
+	start   func()        // starts a worker; nil unless Run runs
+	resized chan struct{} // closed when wanted changes
 }
 
 // item is an order on its way through the pool, with the caller that waits.
@@ -80,39 +85,37 @@ func NewPool(o Options) *Pool {
 	if o.Guard == nil {
 		o.Guard = func(fn func() error) error { return fn() }
 	}
-	drain, batch := newDrain(o.Rate, o.Batch)
-	return &Pool{
+	p := &Pool{
 		opts:    o,
-		batch:   batch,
-		queue:   make(chan item, 2*o.Batch*o.Workers),
-		drain:   drain,
+		queue:   make(chan item, 2*o.Batch*max(o.Workers, roomy)),
 		stopped: make(chan struct{}),
 		metrics: newMetrics(o.Metrics),
+		wanted:  o.Workers,
+		resized: make(chan struct{}),
 	}
+	p.drain.Store(newDrain(o.Rate, o.Batch))
+	return p
 }
 
-// newDrain returns what lets so many orders a second through, and how many a
-// batch may have under it. A batch waits as one: it is no more than the orders
-// of a quarter of a second, so that a low rate does not settle in bursts, and an
-// order that comes alone hardly waits.
-func newDrain(perSecond float64, batch int) (*rate.Limiter, int) {
-	if perSecond <= 0 {
-		return rate.NewLimiter(rate.Inf, batch), batch
-	}
-	batch = min(batch, max(1, int(perSecond/4)))
-	return rate.NewLimiter(rate.Limit(perSecond), batch), batch
-}
+// roomy is for how many workers the queue has room, so that each finds its next
+// batch there. More share it.
+const roomy = 8
 
 // Run works until ctx is done; a batch whose transaction has begun is finished.
 // Call it once.
 func (p *Pool) Run(ctx context.Context) error {
 	defer close(p.stopped)
-	var g errgroup.Group
-	p.metrics.idle.Set(float64(p.opts.Workers))
-	for range p.opts.Workers {
-		g.Go(func() error { p.work(ctx); return nil })
-	}
-	return g.Wait()
+	var workers sync.WaitGroup
+	p.mu.Lock()
+	p.start = func() { workers.Go(func() { p.work(ctx) }) }
+	p.fill()
+	p.mu.Unlock()
+	<-ctx.Done()
+	p.mu.Lock()
+	p.start = nil
+	p.mu.Unlock()
+	workers.Wait()
+	return nil
 }
 
 // Settle hands the orders to the workers and waits until each has a committed
@@ -151,9 +154,16 @@ func (p *Pool) work(ctx context.Context) {
 	items := make([]item, 0, p.opts.Batch)
 	orders := make([]order.Order, 0, p.opts.Batch)
 	for {
-		items = p.collect(ctx, items[:0])
-		if len(items) == 0 || p.drain.WaitN(ctx, len(items)) != nil {
-			return // stopped; what was collected will be delivered again
+		resized, wanted := p.next(ctx)
+		if !wanted {
+			return
+		}
+		items = p.collect(ctx, resized, items[:0])
+		if len(items) == 0 {
+			continue
+		}
+		if !p.pass(ctx, len(items)) {
+			continue // stopped; what was collected will be delivered again
 		}
 		orders = orders[:0]
 		for _, it := range items {
@@ -163,7 +173,7 @@ func (p *Pool) work(ctx context.Context) {
 		vs, ok := p.settle(traced, orders)
 		if !ok {
 			trace.end(nil)
-			return // unacknowledged: whoever runs next settles them
+			continue // unacknowledged: whoever runs next settles them
 		}
 		p.writeBack(traced, vs, trace)
 		trace.end(vs)
@@ -178,16 +188,20 @@ func (p *Pool) work(ctx context.Context) {
 
 // collect waits for an order and takes what is there with it, up to a batch.
 // Only where several are there, so that more must be coming, does it linger: a
-// lone order's result takes no longer than its transaction.
-func (p *Pool) collect(ctx context.Context, items []item) []item {
+// lone order's result takes no longer than its transaction. It returns none when
+// the pool is resized or stopped before there is any.
+func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []item) []item {
 	select {
 	case it := <-p.queue:
 		items = append(items, it)
+	case <-resized:
+		return items
 	case <-ctx.Done():
-		return nil
+		return items
 	}
+	batch := p.drain.Load().batch
 	var linger <-chan time.Time
-	for len(items) < p.batch {
+	for len(items) < batch {
 		select {
 		case it := <-p.queue:
 			items = append(items, it)
