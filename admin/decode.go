@@ -120,6 +120,20 @@ func instant(b *body, name string) *time.Time {
 	return &t
 }
 
+// numeral reads a field that is a number, as it is spelled; nil for null.
+func numeral(b *body, name string) (v *string, sent bool) {
+	b.known = append(b.known, name)
+	text, sent := b.values[name]
+	if string(text) == "null" || !sent {
+		return nil, sent
+	}
+	const longest = 64
+	if c := text[0]; c != '-' && (c < '0' || c > '9') || len(text) > longest {
+		b.broken = true
+	}
+	return new(string(text)), true
+}
+
 // required is field for one that must have been sent.
 func required[T any](b *body, name string) T {
 	v := field[T](b, name)

@@ -88,6 +88,10 @@ func (h *Handler) routes() {
 		"GET dead-letters/{id}":          h.showLetter,
 		"POST dead-letters/{id}/discard": h.discard,
 
+		"GET limits":    h.showLimits,
+		"PATCH limits":  h.changeLimits,
+		"GET instances": h.listInstances,
+
 		"GET audit-log": h.auditLog,
 	} {
 		h.Handle(pattern, e)

@@ -20,8 +20,8 @@ var (
 	}
 	ifMatchInvalid = &problem{
 		"if-match-invalid", http.StatusBadRequest,
-		text{"Invalid If-Match", "Send the ETag of the sale as it was answered, such as \"3\", once."},
-		text{"If-Match 无效", "请原样发送一次活动的 ETag，例如 \"3\"。"},
+		text{"Invalid If-Match", "Send the ETag as it was answered, such as \"3\", once."},
+		text{"If-Match 无效", "请原样发送一次 ETag，例如 \"3\"。"},
 	}
 	unauthenticated = &problem{
 		"unauthenticated", http.StatusUnauthorized,
@@ -50,8 +50,8 @@ var (
 	}
 	stale = &problem{
 		"precondition-failed", http.StatusPreconditionFailed,
-		text{"Changed meanwhile", "Somebody changed the sale since you read it. Read it again, then decide again."},
-		text{"数据已变更", "活动在您读取之后已被修改，请重新读取后再操作。"},
+		text{"Changed meanwhile", "Somebody changed this since you read it. Read it again, then decide again."},
+		text{"数据已变更", "数据在您读取之后已被修改，请重新读取后再操作。"},
 	}
 	tooLarge = &problem{
 		"too-large", http.StatusRequestEntityTooLarge,
@@ -75,8 +75,8 @@ var (
 	}
 	preconditionRequired = &problem{
 		"precondition-required", http.StatusPreconditionRequired,
-		text{"If-Match required", "Read the sale, and send its ETag as If-Match: so nobody's change is overwritten unseen."},
-		text{"缺少 If-Match", "请先读取活动，并以 If-Match 发送其 ETag，避免覆盖他人的修改。"},
+		text{"If-Match required", "Read it first, and send its ETag as If-Match: so nobody's change is overwritten unseen."},
+		text{"缺少 If-Match", "请先读取，并以 If-Match 发送其 ETag，避免覆盖他人的修改。"},
 	}
 	internalError = &problem{
 		"internal", http.StatusInternalServerError,

@@ -25,7 +25,8 @@ type Call struct {
 	By order.Operator
 	// Command names the action: the same name again does nothing more.
 	Command string
-	// IfVersion is the version of the sale that the operator saw; 0 for any.
+	// IfVersion is the version of the sale, or the generation of the limits, that
+	// the operator saw; 0 for any.
 	IfVersion uint64
 }
 
@@ -79,6 +80,9 @@ type Options struct {
 	Tail       tail
 	Auditor    auditor
 	Rebuilder  rebuilder
+	Limits     limitStore
+	LimitRules LimitRules
+	Fleet      instances
 	Log        *slog.Logger
 }
 

@@ -78,15 +78,7 @@ func listenAdmin(ctx context.Context, listen string) (net.Listener, error) {
 	return ln, nil
 }
 
-func serveAdmin(ctx context.Context, listen string, h http.Handler, log *slog.Logger) error {
-	ln, err := listenAdmin(ctx, listen)
-	if err != nil {
-		return err
-	}
-	return serveAdminAt(ctx, ln, h, log)
-}
-
-func serveAdminAt(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
+func serveAdmin(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
 	log.InfoContext(ctx, "admin listener up", "addr", ln.Addr().String())
 	done := make(chan error, 1)

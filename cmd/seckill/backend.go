@@ -75,6 +75,8 @@ type operatorStore interface { //nolint:interfacebloat // the union of what admi
 	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
 	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
+	Limits(ctx context.Context) (order.Limits, error)
+	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
 }
 
 // queue is RocketMQ or its twin.

@@ -16,18 +16,23 @@ type lagger interface {
 // put a second's worth of it on top of any limit.
 type backlog struct {
 	queue lagger
-	limit int64
+	limit atomic.Int64
 	log   *slog.Logger
 	lag   atomic.Int64
 	since atomic.Int64
 }
 
 func newBacklog(q lagger, limit int64, log *slog.Logger) *backlog {
-	return &backlog{queue: q, limit: limit, log: log}
+	b := &backlog{queue: q, log: log}
+	b.limit.Store(limit)
+	return b
 }
 
 // over reports whether more orders wait than the limit allows.
-func (b *backlog) over() bool { return b.lag.Load()+b.since.Load() > b.limit }
+func (b *backlog) over() bool { return b.waiting() > b.limit.Load() }
+
+// waiting is how many orders wait, as far as is known here.
+func (b *backlog) waiting() int64 { return b.lag.Load() + b.since.Load() }
 
 // sent counts orders on their way into the queue.
 func (b *backlog) sent(orders int) { b.since.Add(int64(orders)) }
@@ -66,8 +71,8 @@ func (b *backlog) run(ctx context.Context) error {
 			continue
 		}
 		b.since.Add(-counted)
-		if was := b.lag.Swap(n); was > b.limit != (n > b.limit) {
-			b.log.WarnContext(ctx, "backlog gate", "refusing", n > b.limit, "backlog", n, "limit", b.limit)
+		if was, limit := b.lag.Swap(n), b.limit.Load(); was > limit != (n > limit) {
+			b.log.WarnContext(ctx, "backlog gate", "refusing", n > limit, "backlog", n, "limit", limit)
 		}
 	}
 }

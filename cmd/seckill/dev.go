@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	"seckill/fleet"
 	"seckill/internal/config"
 	"seckill/internal/memory"
 	"seckill/internal/telemetry"
@@ -79,7 +80,7 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 	store := memory.NewStore()
 	b := &backend{redis: rdb, orders: store, desk: store, queue: devQueue{memory.NewQueue()}, close: func() {}}
 	b.trace(tracer)
-	sale, err := sampleSale(ctx, b, log)
+	sale, err := sampleSale(ctx, cfg, b, log)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,8 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 	if err != nil {
 		return err
 	}
-	back, err := newBack(cfg, b, prometheus.NewRegistry(), log)
+	backReg := prometheus.NewRegistry()
+	back, err := newBack(cfg, b, backReg, log)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,9 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 		}
 	}
 	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run,
-		func(ctx context.Context) error { return serveAdminAt(ctx, adminAt, handler, log) })
+		func(ctx context.Context) error { return serveAdmin(ctx, adminAt, handler, log) },
+		newMember(cfg, b, fleet.RoleAPI, front, adminAt.Addr(), reg, log).Run,
+		newMember(cfg, b, fleet.RoleConsumer, back, adminAt.Addr(), backReg, log).Run)
 }
 
 // await waits until the process can sell, or ctx is done.
@@ -161,9 +165,9 @@ func devConfig() (config.Config, error) {
 	return cfg, nil
 }
 
-func sampleSale(ctx context.Context, b *backend, log *slog.Logger) (order.Sale, error) {
+func sampleSale(ctx context.Context, cfg config.Config, b *backend, log *slog.Logger) (order.Sale, error) {
 	now := time.Now().UTC().Truncate(time.Second)
-	service := newService(b, log)
+	service := newService(cfg, b, log)
 	made, err := service.Create(ctx, thisCall(), order.Sale{
 		Title: "Sample sale", SKU: "sample-1", PriceMinor: 9900, Currency: "CNY",
 		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1,

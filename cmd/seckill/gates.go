@@ -28,10 +28,13 @@ func newChallenge(c config.API, watched func(string, breaker.Options) breaker.Op
 	return siteverify.New(siteverify.Options{URL: c.ChallengeURL, Secret: c.ChallengeKey, Guard: guard.Do}), nil
 }
 
-func limits(c config.API) api.Limits {
+// limits are what one of so many APIs takes on. The rates of a shopper and an
+// address are for all APIs together: each lets its share through.
+func limits(c config.API, apis int) api.Limits {
 	l := api.DefaultLimits()
 	l.BuyInflight, l.PollInflight, l.HeldPolls = c.BuyInflight, c.PollInflight, c.HeldPolls
-	l.ShopperRPS, l.ShopperBurst, l.AddressRPS = c.ShopperRPS, c.ShopperBurst, c.AddressRPS
+	l.ShopperRPS, l.AddressRPS = c.ShopperRPS/float64(apis), c.AddressRPS/float64(apis)
+	l.ShopperBurst = max(1, c.ShopperBurst/apis)
 	return l
 }
 

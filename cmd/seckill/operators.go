@@ -19,13 +19,14 @@ import (
 )
 
 // newService returns what operators do, for the admin API and the command line.
-func newService(b *backend, log *slog.Logger) *admin.Service {
+func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service {
 	ledger := stock.New(b.redis)
 	loader := reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	return admin.New(admin.Options{
 		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk,
 		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
 		Auditor: reconcile.NewAuditor(b.orders, ledger), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
+		Limits: b.desk, LimitRules: admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit}, Fleet: newFleet(cfg, b.redis),
 	})
 }
 
@@ -39,7 +40,7 @@ func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler,
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	return admin.NewHandler(newService(b, log), tokens), nil
+	return admin.NewHandler(newService(cfg, b, log), tokens), nil
 }
 
 // operatorTokens tells operators by tokens under keys and an audience of their

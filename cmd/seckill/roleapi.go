@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"seckill/api"
+	"seckill/fleet"
 	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/order"
@@ -54,9 +55,14 @@ func newAPI(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			adminAt, err := listenAdmin(c.Context(), cfg.AdminListen)
+			if err != nil {
+				return err
+			}
 			admin := adminHandler(cfg.AdminListen, reg, health{front.ready, front.details}, operators)
 			return serve(c.Context(), log, func(ctx context.Context) error { return front.run(ctx, cfg.Listen, nil) },
-				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
+				func(ctx context.Context) error { return serveAdmin(ctx, adminAt, admin, log) },
+				newMember(cfg, b, fleet.RoleAPI, front, adminAt.Addr(), reg, log).Run)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "", "address for shoppers (SECKILL_LISTEN)")
@@ -102,7 +108,8 @@ type front struct {
 	eviction  *eviction
 	server    *api.Server
 	started   time.Time
-	reached   atomic.Bool // RocketMQ has answered once
+	addr      atomic.Pointer[net.Addr] // where it serves shoppers
+	reached   atomic.Bool              // RocketMQ has answered once
 	stopping  atomic.Bool
 }
 
@@ -150,7 +157,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		IDs: f.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: f.gate(redisBreaker, queueBreaker), Quiet: f.backlog.few,
 		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
-		Limits: limits(cfg.API), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
+		Limits: limits(cfg.API, 1), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	}
 	if challenge != nil {
 		opts.Challenge = challenge
@@ -241,7 +248,7 @@ func (f *front) details() []string {
 	for _, b := range f.breakers {
 		lines = append(lines, b.Name()+": "+state(b.Ready()))
 	}
-	return append(lines, f.eviction.line(), fmt.Sprintf("backlog: %d of %d", f.backlog.lag.Load(), f.backlog.limit))
+	return append(lines, f.eviction.line(), fmt.Sprintf("backlog: %d of %d", f.backlog.lag.Load(), f.backlog.limit.Load()))
 }
 
 func state(err error) string {
@@ -264,6 +271,7 @@ func (f *front) run(ctx context.Context, listen string, up func(net.Addr)) error
 	srv := api.NewHTTPServer(f.server.Handler(), f.log)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
+	f.addr.Store(new(ln.Addr()))
 	f.log.InfoContext(ctx, "api up", "addr", ln.Addr().String())
 	if up != nil {
 		up(ln.Addr())

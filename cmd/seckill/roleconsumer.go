@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"seckill/consumer"
+	"seckill/fleet"
 	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/reconcile"
@@ -44,13 +45,18 @@ func newConsumer(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			adminAt, err := listenAdmin(c.Context(), cfg.AdminListen)
+			if err != nil {
+				return err
+			}
 			// It takes work from a queue, no traffic: being up is being ready.
 			admin := adminHandler(cfg.AdminListen, reg, health{
 				ready:   func() error { return nil },
 				details: func() []string { return []string{"redis: " + state(back.redis.Ready()), back.eviction.line()} },
 			}, operators)
 			return serve(c.Context(), log, back.run,
-				func(ctx context.Context) error { return serveAdmin(ctx, cfg.AdminListen, admin, log) })
+				func(ctx context.Context) error { return serveAdmin(ctx, adminAt, admin, log) },
+				newMember(cfg, b, fleet.RoleConsumer, back, adminAt.Addr(), reg, log).Run)
 		},
 	}
 	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for operators, health checks and metrics (SECKILL_ADMIN_LISTEN)")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	"seckill/internal/config"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -170,7 +171,7 @@ func (p *process) withOperator(fn func(*operator) error) error {
 		return err
 	}
 	defer b.close()
-	return fn(newOperator(b, log))
+	return fn(newOperator(cfg, b, log))
 }
 
 // operator is what the commands of an operator do.
@@ -179,8 +180,8 @@ type operator struct {
 	service *admin.Service
 }
 
-func newOperator(b *backend, log *slog.Logger) *operator {
-	return &operator{stock.New(b.redis), newService(b, log)}
+func newOperator(cfg config.Config, b *backend, log *slog.Logger) *operator {
+	return &operator{stock.New(b.redis), newService(cfg, b, log)}
 }
 
 func (o *operator) sale(ctx context.Context, id int64) (admin.SaleStatus, error) {

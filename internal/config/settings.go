@@ -90,9 +90,9 @@ func Settings() []Setting {
 		{"buy_inflight", "4096", "purchases under way in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
 		{"poll_inflight", "4096", "polls under way, apart from the held ones", false, num(func(c *Config) *int { return &c.API.PollInflight }, 1, 1<<20)},
 		{"held_polls", "20000", "long polls held; past it the answer comes at once", false, num(func(c *Config) *int { return &c.API.HeldPolls }, 0, 1<<20)},
-		{"shopper_rps", "10", "requests a second of one shopper; 0 is no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS })},
-		{"shopper_burst", "50", "requests a shopper may make at once", false, num(func(c *Config) *int { return &c.API.ShopperBurst }, 1, 1<<20)},
-		{"address_rps", "0", "requests a second of one address; 0 is no limit, since carriers hide thousands behind one", false, float(func(c *Config) *float64 { return &c.API.AddressRPS })},
+		{"shopper_rps", "10", "requests a second of one shopper, at all APIs together; 0 is no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS })},
+		{"shopper_burst", "50", "requests a shopper may make at once, at all APIs together", false, num(func(c *Config) *int { return &c.API.ShopperBurst }, 1, 1<<20)},
+		{"address_rps", "0", "requests a second of one address, at all APIs together; 0 is no limit, since carriers hide thousands behind one", false, float(func(c *Config) *float64 { return &c.API.AddressRPS })},
 		// At 10,000 settled a second this is half a minute of waiting for a result.
 		{"backlog_limit", "300000", "orders waiting in the queue above which buying is refused (503)", false, num64(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
 		{"stop_delay", "0s", "how long an API that is told to stop still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0)},

@@ -1,0 +1,111 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"seckill/fleet"
+	"seckill/order"
+)
+
+// limitStore keeps what operators have set of the limits.
+type limitStore interface {
+	Limits(ctx context.Context) (order.Limits, error)
+	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
+}
+
+// instances are the processes of the shop.
+type instances interface {
+	Instances(ctx context.Context) ([]fleet.Instance, error)
+	AnnounceLimits(ctx context.Context, generation uint64) error
+}
+
+// LimitRules are the limits that there are.
+type LimitRules struct {
+	// Configured are their values in this process where no operator has set them.
+	Configured map[string]json.Number
+	// Parse reads a value and returns it in its one spelling.
+	Parse func(name, value string) (json.Number, error)
+}
+
+// LimitsStatus is the limits, and who works under them.
+type LimitsStatus struct {
+	Limits    order.Limits
+	Instances []fleet.Instance
+	// Away is set when Redis cannot say who lives.
+	Away error
+}
+
+// Lagging are the instances that work under limits of another generation.
+func (l LimitsStatus) Lagging() (ids []string) {
+	for _, i := range l.Instances {
+		if i.Generation != l.Limits.Generation {
+			ids = append(ids, i.ID)
+		}
+	}
+	return ids
+}
+
+const fleetTimeout = 2 * time.Second
+
+// Instances returns the processes that live.
+func (s *Service) Instances(ctx context.Context) ([]fleet.Instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, fleetTimeout)
+	defer cancel()
+	is, err := s.Fleet.Instances(ctx)
+	if err != nil {
+		return nil, &UnavailableError{"redis", err}
+	}
+	return is, nil
+}
+
+// LimitsInForce returns the limits. Redis being away is no error: see Away.
+func (s *Service) LimitsInForce(ctx context.Context) (LimitsStatus, error) {
+	l, err := ask(ctx, s.Limits.Limits)
+	if err != nil {
+		return LimitsStatus{}, err
+	}
+	is, err := s.Instances(ctx)
+	return LimitsStatus{Limits: l, Instances: is, Away: err}, nil
+}
+
+// SetLimits changes limits; nil takes a limit back to what each process is
+// configured with. Every process works under the new ones within a second, with
+// Redis or without. Bad values are *order.FieldError, all at once; the other
+// errors are those of order.Store.ChangeLimits, and *UnavailableError.
+// Call.IfVersion is the generation.
+func (s *Service) SetLimits(ctx context.Context, c Call, values map[string]*string) (order.Limits, error) {
+	change := order.LimitsChange{Command: c.Command, By: c.By, IfGeneration: c.IfVersion, Values: map[string]*json.Number{}}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		var parsed *json.Number
+		_, known := s.LimitRules.Configured[name]
+		if v := values[name]; v != nil && known {
+			n, err := s.LimitRules.Parse(name, *v)
+			if err != nil {
+				errs = append(errs, &order.FieldError{Field: name, Detail: err.Error()})
+			}
+			parsed = &n
+		} else if !known {
+			errs = append(errs, &order.FieldError{Field: name, Detail: "there is no such limit"})
+		}
+		change.Values[name] = parsed
+	}
+	if err := errors.Join(errs...); err != nil {
+		return order.Limits{}, err
+	}
+	l, err := ask(ctx, func(ctx context.Context) (order.Limits, error) { return s.Limits.ChangeLimits(ctx, change) })
+	if err != nil {
+		return l, err
+	}
+	telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), fleetTimeout)
+	defer cancel()
+	told := s.Fleet.AnnounceLimits(telling, l.Generation) // who does not hear of it looks by itself
+	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "limits", "generation", l.Generation, "values", fmt.Sprint(l.Values), "command", c.Command, "told", told == nil)
+	return l, nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"seckill/fleet"
+	"seckill/internal/config"
+	"seckill/order"
+)
+
+// newFleet is the processes of this shop: those with its topic.
+func newFleet(cfg config.Config, rdb redis.UniversalClient) *fleet.Fleet {
+	return fleet.New(rdb, cfg.RocketMQ.Namespace+"/"+cfg.RocketMQ.Topic)
+}
+
+// role is a role in its fleet.
+type role interface {
+	// look adds to self what changes, and returns what the role counts.
+	look(self *fleet.Instance) fleet.Totals
+	// apply puts limits in force: those of cfg, where so many APIs live.
+	apply(cfg config.Config, apis int)
+}
+
+// newMember is this process in its fleet, with the limits that operators set over
+// its own.
+func newMember(cfg config.Config, b *backend, name string, r role, adminAt net.Addr, reg prometheus.Registerer, log *slog.Logger) *fleet.Member {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fleet.NewMember(fleet.Options{
+		Fleet: newFleet(cfg, b.redis), Limits: b.desk.Limits, Metrics: reg, Log: log,
+		Self: fleet.Instance{Role: name, Version: version, Host: host, PID: os.Getpid(), AdminListen: reachable(adminAt, host)},
+		Look: r.look,
+		Apply: func(l order.Limits, apis int) {
+			now, err := cfg.With(l.Values)
+			if err != nil { // a newer version may know more of them
+				log.Warn("of these limits the configured ones stay", "generation", l.Generation, "err", err) //nolint:sloglint // no context is at hand
+			}
+			r.apply(now, apis)
+		},
+	})
+}
+
+// reachable is an address as others may reach it: by the host's name where it is
+// any of the host's.
+func reachable(a net.Addr, host string) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+	}
+	return a.String()
+}
+
+func (f *front) look(self *fleet.Instance) fleet.Totals {
+	if at := f.addr.Load(); at != nil {
+		self.Listen = reachable(*at, self.Host)
+	}
+	if m := f.ids.maker.Load(); m != nil {
+		self.Worker = m.Worker()
+	}
+	l := f.server.Metrics.Load()
+	return fleet.Totals{
+		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: f.backlog.waiting(),
+		Accepted: l.Accepted, Refused: l.Refused,
+	}
+}
+
+func (f *front) apply(cfg config.Config, apis int) {
+	f.server.SetLimits(limits(cfg.API, apis))
+	f.backlog.limit.Store(cfg.API.BacklogLimit)
+}
+
+func (k *back) look(*fleet.Instance) fleet.Totals {
+	l := k.pool.Load()
+	return fleet.Totals{Workers: l.Workers, Settled: l.Settled, ToResult: l.ToResult}
+}
+
+func (k *back) apply(cfg config.Config, _ int) {
+	k.pool.SetRate(cfg.Consumer.DrainRate)
+	k.pool.SetWorkers(cfg.Consumer.Workers)
+}

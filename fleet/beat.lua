@@ -1,0 +1,19 @@
+-- beat: a process says that it lives, and hears who else does.
+-- KEYS: seen  zset, process -> when it was last heard of, in ms of this server
+--       said  hash, process -> what it said of itself
+-- ARGV: process, what it says of itself, for how many ms that holds
+-- Result: the processes that live
+local t = redis.call('TIME')
+local now, holds = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[3])
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+-- Those of the future are of a clock that was set back.
+for _, range in ipairs({{'-inf', now - holds}, {now + holds, '+inf'}}) do
+    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2])) do
+        redis.call('ZREM', KEYS[1], gone)
+        redis.call('HDEL', KEYS[2], gone)
+    end
+end
+redis.call('PEXPIRE', KEYS[1], holds)
+redis.call('PEXPIRE', KEYS[2], holds)
+return redis.call('ZRANGE', KEYS[1], 0, -1)

@@ -1,0 +1,52 @@
+package fleet
+
+import "time"
+
+// The roles.
+const (
+	RoleAPI      = "api"
+	RoleConsumer = "consumer"
+)
+
+// Instance is a process that lives, as it said itself a moment ago.
+type Instance struct {
+	ID          string    `json:"id"` // role, a dash, what no other process has
+	Role        string    `json:"role"`
+	Version     string    `json:"version"`
+	Host        string    `json:"host"`
+	PID         int       `json:"pid"`
+	Listen      string    `json:"listen,omitempty"` // where shoppers reach an API
+	AdminListen string    `json:"admin_listen"`
+	Worker      int64     `json:"worker,omitempty"` // the number in an API's order IDs; 0 before it has one
+	Generation  uint64    `json:"limits_generation"`
+	StartedAt   time.Time `json:"started_at"`
+	SeenAt      time.Time `json:"seen_at"` // by the clock of Redis
+	Load        Load      `json:"load"`
+}
+
+// Load is how much an instance has to do. Rates and times are over the last 5 s.
+// What is not its role's is 0.
+type Load struct {
+	Inflight  int64   `json:"inflight"` // requests under way, held polls included
+	HeldPolls int64   `json:"held_polls"`
+	Accepted  float64 `json:"accepted_per_second"` // purchases answered with 202
+	Refused   float64 `json:"refused_per_second"`  // purchases
+	Backlog   int64   `json:"backlog"`             // orders waiting in the queue, of all APIs
+	Settled   float64 `json:"settled_per_second"`
+	Workers   int     `json:"workers"`
+	// The time from an order's ID to its result, of what this instance settled; 0
+	// when that was nothing. Estimated within the buckets of the metric
+	// seckill_time_to_result_seconds.
+	ToResultP50 float64 `json:"time_to_result_p50_seconds"`
+	ToResultP99 float64 `json:"time_to_result_p99_seconds"`
+}
+
+// Totals are what a process counts, of which Load is made.
+type Totals struct {
+	Inflight, HeldPolls, Backlog int64
+	Workers                      int
+	Accepted, Refused, Settled   float64 // since its start
+	// ToResult are the results since its start, by the most seconds that each
+	// took; a bound counts those of the lower ones too.
+	ToResult map[float64]uint64
+}

@@ -1,0 +1,17 @@
+-- live: the processes that live. It writes nothing.
+-- KEYS, ARGV[1]: as KEYS and ARGV[3] of beat
+-- Result: of each process its name, when it was last heard of (ms) and
+--         what it said of itself
+local t = redis.call('TIME')
+local now, holds = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[1])
+local found = {}
+local seen = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now - holds), '(' .. (now + holds), 'WITHSCORES')
+for i = 1, #seen, 2 do
+    local said = redis.call('HGET', KEYS[2], seen[i])
+    if said then
+        found[#found + 1] = seen[i]
+        found[#found + 1] = seen[i + 1]
+        found[#found + 1] = said
+    end
+end
+return found
