@@ -100,7 +100,7 @@ func registerBacklog(reg prometheus.Registerer, b *backlog) {
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_orders", Help: "Orders that wait in the queue, as RocketMQ said within the last second; while it does not answer, as it last said."},
 		func() float64 { return float64(b.lag.Load()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_limit_orders", Help: "Orders in the queue above which buying is refused."},
-		func() float64 { return float64(b.limit) })
+		func() float64 { return float64(b.limit.Load()) })
 }
 
 // registerPools registers the connection pools of the servers.

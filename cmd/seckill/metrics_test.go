@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
 
+	"seckill/fleet"
 	"seckill/internal/memory"
 	"seckill/stock"
 )
@@ -54,7 +55,7 @@ func startSelling(t *testing.T) *selling {
 	require.NoError(t, err)
 	store := memory.NewStore()
 	b := &backend{redis: rdb, db: db, orders: store, desk: store, queue: devQueue{memory.NewQueue()}}
-	sale, err := sampleSale(t.Context(), b, log)
+	sale, err := sampleSale(t.Context(), cfg, b, log)
 	require.NoError(t, err)
 	tokens, err := devTokens(cfg, sale)
 	require.NoError(t, err)
@@ -67,13 +68,17 @@ func startSelling(t *testing.T) *selling {
 	s.front, err = newFront(cfg, b, s.registries["api"], log)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
-	addr, done := make(chan net.Addr, 1), make(chan error, 2)
+	adminAt := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
+	addr, done := make(chan net.Addr, 1), make(chan error, 4)
+	go func() { done <- newMember(cfg, b, fleet.RoleAPI, s.front, adminAt, s.registries["api"], log).Run(ctx) }()
+	go func() { done <- newMember(cfg, b, fleet.RoleConsumer, back, adminAt, s.registries["consumer"], log).Run(ctx) }()
 	go func() { done <- s.front.run(ctx, "127.0.0.1:0", func(a net.Addr) { addr <- a }) }()
 	go func() { done <- back.run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		require.NoError(t, <-done)
-		require.NoError(t, <-done)
+		for range cap(done) {
+			require.NoError(t, <-done)
+		}
 		_, _ = rdb.Close(), db.Close()
 	})
 	s.url = "http://" + (<-addr).String()
@@ -177,7 +182,7 @@ const contract = `http_requests_total{code,route} http_request_duration_seconds{
 	settle_batch_size settle_duration_seconds{result} orders_settled_total{result} dead_letters{kind}
 	time_to_result_seconds{result}
 	oversold_units audit_discrepancies{kind} audit_last_success_timestamp_seconds
-	breaker_state{name} build_info{commit,go,version}`
+	breaker_state{name} limits_generation instances{role} build_info{commit,go,version}`
 
 func TestTheContractsMetricsAreExported(t *testing.T) {
 	t.Parallel()
