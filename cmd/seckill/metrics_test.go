@@ -71,7 +71,9 @@ func startSelling(t *testing.T) *selling {
 	adminAt := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
 	addr, done := make(chan net.Addr, 1), make(chan error, 4)
 	go func() { done <- newMember(cfg, b, fleet.RoleAPI, s.front, adminAt, s.registries["api"], log).Run(ctx) }()
-	go func() { done <- newMember(cfg, b, fleet.RoleConsumer, back, adminAt, s.registries["consumer"], log).Run(ctx) }()
+	go func() {
+		done <- newMember(cfg, b, fleet.RoleConsumer, back, adminAt, s.registries["consumer"], log).Run(ctx)
+	}()
 	go func() { done <- s.front.run(ctx, "127.0.0.1:0", func(a net.Addr) { addr <- a }) }()
 	go func() { done <- back.run(ctx) }()
 	t.Cleanup(func() {
