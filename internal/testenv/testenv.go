@@ -58,9 +58,13 @@ func lookup(tb testing.TB, name string) string {
 // export NAME='value'.
 func fromFile(tb testing.TB, name string) string {
 	tb.Helper()
-	f := openEnv(tb)
-	if f == nil {
+	path := upwards(tb, ".run/env")
+	if path == "" {
 		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Fatalf("%v", err)
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
@@ -75,20 +79,22 @@ func fromFile(tb testing.TB, name string) string {
 	return ""
 }
 
-// openEnv opens the nearest .run/env upwards; nil without one.
-func openEnv(tb testing.TB) *os.File {
+// upwards returns the path of a file in this folder or the nearest one above
+// that has it; "" when none has.
+func upwards(tb testing.TB, name string) string {
 	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
 		tb.Fatalf("working directory: %v", err)
 	}
 	for {
-		if f, err := os.Open(filepath.Join(dir, ".run", "env")); err == nil {
-			return f
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return nil
+			return ""
 		}
 		dir = parent
 	}
