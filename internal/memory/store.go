@@ -22,6 +22,8 @@ type Store struct {
 	orders   map[order.ID]*order.Record
 	shoppers map[shopper][]*order.Record // all orders of a shopper in a sale
 	changes  map[int64][][]byte          // by sale; the first has seq 1
+	made     map[int64][]time.Time       // when each of them was
+	cursors  map[int64]cursor            // of events, by sale
 	commands map[string]command
 	letters  map[letter]order.DeadLetter
 	payments map[string]payment
@@ -49,6 +51,8 @@ func NewStore() *Store {
 		orders:   make(map[order.ID]*order.Record),
 		shoppers: make(map[shopper][]*order.Record),
 		changes:  make(map[int64][][]byte),
+		made:     make(map[int64][]time.Time),
+		cursors:  make(map[int64]cursor),
 		commands: make(map[string]command),
 		letters:  make(map[letter]order.DeadLetter),
 		payments: make(map[string]payment),
@@ -134,6 +138,7 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 // log appends a change and returns its seq.
 func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
+	s.made[c.SaleID] = append(s.made[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
 }
 

@@ -59,6 +59,12 @@ type Store interface {
 	Extended(ctx context.Context, sale order.Sale) error
 	Limits(ctx context.Context) (order.Limits, error)
 	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
+	EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error)
+	EventsLeft(ctx context.Context, saleID int64) (bool, error)
+	EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error)
+	HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error)
+	MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error
+	ReleaseEvents(ctx context.Context, saleID int64, holder string) error
 }
 
 // Run runs the suite on a store, which may hold other sales.
@@ -117,6 +123,12 @@ func Run(t *testing.T, store Store) {
 		"a wrong payment pays nothing":                            payWrongly,
 		"unpaid orders expire":                                    expireUnpaid,
 		"of payment, cancellation and expiry one wins":            oneWins,
+		"every change of an order is an event, told once":         eventsTold,
+		"events come in pages of whole changes":                   eventsPaged,
+		"a collision is no event of the order it collides with":   eventsOfCollision,
+		"the cursor of events moves forward alone":                eventsCursor,
+		"one process at a time has a sale's events":               eventsLease,
+		"events of a closed sale are looked for":                  eventsOfClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
