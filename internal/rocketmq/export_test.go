@@ -38,3 +38,6 @@ func (a *Admin) RemoveTopics(ctx context.Context) {
 		}
 	}
 }
+
+// Connected reports whether there is a producer.
+func (p *EventPublisher) Connected() bool { return p.link.cur.Load() != nil }

@@ -64,3 +64,53 @@ func TestThePickerPassesOverABrokerThatIsAwayWhileThereIsAnother(t *testing.T) {
 	require.Len(t, picked(), 6, "any is better than none")
 	require.Nil(t, p.Select(batchMessage("T", nil), nil, ""))
 }
+
+func TestAnEventIsFoundByItsOrderAndFilteredByItsStatus(t *testing.T) {
+	t.Parallel()
+	m := order.EventMessage{ID: "5-2-1000", OrderID: 1000, Status: order.StatusPaid, Body: []byte(`{"specversion":"1.0"}`)}
+	want := primitive.NewMessage("T", m.Body)
+	want.WithProperty(primitive.PropertyUniqueClientMessageIdKeyIndex, "5-2-1000")
+	ours := appendEvent(nil, m)
+	properties := "KEYS\x011000\x02TAGS\x01paid\x02CE_contenttype\x01application/cloudevents+json\x02"
+	theirs := producer.MarshalMessageBatch(want)
+	require.Len(t, ours, len(theirs)+len(properties))
+	require.Equal(t, properties, string(ours[len(theirs):]))
+	require.Equal(t, theirs[20:20+len(m.Body)], ours[20:20+len(m.Body)])
+}
+
+func TestEventsOfAllOrdersAreSpreadOverTheQueues(t *testing.T) {
+	t.Parallel()
+	ids := order.NewIDMaker(7)
+	count := make([]int, 8)
+	for range 8000 {
+		id, err := ids.Next()
+		require.NoError(t, err)
+		count[queueOf(id, len(count))]++
+	}
+	for _, n := range count {
+		require.InDelta(t, 1000, n, 300, "%v", count)
+	}
+	for i := range 8 { // one order a millisecond, as a quiet sale has them
+		clear(count)
+		for k := range 800 {
+			count[queueOf(order.ID(int64(k+i*1000)<<22|5<<9), len(count))]++
+		}
+		for _, n := range count {
+			require.InDelta(t, 100, n, 30, "%v", count)
+		}
+	}
+}
+
+func TestAMessageThatNamesItsQueueGoesThereOrNowhere(t *testing.T) {
+	t.Parallel()
+	p := newPicker()
+	queues := []*primitive.MessageQueue{{BrokerName: "a", QueueId: 0}, {BrokerName: "a", QueueId: 1}}
+	p.shun("a")
+	m := batchMessage("T", nil)
+	m.Queue.BrokerName, m.Queue.QueueId = "a", 1
+	for range 3 {
+		require.Same(t, queues[1], p.Select(m, queues, ""))
+	}
+	m.Queue.BrokerName = "b"
+	require.Nil(t, p.Select(m, queues, ""))
+}

@@ -62,13 +62,23 @@ func newLink(opts Options) *link {
 
 // try sends one batch once, within tryTimeout and a little.
 func (l *link) try(ctx context.Context, topic string, batch []byte) (outcome, error) {
+	return l.send(ctx, batchMessage(topic, batch))
+}
+
+// tryAt is try to one queue, and no other.
+func (l *link) tryAt(ctx context.Context, topic string, at place, batch []byte) (outcome, error) {
+	m := batchMessage(topic, batch)
+	m.Queue.BrokerName, m.Queue.QueueId = at.broker, at.queue
+	return l.send(ctx, m)
+}
+
+func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) {
 	c := l.cur.Load()
 	if c == nil {
 		return refused, errNotConnected
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	m := batchMessage(topic, batch)
 	status, err := l.bounded(tryTimeout+tryGrace, func() (primitive.SendStatus, error) {
 		res, err := c.client.SendSync(ctx, m)
 		if err != nil {

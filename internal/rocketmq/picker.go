@@ -16,7 +16,8 @@ const avoidFor = 2 * time.Second
 const warmUp = -1
 
 // picker chooses the queue of each batch, round robin, and tells the sender
-// what it chose through the message's Queue, which the client leaves alone.
+// what it chose through the message's Queue, which the client leaves alone. A
+// message that names its queue there goes to that one or nowhere.
 type picker struct {
 	next atomic.Uint32
 
@@ -36,6 +37,9 @@ func (p *picker) Select(m *primitive.Message, queues []*primitive.MessageQueue, 
 		m.Queue.Topic = m.Topic // the route is known
 		return nil
 	}
+	if m.Queue.BrokerName != "" {
+		return named(m.Queue, queues)
+	}
 	n := int(p.next.Add(1) % uint32(len(queues)))
 	q := queues[n]
 	for i := range queues {
@@ -46,6 +50,15 @@ func (p *picker) Select(m *primitive.Message, queues []*primitive.MessageQueue, 
 	}
 	*m.Queue = *q
 	return q
+}
+
+func named(want *primitive.MessageQueue, queues []*primitive.MessageQueue) *primitive.MessageQueue {
+	for _, q := range queues {
+		if q.BrokerName == want.BrokerName && q.QueueId == want.QueueId {
+			return q
+		}
+	}
+	return nil
 }
 
 func (p *picker) avoided(broker string) bool {

@@ -1,0 +1,109 @@
+package rocketmq_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/queuetest"
+	"seckill/internal/rocketmq"
+	"seckill/order"
+)
+
+// eventPublisher is one that is connected.
+func eventPublisher(t *testing.T, o rocketmq.Options) *rocketmq.EventPublisher {
+	t.Helper()
+	p, err := rocketmq.NewEventPublisher(o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		require.NoError(t, p.Close(ctx))
+	})
+	require.Eventually(t, p.Connected, 10*time.Second, 5*time.Millisecond)
+	return p
+}
+
+func TestBrokerKeepsWhatEveryTopicMust(t *testing.T) {
+	t.Parallel()
+	servers := nameServers(t)
+	queuetest.RunTopic(t, func(t *testing.T) queuetest.Topic {
+		t.Helper()
+		o, _ := made(t, servers)
+		return queuetest.Topic{Publish: eventPublisher(t, o).Publish, Read: func(ctx context.Context, fromStart bool, handle func([]order.Message) error) error {
+			r, err := rocketmq.NewReader(o)
+			require.NoError(t, err)
+			return r.Read(ctx, fromStart, handle)
+		}}
+	})
+}
+
+func TestAReaderMovesNoConsumerGroup(t *testing.T) {
+	t.Parallel()
+	o, admin := made(t, nameServers(t))
+	p := eventPublisher(t, o)
+	ms := []order.EventMessage{{ID: "1-1-512", OrderID: 512, Status: order.StatusPaid, Body: []byte("{}")}}
+	require.NoError(t, p.Publish(t.Context(), ms))
+	r, err := rocketmq.NewReader(o)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, r.Read(ctx, true, func([]order.Message) error { cancel(); return nil }))
+	lag, err := admin.Lag(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, lag)
+
+	var mu sync.Mutex
+	var got []order.Message
+	s, err := rocketmq.NewSubscriber(o, rocketmq.SubscriberOptions{Handle: func(_ context.Context, batch []order.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, batch...)
+		return nil
+	}})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == 1 }, 20*time.Second, 10*time.Millisecond)
+	stop()
+	require.NoError(t, <-done)
+	require.Equal(t, "1-1-512", got[0].ID, "the message's ID is the event's")
+}
+
+func TestEventsOfOneOrderGoToOneQueueWhoeverSends(t *testing.T) {
+	t.Parallel()
+	o, admin := made(t, nameServers(t))
+	const id = order.ID(123456 << 9)
+	for range 3 {
+		p := eventPublisher(t, o)
+		require.NoError(t, p.Publish(t.Context(), []order.EventMessage{{ID: "1", OrderID: id, Body: []byte("{}")}, {ID: "2", OrderID: id, Body: []byte("{}")}}))
+	}
+	require.Eventually(t, func() bool {
+		ends, err := admin.MaxOffsets(t.Context())
+		require.NoError(t, err)
+		used := 0
+		for _, n := range ends {
+			if n == 6 {
+				used++
+			} else if n != 0 {
+				return false
+			}
+		}
+		return used == 1
+	}, 5*time.Second, 20*time.Millisecond)
+}
+
+func TestWithoutABrokerNoEventIsStored(t *testing.T) {
+	t.Parallel()
+	o := options(t, []string{"127.0.0.1:1"})
+	p, err := rocketmq.NewEventPublisher(o)
+	require.NoError(t, err)
+	defer p.Close(t.Context())
+	began := time.Now()
+	require.ErrorIs(t, p.Publish(t.Context(), []order.EventMessage{{ID: "1", OrderID: 1}}), rocketmq.ErrNotStored)
+	require.Less(t, time.Since(began), time.Second)
+}
