@@ -57,6 +57,12 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Extended(ctx context.Context, sale order.Sale) error
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
+	EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error)
+	EventsLeft(ctx context.Context, saleID int64) (bool, error)
+	EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error)
+	HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error)
+	MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error
+	ReleaseEvents(ctx context.Context, saleID int64, holder string) error
 	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
@@ -86,6 +92,8 @@ type queue interface { //nolint:interfacebloat // the union of what the roles as
 	Lag(ctx context.Context) (int64, error)
 	publisher(o publisherOptions) (publisher, error)
 	subscriber(o subscriberOptions) (subscriber, error)
+	// events is the topic of order events, to write to.
+	events() (eventTopic, error)
 }
 
 type publisher interface {
@@ -97,6 +105,11 @@ type publisher interface {
 // subscriber delivers messages until ctx is done, then drains.
 type subscriber interface {
 	Run(ctx context.Context) error
+}
+
+type eventTopic interface {
+	Publish(ctx context.Context, ms []order.EventMessage) error
+	Close(ctx context.Context) error
 }
 
 type publisherOptions struct {
@@ -133,7 +146,7 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	}
 	store := order.NewStore(db, log)
 	return &backend{
-		redis: rdb, db: db, orders: store, desk: store, queue: &broker{admin, opts},
+		redis: rdb, db: db, orders: store, desk: store, queue: &broker{admin, opts, eventOptions(cfg.RocketMQ, log)},
 		close: func() {
 			admin.Close()
 			if err := errors.Join(rdb.Close(), db.Close()); err != nil {
@@ -150,11 +163,21 @@ func rocketOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
 	}
 }
 
+// eventOptions are rocketOptions of the topic of order events.
+func eventOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
+	opts := rocketOptions(c, log)
+	opts.Topic, opts.Group = c.EventTopic, ""
+	return opts
+}
+
 // broker is RocketMQ as a queue.
 type broker struct {
 	*rocketmq.Admin
-	opts rocketmq.Options
+	opts      rocketmq.Options
+	eventOpts rocketmq.Options
 }
+
+func (b *broker) events() (eventTopic, error) { return rocketmq.NewEventPublisher(b.eventOpts) }
 
 func (b *broker) publisher(o publisherOptions) (publisher, error) {
 	return rocketmq.NewPublisher(b.opts, rocketmq.PublisherOptions{Guard: o.guard, Observe: o.observe, Tracer: o.tracer})

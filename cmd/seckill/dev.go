@@ -78,7 +78,7 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 	}
 	defer rdb.Close()
 	store := memory.NewStore()
-	b := &backend{redis: rdb, orders: store, desk: store, queue: devQueue{memory.NewQueue()}, close: func() {}}
+	b := &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue(), close: func() {}}
 	b.trace(tracer)
 	sale, err := sampleSale(ctx, cfg, b, log)
 	if err != nil {
@@ -213,7 +213,14 @@ Ctrl-C stops it.
 }
 
 // devQueue is the in-memory twin as a queue.
-type devQueue struct{ *memory.Queue }
+type devQueue struct {
+	*memory.Queue
+	topic *memory.Topic
+}
+
+func newDevQueue() devQueue { return devQueue{memory.NewQueue(), memory.NewTopic()} }
+
+func (q devQueue) events() (eventTopic, error) { return q.topic, nil }
 
 func (q devQueue) publisher(o publisherOptions) (publisher, error) {
 	return devPublisher{q.Queue, o}, nil

@@ -32,7 +32,7 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
-	b := &backend{redis: rdb, orders: memory.NewStore(), queue: devQueue{memory.NewQueue()}}
+	b := &backend{redis: rdb, orders: memory.NewStore(), queue: newDevQueue()}
 	front, err := newFront(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
@@ -92,7 +92,7 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
-	queue := &lateQueue{devQueue: devQueue{memory.NewQueue()}}
+	queue := &lateQueue{devQueue: newDevQueue()}
 	front, err := newFront(cfg, &backend{redis: rdb, orders: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())

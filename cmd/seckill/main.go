@@ -126,7 +126,7 @@ func newRoot(p *process) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
 		newDev(p), newAPI(p), newConsumer(p),
-		newMigrate(p), newSale(p), newLimits(p), newInstances(p), newOrder(p), newAudit(p), newAuditLog(p), newRebuild(p), newDeadLetters(p), newToken(p), newPay(p),
+		newMigrate(p), newSale(p), newLimits(p), newInstances(p), newOrder(p), newEvents(p), newAudit(p), newAuditLog(p), newRebuild(p), newDeadLetters(p), newToken(p), newPay(p),
 		newDoctor(p), newHealthcheck(p), newConfig(p), newVersion(p),
 	)
 	wrapArgs(root)

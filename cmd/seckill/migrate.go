@@ -55,13 +55,16 @@ func (p *process) migrateUp(ctx context.Context) error {
 		fmt.Fprintln(p.stderr, "rocketmq: SECKILL_ROCKETMQ_NAMESERVERS is not set, topics left alone")
 		return nil
 	}
-	admin, err := rocketmq.NewAdmin(rocketOptions(cfg.RocketMQ, log))
-	if err != nil {
-		return &usageError{err}
-	}
-	defer admin.Close()
-	if err := admin.EnsureTopics(ctx, cfg.RocketMQ.Queues); err != nil { // it bounds itself
-		return &dependencyError{"rocketmq", err}
+	for _, opts := range []rocketmq.Options{rocketOptions(cfg.RocketMQ, log), eventOptions(cfg.RocketMQ, log)} {
+		admin, err := rocketmq.NewAdmin(opts)
+		if err != nil {
+			return &usageError{err}
+		}
+		err = admin.EnsureTopics(ctx, cfg.RocketMQ.Queues) // it bounds itself
+		admin.Close()
+		if err != nil {
+			return &dependencyError{"rocketmq", err}
+		}
 	}
 	fmt.Fprintln(p.stderr, "rocketmq: the topics are there")
 	return nil

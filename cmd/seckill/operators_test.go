@@ -42,7 +42,7 @@ func admins(t *testing.T, settings ...string) (http.Handler, error) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = rdb.Close() })
 	store := memory.NewStore()
-	b := &backend{redis: rdb, orders: store, desk: store, queue: devQueue{memory.NewQueue()}}
+	b := &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue()}
 	operators, err := newAdminAPI(cfg, b, slog.New(slog.DiscardHandler))
 	fine := health{func() error { return nil }, func() []string { return nil }}
 	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), fine, operators), err

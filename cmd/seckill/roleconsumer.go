@@ -77,6 +77,7 @@ type back struct {
 	expirer    *reconcile.Expirer
 	extender   *reconcile.Extender
 	janitor    *reconcile.Janitor
+	events     *events // nil when none are sent
 }
 
 func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
@@ -100,7 +101,11 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
 	k.extender = reconcile.NewExtender(b.orders, log)
 	k.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
-	return k, nil
+	if cfg.Consumer.Events {
+		k.janitor.AwaitEvents()
+		k.events, err = newRelay(cfg, b, reg, log)
+	}
+	return k, err
 }
 
 // run works until ctx is done: first the feeding stops and drains, then the
@@ -122,6 +127,9 @@ func (k *back) run(ctx context.Context) error {
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "expire", k.expirer.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "extend pay", k.extender.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "end and close", k.janitor.Step) })
+	if k.events != nil {
+		g.Go(func() error { return k.events.run(feed) })
+	}
 	k.log.InfoContext(ctx, "consumer up")
 	err := ignoreCanceled(g.Wait())
 	stopPool()

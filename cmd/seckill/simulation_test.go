@@ -194,6 +194,16 @@ func (q simulatedQueue) subscriber(o subscriberOptions) (subscriber, error) {
 	return simulatedSubscriber{q.Member, o.handle, o.drain}, nil
 }
 
+func (q simulatedQueue) events() (eventTopic, error) { return simulatedTopic(q), nil }
+
+type simulatedTopic struct{ *simtest.Member }
+
+func (t simulatedTopic) Publish(ctx context.Context, ms []order.EventMessage) error {
+	return t.PublishEvents(ctx, ms)
+}
+
+func (simulatedTopic) Close(context.Context) error { return nil }
+
 type simulatedPublisher struct {
 	*simtest.Member
 

@@ -74,6 +74,7 @@ type RocketMQ struct {
 	Namespace   string
 	Topic       string
 	ProbeTopic  string
+	EventTopic  string
 	Group       string
 	Queues      int
 }
@@ -119,6 +120,7 @@ type Consumer struct {
 	Batch        int
 	Linger       time.Duration
 	DrainRate    float64 // orders a second of the process; 0 is no cap
+	Events       bool    // order events leave
 	DrainTimeout time.Duration
 }
 

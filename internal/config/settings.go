@@ -67,8 +67,9 @@ func Settings() []Setting {
 		{"rocketmq_namespace", "", "namespace of topics and groups", false, str(func(c *Config) *string { return &c.RocketMQ.Namespace })},
 		{"rocketmq_topic", "SECKILL_ORDER", "topic of the orders", false, name(func(c *Config) *string { return &c.RocketMQ.Topic })},
 		{"rocketmq_probe_topic", "SECKILL_PROBE", "topic that tells whether the broker is back", false, name(func(c *Config) *string { return &c.RocketMQ.ProbeTopic })},
+		{"rocketmq_event_topic", "SECKILL_ORDER_EVENT", "topic of the order events, for other systems", false, name(func(c *Config) *string { return &c.RocketMQ.EventTopic })},
 		{"rocketmq_group", "SECKILL_SETTLE", "consumer group that settles", false, name(func(c *Config) *string { return &c.RocketMQ.Group })},
-		{"rocketmq_queues", "8", "queues of the orders' topic when it is made", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
+		{"rocketmq_queues", "8", "queues of the topics of orders and of events when they are made", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
 
 		{"jwt_secrets", "", "HS256 secrets of 32 bytes or more, comma-separated, each `secret` or `kid=secret`", true, secrets(func(c *Config) *map[string][]byte { return &c.Auth.JWTSecrets })},
 		{"jwt_public_keys", "", "`kid=file.pem`, comma-separated: EdDSA or RS256 public keys", false, publicKeys(func(c *Config) *map[string]string { return &c.Auth.JWTPublicKeys })},
@@ -103,6 +104,7 @@ func Settings() []Setting {
 		{"settle_batch", "256", "orders a transaction settles at most", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
 		{"settle_linger", "10ms", "how long a busy worker waits to fill a batch; an idle one never does", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
 		{"drain_rate", "0", "orders a second that one process settles at most, to spare the database; 0 is no cap", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate })},
+		{"events", "true", "consumers send order events to that topic; what false keeps back leaves when it is true again", false, boolean(func(c *Config) *bool { return &c.Consumer.Events })},
 		{"consumer_drain_timeout", "15s", "how long a consumer that is told to stop waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
 	}
 }

@@ -31,6 +31,8 @@ const (
 	VerdictRead  = "sweeper.verdict"
 	BeforeApply  = "sweeper.before-apply"
 	BeforeRename = "rebuild.before-rename"
+
+	EventsSent = "events.sent"
 )
 
 // Points is the table of all points.
@@ -49,6 +51,7 @@ var Points = []Point{
 	{VerdictRead, "consumer", "the sweeper has read the verdicts and not acted on them"},
 	{BeforeApply, "consumer", "the sweeper is about to replay decided orders to Redis"},
 	{BeforeRename, "consumer", "a sale is written beside its place in Redis, not renamed into it"},
+	{EventsSent, "consumer", "a page of order events is stored, its cursor is not moved"},
 }
 
 // Mutant is a program that breaks one rule of the order protocol.
@@ -71,6 +74,7 @@ const (
 	RestockTwice    = "restock-without-command"
 	UnsortedBatches = "unsorted-batches"
 	OneWorkerNumber = "one-worker-number"
+	CursorFirst     = "cursor-first"
 )
 
 // Mutants is the table of all mutants. Two more of the protocol's list are no
@@ -96,6 +100,7 @@ var Mutants = []Mutant{
 	{Name: RestockTwice, Breaks: "a command run again under its ID does its work again"},
 	{Name: UnsortedBatches, Breaks: "a batch locks its rows in the order of arrival"},
 	{Name: OneWorkerNumber, Breaks: "all processes have one worker number, and a collision goes unseen"},
+	{Name: CursorFirst, Breaks: "the cursor of events moves before they are stored"},
 	{
 		Name: "out-of-order", Breaks: "the cursor moves over changes that were not applied",
 		Script: "apply", Old: "if seq == applied + 1 then", New: "if seq > applied then",

@@ -115,6 +115,7 @@ func (w *world) breaches() []string {
 	w.crowd.toldOf(ctx, w, note)
 	for i := range sales {
 		w.saleOf(ctx, i, note)
+		w.eventsOf(ctx, sales[i], note)
 	}
 	return found
 }

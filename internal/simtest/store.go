@@ -231,6 +231,46 @@ func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, bef
 	})
 }
 
+// EventsBehind is order.Store's.
+func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
+	return ask(ctx, s, "events behind", reads, func() ([]order.EventCursor, error) { return s.twin.EventsBehind(ctx, closed, limit) })
+}
+
+// EventsLeft is order.Store's.
+func (s *Store) EventsLeft(ctx context.Context, saleID int64) (bool, error) {
+	return ask(ctx, s, "events left", reads, func() (bool, error) { return s.twin.EventsLeft(ctx, saleID) })
+}
+
+// EventPage is order.Store's.
+func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
+	es, err = ask(ctx, s, "events", reads, func() (es []order.Event, err error) {
+		es, through, more, err = s.twin.EventPage(ctx, saleID, after, orders)
+		return es, err
+	})
+	return es, through, more, err
+}
+
+// HoldEvents is order.Store's.
+func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
+	held, err = ask(ctx, s, "hold events", writes, func() (held bool, err error) {
+		seq, held, err = s.twin.HoldEvents(ctx, saleID, holder, lease)
+		return held, err
+	})
+	return seq, held, err
+}
+
+// MoveEvents is order.Store's.
+func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
+	_, err := ask(ctx, s, "move events", writes, func() (int, error) { return 0, s.twin.MoveEvents(ctx, saleID, holder, seq, lease) })
+	return err
+}
+
+// ReleaseEvents is order.Store's.
+func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
+	_, err := ask(ctx, s, "release events", writes, func() (int, error) { return 0, s.twin.ReleaseEvents(ctx, saleID, holder) })
+	return err
+}
+
 // saleOf makes the sale of terms.
 func saleOf(id int64, t terms) order.Sale {
 	now := time.Now().UTC().Truncate(time.Second)

@@ -34,6 +34,7 @@ type world struct {
 	ledger *stock.Ledger
 	ids    *order.IDMaker // of orders that no API made
 	crowd  *crowd
+	topic  *topic
 
 	healed, over      atomic.Bool
 	injected, crashes atomic.Int64
@@ -61,7 +62,7 @@ func Run(seed uint64, program Program) (Result, error) {
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
 	w := &world{
 		plan: newPlan(seed), program: program, twin: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
-		current: map[string]*process{}, rests: map[string]time.Duration{},
+		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: newTopic(),
 	}
 	w.coins = make(coins, len(w.plan.faults))
 	if err := w.build(); err != nil {
@@ -220,8 +221,8 @@ func (w *world) tearDown() {
 	time.Sleep(calm) // go-redis rests before it sees that a subscription was closed
 }
 
-// event is a moment at which the world does something.
-type event struct {
+// moment is one at which the world does something.
+type moment struct {
 	at time.Duration
 	do func()
 }
@@ -233,7 +234,7 @@ func (w *world) play() {
 		buying.Go(func() { w.crowd.come(c) })
 	}
 	events := w.events(&operating)
-	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	slices.SortStableFunc(events, func(a, b moment) int { return int(a.at - b.at) })
 	for _, e := range events {
 		time.Sleep(time.Until(w.trace.begin.Add(e.at)))
 		e.do()
@@ -252,8 +253,8 @@ func (w *world) play() {
 }
 
 // events are the faults of a moment, and the beginnings and ends of some others.
-func (w *world) events(operating *sync.WaitGroup) (es []event) {
-	on := func(at time.Duration, do func()) { es = append(es, event{min(at, w.plan.load), do}) }
+func (w *world) events(operating *sync.WaitGroup) (es []moment) {
+	on := func(at time.Duration, do func()) { es = append(es, moment{min(at, w.plan.load), do}) }
 	for i, f := range w.plan.faults {
 		note := func(do func()) func() { return func() { w.trace.notef("world", "%s", f); do() } }
 		switch f.kind {

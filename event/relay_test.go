@@ -1,0 +1,343 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"seckill/event"
+	"seckill/internal/memory"
+	"seckill/order"
+)
+
+// outlet is a topic that may fail, and may store a part before it does.
+type outlet struct {
+	mu     sync.Mutex
+	ms     []order.EventMessage
+	fail   error
+	stores int // messages of a failing call that are stored
+	hold   chan struct{}
+}
+
+func (o *outlet) Publish(_ context.Context, ms []order.EventMessage) error {
+	if o.hold != nil {
+		<-o.hold
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fail != nil {
+		ms = ms[:min(o.stores, len(ms))]
+	}
+	o.ms = append(o.ms, ms...)
+	return o.fail
+}
+
+func (o *outlet) ids() (ids []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.ms {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// fixture is a store with a sale, and relays of it.
+type fixture struct {
+	t     *testing.T
+	store *memory.Store
+	next  order.ID
+}
+
+const sale = 77
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{t: t, store: memory.NewStore(), next: 1000}
+	f.sale(sale)
+	return f
+}
+
+func (f *fixture) sale(id int64) {
+	f.t.Helper()
+	_, err := f.store.CreateSale(f.t.Context(), order.Sale{
+		ID: id, Title: "t", SKU: "s", PriceMinor: 100, Currency: "CNY", Total: 100_000, OrdersPerShopper: 1, UnitsPerOrder: 1,
+		StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour), PayWithin: time.Minute,
+	})
+	require.NoError(f.t, err)
+}
+
+// settle settles n orders in one change.
+func (f *fixture) settle(id int64, n int) (orders []order.Order) {
+	f.t.Helper()
+	for range n {
+		f.next++
+		orders = append(orders, order.Order{ID: f.next, SaleID: id, ShopperID: f.next.String(), Quantity: 1})
+	}
+	_, err := f.store.Settle(f.t.Context(), orders)
+	require.NoError(f.t, err)
+	return orders
+}
+
+type relayStore interface {
+	EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error)
+	EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error)
+	HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error)
+	MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error
+	ReleaseEvents(ctx context.Context, saleID int64, holder string) error
+}
+
+func (f *fixture) relay(s relayStore, o *outlet) (*event.Relay, *prometheus.Registry) {
+	reg := prometheus.NewRegistry()
+	return event.NewRelay(event.Options{Store: s, Publisher: o, Metrics: reg, Log: slog.New(slog.DiscardHandler)}), reg
+}
+
+// left is how far the cursor is; the sale's last change when all have left.
+func (f *fixture) left(id int64) uint64 {
+	f.t.Helper()
+	for _, closed := range []bool{false, true} {
+		cs, err := f.store.EventsBehind(f.t.Context(), closed, 1000)
+		require.NoError(f.t, err)
+		for _, c := range cs {
+			if c.SaleID == id {
+				return c.Seq
+			}
+		}
+	}
+	s, err := f.store.Sale(f.t.Context(), id)
+	require.NoError(f.t, err)
+	return s.Seq
+}
+
+func TestEveryChangeOfAnOrderLeavesInItsOrderAndKeepsTheSchema(t *testing.T) {
+	t.Parallel()
+	f, out, s := newFixture(t), &outlet{}, schema(t)
+	os := f.settle(sale, 3)
+	_, err := f.store.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err)
+	_, err = f.store.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 100, Currency: "CNY"})
+	require.NoError(t, err)
+	_, err = f.store.Void(t.Context(), order.Order{ID: 5000, SaleID: sale, ShopperID: "v", Quantity: 1})
+	require.NoError(t, err)
+	r, reg := f.relay(f.store, out)
+	require.NoError(t, r.Step(t.Context()))
+	require.Equal(t, []string{"77-1-1001", "77-1-1002", "77-1-1003", "77-2-1001", "77-3-1002", "77-4-5000"}, out.ids())
+	for _, m := range out.ms {
+		keeps(t, s, m.Body)
+		require.True(t, strings.HasSuffix(m.ID, "-"+m.OrderID.String()))
+	}
+	require.Equal(t, map[string]float64{"cancelled": 1, "confirmed": 3, "paid": 1, "rejected": 1}, values(t, reg, "seckill_events_published_total"))
+	require.NoError(t, r.Step(t.Context()))
+	require.Len(t, out.ids(), 6, "each once while nothing goes wrong")
+}
+
+func TestTheCursorMovesOnlyOverWhatIsStored(t *testing.T) {
+	t.Parallel()
+	for _, stored := range []int{0, 2, 1000} {
+		f := newFixture(t)
+		out := &outlet{fail: fmt.Errorf("%w: no answer", order.ErrUnknown), stores: stored}
+		f.settle(sale, 3)
+		f.settle(sale, 3)
+		r, reg := f.relay(f.store, out)
+		require.ErrorIs(t, r.Step(t.Context()), order.ErrUnknown)
+		require.Zero(t, f.left(sale), "%d were stored, who knows", stored)
+		lag(t, reg, 2)
+		out.fail = nil
+		require.NoError(t, r.Step(t.Context()))
+		require.Equal(t, uint64(2), f.left(sale))
+		require.Len(t, out.ids(), min(stored, 6)+6, "all of it again")
+		require.NoError(t, r.Step(t.Context()))
+		lag(t, reg, 0)
+	}
+}
+
+// values returns a metric's value, by its label if it has one.
+func values(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	found := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			label := ""
+			for _, l := range m.GetLabel() {
+				label = l.GetValue()
+			}
+			if f.GetName() == name {
+				found[label] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return found
+}
+
+func lag(t *testing.T, reg *prometheus.Registry, changes float64) {
+	t.Helper()
+	require.Equal(t, map[string]float64{"": changes}, values(t, reg, "seckill_event_lag_changes"))
+}
+
+// unmoved is a store that does not answer when the cursor moves.
+type unmoved struct {
+	*memory.Store
+
+	moves bool // it does so nevertheless
+}
+
+func (u unmoved) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
+	if u.moves {
+		_ = u.Store.MoveEvents(ctx, saleID, holder, seq, lease)
+	}
+	return errors.New("connection lost")
+}
+
+func TestAnEventWhoseCursorWasNotMovedIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for _, moves := range []bool{false, true} {
+		f, out := newFixture(t), &outlet{}
+		f.settle(sale, 1)
+		r, _ := f.relay(unmoved{f.store, moves}, out)
+		require.Error(t, r.Step(t.Context()))
+		r, _ = f.relay(f.store, out) // another process, once this one's lease is over
+		require.NoError(t, f.store.MoveEvents(t.Context(), sale, "nobody", 0, 0))
+		cs, err := f.store.EventsBehind(t.Context(), false, 10)
+		require.NoError(t, err)
+		for _, c := range cs {
+			require.NoError(t, f.store.ReleaseEvents(t.Context(), sale, c.Holder))
+		}
+		require.NoError(t, r.Step(t.Context()))
+		want := []string{"77-1-1001", "77-1-1001"}
+		if moves {
+			want = want[:1]
+		}
+		require.Equal(t, want, out.ids())
+	}
+}
+
+func TestManyChangesLeaveInPages(t *testing.T) {
+	t.Parallel()
+	f, out := newFixture(t), &outlet{}
+	for range 100 {
+		f.settle(sale, 50)
+	}
+	r, _ := f.relay(f.store, out)
+	require.NoError(t, r.Step(t.Context()))
+	require.Len(t, out.ids(), 5000)
+	require.Equal(t, uint64(100), f.left(sale))
+}
+
+func TestOneSaleThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	f, out := newFixture(t), &outlet{}
+	f.sale(78)
+	f.settle(sale, 1)
+	f.settle(78, 1)
+	r, _ := f.relay(torn{f.store}, out)
+	require.ErrorContains(t, r.Step(t.Context()), "sale 77: gone")
+	require.Equal(t, []string{"78-1-1002"}, out.ids())
+	require.Zero(t, f.left(sale), "and is not passed over")
+}
+
+// torn is a store whose log of sale 77 has a gap.
+type torn struct{ *memory.Store }
+
+func (s torn) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
+	if saleID == sale {
+		return nil, after, false, errors.New("gone")
+	}
+	return s.Store.EventPage(ctx, saleID, after, orders)
+}
+
+func TestAClosedSaleIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	f, out := newFixture(t), &outlet{}
+	r, _ := f.relay(f.store, out)
+	require.NoError(t, r.Step(t.Context()))
+	f.settle(sale, 1)
+	for i, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
+		_, err := f.store.SetSaleState(t.Context(), fmt.Sprint("c", i), sale, to)
+		require.NoError(t, err)
+	}
+	for range 11 {
+		require.NoError(t, r.Step(t.Context()))
+	}
+	require.Equal(t, []string{"77-1-1001"}, out.ids())
+	require.Equal(t, uint64(3), f.left(sale), "changes of the sale itself are passed over")
+}
+
+func TestOneProcessSendsAndAnotherGoesOnWhenItIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, first, second := newFixture(t), &outlet{}, &outlet{}
+		one, _ := f.relay(f.store, first)
+		two, _ := f.relay(f.store, second)
+		f.settle(sale, 1)
+		require.NoError(t, one.Step(t.Context()))
+		for range 5 {
+			f.settle(sale, 1)
+			require.NoError(t, two.Step(t.Context()))
+			time.Sleep(time.Second)
+			require.NoError(t, one.Step(t.Context()))
+		}
+		require.Len(t, first.ids(), 6)
+		require.Empty(t, second.ids())
+
+		f.settle(sale, 1) // the first one is killed
+		time.Sleep(9 * time.Second)
+		require.NoError(t, two.Step(t.Context()))
+		require.Empty(t, second.ids())
+		time.Sleep(2 * time.Second)
+		require.NoError(t, two.Step(t.Context()))
+		require.Len(t, second.ids(), 1)
+
+		require.NoError(t, two.Release(t.Context())) // and the second one is told to end
+		f.settle(sale, 1)
+		require.NoError(t, one.Step(t.Context()))
+		require.Len(t, first.ids(), 7)
+	})
+}
+
+// TestAProcessThatSleptTooLongOnlyRepeats has one process stop between its page
+// and the send, and another one overtake it.
+func TestAProcessThatSleptTooLongOnlyRepeats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		slow, quick := &outlet{hold: make(chan struct{})}, &outlet{}
+		os := f.settle(sale, 1)
+		one, _ := f.relay(f.store, slow)
+		two, _ := f.relay(f.store, quick)
+		done := make(chan error, 1)
+		go func() { done <- one.Step(t.Context()) }()
+		time.Sleep(11 * time.Second)
+		_, err := f.store.Cancel(t.Context(), os[0].ID)
+		require.NoError(t, err)
+		require.NoError(t, two.Step(t.Context()))
+		close(slow.hold)
+		require.NoError(t, <-done)
+		require.Equal(t, []string{"77-1-1001", "77-2-1001"}, quick.ids())
+		require.Equal(t, []string{"77-1-1001"}, slow.ids(), "late, and known by its sequence")
+		require.Equal(t, uint64(2), f.left(sale), "the cursor is not moved back")
+	})
+}
+
+func TestTheLagIsThatOfTheOldest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, out := newFixture(t), &outlet{fail: order.ErrNotStored}
+		r, reg := f.relay(f.store, out)
+		f.settle(sale, 1)
+		time.Sleep(30 * time.Second)
+		f.settle(sale, 1)
+		require.Error(t, r.Step(t.Context()))
+		time.Sleep(12 * time.Second) // the database is away: the age grows
+		require.Equal(t, map[string]float64{"": 42}, values(t, reg, "seckill_event_lag_seconds"))
+	})
+}
