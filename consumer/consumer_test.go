@@ -97,6 +97,7 @@ type rig struct {
 	pool     *consumer.Pool
 	receiver *consumer.Receiver
 	rate     float64
+	change   func(*consumer.Options)
 	stop     func()
 }
 
@@ -108,10 +109,14 @@ func start(t *testing.T, workers int, change func(*rig)) *rig {
 		change(r)
 	}
 	log := slog.New(slog.DiscardHandler)
-	r.pool = consumer.NewPool(consumer.Options{
+	o := consumer.Options{
 		Orders: r.mysql, Ledger: r.redis, Workers: workers, Batch: 256, Rate: r.rate, Linger: 10 * time.Millisecond,
 		Metrics: prometheus.NewRegistry(), Log: log,
-	})
+	}
+	if r.change != nil {
+		r.change(&o)
+	}
+	r.pool = consumer.NewPool(o)
 	r.receiver = consumer.NewReceiver(r.pool, r.mysql, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

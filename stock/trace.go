@@ -30,7 +30,7 @@ func (tracing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		ctx, span := telemetry.Start(ctx, strings.TrimSpace(name+" "+script), telemetry.Client)
 		describe(span, name, script)
 		err := next(ctx, cmd)
-		span.End(failure(err))
+		end(span, err)
 		return err
 	}
 }
@@ -41,12 +41,12 @@ func (tracing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		if len(cmds) == 0 || !telemetry.Current(ctx).On() {
 			return next(ctx, cmds)
 		}
-		name, script := called(cmds[0])
-		ctx, span := telemetry.Start(ctx, strings.TrimSpace("PIPELINE "+name+" "+script), telemetry.Client)
-		describe(span, "PIPELINE "+name, script)
+		name, script := pipelined(cmds)
+		ctx, span := telemetry.Start(ctx, strings.TrimSpace(name+" "+script), telemetry.Client)
+		describe(span, name, script)
 		span.Int("db.operation.batch.size", len(cmds))
 		err := next(ctx, cmds)
-		span.End(failure(err))
+		end(span, err)
 		return err
 	}
 }
@@ -69,16 +69,32 @@ func called(cmd redis.Cmder) (name, script string) {
 	return name, script
 }
 
+// pipelined is called for a pipeline, where all of it is the same.
+func pipelined(cmds []redis.Cmder) (name, script string) {
+	name, script = called(cmds[0])
+	for _, cmd := range cmds[1:] {
+		if n, s := called(cmd); n != name || s != script {
+			return "PIPELINE", ""
+		}
+	}
+	return "PIPELINE " + name, script
+}
+
 // scriptNames are the scripts by what Redis knows them by.
 var scriptNames = map[string]string{
 	reserveScript.Hash(): "reserve", urgentScript.Hash(): "urgent", applyScript.Hash(): "apply", dueScript.Hash(): "due",
 	addScript.Hash(): "add", loadScript.Hash(): "load", withdrawScript.Hash(): "withdraw",
 }
 
-// failure is err, unless it says that there is nothing.
-func failure(err error) error {
+// end ends the span of a call. That there is nothing is no failure; what Redis
+// refuses, it says in its first word.
+func end(s telemetry.Span, err error) {
 	if errors.Is(err, redis.Nil) {
-		return nil
+		err = nil
 	}
-	return err
+	if refused, ok := errors.AsType[redis.Error](err); ok {
+		code, _, _ := strings.Cut(refused.Error(), " ")
+		s.Text("db.response.status_code", code)
+	}
+	s.End(err)
 }

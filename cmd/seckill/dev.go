@@ -66,19 +66,11 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 	if err != nil {
 		return err
 	}
-	mini := miniredis.NewMiniRedis()
-	if err := mini.Start(); err != nil {
-		return fmt.Errorf("embedded redis: %w", err)
-	}
-	defer mini.Close()
-	cfg.Redis.Addrs = []string{mini.Addr()}
-	rdb, err := openRedis(cfg.Redis)
+	b, err := devBackend(cfg)
 	if err != nil {
 		return err
 	}
-	defer rdb.Close()
-	store := memory.NewStore()
-	b := &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue(), close: func() {}}
+	defer b.close()
 	b.trace(tracer)
 	sale, err := sampleSale(ctx, cfg, b, log)
 	if err != nil {
@@ -118,6 +110,25 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 		func(ctx context.Context) error { return serveAdmin(ctx, adminAt, handler, log) },
 		newMember(cfg, b, fleet.RoleAPI, front, adminAt.Addr(), reg, log).Run,
 		newMember(cfg, b, fleet.RoleConsumer, back, adminAt.Addr(), backReg, log).Run)
+}
+
+// devBackend is the embedded stand-ins.
+func devBackend(cfg config.Config) (*backend, error) {
+	mini := miniredis.NewMiniRedis()
+	if err := mini.Start(); err != nil {
+		return nil, fmt.Errorf("embedded redis: %w", err)
+	}
+	cfg.Redis.Addrs = []string{mini.Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	if err != nil {
+		mini.Close()
+		return nil, err
+	}
+	store := memory.NewStore()
+	return &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue(), close: func() {
+		_ = rdb.Close()
+		mini.Close()
+	}}, nil
 }
 
 // await waits until the process can sell, or ctx is done.
@@ -234,7 +245,7 @@ func (q devQueue) subscriber(o subscriberOptions) (subscriber, error) {
 }
 
 // devTopic is what the twin's one topic is called in traces.
-const devTopic = "memory"
+const devTopic = "SECKILL_ORDER"
 
 type devPublisher struct {
 	queue *memory.Queue

@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/semconv/v1.43.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"seckill/internal/telemetry"
 )
@@ -69,7 +69,7 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 	limits.LinkCountLimit = links
 	provider := sdk.NewTracerProvider(
 		sdk.WithSampler(sdk.AlwaysSample()), // the Tracer decides
-		sdk.WithSpanLimits(limits),
+		sdk.WithRawSpanLimits(limits),
 		sdk.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
 			semconv.ServiceNamespace("seckill"), semconv.ServiceName(o.Service), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance),
 			attribute.String("telemetry.sdk.language", "go"))),

@@ -19,8 +19,7 @@ func (t *Tracer) Create(ctx context.Context, topic string, orderID int64) Span {
 	if t == nil || !Current(ctx).On() {
 		return Span{}
 	}
-	_, span := t.otel.Start(ctx, "create "+topic, trace.WithSpanKind(trace.SpanKindProducer), messaging("create", topic, orderID))
-	return Span{span}
+	return t.message(ctx, "create", Producer, topic, orderID)
 }
 
 // Process begins the span of a message that was delivered, in the trace that it
@@ -29,13 +28,22 @@ func (t *Tracer) Process(ctx context.Context, topic, traceparent string, orderID
 	if t == nil || traceparent == "" {
 		return Span{}
 	}
-	sender := parent(traceparent)
+	sender := parent(ctx, traceparent)
 	if !sender.IsSampled() {
 		return Span{}
 	}
-	_, span := t.otel.Start(trace.ContextWithRemoteSpanContext(ctx, sender), "process "+topic,
-		trace.WithSpanKind(trace.SpanKindConsumer), messaging("process", topic, orderID))
-	return Span{span}
+	return t.message(trace.ContextWithRemoteSpanContext(ctx, sender), "process", Consumer, topic, orderID)
+}
+
+func (t *Tracer) message(ctx context.Context, operation string, kind Kind, topic string, orderID int64) Span {
+	_, span := t.otel.Start(ctx, operation+" "+topic, trace.WithSpanKind(kind), trace.WithAttributes( //nolint:spancheck // the caller ends it
+		attribute.String("messaging.system", "rocketmq"),
+		attribute.String("messaging.destination.name", topic),
+		attribute.String("messaging.operation.name", operation),
+		attribute.String("messaging.operation.type", operation),
+		attribute.String("messaging.message.id", strconv.FormatInt(orderID, 10)),
+	))
+	return Span{span} //nolint:spancheck // as above
 }
 
 // Send begins the span of a batch of so many messages that is sent at once.
@@ -50,14 +58,4 @@ func (t *Tracer) Send(topic string, messages int, of []Span) Span {
 	span.Text("messaging.operation.type", "send")
 	span.Int("messaging.batch.message_count", messages)
 	return span
-}
-
-func messaging(operation, topic string, orderID int64) trace.SpanStartOption {
-	return trace.WithAttributes(
-		attribute.String("messaging.system", "rocketmq"),
-		attribute.String("messaging.destination.name", topic),
-		attribute.String("messaging.operation.name", operation),
-		attribute.String("messaging.operation.type", operation),
-		attribute.String("messaging.message.id", strconv.FormatInt(orderID, 10)),
-	)
 }

@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -43,15 +42,14 @@ func Start(ctx context.Context, name string, kind Kind) (context.Context, Span) 
 	if !outer.IsRecording() {
 		return ctx, Span{}
 	}
-	ctx, span := outer.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind))
-	return ctx, Span{span}
+	ctx, span := outer.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind)) //nolint:spancheck // the caller ends it
+	return ctx, Span{span}                                                                       //nolint:spancheck // as above
 }
 
 // On reports whether s is recorded.
 func (s Span) On() bool { return s.otel != nil }
 
-// Int, Text and ID set an attribute; an ID is written in decimal, since
-// viewers round numbers of 63 bits.
+// Int sets an attribute.
 func (s Span) Int(key string, value int) {
 	if s.otel != nil {
 		s.otel.SetAttributes(attribute.Int(key, value))
@@ -65,7 +63,7 @@ func (s Span) Text(key, value string) {
 	}
 }
 
-// ID sets an attribute.
+// ID sets an attribute to an ID in decimal: viewers round numbers of 63 bits.
 func (s Span) ID(key string, id int64) {
 	if s.otel != nil {
 		s.otel.SetAttributes(attribute.String(key, strconv.FormatInt(id, 10)))
@@ -130,9 +128,8 @@ func (s Span) Traceparent() string {
 	if s.otel == nil {
 		return ""
 	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), s.otel), carrier)
-	return carrier[headerTraceparent]
+	sc := s.otel.SpanContext()
+	return fmt.Sprintf("00-%s-%s-%s", sc.TraceID(), sc.SpanID(), sc.TraceFlags()&(trace.FlagsSampled|trace.FlagsRandom))
 }
 
 // traceID is what joins a log line or an exemplar with the trace.

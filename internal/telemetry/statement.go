@@ -24,18 +24,21 @@ func Statement(ctx context.Context, query string) (context.Context, Span) {
 	return ctx, span
 }
 
-// summary returns the first word of a statement and the table that follows
-// INTO, FROM or UPDATE.
+// summary returns the first word of a statement and the first table after
+// INTO, FROM or UPDATE. Of a long one, which repeats a group for each order, the
+// beginning says it.
 func summary(query string) (operation, table string) {
-	words := strings.Fields(query)
-	for i, w := range words[:max(0, len(words)-1)] {
-		switch strings.ToUpper(w) {
+	words := strings.Fields(query[:min(len(query), 1024)])
+	if len(words) == 0 {
+		return "", ""
+	}
+	for i, w := range words[:len(words)-1] {
+		switch w {
 		case "INTO", "FROM", "UPDATE":
-			return strings.ToUpper(words[0]), strings.Trim(words[i+1], "(`,;")
+			if next := words[i+1]; next[0] != '(' { // not a subquery
+				return words[0], strings.TrimRight(next, ",)")
+			}
 		}
 	}
-	if len(words) > 0 {
-		operation = strings.ToUpper(words[0])
-	}
-	return operation, ""
+	return words[0], ""
 }

@@ -55,7 +55,7 @@ func (t *Tracer) Request(r *http.Request, route string) (*http.Request, Span) {
 		return r, Span{}
 	}
 	ctx, sampled := r.Context(), false
-	caller := parent(r.Header["Traceparent"]...)
+	caller := parent(ctx, r.Header["Traceparent"]...)
 	switch {
 	case caller.IsValid() && !caller.IsSampled():
 	case caller.IsValid() && t.asked.Allow():
@@ -67,13 +67,13 @@ func (t *Tracer) Request(r *http.Request, route string) (*http.Request, Span) {
 		return r, Span{}
 	}
 	method := known(r.Method)
-	ctx, span := t.otel.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+	ctx, span := t.otel.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes( //nolint:spancheck // Answered ends it
 		attribute.String("http.request.method", method),
 		attribute.String("http.route", route),
 		attribute.String("url.scheme", "http"),
 		attribute.String("url.path", clip(r.URL.Path)),
 	))
-	return r.WithContext(ctx), Span{span}
+	return r.WithContext(ctx), Span{span} //nolint:spancheck // as above
 }
 
 // known is a method of ours; a caller may send any word.
@@ -88,12 +88,12 @@ func known(method string) string {
 
 // parent reads a traceparent (W3C Trace Context); an invalid one is none. What
 // comes with it, tracestate and baggage, is the caller's and goes no further.
-func parent(traceparent ...string) trace.SpanContext {
+func parent(ctx context.Context, traceparent ...string) trace.SpanContext {
 	if len(traceparent) != 1 {
 		return trace.SpanContext{}
 	}
 	carrier := propagation.MapCarrier{headerTraceparent: traceparent[0]}
-	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, carrier))
 }
 
 const headerTraceparent = "traceparent"

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/telemetry/telemetrytest"
+)
+
+// TestOneOrdersTraceShowsEveryHop follows an order through both roles on the
+// twins; test/trace_test.go does so on real servers.
+func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
+	t.Parallel()
+	tracer, spans := telemetrytest.New(t, 0) // the caller wants it
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	p := &process{stdout: in, stderr: io.Discard, json: true}
+	done := make(chan error, 1)
+	go func() {
+		done <- p.runDev(ctx, "127.0.0.1:0", "127.0.0.1:0", tracer, slog.New(slog.DiscardHandler))
+	}()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	require.NoError(t, err)
+	var d devStarted
+	require.NoError(t, json.Unmarshal(line, &d))
+
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL+"/v1/sales/"+d.SaleID+"/orders", strings.NewReader(`{}`))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+d.Token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusAccepted, resp.StatusCode)
+	_, result := d.call(t, http.MethodGet, resp.Header.Get("Location")+"?wait=5s", "")
+	require.Equal(t, "confirmed", result.Status)
+	require.Eventually(t, func() bool { return len(spans.Named("process SECKILL_ORDER")) > 0 }, 5*time.Second, time.Millisecond)
+	require.Contains(t, scraped(t, d.AdminURL), `# {trace_id="0af7651916cd43dd8448eb211c80319c"}`)
+	cancel()
+	require.NoError(t, <-done)
+
+	post := spans.One("POST /v1/sales/:id/orders")
+	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", post.SpanContext.TraceID().String())
+	require.Equal(t, "b7ad6b7169203331", post.Parent.SpanID().String())
+	for inner, outer := range map[string]string{
+		"reserve": post.Name, "reserve batch": "reserve", "EVALSHA reserve": "reserve batch",
+		"create SECKILL_ORDER": post.Name, "process SECKILL_ORDER": "create SECKILL_ORDER",
+		"settle": "process SECKILL_ORDER", "write back": "settle", "EVALSHA apply": "write back", "PIPELINE PUBLISH": "write back",
+	} {
+		require.True(t, spans.One(inner).Inside(spans.One(outer)), "%s in %s", inner, outer)
+	}
+	reserve, process := spans.One("reserve"), spans.One("process SECKILL_ORDER")
+	require.True(t, spans.One("reserve batch").LinkedWith(reserve))
+	require.True(t, spans.One("settle").LinkedWith(process))
+	require.Equal(t, d.SaleID, reserve.Attrs["seckill.sale.id"])
+	require.Equal(t, process.Attrs["messaging.message.id"], reserve.Attrs["seckill.order.id"])
+	require.Equal(t, "confirmed", process.Attrs["seckill.order.status"])
+	require.Empty(t, spans.Named("GET /v1/orders/:id"), "nobody asked for that one")
+	for _, s := range spans.All() {
+		for key, value := range s.Attrs {
+			require.NotEqual(t, "42", value, "the shopper in %s of %s", key, s.Name)
+			require.NotContains(t, fmt.Sprint(value), d.Token)
+		}
+	}
+}
+
+// scraped is /metrics as Prometheus asks for it.
+func scraped(t *testing.T, admin string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, admin+"/metrics", http.NoBody)
+	require.NoError(t, err)
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestABadTraceEndpointIsSaidAtTheStart(t *testing.T) {
+	t.Parallel()
+	for _, settings := range [][]string{
+		{"SECKILL_TRACE_ENDPOINT=collector:4318"},
+		{"SECKILL_TRACE_ENDPOINT=grpc://collector:4317"},
+		{"SECKILL_TRACE_SAMPLE=2"},
+		{"SECKILL_TRACE_SAMPLE=1%"},
+	} {
+		code, _, stderr := command(t, settings, "consumer")
+		require.Equal(t, exitUsage, code)
+		name, _, _ := strings.Cut(settings[0], "=")
+		require.Contains(t, stderr, name)
+	}
+}

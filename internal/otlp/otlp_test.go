@@ -1,0 +1,161 @@
+package otlp_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"seckill/internal/otlp"
+)
+
+// collector is a server that takes spans, or does what a test asks.
+type collector struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	paths  []string
+	traces []*tracepb.TracesData
+}
+
+func newCollector(t *testing.T, answer http.HandlerFunc) *collector {
+	t.Helper()
+	c := &collector{}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer != nil {
+			answer(w, r)
+			return
+		}
+		z, err := gzip.NewReader(r.Body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		body, err := io.ReadAll(z)
+		var d tracepb.TracesData // ExportTraceServiceRequest on the wire
+		if err != nil || proto.Unmarshal(body, &d) != nil {
+			t.Error("unreadable")
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.paths, c.traces = append(c.paths, r.URL.Path), append(c.traces, &d)
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// lines is a log that can be read meanwhile.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func exporter(t *testing.T, endpoint string) (*otlp.Exporter, *lines) {
+	t.Helper()
+	log := &lines{}
+	e, err := otlp.New(t.Context(), otlp.Options{
+		Endpoint: endpoint, Sample: 1, Service: "seckill-api", Version: "v1", Instance: "one", Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	require.NoError(t, err)
+	return e, log
+}
+
+func span(t *testing.T, e *otlp.Exporter) {
+	t.Helper()
+	_, s := e.Request(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/time", http.NoBody), "/v1/time")
+	s.Answered(http.StatusOK, "id")
+}
+
+func TestSpansReachTheCollectorWithWhoSentThem(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{"": "/v1/traces", "/": "/v1/traces", "/otlp/v1/traces": "/otlp/v1/traces"} {
+		c := newCollector(t, nil)
+		e, log := exporter(t, c.URL+path)
+		span(t, e)
+		require.NoError(t, e.Close(t.Context()), "it sends what waits")
+		require.Equal(t, []string{want}, c.paths)
+		of := c.traces[0].GetResourceSpans()[0]
+		require.Equal(t, "GET /v1/time", of.GetScopeSpans()[0].GetSpans()[0].GetName())
+		who := map[string]string{}
+		for _, kv := range of.GetResource().GetAttributes() {
+			who[kv.GetKey()] = kv.GetValue().GetStringValue()
+		}
+		require.Equal(t, "seckill-api", who["service.name"])
+		require.Equal(t, "v1", who["service.version"])
+		require.Equal(t, "one", who["service.instance.id"])
+		require.Empty(t, log.String())
+	}
+}
+
+func TestADeadCollectorHoldsNobodyUpAndIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, nil)
+	c.Close()
+	e, log := exporter(t, c.URL)
+	began := time.Now()
+	for range 20_000 {
+		span(t, e)
+	}
+	require.Less(t, time.Since(began), 10*time.Second, "what does not fit is dropped, nobody waits")
+	require.NoError(t, e.Close(t.Context()))
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log)
+	require.Contains(t, log.String(), "level=WARN msg=\"traces dropped")
+}
+
+func TestARefusalOfTheCollectorIsLogged(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	e, log := exporter(t, c.URL)
+	span(t, e)
+	require.NoError(t, e.Close(t.Context()))
+	require.Contains(t, log.String(), "level=WARN msg=\"traces dropped")
+}
+
+func TestACollectorThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	free := make(chan struct{})
+	c := newCollector(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-free:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(free)
+	e, _ := exporter(t, c.URL)
+	span(t, e)
+	began := time.Now()
+	require.NoError(t, e.Close(context.WithoutCancel(t.Context())))
+	require.Less(t, time.Since(began), 8*time.Second)
+}
+
+func TestABadEndpointIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{"", "collector:4318", "127.0.0.1:4318", "http://", "://"} {
+		_, err := otlp.New(t.Context(), otlp.Options{Endpoint: endpoint})
+		require.ErrorContains(t, err, "http://127.0.0.1:4318", endpoint)
+	}
+}
