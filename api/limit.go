@@ -49,9 +49,9 @@ func newRateLimiter(perSecond float64, burst int) *rateLimiter {
 	return l
 }
 
-// longestPace bounds interval and burst: nobody waits so long, and sums of them
-// do not overflow.
-const longestPace = 10 * 365 * 24 * time.Hour
+// longestBurst bounds what a bucket can hold, in time: sums of it do not
+// overflow. A rate so low that a bucket would hold more is a little higher.
+const longestBurst = 100 * 365 * 24 * time.Hour
 
 // set changes the pace for all callers.
 func (l *rateLimiter) set(perSecond float64, burst int) {
@@ -59,11 +59,9 @@ func (l *rateLimiter) set(perSecond float64, burst int) {
 		l.pace.Store(nil)
 		return
 	}
-	interval := min(float64(time.Second)/perSecond, float64(longestPace))
-	l.pace.Store(&pace{
-		interval: time.Duration(interval),
-		burst:    time.Duration(min(interval*float64(max(1, burst)), float64(longestPace))),
-	})
+	burst = max(1, burst)
+	interval := time.Duration(min(float64(time.Second)/perSecond, float64(longestBurst/time.Duration(burst))))
+	l.pace.Store(&pace{interval: interval, burst: interval * time.Duration(burst)})
 }
 
 // on reports whether it refuses anybody.
@@ -81,8 +79,11 @@ func (l *rateLimiter) take(caller string) (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	full, _ := s.full.Get(caller)
-	// No bucket is emptier than empty, also one that was larger a moment ago.
-	full = min(max(full, now), now+p.burst) + p.interval
+	if full > now+p.burst { // it was larger before the pace changed: no bucket is emptier than empty
+		full = now + p.burst
+		s.full.Add(caller, full)
+	}
+	full = max(full, now) + p.interval
 	if late := full - now - p.burst; late > 0 {
 		return late, false
 	}

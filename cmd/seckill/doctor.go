@@ -37,6 +37,7 @@ func newDoctor(p *process) *cobra.Command {
 			found = append(found, p.checkMySQL(c.Context(), cfg.MySQL)...)
 			found = append(found, p.checkRedis(c.Context(), cfg.Redis)...)
 			found = append(found, p.checkRocketMQ(c.Context(), cfg)...)
+			found = append(found, p.checkFleet(c.Context())...)
 			return p.showFindings(found)
 		},
 	}
