@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/fleet"
+	"seckill/internal/config"
 	"seckill/internal/memory"
 	"seckill/order"
 	"seckill/reconcile"
@@ -29,6 +31,7 @@ type desk struct {
 	store   *memory.Store
 	mini    *miniredis.Miniredis
 	ledger  *stock.Ledger
+	fleet   *fleet.Fleet
 	service *admin.Service
 	handler *admin.Handler
 	ids     *order.IDMaker
@@ -47,6 +50,11 @@ func newDesk(t *testing.T) *desk {
 		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
 		Auditor: reconcile.NewAuditor(d.store, d.ledger), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader), Log: log,
 	})
+	d.fleet = fleet.New(rdb, "shop")
+	d.service.Limits, d.service.Fleet = d.store, d.fleet
+	own, err := config.Load(nil, "")
+	require.NoError(t, err)
+	d.service.LimitRules = admin.LimitRules{Configured: own.Limits(), Parse: config.ParseLimit}
 	d.handler = admin.NewHandler(d.service, people{})
 	return d
 }

@@ -1,0 +1,133 @@
+package fleet_test
+
+import (
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"seckill/fleet"
+	"seckill/internal/testenv"
+)
+
+const soon = 5 * time.Second // for a busy machine
+
+// name is that of a shop that no other test has.
+func name() string { return "test-" + strconv.FormatInt(testenv.SaleID(), 10) }
+
+func TestEachProcessIsListedWithWhatItSaysOfItself(t *testing.T) {
+	t.Parallel()
+	f, m := fleet.New(testenv.Redis(t), name()), &mysql{}
+	m.set(3, "2")
+	began := time.Now()
+	consumer := join(t, f, m, fleet.RoleConsumer)
+	join(t, f, m, fleet.RoleAPI)
+	require.Eventually(t, func() bool {
+		is := instances(t, f)
+		return len(is) == 2 && is[0].Generation == 3 && is[1].Generation == 3
+	}, soon, 5*time.Millisecond)
+	is := instances(t, f)
+	api := is[0]
+	require.Regexp(t, `^api-[a-z0-9]{10}$`, api.ID)
+	require.WithinDuration(t, began, api.StartedAt, soon)
+	require.WithinDuration(t, time.Now(), api.SeenAt, soon, "by the clock of Redis, which is on this machine")
+	require.Equal(t, fleet.Instance{
+		ID: api.ID, Role: "api", Version: "1.2.3", Host: "host-1", PID: 7, Listen: "host-1:8080", AdminListen: "host-1:8081", Worker: 5,
+		Generation: 3, StartedAt: api.StartedAt, SeenAt: api.SeenAt,
+	}, api)
+	require.Equal(t, fleet.RoleConsumer, is[1].Role)
+
+	require.Empty(t, instances(t, fleet.New(testenv.Redis(t), name())), "another shop on the same Redis")
+	require.Eventually(t, func() bool { return consumer.gauge("seckill_instances") == 1 }, soon, 10*time.Millisecond)
+	consumer.stop()
+	require.Equal(t, []string{"api"}, roles(t, f), "gone at once")
+}
+
+// onMiniredis is a fleet whose Redis has a clock to turn.
+func onMiniredis(t *testing.T) (*fleet.Fleet, *miniredis.Miniredis) {
+	t.Helper()
+	mini := miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { _ = rdb.Close() })
+	return fleet.New(rdb, name()), mini
+}
+
+func TestAProcessThatIsNotHeardOfIsGoneWithinTenSeconds(t *testing.T) {
+	t.Parallel()
+	for _, turn := range []time.Duration{10 * time.Second, -10 * time.Second} { // a clock that is set back keeps nobody
+		f, mini := onMiniredis(t)
+		now := time.Now()
+		mini.SetTime(now)
+		join(t, f, &mysql{}, fleet.RoleConsumer)
+		require.Eventually(t, func() bool { return len(instances(t, f)) == 1 }, soon, time.Millisecond)
+		mini.SetTime(now.Add(4 * time.Second))
+		require.NotEmpty(t, instances(t, f), "some heartbeats may be late")
+		mini.SetTime(now.Add(turn))
+		require.Empty(t, instances(t, f))
+		require.Eventually(t, func() bool { return len(instances(t, f)) == 1 }, soon, time.Millisecond, "it was only late")
+	}
+}
+
+func TestWhoIsGoneLeavesNothingInRedis(t *testing.T) {
+	t.Parallel()
+	f, mini := onMiniredis(t)
+	p := join(t, f, &mysql{}, fleet.RoleConsumer)
+	require.Eventually(t, func() bool { return len(mini.Keys()) == 2 }, soon, time.Millisecond)
+	for _, key := range mini.Keys() {
+		require.Positive(t, mini.TTL(key), "when nobody is left nothing is: %s", key)
+	}
+	p.stop()
+	require.Empty(t, mini.Keys())
+}
+
+func TestAWipedRedisHasEverybodyAgainAndNobodyBelievesToBeAlone(t *testing.T) {
+	t.Parallel()
+	f, mini := onMiniredis(t)
+	m := &mysql{}
+	m.set(1, "2")
+	ps := []*process{join(t, f, m, fleet.RoleAPI), join(t, f, m, fleet.RoleAPI), join(t, f, m, fleet.RoleAPI)}
+	for _, p := range ps {
+		require.Eventually(t, func() bool { return p.now().apis == 3 }, soon, time.Millisecond)
+	}
+	heard := len(ps[0].all())
+	for range 3 {
+		mini.FlushAll()
+		require.Eventually(t, func() bool { return len(instances(t, f)) == 3 }, soon, 5*time.Millisecond)
+	}
+	require.Len(t, ps[0].all(), heard, "the number did not change")
+	require.Equal(t, inForce{1, "2", 3}, ps[0].now(), "no limit is lost")
+
+	ps[2].stop()
+	for _, p := range ps[:2] {
+		require.Eventually(t, func() bool { return p.now().apis == 2 }, 2*soon, 5*time.Millisecond, "each has a half then")
+	}
+	mini.SetError("away")
+	time.Sleep(1500 * time.Millisecond)
+	require.Equal(t, 2, ps[0].now().apis, "the last number stands")
+}
+
+func TestAllIsInOneSlotOfACluster(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("no redis-server on this machine")
+	}
+	dir := t.TempDir()
+	server := exec.CommandContext(t.Context(), path, "--port", "0", "--unixsocket", dir+"/redis", "--cluster-enabled", "yes", "--dir", dir, "--save", "")
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: dir + "/redis"})
+	t.Cleanup(func() { _ = rdb.Close() })
+	require.Eventually(t, func() bool { return rdb.ClusterAddSlotsRange(t.Context(), 0, 16383).Err() == nil }, soon, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return rdb.Set(t.Context(), "x", 1, time.Second).Err() == nil }, soon, 20*time.Millisecond)
+
+	f := fleet.New(rdb, name())
+	p := join(t, f, &mysql{}, fleet.RoleAPI)
+	require.Eventually(t, func() bool { return len(instances(t, f)) == 1 }, soon, 5*time.Millisecond)
+	p.stop()
+	require.Empty(t, instances(t, f))
+}

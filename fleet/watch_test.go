@@ -1,0 +1,86 @@
+package fleet_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/fleet"
+	"seckill/internal/testenv"
+)
+
+func TestOtherLimitsAreInForceWithinASecondWithoutRedis(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mysql{}
+		m.set(1, "2")
+		p := join(t, fleet.New(nowhere(t), "shop"), m, fleet.RoleAPI)
+		defer p.stop()
+		synctest.Wait()
+		require.Equal(t, inForce{1, "2", 1}, p.now(), "at once; who knows of nobody is alone")
+		for generation := uint64(2); generation < 20; generation++ {
+			m.set(generation, "4")
+			time.Sleep(time.Second)
+			require.Equal(t, inForce{generation, "4", 1}, p.now())
+			require.InDelta(t, float64(generation), p.gauge("seckill_limits_generation"), 0)
+		}
+		applied := len(p.all())
+		time.Sleep(time.Minute)
+		require.Len(t, p.all(), applied, "nothing is put in force twice")
+		require.InDelta(t, 78/.8, m.looks.Load(), 12)
+	})
+}
+
+func TestAProcessStartsWithEverythingDownAndTakesTheLimitsOverLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mysql{}
+		m.set(9, "3")
+		m.away.Store(true)
+		p := join(t, fleet.New(nowhere(t), "shop"), m, fleet.RoleConsumer)
+		defer p.stop()
+		time.Sleep(time.Minute)
+		require.Empty(t, p.all(), "it works as it is configured")
+		m.away.Store(false)
+		time.Sleep(time.Second)
+		require.Equal(t, []inForce{{9, "3", 1}}, p.all())
+		m.away.Store(true)
+		time.Sleep(time.Minute)
+		require.Len(t, p.all(), 1, "those in force stay")
+		m.away.Store(false)
+		m.set(4, "1") // from a backup
+		time.Sleep(time.Second)
+		require.Equal(t, inForce{4, "1", 1}, p.now(), "MySQL decides")
+	})
+}
+
+func TestAMessagePutsLimitsInForceAtOnceAndEachSaysSo(t *testing.T) {
+	t.Parallel()
+	rdb := testenv.Redis(t)
+	f, m := fleet.New(rdb, name()), &mysql{}
+	m.set(1, "2")
+	ps := []*process{join(t, f, m, fleet.RoleAPI), join(t, f, m, fleet.RoleConsumer)}
+	for _, p := range ps {
+		require.Eventually(t, func() bool { return p.now().generation == 1 }, soon, time.Millisecond)
+	}
+	time.Sleep(time.Second) // both are subscribed
+	quick := 0
+	for generation := uint64(2); generation < 12; generation++ {
+		m.set(generation, "4")
+		told := time.Now()
+		require.NoError(t, f.AnnounceLimits(t.Context(), generation))
+		for done := false; !done; {
+			done = true
+			for _, i := range instances(t, f) {
+				done = done && i.Generation == generation
+			}
+			require.Less(t, time.Since(told), time.Second)
+		}
+		if time.Since(told) < 100*time.Millisecond {
+			quick++
+		}
+	}
+	require.Greater(t, quick, 7, "the looking alone takes 400 ms on average")
+}
