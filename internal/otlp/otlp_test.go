@@ -2,9 +2,7 @@ package otlp_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,47 +12,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"seckill/internal/otlp"
+	"seckill/internal/otlp/otlptest"
 )
-
-// collector is a server that takes spans, or does what a test asks.
-type collector struct {
-	*httptest.Server
-
-	mu     sync.Mutex
-	paths  []string
-	traces []*tracepb.TracesData
-}
-
-func newCollector(t *testing.T, answer http.HandlerFunc) *collector {
-	t.Helper()
-	c := &collector{}
-	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if answer != nil {
-			answer(w, r)
-			return
-		}
-		z, err := gzip.NewReader(r.Body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		body, err := io.ReadAll(z)
-		var d tracepb.TracesData // ExportTraceServiceRequest on the wire
-		if err != nil || proto.Unmarshal(body, &d) != nil {
-			t.Error("unreadable")
-			return
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.paths, c.traces = append(c.paths, r.URL.Path), append(c.traces, &d)
-	}))
-	t.Cleanup(c.Close)
-	return c
-}
 
 // lines is a log that can be read meanwhile.
 type lines struct {
@@ -93,27 +54,23 @@ func span(t *testing.T, e *otlp.Exporter) {
 func TestSpansReachTheCollectorWithWhoSentThem(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{"": "/v1/traces", "/": "/v1/traces", "/otlp/v1/traces": "/otlp/v1/traces"} {
-		c := newCollector(t, nil)
+		c := otlptest.New(t)
 		e, log := exporter(t, c.URL+path)
 		span(t, e)
 		require.NoError(t, e.Close(t.Context()), "it sends what waits")
-		require.Equal(t, []string{want}, c.paths)
-		of := c.traces[0].GetResourceSpans()[0]
-		require.Equal(t, "GET /v1/time", of.GetScopeSpans()[0].GetSpans()[0].GetName())
-		who := map[string]string{}
-		for _, kv := range of.GetResource().GetAttributes() {
-			who[kv.GetKey()] = kv.GetValue().GetStringValue()
-		}
-		require.Equal(t, "seckill-api", who["service.name"])
-		require.Equal(t, "v1", who["service.version"])
-		require.Equal(t, "one", who["service.instance.id"])
+		require.Equal(t, []string{want}, c.Paths())
+		s := c.Spans().One(t, "GET /v1/time")
+		require.Equal(t, "200", s.Attrs["http.response.status_code"])
+		require.Equal(t, "seckill-api", s.Resource["service.name"])
+		require.Equal(t, "v1", s.Resource["service.version"])
+		require.Equal(t, "one", s.Resource["service.instance.id"])
 		require.Empty(t, log.String())
 	}
 }
 
 func TestADeadCollectorHoldsNobodyUpAndIsLoggedOnce(t *testing.T) {
 	t.Parallel()
-	c := newCollector(t, nil)
+	c := otlptest.New(t)
 	c.Close()
 	e, log := exporter(t, c.URL)
 	began := time.Now()
@@ -128,7 +85,8 @@ func TestADeadCollectorHoldsNobodyUpAndIsLoggedOnce(t *testing.T) {
 
 func TestARefusalOfTheCollectorIsLogged(t *testing.T) {
 	t.Parallel()
-	c := newCollector(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	c := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	defer c.Close()
 	e, log := exporter(t, c.URL)
 	span(t, e)
 	require.NoError(t, e.Close(t.Context()))
@@ -138,12 +96,8 @@ func TestARefusalOfTheCollectorIsLogged(t *testing.T) {
 func TestACollectorThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	free := make(chan struct{})
-	c := newCollector(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-free:
-		case <-r.Context().Done():
-		}
-	})
+	c := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free }))
+	defer c.Close()
 	defer close(free)
 	e, _ := exporter(t, c.URL)
 	span(t, e)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type Publisher struct {
 	opts  PublisherOptions
 	probe string
 	topic string
+	name  string // of the topic in traces: without its namespace
 	link  *link
 
 	queue  chan *pending
@@ -97,7 +99,7 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 	setUpClient(opts.Log)
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Publisher{
-		opts: popts, topic: opts.Topic, probe: opts.ProbeTopic,
+		opts: popts, topic: opts.Topic, name: strings.TrimPrefix(opts.Topic, opts.Namespace+"%"), probe: opts.ProbeTopic,
 		link: newLink(opts), queue: make(chan *pending, popts.Queue), stop: cancel,
 	}
 	p.linked.Go(func() { p.link.run(ctx) })
@@ -111,7 +113,7 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 // surely did not, and ErrUnknown otherwise. It returns within about 3 seconds,
 // or once ctx is done; an order that is being sent then is unknown.
 func (p *Publisher) Publish(ctx context.Context, o order.Order) error {
-	w := &pending{order: o, span: p.opts.Tracer.Create(ctx, p.topic, int64(o.ID)), done: make(chan error, 1)}
+	w := &pending{order: o, span: p.opts.Tracer.Create(ctx, p.name, int64(o.ID)), done: make(chan error, 1)}
 	err := p.publish(ctx, w)
 	w.span.End(err)
 	return err
@@ -234,7 +236,7 @@ func (p *Publisher) trace(batch []*pending) telemetry.Span {
 	for i, w := range batch {
 		spans[i] = w.span
 	}
-	return p.opts.Tracer.Send(p.topic, len(batch), spans)
+	return p.opts.Tracer.Send(p.name, len(batch), spans)
 }
 
 // gather takes what is waiting, beginning with w, up to a full batch.
