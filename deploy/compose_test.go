@@ -43,7 +43,7 @@ func load(t *testing.T, text string) (system, error) {
 		WorkingDir:  root,
 		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(root, "compose.yaml"), Content: []byte(text)}},
 		Environment: types.Mapping{},
-	}, func(o *loader.Options) { o.SetProjectName("seckill", true) })
+	}, func(o *loader.Options) { o.SetProjectName("seckill", true); o.Profiles = []string{"*"} })
 	if err != nil {
 		return system{}, err
 	}

@@ -239,13 +239,15 @@ func TestMetricsFollowASale(t *testing.T) {
 
 func TestASaleThatIsNotLoadedHasNoSeries(t *testing.T) {
 	t.Parallel()
-	copies := []*stock.Copy{{Meta: stock.Meta{Loaded: true, Available: 7, Pending: 2, Now: time.Unix(100, 0), OldestPending: time.Unix(98, 0)}}}
+	copies := []*stock.Copy{{Meta: stock.Meta{Loaded: true, Total: 10, Available: 7, Pending: 2, Settled: 1, Now: time.Unix(100, 0), OldestPending: time.Unix(98, 0)}}}
 	copies[0].ID = 5
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(newSaleMetrics(func() []*stock.Copy { return copies }))
 	text := exposed(t, reg)
 	require.Equal(t, "7", value(text, `seckill_stock_available_units{sale="5"}`))
 	require.Equal(t, "2", value(text, `seckill_stock_pending_units{sale="5"}`))
+	require.Equal(t, "1", value(text, `seckill_stock_settled_units{sale="5"}`))
+	require.Equal(t, "10", value(text, `seckill_stock_total_units{sale="5"}`))
 	require.Equal(t, "2", value(text, `seckill_order_oldest_pending_seconds{sale="5"}`))
 	copies[0].Meta = stock.Meta{}
 	require.NotContains(t, exposed(t, reg), `sale="5"`)
