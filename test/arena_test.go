@@ -55,6 +55,7 @@ type arena struct {
 	outside  *rocketmq.Publisher // puts into the queue what no API sent
 	ids      *order.IDMaker
 	counters []*counter
+	ear      *ear // hears the order events; nil where the program sends none
 	up       []string
 }
 

@@ -75,6 +75,7 @@ var special = []kind{
 		return f
 	}},
 	{"disk-full", diskFull},
+	{"broker-frozen", func(*rand.Rand) fault { return freeze("broker") }},
 	{"no-answer", func(rng *rand.Rand) fault { // and the order is settled late
 		f, frozen := armed(rng, point(failpoint.AfterSend), "error", 60), freeze("mariadb")
 		f.what += "+" + frozen.what
@@ -332,6 +333,8 @@ func armed(rng *rand.Rand, p failpoint.Point, action string, passages int) fault
 	f := fault{begin: func(*arena) error { return nil }}
 	n, roles := 1+rng.IntN(passages), []int{i}
 	switch {
+	case p.Name == failpoint.EventsSent:
+		n, roles = 1, []int{2, 3} // whichever has the sale
 	case p.Name == failpoint.BeforeApply:
 		f, n, roles = hurried(), 1, []int{2, 3} // whichever comes by
 	case strings.HasPrefix(p.Name, "sweeper."):

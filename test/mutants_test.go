@@ -33,6 +33,7 @@ var hunted = map[string][]string{
 	failpoint.OneWorkerNumber: {},
 	"out-of-order":            {"strangers-unwritten"},
 	"key-dropped":             {},
+	failpoint.CursorFirst:     {"broker-frozen"},
 }
 
 // TestMutantsAreCaught runs each mutant until a promise is broken, at most

@@ -81,6 +81,7 @@ func (s schedule) run(t *testing.T) (o outcome) {
 	for _, f := range s.faults {
 		lossy = lossy || f.lossy
 	}
+	a.ear = a.shop.listen()
 	a.open(rng, s.shoppers, lossy)
 	a.arm(s.faults)
 
@@ -229,6 +230,10 @@ func (a *arena) look() (found []breach) {
 	for _, c := range a.counters {
 		bs, err := c.breaches(ctx, a.ledger)
 		found = append(found, bs...)
+		if a.ear != nil && err == nil {
+			bs, err = a.ear.breaches(ctx, c.sale)
+			found = append(found, bs...)
+		}
 		if err != nil {
 			found = append(found, breach{"lost", "cannot look: " + err.Error()})
 		}

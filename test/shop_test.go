@@ -36,8 +36,9 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 	s := &shop{t: t, db: ownDatabase(t, env, name)}
 	settings := map[string]string{
 		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
-		"SECKILL_SHOPPER_RPS": "0", // the crowd is one process: some shoppers retry hard
-		"SECKILL_LOG_FORMAT":  "text",
+		"SECKILL_ROCKETMQ_EVENT_TOPIC": name + "_event",
+		"SECKILL_SHOPPER_RPS":          "0", // the crowd is one process: some shoppers retry hard
+		"SECKILL_LOG_FORMAT":           "text",
 
 		"SECKILL_PAYMENT_SECRETS":   paymentSecret,
 		"SECKILL_ADMIN_JWT_SECRETS": "what operators' tokens are signed with in tests",

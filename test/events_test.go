@@ -1,0 +1,163 @@
+//go:build e2e
+
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/event"
+	"seckill/internal/rocketmq"
+	"seckill/order"
+)
+
+// rejections puts orders of a sale into the queue that no API let through.
+func (s *shop) rejections(sale string, n int) {
+	s.t.Helper()
+	saleID, err := strconv.ParseInt(sale, 10, 64)
+	require.NoError(s.t, err)
+	topic := s.setting("SECKILL_ROCKETMQ_TOPIC")
+	p, err := rocketmq.NewPublisher(rocketmq.Options{
+		NameServers: strings.Split(s.setting("SECKILL_ROCKETMQ_NAMESERVERS"), ","), Topic: topic, ProbeTopic: topic + "_probe", Group: topic,
+		Log: slog.New(slog.DiscardHandler),
+	}, rocketmq.PublisherOptions{})
+	require.NoError(s.t, err)
+	defer p.Close(s.t.Context())
+	ids := order.NewIDMaker(8000)
+	for i := range n {
+		id, err := ids.Next()
+		require.NoError(s.t, err)
+		o := order.Order{ID: id, SaleID: saleID, ShopperID: "too-late-" + strconv.Itoa(i), Quantity: 1, Reference: "cart-" + strconv.Itoa(i)}
+		require.Eventually(s.t, func() bool { return p.Publish(s.t.Context(), o) == nil }, 20*time.Second, 100*time.Millisecond)
+	}
+}
+
+// Two sales: one is bought out while a consumer is killed and the broker too;
+// of the other's orders a third is paid, a third cancelled and a third expires.
+// Another program hears of it all, and knows what MySQL knows.
+func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
+	env, dir := private.start(t)
+	s := newShop(t, maps.Clone(env), 2, 2)
+	e := s.listen()
+	const stock, small = 3000, 90
+	bought, paid := s.sale(saleTerms{stock: stock}), s.sale(saleTerms{stock: small, payWithin: 6 * time.Second})
+	c, p := s.crowd(bought, s.tokens(1, stock+300)), s.crowd(paid, s.tokens(1, small))
+	p.each(small, 20, func(i int) {
+		p.buyOne(i)
+		id := p.idOf(i)
+		if p.result(i, id) != "confirmed" {
+			t.Errorf("order %s is not confirmed", id)
+		}
+		switch i % 3 {
+		case 0:
+			if got := p.pay(id, "pay-"+id, 9900); got != "paid" {
+				t.Errorf("order %s: %s", id, got)
+			}
+		case 1:
+			if _, err := p.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", ""); err != nil {
+				t.Errorf("order %s: %v", id, err)
+			}
+		}
+	})
+	underLoad(c, 0.3, func() {
+		s.consumers[0].kill()
+		killServer(t, dir, "broker")
+		time.Sleep(2 * time.Second)
+		script(t, strings.Fields(env["UP"]), "up")
+		s.consumers[0].start()
+		s.consumers[1].kill()
+		s.consumers[1].start()
+	})
+	c.prove(t, stock)
+	s.rejections(bought, 100) // everything is sold, and Redis has not heard of them
+	require.Eventually(t, func() bool {
+		return p.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'cancelled'`) == small/3*2
+	}, 60*time.Second, 100*time.Millisecond, "what is not paid expires")
+	require.Eventually(t, func() bool {
+		return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'rejected'`) >= 100
+	}, 60*time.Second, 100*time.Millisecond)
+	e.heardAll(t, 60*time.Second, bought, paid)
+	t.Logf("%d events, %d of them again", len(e.bodies), e.repeated)
+	require.Len(t, e.kinds(), 4)
+	s.proveTail(t, e)
+}
+
+// kinds counts the orders by what they are known as.
+func (e *ear) kinds() map[order.Status]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kinds := map[order.Status]int{}
+	for _, ev := range e.last {
+		kinds[ev.Data.Status]++
+	}
+	return kinds
+}
+
+// proveTail reads the topic with the command: the same events, and those of an
+// order for the first time in the order of their sequence.
+func (s *shop) proveTail(t *testing.T, e *ear) {
+	t.Helper()
+	total := len(e.bodies) + e.repeated
+	cmd := exec.CommandContext(t.Context(), binary, "events", "tail", "--json", "--from-start", "--limit", strconv.Itoa(total))
+	cmd.Env = s.env
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	seen, last := map[string]bool{}, map[string]uint64{}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		ev, err := event.Parse(lines.Bytes())
+		require.NoError(t, err)
+		require.Equal(t, e.bodies[ev.ID], lines.Text())
+		require.False(t, !seen[ev.ID] && ev.Data.Sequence < last[ev.Subject], "%s comes first after #%d", ev.ID, last[ev.Subject])
+		seen[ev.ID], last[ev.Subject] = true, max(last[ev.Subject], ev.Data.Sequence)
+	}
+	require.Len(t, seen, len(e.bodies))
+}
+
+func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
+	s := newShop(t, sharedServers(t), 1, 0)
+	e := s.listen()
+	quiet := startProcess(t, append([]string{"SECKILL_EVENTS=false"}, s.env...), "consumer")
+	sale := s.sale(saleTerms{stock: 50})
+	c := s.crowd(sale, s.tokens(1, 60))
+	c.buy(10)
+	c.await(t, 30*time.Second)
+	require.Empty(t, e.bodies)
+	quiet.terminate(20 * time.Second)
+	s.consumers = append(s.consumers, startProcess(t, s.env, "consumer"))
+	e.heardAll(t, 30*time.Second, sale)
+	require.Len(t, e.bodies, 50)
+	require.Zero(t, e.repeated)
+}
+
+func TestTailShowsEventsOfOneSaleAsTheyLeave(t *testing.T) {
+	s := newShop(t, sharedServers(t), 1, 1)
+	one, other := s.sale(saleTerms{stock: 5}), s.sale(saleTerms{stock: 5})
+	cmd := exec.CommandContext(t.Context(), binary, "events", "tail", "--sale", one, "--limit", "3")
+	cmd.Env = s.env
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	time.Sleep(time.Second) // it begins at the end of the topic
+	s.crowd(other, s.tokens(1, 3)).buy(1)
+	s.crowd(one, s.tokens(1, 3)).buy(1)
+	lines := bufio.NewScanner(out)
+	n := 0
+	for ; lines.Scan(); n++ {
+		require.Contains(t, lines.Text(), "  confirmed  order ")
+		require.Contains(t, lines.Text(), "  sale "+one+"  #")
+		require.Contains(t, lines.Text(), "  9900 CNY")
+	}
+	require.NoError(t, cmd.Wait())
+	require.Equal(t, 3, n)
+}
