@@ -118,17 +118,34 @@ local function trim(list)
   end
 end
 
+-- confirmed is settle for a shopper whose only entry is the pending order, in
+-- its slot, which nearly all are: it makes no list. Nil for the others.
+local function confirmed(value, id, slot)
+  local head = id .. ',' .. slot .. ','
+  if not value or string.sub(value, 1, #head + 1) ~= 'P' .. head then return end
+  local q, key = string.match(value, '^(%d+)(,?%x*)[^\n]*$', #head + 2)
+  if not q then return end
+  pending = pending - q
+  settled = settled + q
+  return 'S' .. head .. q .. (key == ',' and '' or key)
+end
+
 local lists, touched = {}, {}
 for i = 6, #ARGV, 6 do
   local to, id, s, slot, q, tail = unpack(ARGV, i, i + 5)
-  local list = lists[s] or parse(values[s])
-  lists[s] = list
-  local e, at = find(list, id)
-  local did
-  if to == 'S' then
-    did = settle(list, e, id, slot, q, tail)
+  local list, did = lists[s], nil
+  if to == 'S' and not list then did = confirmed(values[s], id, slot) end
+  if did then
+    values[s] = did
   else
-    did = bury(list, e, at, to, id, q, tail)
+    list = list or parse(values[s])
+    lists[s] = list
+    local e, at = find(list, id)
+    if to == 'S' then
+      did = settle(list, e, id, slot, q, tail)
+    else
+      did = bury(list, e, at, to, id, q, tail)
+    end
   end
   if did then
     changed = changed + 1
@@ -139,9 +156,10 @@ end
 local set = {}
 for _, s in ipairs(shoppers) do
   if touched[s] then
-    if may_trim then trim(lists[s]) end
+    local list = lists[s]
+    if list and may_trim then trim(list) end
     set[#set + 1] = s
-    set[#set + 1] = join(lists[s])
+    set[#set + 1] = list and join(list) or values[s]
   end
 end
 in_pieces('HSET', KEYS[2], set)

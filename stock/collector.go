@@ -133,10 +133,10 @@ func (c *Collector) Reserve(ctx context.Context, o order.Order) (Reservation, er
 	case <-r.done:
 	case <-ctx.Done():
 		if r.state.CompareAndSwap(waiting, left) {
-			return Reservation{}, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+			return Reservation{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
 		if r.state.CompareAndSwap(running, left) {
-			return Reservation{}, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+			return Reservation{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
 		}
 		<-r.done // answered meanwhile
 	}

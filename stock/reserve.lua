@@ -58,29 +58,30 @@ local function free_slot(list)
   return nil, last
 end
 
-local out, lists, touched, due = { 'ok', 0 }, {}, {}, {}
+local out, touched, due = { 'ok', 0 }, {}, {}
 local stamp = string.format('%.0f', now + tonumber(ARGV[1])) .. ','
 local taken = 0
 
-local function reserve(s, id, q, tail)
-  local list = lists[s] or parse(values[s])
-  lists[s] = list
-  local slot, last = '0', nil
-  if #list > 0 then
-    local answer = replay(list, id, key_of(tail))
-    if answer then return answer end
-  end
-  if closed then return closed end
-  if #list > 0 then
-    slot, last = free_slot(list)
-    if not slot then return 'l' .. format(last) end
-  end
+-- take gives an order its units and its entry, or tells that there are too few.
+local function take(s, id, slot, q, tail)
   if available - taken < tonumber(q) then return 's' end
   taken = taken + tonumber(q)
-  list[#list + 1] = { state = 'P', id = id, slot = slot, q = q, tail = tail }
+  local entry = 'P' .. id .. ',' .. slot .. ',' .. q .. tail
+  values[s] = values[s] and values[s] .. '\n' .. entry or entry
   touched[s] = true
   due[#due + 1] = stamp .. id .. ',' .. s
   return '+' .. slot
+end
+
+local function reserve(s, id, q, tail)
+  if not values[s] then return closed or take(s, id, '0', q, tail) end
+  local list = parse(values[s])
+  local answer = replay(list, id, key_of(tail))
+  if answer then return answer end
+  if closed then return closed end
+  local slot, last = free_slot(list)
+  if not slot then return 'l' .. format(last) end
+  return take(s, id, slot, q, tail)
 end
 
 for i = 2, #ARGV, 4 do
@@ -92,7 +93,7 @@ if taken > 0 then
   for _, s in ipairs(shoppers) do
     if touched[s] then
       set[#set + 1] = s
-      set[#set + 1] = join(lists[s])
+      set[#set + 1] = values[s]
     end
   end
   in_pieces('HSET', KEYS[2], set)
