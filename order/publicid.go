@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash"
+	"sync"
 )
 
 // ErrForged is the error of a public ID that was not made for this shopper.
@@ -21,7 +23,7 @@ const publicIDSize = 24 // order ID, sale ID, MAC: 8 bytes each
 // public ID is base64url(order ID, sale ID, first 8 bytes of HMAC-SHA256(key,
 // order ID, sale ID, shopper)): 32 characters that nobody can make or use for
 // another shopper.
-type Sealer struct{ keys [][]byte }
+type Sealer struct{ keys []*sync.Pool } // of macs under each key
 
 // NewSealer takes the key that seals and, for rotation, older ones that are
 // still accepted. Keys are at least 32 bytes.
@@ -29,12 +31,14 @@ func NewSealer(keys ...[]byte) (*Sealer, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("order: a sealer needs a key")
 	}
+	s := &Sealer{}
 	for _, k := range keys {
 		if len(k) < minKeySize {
 			return nil, errors.New("order: a sealing key needs at least 32 bytes")
 		}
+		s.keys = append(s.keys, &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, k)} }})
 	}
-	return &Sealer{keys: keys}, nil
+	return s, nil
 }
 
 // Seal returns the public ID of a shopper's order.
@@ -42,8 +46,8 @@ func (s *Sealer) Seal(id ID, saleID int64, shopper string) string {
 	var b [publicIDSize]byte
 	binary.BigEndian.PutUint64(b[:], uint64(id))
 	binary.BigEndian.PutUint64(b[8:], uint64(saleID))
-	sum := mac(s.keys[0], b[:16], shopper)
-	copy(b[16:], sum[:8])
+	sum := seal(s.keys[0], b[:16], shopper)
+	copy(b[16:], sum[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
@@ -55,8 +59,8 @@ func (s *Sealer) Open(public, shopper string) (ID, int64, error) {
 		return 0, 0, ErrForged
 	}
 	for _, key := range s.keys {
-		sum := mac(key, b[:16], shopper)
-		if hmac.Equal(sum[:8], b[16:]) {
+		sum := seal(key, b[:16], shopper)
+		if hmac.Equal(sum[:], b[16:]) {
 			id, sale := int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))
 			return ID(id), sale, nil
 		}
@@ -89,11 +93,21 @@ func decodePublicID(public string) ([]byte, bool) {
 	return b, err == nil && len(b) == publicIDSize
 }
 
-func mac(key, ids []byte, shopper string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write(ids)
-	h.Write([]byte(shopper))
-	return h.Sum(nil)
+// mac is a MAC that is used again: its key schedule costs as much as a seal.
+type mac struct {
+	hash.Hash
+	text []byte
+	sum  [sha256.Size]byte
+}
+
+func seal(key *sync.Pool, ids []byte, shopper string) (sum [8]byte) {
+	h, _ := key.Get().(*mac)
+	defer key.Put(h)
+	h.Reset()
+	h.text = append(append(h.text[:0], ids...), shopper...)
+	h.Write(h.text)
+	copy(sum[:], h.Sum(h.sum[:0]))
+	return sum
 }
 
 // KeyDigest returns the 8-byte digest under which an explicit idempotency key

@@ -30,6 +30,7 @@ type Breaker struct {
 	probe   func(context.Context) error
 	observe func(took time.Duration, err error)
 	last    atomic.Pointer[error] // what the last failing call said, for the log
+	open    atomic.Bool           // not closed: every purchase asks, and a lock and the time are too much for it
 }
 
 // Options of a Breaker.
@@ -70,6 +71,7 @@ func New(o Options) *Breaker {
 		Timeout:     openFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
 		OnStateChange: func(name string, from, to gobreaker.State) {
+			b.open.Store(to != gobreaker.StateClosed)
 			attrs := []any{"name", name, "from", from.String(), "to", to.String()}
 			if err := b.last.Swap(nil); err != nil {
 				attrs = append(attrs, "err", *err)
@@ -109,7 +111,7 @@ func (b *Breaker) Name() string { return b.cb.Name() }
 
 // Ready returns ErrOpen unless the breaker is closed.
 func (b *Breaker) Ready() error {
-	if b.cb.State() != gobreaker.StateClosed {
+	if b.open.Load() {
 		return ErrOpen
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +39,7 @@ func TestABatchThatAStuckTryStillReadsIsNeverWrittenAgain(t *testing.T) {
 		require.NoError(t, err)
 		fake := &stuckOnce{free: make(chan struct{})}
 		p := &Publisher{
-			link: newLink(opts), topic: "t", queue: make(chan *pending, 4),
+			link: newLink(opts), topic: "t", queue: make(chan *pending, 4), idle: sync.Pool{New: newPending},
 			opts: PublisherOptions{Guard: func(fn func() error) error { return fn() }, Observe: func(string, int, time.Duration) {}},
 		}
 		p.link.cur.Store(&connection{client: fake})

@@ -51,6 +51,7 @@ type Publisher struct {
 	link  *link
 
 	queue  chan *pending
+	idle   sync.Pool    // of *pending
 	mu     sync.RWMutex // held for reading while a Publish enqueues
 	closed bool
 
@@ -69,6 +70,8 @@ type pending struct {
 	state atomic.Int32   // waiting -> taken by a sender | withdrawn by its caller
 	done  chan error
 }
+
+func newPending() any { return &pending{done: make(chan error, 1)} }
 
 const (
 	waiting int32 = iota
@@ -101,6 +104,7 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 	p := &Publisher{
 		opts: popts, topic: opts.Topic, name: strings.TrimPrefix(opts.Topic, opts.Namespace+"%"), probe: opts.ProbeTopic,
 		link: newLink(opts), queue: make(chan *pending, popts.Queue), stop: cancel,
+		idle: sync.Pool{New: newPending},
 	}
 	p.linked.Go(func() { p.link.run(ctx) })
 	for range popts.Senders {
@@ -113,9 +117,14 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 // surely did not, and ErrUnknown otherwise. It returns within about 3 seconds,
 // or once ctx is done; an order that is being sent then is unknown.
 func (p *Publisher) Publish(ctx context.Context, o order.Order) error {
-	w := &pending{order: o, span: p.opts.Tracer.Create(ctx, p.name, int64(o.ID)), done: make(chan error, 1)}
+	w, _ := p.idle.Get().(*pending)
+	w.order, w.span = o, p.opts.Tracer.Create(ctx, p.name, int64(o.ID))
+	w.state.Store(waiting)
 	err := p.publish(ctx, w)
 	w.span.End(err)
+	if err == nil { // one that was left may still be answered
+		p.idle.Put(w)
+	}
 	return err
 }
 
