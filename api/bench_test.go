@@ -116,6 +116,6 @@ func TestAllocationsStayLow(t *testing.T) {
 		t.Skip("under the race detector pools forget")
 	}
 	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, soldOutShop(t), http.StatusConflict)), 0.0, "a sold-out refusal")
-	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, newShop(t), http.StatusAccepted)), 28.0, "an accepted purchase")
+	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, newShop(t), http.StatusAccepted)), 18.0, "an accepted purchase")
 	require.LessOrEqual(t, testing.AllocsPerRun(200, refusedPoll(t)), 12.0, "a poll above the limit")
 }

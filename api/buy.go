@@ -167,8 +167,7 @@ func (s *Server) gate() error {
 
 // reserve takes the units and answers.
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Copy, o order.Order) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptWithin)
-	defer cancel()
+	ctx := s.accepting.of(r.Context())
 	got, err := s.reserved(ctx, o)
 	switch {
 	case errors.Is(got.Err, stock.ErrReplay) && got.Entry != nil:

@@ -1,95 +1,12 @@
 package api
 
 import (
-	"hash/maphash"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
-
-const (
-	rateShards  = 16
-	rateEntries = 1 << 17 // callers remembered; who was forgotten has a full bucket again
-)
-
-// rateLimiter is a token bucket for each caller, kept as the one time at which
-// the bucket will be full again (GCRA). Memory is bounded: the callers seen
-// least recently are forgotten. Its pace may change at any time; who has a
-// bucket keeps it.
-type rateLimiter struct {
-	started time.Time
-	pace    atomic.Pointer[pace] // nil lets everything pass
-	seed    maphash.Seed
-	shards  [rateShards]rateShard
-}
-
-type pace struct {
-	interval time.Duration // between requests at the steady rate
-	burst    time.Duration // interval x size of the bucket
-}
-
-type rateShard struct {
-	mu   sync.Mutex
-	full *simplelru.LRU[string, time.Duration] // caller -> since started
-}
-
-// newRateLimiter returns one that lets everything pass for a rate of 0.
-func newRateLimiter(perSecond float64, burst int) *rateLimiter {
-	l := &rateLimiter{started: time.Now(), seed: maphash.MakeSeed()}
-	for i := range l.shards {
-		l.shards[i].full, _ = simplelru.NewLRU[string, time.Duration](rateEntries/rateShards, nil) // fails for a size below 1 only
-	}
-	l.set(perSecond, burst)
-	return l
-}
-
-// longestBurst bounds what a bucket can hold, in time: sums of it do not
-// overflow. A rate so low that a bucket would hold more is a little higher.
-const longestBurst = 100 * 365 * 24 * time.Hour
-
-// set changes the pace for all callers.
-func (l *rateLimiter) set(perSecond float64, burst int) {
-	if perSecond <= 0 {
-		l.pace.Store(nil)
-		return
-	}
-	burst = max(1, burst)
-	interval := time.Duration(min(float64(time.Second)/perSecond, float64(longestBurst/time.Duration(burst))))
-	l.pace.Store(&pace{interval: interval, burst: interval * time.Duration(burst)})
-}
-
-// on reports whether it refuses anybody.
-func (l *rateLimiter) on() bool { return l.pace.Load() != nil }
-
-// take takes a token of the caller's bucket, or says how long until there is
-// one.
-func (l *rateLimiter) take(caller string) (time.Duration, bool) {
-	p := l.pace.Load()
-	if p == nil {
-		return 0, true
-	}
-	now := time.Since(l.started)
-	s := &l.shards[maphash.String(l.seed, caller)%rateShards]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	full, _ := s.full.Get(caller)
-	if full > now+p.burst { // it was larger before the pace changed: no bucket is emptier than empty
-		full = now + p.burst
-		s.full.Add(caller, full)
-	}
-	full = max(full, now) + p.interval
-	if late := full - now - p.burst; late > 0 {
-		return late, false
-	}
-	s.full.Add(caller, full)
-	return 0, true
-}
 
 // inflight counts what is under way and refuses at the limit: there is no
 // queue to hide in.

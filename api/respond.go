@@ -78,7 +78,28 @@ func writeBody(w http.ResponseWriter, status int, contentType []string, body []b
 
 // appendTime appends t in RFC 3339, UTC, with milliseconds, quoted.
 func appendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, `"2006-01-02T15:04:05.000Z"`)
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = append(b, '"')
+	b = appendDigits(b, year, 4)
+	b = appendDigits(append(b, '-'), int(month), 2)
+	b = appendDigits(append(b, '-'), day, 2)
+	b = appendDigits(append(b, 'T'), hour, 2)
+	b = appendDigits(append(b, ':'), minute, 2)
+	b = appendDigits(append(b, ':'), second, 2)
+	b = appendDigits(append(b, '.'), t.Nanosecond()/int(time.Millisecond), 3)
+	return append(b, 'Z', '"')
+}
+
+// appendDigits appends so many digits of n.
+func appendDigits(b []byte, n, digits int) []byte {
+	b = append(b, "0000"[:digits]...)
+	for i := len(b) - 1; digits > 0; i, digits = i-1, digits-1 {
+		b[i] += byte(n % 10)
+		n /= 10
+	}
+	return b
 }
 
 // appendString appends s as a JSON string. What HTML would read as markup is

@@ -36,6 +36,7 @@ type Server struct {
 	shown      salesBody
 	shoppers   *rateLimiter
 	addresses  *rateLimiter
+	accepting  deadlines
 	requests   requestIDs
 	logs       *logGate
 
@@ -82,6 +83,7 @@ func New(o Options) *Server {
 		hurried:   newHurried(),
 		shoppers:  newRateLimiter(0, 0),
 		addresses: newRateLimiter(0, 0),
+		accepting: deadlines{within: acceptWithin},
 		requests:  newRequestIDs(),
 		logs:      newLogGate(o.Log),
 		draining:  make(chan struct{}),
