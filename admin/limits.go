@@ -51,7 +51,7 @@ func (l LimitsStatus) Lagging() (ids []string) {
 	return ids
 }
 
-const fleetTimeout = 2 * time.Second
+const fleetTimeout = time.Second
 
 // Instances returns the processes that live.
 func (s *Service) Instances(ctx context.Context) ([]fleet.Instance, error) {

@@ -61,8 +61,10 @@ func TestBadLimitsAreRefusedAllAtOnceAndChangeNothing(t *testing.T) {
 		code   string
 		fields []string
 	}{
-		{`{"consumer_workers":0,"shopper_burst":1.5,"drain_rate":-1,"held_polls":0,"address_rps":1e10}`, 422, "validation",
-			[]string{"/address_rps", "/consumer_workers", "/drain_rate", "/shopper_burst"}},
+		{
+			`{"consumer_workers":0,"shopper_burst":1.5,"drain_rate":-1,"held_polls":0,"address_rps":1e10}`, 422, "validation",
+			[]string{"/address_rps", "/consumer_workers", "/drain_rate", "/shopper_burst"},
+		},
 		{`{"consumer_workers":65,"shopper_rps":5}`, 422, "validation", []string{"/consumer_workers"}},
 		{`{"mysql_max_conns":9}`, 400, "unexpected-field", nil},
 		{`{"Shopper_rps":9}`, 400, "malformed-json", nil},

@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -92,7 +91,6 @@ func TestThePoolStopsWhateverItsSizeWas(t *testing.T) {
 		r.pool.SetWorkers(9)
 		synctest.Wait()
 		require.Zero(t, r.pool.Load().Workers, "none begins after the end")
-		require.ErrorIs(t, r.pool.Settle(context.Background(), nil), nil)
 		require.ErrorIs(t, r.receiver.Handle(t.Context(), delivery(1, 3000)), consumer.ErrStopped)
 	})
 }

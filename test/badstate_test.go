@@ -215,9 +215,11 @@ func (b *badShop) flood(t *testing.T, n int, url string, a func(i int) ask) map[
 
 func (b *badShop) floods(t *testing.T) {
 	mine, others := b.bearer(t, talker), b.bearer(t, "quiet")
-	perShopper := b.api("SECKILL_SHOPPER_RPS=0.01", "SECKILL_SHOPPER_BURST=5")
+	share := len(b.apis) + 3 // each API lets through its share of the limits
+	perShopper := b.api("SECKILL_SHOPPER_RPS=0.01", "SECKILL_SHOPPER_BURST="+strconv.Itoa(5*share))
 	direct := b.api("SECKILL_ADDRESS_RPS=1")
 	proxied := b.api("SECKILL_ADDRESS_RPS=1", "SECKILL_TRUSTED_PROXIES=127.0.0.0/8")
+	require.Eventually(t, func() bool { return b.apis[len(b.apis)-3].metric(t, `seckill_instances{role="api"}`) == float64(share) }, 5*time.Second, 20*time.Millisecond)
 	before := b.holdings(t, b.open, b.gated)
 	list := func(headers ...string) func(int) ask {
 		return func(i int) ask {

@@ -41,7 +41,7 @@ func newMember(cfg config.Config, b *backend, name string, r role, adminAt net.A
 		Apply: func(l order.Limits, apis int) {
 			now, err := cfg.With(l.Values)
 			if err != nil { // a newer version may know more of them
-				log.Warn("of these limits the configured ones stay", "generation", l.Generation, "err", err) //nolint:sloglint // no context is at hand
+				log.Warn("of these limits the configured ones stay", "generation", l.Generation, "err", err)
 			}
 			r.apply(now, apis)
 		},
