@@ -1,0 +1,169 @@
+//go:build e2e
+
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The dashboards as a person sees them: a real Prometheus, with the rules of
+// deploy/prometheus, beside a sale.
+func TestTheDashboardSaysWhatTheAuditSays(t *testing.T) {
+	const stock = 1000
+	s := newShop(t, sharedServers(t), 2, 2)
+	m := startMonitor(t, s)
+	require.Eventually(t, func() bool { return m.one(t, "sum(up)") == 4 }, 20*time.Second, 200*time.Millisecond, "all four are scraped")
+	c := s.crowd(s.sale(saleTerms{stock: stock}), s.tokens(1, 3*stock/2))
+	c.buy(100)
+	c.await(t, 60*time.Second)
+	c.pay(c.acceptedIDs()[0], "paid-in-time", 9900)
+
+	boards := readBoards(t)
+	t.Run("what was sold", func(t *testing.T) { boards.sameAsAudit(t, m, s, c) })
+	t.Run("every query has data", func(t *testing.T) { boards.haveData(t, m) })
+	t.Run("no alarm rings in calm weather", func(t *testing.T) {
+		for name, state := range m.states(t) {
+			require.NotEqual(t, "firing", state, name)
+		}
+	})
+	t.Run("the table of metrics is what is exported", func(t *testing.T) { tableIsExported(t, s.apis[0], s.consumers[0]) })
+	t.Run("an alarm rings when it should", func(t *testing.T) {
+		for _, p := range s.consumers {
+			p.terminate(30 * time.Second)
+		}
+		require.Eventually(t, func() bool { return m.states(t)["SeckillNoConsumer"] == "firing" }, 30*time.Second, 500*time.Millisecond)
+		shown := m.ask(t, boards["sale-night.json"]["Alarms"][0])
+		require.True(t, slices.ContainsFunc(shown, func(a sample) bool {
+			return a.labels["alertname"] == "SeckillNoConsumer" && a.labels["severity"] == "critical"
+		}), "the dashboard shows it: %v", shown)
+	})
+}
+
+// boards are the queries of the dashboards, by file and panel.
+type boards map[string]map[string][]string
+
+func readBoards(t *testing.T) boards {
+	t.Helper()
+	files, err := filepath.Glob("../deploy/grafana/dashboards/*.json")
+	require.NoError(t, err)
+	all := boards{}
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$sale", ".+", "$instance", ".+")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var board struct {
+			Panels []struct {
+				Title   string `json:"title"`
+				Targets []struct {
+					Expr string `json:"expr"`
+				} `json:"targets"`
+			} `json:"panels"`
+		}
+		require.NoError(t, json.Unmarshal(text, &board))
+		panels := map[string][]string{}
+		for i, p := range board.Panels {
+			title := p.Title
+			if panels[title] != nil {
+				title = fmt.Sprint(title, " ", i)
+			}
+			for _, target := range p.Targets {
+				panels[title] = append(panels[title], fill.Replace(target.Expr))
+			}
+		}
+		all[filepath.Base(file)] = panels
+	}
+	require.Len(t, all, 2)
+	return all
+}
+
+// sameAsAudit holds the page that a sale is run from against `seckill audit`.
+func (b boards) sameAsAudit(t *testing.T, m monitor, s *shop, c *crowd) {
+	t.Helper()
+	report := s.audit(c.sale)
+	require.True(t, report.OK, report.Sales[0].Discrepancies)
+	a := report.Sales[0]
+	require.Equal(t, int64(1), a.Paid)
+	night := b["sale-night.json"]
+	// What the panels say, and what it must be.
+	said := func() map[string]float64 {
+		shown := map[string]float64{}
+		for i, name := range []string{"total", "left", "pending", "sold"} {
+			for _, v := range m.ask(t, night["Sales"][i]) {
+				if v.labels["sale"] == c.sale {
+					shown[name] = v.value
+				}
+			}
+		}
+		for name, panel := range map[string]string{"accepted": "Accepted since start", "oversold": "Oversold", "discrepancies": "Discrepancies", "backlog": "Backlog"} {
+			shown[name] = m.one(t, night[panel][0])
+		}
+		return shown
+	}
+	want := map[string]float64{
+		"total": float64(a.Total), "left": float64(a.Available), "pending": float64(a.Pending), "sold": float64(a.Confirmed + a.Paid),
+		"accepted": float64(a.Confirmed + a.Paid + a.Cancelled + a.Rejected), "oversold": 0, "discrepancies": 0, "backlog": 0,
+	}
+	require.Eventually(t, func() bool { return fmt.Sprint(said()) == fmt.Sprint(want) }, 10*time.Second, 250*time.Millisecond)
+	require.Equal(t, want, said())
+	require.InDelta(t, len(c.accepted), want["accepted"], 0)
+}
+
+// calm are the queries that may have no data while all is well.
+var calm = []string{
+	`ALERTS{alertstate="firing", alertname=~"Seckill.+"}`,
+	`max by (kind) (seckill_audit_discrepancies) > 0`,
+	`histogram_quantile(0.99, sum by (le) (rate(seckill_settle_duration_seconds_bucket{instance=~".+", result="error"}[1m])))`,
+}
+
+func (b boards) haveData(t *testing.T, m monitor) {
+	t.Helper()
+	var silent []string
+	asked := 0
+	for file, panels := range b {
+		for panel, queries := range panels {
+			for _, q := range queries {
+				asked++
+				if len(m.ask(t, q)) == 0 {
+					silent = append(silent, q)
+					t.Logf("%s: %s: no data: %s", file, panel, q)
+				}
+			}
+		}
+	}
+	require.Greater(t, asked, 80)
+	require.Subset(t, calm, silent)
+}
+
+// tableIsExported holds docs/metrics.md against what two processes export.
+func tableIsExported(t *testing.T, ps ...*process) {
+	t.Helper()
+	doc, err := os.ReadFile("../docs/metrics.md")
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, p := range ps {
+		text, err := p.scrape()
+		require.NoError(t, err)
+		for _, h := range regexp.MustCompile(`(?m)^# HELP (seckill_\w+) `).FindAllStringSubmatch(string(text), -1) {
+			names[h[1]] = true
+			require.Regexp(t, `(?m)^\| `+"`"+h[1]+"`"+` \| \w+ \| .*\b`+p.args[0]+`\b`, string(doc))
+		}
+		check := exec.Command("../scripts/prometheus", "promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(string(text))
+		out, err := check.CombinedOutput()
+		require.NoError(t, err, "%s: %s", p.args[0], out)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(seckill_\\w+)` ").FindAllStringSubmatch(string(doc), -1) {
+		require.True(t, names[row[1]], "%s is in docs/metrics.md, and nobody exports it", row[1])
+	}
+}
