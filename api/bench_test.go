@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"seckill/internal/telemetry/telemetrytest"
 )
 
 // discard is a ResponseWriter that costs nothing but its headers.
@@ -66,6 +69,22 @@ func BenchmarkAccepted(b *testing.B) {
 	}
 }
 
+// Of a traced one the spans of request and reservation are counted; those of
+// publishing and of the batches are made elsewhere.
+func BenchmarkAcceptedTraced(b *testing.B) {
+	for _, ratio := range []float64{0, 0.01, 1} {
+		b.Run(fmt.Sprint(ratio), func(b *testing.B) {
+			s := newShop(b, func(s *shop) { s.opts.Tracer = telemetrytest.Discard(b, ratio) })
+			once := run(b, s, http.StatusAccepted)
+			b.ReportAllocs()
+			for b.Loop() {
+				once()
+				s.world.asked, s.world.published = s.world.asked[:0], s.world.published[:0]
+			}
+		})
+	}
+}
+
 func BenchmarkPollRefused(b *testing.B) {
 	once := refusedPoll(b)
 	b.ReportAllocs()
@@ -117,5 +136,7 @@ func TestAllocationsStayLow(t *testing.T) {
 	}
 	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, soldOutShop(t), http.StatusConflict)), 0.0, "a sold-out refusal")
 	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, newShop(t), http.StatusAccepted)), 18.0, "an accepted purchase")
+	unsampled := newShop(t, func(s *shop) { s.opts.Tracer = telemetrytest.Discard(t, 0) })
+	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, unsampled, http.StatusAccepted)), 18.0, "one that is not sampled")
 	require.LessOrEqual(t, testing.AllocsPerRun(200, refusedPoll(t)), 12.0, "a poll above the limit")
 }

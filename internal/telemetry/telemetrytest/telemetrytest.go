@@ -28,6 +28,15 @@ func New(tb testing.TB, ratio float64) (*telemetry.Tracer, *Spans) {
 	return telemetry.NewTracer(provider, ratio), &Spans{tb, all}
 }
 
+// Discard returns a tracer whose spans are made, queued and dropped, as if a
+// collector took them at once; for benchmarks.
+func Discard(tb testing.TB, ratio float64) *telemetry.Tracer {
+	tb.Helper()
+	provider := sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter()))
+	tb.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
+	return telemetry.NewTracer(provider, ratio)
+}
+
 // Request begins the span of a request, which the tracer must sample.
 func Request(tb testing.TB, tracer *telemetry.Tracer) (context.Context, telemetry.Span) {
 	tb.Helper()
