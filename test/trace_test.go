@@ -60,11 +60,21 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	topic := s.setting("SECKILL_ROCKETMQ_TOPIC")
 	post := "POST /v1/sales/:id/orders"
 	for _, hop := range []struct{ inner, outer string }{
-		{"reserve", post}, {"reserve batch", "reserve"}, {"EVALSHA reserve", "reserve batch"},
-		{"create " + topic, post}, {"send " + topic, "create " + topic}, {"process " + topic, "create " + topic},
-		{"settle", "process " + topic}, {"transaction", "settle"},
-		{"INSERT orders", "transaction"}, {"UPDATE sales", "transaction"}, {"INSERT sale_changes", "transaction"}, {"COMMIT", "transaction"},
-		{"write back", "settle"}, {"EVALSHA apply", "write back"}, {"PIPELINE PUBLISH", "write back"},
+		{"reserve", post},
+		{"reserve batch", "reserve"},
+		{"EVALSHA reserve", "reserve batch"},
+		{"create " + topic, post},
+		{"send " + topic, "create " + topic},
+		{"process " + topic, "create " + topic},
+		{"settle", "process " + topic},
+		{"transaction", "settle"},
+		{"INSERT orders", "transaction"},
+		{"UPDATE sales", "transaction"},
+		{"INSERT sale_changes", "transaction"},
+		{"COMMIT", "transaction"},
+		{"write back", "settle"},
+		{"EVALSHA apply", "write back"},
+		{"PIPELINE PUBLISH", "write back"},
 	} {
 		inner, outer := spans.One(t, hop.inner), spans.One(t, hop.outer)
 		require.Equal(t, outer.ID, inner.Parent, "%s in %s", hop.inner, hop.outer)

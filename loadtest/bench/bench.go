@@ -23,6 +23,7 @@ type bench struct {
 	fast     *system
 	strict   *system
 	mysql8   *system
+	traced   *traced
 	shop     *shop
 	pongURL  string
 	pong     *process
@@ -85,6 +86,11 @@ func (b *bench) setUp(ctx context.Context) error {
 			return err
 		}
 	}
+	if b.wants("tracing") {
+		if err := b.startTraced(ctx, srv); err != nil {
+			return err
+		}
+	}
 	if b.wants("drain_tx", "drain_bulk") {
 		if b.shop, err = b.newShop(ctx, "mariadb", srv.env["SECKILL_MYSQL_DSN"]); err != nil {
 			return err
@@ -99,7 +105,7 @@ func (b *bench) setUp(ctx context.Context) error {
 // close ends what was started, and says what did not end in order.
 func (b *bench) close() {
 	_ = b.pong.stop() // it does not end in order
-	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.shop.close()); err != nil {
+	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.shop.close()); err != nil {
 		b.sayf("%v", err)
 	}
 	for i := range b.threads {

@@ -12,32 +12,41 @@ import (
 )
 
 // startPong starts the yardstick as a process of its own, like the API.
-func (b *bench) startPong(ctx context.Context) error {
+func (b *bench) startPong(ctx context.Context) (err error) {
+	b.pong, b.pongURL, err = b.startOwn(ctx, "pong")
+	return err
+}
+
+// startOwn starts this program as another one, which counts what it gets.
+func (b *bench) startOwn(ctx context.Context, name string) (*process, string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	addr := l.Addr().String()
 	if err := l.Close(); err != nil {
-		return err
+		return nil, "", err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	if b.pong, err = b.start(ctx, "pong", os.Environ(), self, "pong", addr); err != nil {
-		return err
+	p, err := b.start(ctx, name, os.Environ(), self, name, addr)
+	if err != nil {
+		return nil, "", err
 	}
-	b.pongURL = "http://" + addr
-	return until(ctx, startWithin, func() (bool, error) {
-		_, err := get(ctx, b.pongURL+"/count")
+	url := "http://" + addr
+	return p, url, until(ctx, startWithin, func() (bool, error) {
+		_, err := get(ctx, url+"/count")
 		return err == nil, nil
 	})
 }
 
 // ponged counts the answers of pong.
-func (b *bench) ponged(ctx context.Context) (float64, error) {
-	text, err := get(ctx, b.pongURL+"/count")
+func (b *bench) ponged(ctx context.Context) (float64, error) { return counted(ctx, b.pongURL) }
+
+func counted(ctx context.Context, url string) (float64, error) {
+	text, err := get(ctx, url+"/count")
 	if err != nil {
 		return 0, err
 	}

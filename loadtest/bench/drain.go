@@ -35,7 +35,7 @@ func (b *bench) roundDrain(ctx context.Context, n int, pong sample) error {
 		}
 		b.add("drain_bulk", drained, s)
 	}
-	return nil
+	return b.observed(ctx, accepted)
 }
 
 // drain starts a consumer and measures from its first commit until the last

@@ -28,8 +28,8 @@ const (
 var errBroken = errors.New("a promise is broken")
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "pong" {
-		fmt.Fprintln(os.Stderr, "bench:", servePong(os.Args[2]))
+	if serve := map[string]func(addr string) error{"pong": servePong, "collector": serveCollector}; len(os.Args) == 3 && serve[os.Args[1]] != nil {
+		fmt.Fprintln(os.Stderr, "bench:", serve[os.Args[1]](os.Args[2]))
 		os.Exit(exitFailed)
 	}
 	o, err := parse(os.Args[1:])

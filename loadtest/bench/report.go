@@ -124,7 +124,7 @@ func (j rowJSON) line() string {
 
 // printCPU prints what a request or an order costs each process.
 func printCPU(w io.Writer, rows []rowJSON) {
-	columns := []string{"api", "consumer", "redis", "mariadb", "mysql8", "broker", "wrk", "bench"}
+	columns := []string{"api", "consumer", "redis", "mariadb", "mysql8", "broker", "collector", "wrk", "bench"}
 	fmt.Fprintln(w, "\nCPU µs per request or order")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "row\t"+strings.Join(columns, "\t")+"\t")

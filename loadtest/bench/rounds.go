@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // roundRows are measured in rounds, ours and its baseline in turn.
 var roundRows = []string{
-	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "strict", "reserve", "drain_tx", "drain_bulk",
+	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "strict", "tracing", "metrics", "reserve", "drain_tx", "drain_bulk",
 }
 
 // round measures every row that lacks one once. Rows share what they have in
@@ -50,7 +51,7 @@ func (b *bench) round256(ctx context.Context, n int) error {
 		}
 		b.add("strict", s, settled)
 	}
-	if b.wants("accepted_256", "drain_tx", "drain_bulk") {
+	if b.wants("accepted_256", "drain_tx", "drain_bulk", "tracing", "metrics") {
 		return b.roundDrain(ctx, n, pong)
 	}
 	return nil
@@ -116,6 +117,10 @@ func (b *bench) soldOut(ctx context.Context, n int, pong sample) error {
 // accepting measures purchases that nobody settles meanwhile, and leaves the
 // backlog.
 func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, *sale, error) {
+	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns}))
+}
+
+func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sale, error) {
 	if err := s.consume(ctx, false); err != nil {
 		return sample{}, nil, err
 	}
@@ -123,11 +128,10 @@ func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sam
 	if err != nil {
 		return sample{}, nil, err
 	}
-	got, err := b.steady(ctx, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{
-		url: s.url, count: s.total(acceptedTotal), conns: conns, sales: sl.names(),
-	}))
+	t.url, t.count, t.sales = s.url, s.total(acceptedTotal), sl.names()
+	got, err := b.steady(ctx, t)
 	if err == nil {
-		err = sl.distinct(ctx, got.heard, conns)
+		err = sl.distinct(ctx, got.heard, t.conns)
 	}
 	return got, sl, err
 }
@@ -221,8 +225,16 @@ func (b *bench) warmUp(ctx context.Context) error {
 	if err := b.fast.consume(ctx, true); err != nil {
 		return err
 	}
-	if err := b.sell(ctx, b.fast, 4*time.Second); err != nil || b.strict == nil {
+	if err := b.sell(ctx, b.fast, 4*time.Second); err != nil {
 		return err
+	}
+	if b.traced != nil {
+		if err := errors.Join(b.sell(ctx, b.traced.system, 2*time.Second), b.traced.consume(ctx, false)); err != nil {
+			return err
+		}
+	}
+	if b.strict == nil {
+		return nil
 	}
 	if err := b.strict.consume(ctx, true); err != nil {
 		return err

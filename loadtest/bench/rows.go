@@ -29,6 +29,8 @@ func allRows() []*row {
 		{name: "settled_256", what: "accepted and settled, 256 connections : pong", must: 0.28, goal: 0.35},
 		{name: "settled_64", what: "accepted and settled, 64 connections : pong", must: 0.22, goal: 0.28},
 		{name: "strict", what: "settled_256, every write synced : settled_256", must: 0.80, goal: 0.80},
+		{name: "tracing", what: "accepted_256, 1 % traced into a collector : accepted_256", must: 0.95, goal: 0.98},
+		{name: "metrics", what: "accepted_256, /metrics read each second : accepted_256", must: 0.95, goal: 0.98},
 		{name: "reserve", what: "collector : redis-benchmark -P 1, one order a call", must: 2.5, goal: 3.4},
 		{name: "drain_tx", what: "queue to MySQL and back : one order per transaction", must: 10, goal: 20},
 		{name: "drain_bulk", what: "queue to MySQL and back : bulk insert, no checks", must: 0.20, goal: 0.35},

@@ -32,7 +32,7 @@ type system struct {
 
 // newSystem starts the API. Settings are the defaults, but for the limit of the
 // backlog, which a measurement with consumers off is beyond.
-func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn string) (*system, error) {
+func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn string, settings ...string) (*system, error) {
 	own := fmt.Sprintf("bench_%s_%d", name, time.Now().Unix())
 	dsn, err := withDatabase(ctx, dsn, own)
 	if err != nil {
@@ -52,6 +52,7 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 	s.env = append(s.env, "SECKILL_MYSQL_DSN="+dsn, "SECKILL_ROCKETMQ_TOPIC="+own,
 		"SECKILL_ROCKETMQ_PROBE_TOPIC="+own+"_probe", "SECKILL_ROCKETMQ_GROUP="+own,
 		"SECKILL_BACKLOG_LIMIT=1000000000", "SECKILL_LOG_FORMAT=json")
+	s.env = append(s.env, settings...)
 	if _, err := s.run(ctx, "", "migrate", "up"); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -95,7 +96,7 @@ func texts(kvs []*commonpb.KeyValue) map[string]string {
 	for _, kv := range kvs {
 		all[kv.GetKey()] = kv.GetValue().GetStringValue()
 		if _, isInt := kv.GetValue().GetValue().(*commonpb.AnyValue_IntValue); isInt {
-			all[kv.GetKey()] = fmt.Sprint(kv.GetValue().GetIntValue())
+			all[kv.GetKey()] = strconv.FormatInt(kv.GetValue().GetIntValue(), 10)
 		}
 	}
 	return all
@@ -129,7 +130,9 @@ func (ss Spans) Where(is func(Span) bool) (some Spans) {
 }
 
 // Named returns those with this name.
-func (ss Spans) Named(name string) Spans { return ss.Where(func(s Span) bool { return s.Name == name }) }
+func (ss Spans) Named(name string) Spans {
+	return ss.Where(func(s Span) bool { return s.Name == name })
+}
 
 // Trace returns those of one trace.
 func (ss Spans) Trace(id string) Spans { return ss.Where(func(s Span) bool { return s.Trace == id }) }

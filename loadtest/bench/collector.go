@@ -1,0 +1,51 @@
+package main
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// serveCollector takes spans (OTLP over HTTP), reads them as a collector does,
+// and counts them. It keeps none.
+func serveCollector(addr string) error {
+	var spans atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, r *http.Request) {
+		n, err := spansOf(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		spans.Add(n)
+	})
+	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, spans.Load()) })
+	return (&http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe()
+}
+
+func spansOf(body io.Reader) (n int64, err error) {
+	z, err := gzip.NewReader(body)
+	if err != nil {
+		return 0, err
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		return 0, err
+	}
+	var d tracepb.TracesData // on the wire what ExportTraceServiceRequest is
+	if err := proto.Unmarshal(text, &d); err != nil {
+		return 0, err
+	}
+	for _, of := range d.GetResourceSpans() {
+		for _, scope := range of.GetScopeSpans() {
+			n += int64(len(scope.GetSpans()))
+		}
+	}
+	return n, nil
+}

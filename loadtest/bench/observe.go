@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// traced is a system of its own whose requests are traced, with the default
+// ratio, and the collector that takes its spans.
+type traced struct {
+	*system
+
+	collector *process
+	url       string
+}
+
+func (b *bench) startTraced(ctx context.Context, srv *servers) error {
+	t := &traced{}
+	b.traced = t
+	var err error
+	if t.collector, t.url, err = b.startOwn(ctx, "collector"); err != nil {
+		return err
+	}
+	t.system, err = b.newSystem(ctx, "traced", srv, srv.env["SECKILL_MYSQL_DSN"], "SECKILL_TRACE_ENDPOINT="+t.url)
+	return err
+}
+
+func (t *traced) close() error {
+	if t == nil {
+		return nil
+	}
+	err := t.system.close()
+	_ = t.collector.stop() // it does not end in order
+	return err
+}
+
+// observed measures what it costs to be watched: accepted_256 once more, while
+// requests are traced, and while the metrics are read.
+func (b *bench) observed(ctx context.Context, plain sample) error {
+	if b.wants("tracing") {
+		s, err := b.acceptTraced(ctx)
+		if err != nil {
+			return fmt.Errorf("tracing: %w", err)
+		}
+		b.add("tracing", s, plain)
+	}
+	if b.wants("metrics") {
+		s, sl, err := b.accepted(ctx, b.fast, target{conns: 256, while: b.scraping})
+		if err == nil {
+			err = sl.check(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		b.add("metrics", s, plain)
+	}
+	return nil
+}
+
+func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
+	if err := b.fast.consume(ctx, false); err != nil {
+		return sample{}, err
+	}
+	before, err := counted(ctx, b.traced.url)
+	if err != nil {
+		return sample{}, err
+	}
+	s, sl, err := b.accepted(ctx, b.traced.system, target{conns: 256})
+	if err != nil {
+		return s, err
+	}
+	orders, err := sl.sold(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := errors.Join(sl.check(ctx), b.traced.consume(ctx, false)); err != nil { // the consumer's end sends its last spans
+		return s, err
+	}
+	after, err := counted(ctx, b.traced.url)
+	if err == nil && after == before {
+		err = errors.New("no span has reached the collector")
+	}
+	b.row("tracing").note = fmt.Sprintf("%.0f spans came of %d orders", after-before, orders)
+	return s, err
+}
+
+// scraping reads the API's metrics each second, in the format that Prometheus
+// asks for.
+func (b *bench) scraping(ctx context.Context) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for end := time.Now().Add(b.seconds); time.Now().Before(end); {
+		if err := scrape(ctx, b.fast.apiAdmin); err != nil {
+			return err
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func scrape(ctx context.Context, admin string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
