@@ -161,6 +161,23 @@ func TestALoneOrderDoesNotLinger(t *testing.T) {
 	})
 }
 
+func TestOnlyBatchesOfSomeSizeAreWorthWaitingFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, nil)
+		defer r.stop()
+		settle := func(from, n int64) time.Duration {
+			began := time.Now()
+			require.NoError(t, r.receiver.Handle(t.Context(), delivery(from, n)))
+			return time.Since(began)
+		}
+		require.Equal(t, 5*time.Millisecond, settle(1, 63), "nothing is known of what comes")
+		require.Equal(t, 5*time.Millisecond, settle(101, 64), "few came before")
+		require.Equal(t, 15*time.Millisecond, settle(201, 2), "many came before")
+		require.Equal(t, 5*time.Millisecond, settle(301, 2), "few came before")
+	})
+}
+
 func TestDeliveriesOfAllQueuesAreMergedIntoFullBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
