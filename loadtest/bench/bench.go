@@ -104,6 +104,9 @@ func (b *bench) setUp(ctx context.Context) error {
 
 // close ends what was started, and says what did not end in order.
 func (b *bench) close() {
+	if b.fast != nil {
+		b.thaw(b.others())
+	}
 	_ = b.pong.stop() // it does not end in order
 	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.shop.close()); err != nil {
 		b.sayf("%v", err)
@@ -145,6 +148,7 @@ func (b *bench) measure(ctx context.Context) error {
 	if err := b.warmUp(ctx); err != nil {
 		return err
 	}
+	b.freeze(b.others())
 	// Half as many again may be spoilt by others.
 	for i := range b.rounds + (b.rounds+1)/2 {
 		if !b.wants(roundRows...) {

@@ -29,6 +29,9 @@ func (b *bench) startTraced(ctx context.Context, srv *servers) error {
 	return err
 }
 
+// processes are those that the plain system does not have.
+func (t *traced) processes() []int { return append(t.roles(), t.collector.pid) }
+
 func (t *traced) close() error {
 	if t == nil {
 		return nil
@@ -42,7 +45,11 @@ func (t *traced) close() error {
 // requests are traced, and while the metrics are read.
 func (b *bench) observed(ctx context.Context, plain sample) error {
 	if b.wants("tracing") {
-		s, err := b.acceptTraced(ctx)
+		if err := b.fast.consume(ctx, false); err != nil {
+			return err
+		}
+		var s sample
+		err := b.instead(b.traced.processes, b.fast.roles, func() (err error) { s, err = b.acceptTraced(ctx); return err })
 		if err != nil {
 			return fmt.Errorf("tracing: %w", err)
 		}
@@ -62,9 +69,6 @@ func (b *bench) observed(ctx context.Context, plain sample) error {
 }
 
 func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
-	if err := b.fast.consume(ctx, false); err != nil {
-		return sample{}, err
-	}
 	before, err := counted(ctx, b.traced.url)
 	if err != nil {
 		return sample{}, err

@@ -16,9 +16,10 @@ import (
 
 // servers are one set of scripts/up: its settings, by name, and its Redis.
 type servers struct {
-	dir string
-	env map[string]string
-	rdb *redis.Client
+	dir  string
+	env  map[string]string
+	rdb  *redis.Client
+	pids map[string]int
 }
 
 // openServers finds the servers of a folder, whose processes count as ours.
@@ -27,7 +28,7 @@ func (b *bench) openServers(ctx context.Context, dir, suffix string) (*servers, 
 	if err != nil {
 		return nil, fmt.Errorf("the servers are not up (scripts/bench starts them): %w", err)
 	}
-	s := &servers{dir: dir, env: map[string]string{}}
+	s := &servers{dir: dir, env: map[string]string{}, pids: map[string]int{}}
 	for line := range strings.SplitSeq(string(text), "\n") {
 		if name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "="); ok {
 			s.env[name] = strings.Trim(value, "'")
@@ -44,6 +45,7 @@ func (b *bench) openServers(ctx context.Context, dir, suffix string) (*servers, 
 		}
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 			b.procs.add(pid, name+suffix)
+			s.pids[name] = pid
 		}
 	}
 	return s, nil

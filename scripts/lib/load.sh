@@ -105,7 +105,7 @@ send_shoppers() {
 	env BASE_URLS="$urls" SALE_ID="$sale" TOKENS="$dir/tokens" SHOPPERS="$shoppers" STOCK="$stock" \
 		DURATION="$seconds" RATE="$rate" DRAIN="$drain" SLACK="$slack" SUMMARY="$dir/summary.json" ALLOW_REMOTE="${SECKILL_LOAD_ALLOW_REMOTE:-}" \
 		K6_NO_USAGE_REPORT=true \
-		"$here/k6" run --quiet "$@" "loadtest/$name.js" >"$dir/k6.log" 2>&1 &
+		"$here/k6" run --quiet --address "" "$@" "loadtest/$name.js" >"$dir/k6.log" 2>&1 &
 	pids+=($!) # in the background, so that a signal ends us at once
 	wait "$!" || code=$?
 	cat "$dir/k6.log"
