@@ -139,15 +139,16 @@ func (e *ear) compareRows(ctx context.Context, sale string, note func(string, ..
 			return nil, err
 		}
 		rows[id] = true
-		got := e.last[id].Data
-		heard := event.Data{
-			ShopperID: got.ShopperID, Status: got.Status, Reason: got.Reason, Quantity: got.Quantity, AmountMinor: got.AmountMinor, Reference: got.Reference,
-		}
-		if heard != want {
-			note("order %s is %+v and was heard as %+v", id, want, heard)
+		if is, heard := told(want), told(e.last[id].Data); heard != is {
+			note("order %s is %s, and was heard as %s", id, is, heard)
 		}
 	}
 	return rows, rs.Err()
+}
+
+// told is what a row and an event say alike.
+func told(d event.Data) string {
+	return fmt.Sprintf("%s %s of %s (%d, %d minor, %q)", d.Status, d.Reason, d.ShopperID, d.Quantity, d.AmountMinor, d.Reference)
 }
 
 func (e *ear) compareLog(ctx context.Context, sale string, note func(string, ...any)) error {
