@@ -31,7 +31,8 @@ type system struct {
 }
 
 // newSystem starts the API. Settings are the defaults, but for the limit of the
-// backlog, which a measurement with consumers off is beyond.
+// backlog, which a measurement with consumers off is beyond, and for the order
+// events, which have a row of their own.
 func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn string, settings ...string) (*system, error) {
 	own := fmt.Sprintf("bench_%s_%d", name, time.Now().Unix())
 	dsn, err := withDatabase(ctx, dsn, own)
@@ -51,7 +52,8 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 	}
 	s.env = append(s.env, "SECKILL_MYSQL_DSN="+dsn, "SECKILL_ROCKETMQ_TOPIC="+own,
 		"SECKILL_ROCKETMQ_PROBE_TOPIC="+own+"_probe", "SECKILL_ROCKETMQ_GROUP="+own,
-		"SECKILL_BACKLOG_LIMIT=1000000000", "SECKILL_LOG_FORMAT=json")
+		"SECKILL_BACKLOG_LIMIT=1000000000", "SECKILL_LOG_FORMAT=json",
+		"SECKILL_EVENTS=false", "SECKILL_ROCKETMQ_EVENT_TOPIC="+own+"_event")
 	s.env = append(s.env, settings...)
 	if _, err := s.run(ctx, "", "migrate", "up"); err != nil {
 		return nil, err
