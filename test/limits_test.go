@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,7 +52,7 @@ func (o *operator) setLimits(body string, instances int) {
 	for {
 		v := o.limits()
 		lag := slices.ContainsFunc(v.Instances, func(i admin.GenerationView) bool { return i.Lags })
-		if !lag && len(v.Instances) == instances && fmt.Sprintf("%q", fmt.Sprint(v.Generation)) == d.etag {
+		if !lag && len(v.Instances) == instances && d.etag == strconv.Quote(strconv.FormatUint(v.Generation, 10)) {
 			o.t.Logf("%s: in force in all %d instances %s after it was answered", body, instances, time.Since(answered))
 			return
 		}

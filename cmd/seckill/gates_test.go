@@ -45,3 +45,18 @@ func TestNoSecretIsShown(t *testing.T) {
 		require.NotContains(t, stdout+stderr, "hunter2", args)
 	}
 }
+
+func TestAnAPITakesItsShareOfWhatIsForAllOfThem(t *testing.T) {
+	t.Parallel()
+	c := config.API{ShopperRPS: 9, ShopperBurst: 50, AddressRPS: 4, BuyInflight: 7, PollInflight: 8, HeldPolls: 9}
+	for apis, want := range map[int]struct {
+		rps, address float64
+		burst        int
+	}{1: {9, 4, 50}, 3: {3, 4. / 3, 16}, 100: {.09, .04, 1}} {
+		l := limits(c, apis)
+		require.InDelta(t, want.rps, l.ShopperRPS, 1e-9)
+		require.InDelta(t, want.address, l.AddressRPS, 1e-9)
+		require.Equal(t, want.burst, l.ShopperBurst)
+		require.Equal(t, []int{7, 8, 9}, []int{l.BuyInflight, l.PollInflight, l.HeldPolls}, "these are each process's own")
+	}
+}

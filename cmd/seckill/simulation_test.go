@@ -157,7 +157,30 @@ func simulatedConsumer(cfg config.Config, s simtest.Servers) (func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) error { return errors.Join(back.run(ctx), b.redis.Close()) }, nil
+	return func(ctx context.Context) error {
+		restless, stop := context.WithCancel(ctx)
+		var resizing sync.WaitGroup
+		resizing.Go(func() { back.resizeForEver(restless, cfg) })
+		err := back.run(ctx)
+		stop()
+		resizing.Wait()
+		return errors.Join(err, b.redis.Close())
+	}, nil
+}
+
+// resizeForEver is operators who change the limits all the time. It is the same
+// for each seed.
+func (k *back) resizeForEver(ctx context.Context, cfg config.Config) {
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(70 * time.Millisecond):
+		}
+		cfg.Consumer.Workers = 1 + i%4
+		cfg.Consumer.DrainRate = []float64{0, 500, 60}[i%3]
+		k.apply(cfg, 1)
+	}
 }
 
 func simulatedBackend(cfg config.Config, s simtest.Servers) (*backend, error) {
