@@ -7,10 +7,10 @@ import (
 
 const (
 	// ballastSize counts as live but is never touched, so that it takes no memory:
-	// the heap is collected at 128 MB and twice what is live, instead of many times
+	// the heap is collected at 48 MB and twice what is live, instead of many times
 	// a second because next to nothing is live. Left to Go's default, collecting
 	// took 12 % of the API's CPU (scripts/bench --rows accepted_256 --cpuprofile).
-	ballastSize = 128 << 20
+	ballastSize = 48 << 20
 	// limitedPercent is for who sets GOMEMLIMIT, which would count the ballast.
 	limitedPercent = 400
 )

@@ -11,7 +11,7 @@ defaults() {
 	soak) seconds=${seconds:-600} && shoppers=${shoppers:-$((50 * seconds))} && stock=${stock:-$((shoppers * 2 / 3))} ;;
 	overload)
 		[[ -z ${SECKILL_LOAD_URLS:-} ]] || die load "overload caps the drain of consumers of its own"
-		drain=${drain:-300} seconds=${seconds:-60}
+		drain=${drain:-100} seconds=${seconds:-60}
 		shoppers=${shoppers:-$((10 * drain * seconds + 110))}
 		stock=${stock:-$shoppers}
 		;;
