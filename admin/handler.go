@@ -91,6 +91,7 @@ func (h *Handler) routes() {
 		"GET limits":    h.showLimits,
 		"PATCH limits":  h.changeLimits,
 		"GET instances": h.listInstances,
+		"GET live":      h.live,
 
 		"GET audit-log": h.auditLog,
 	} {

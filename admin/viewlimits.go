@@ -65,10 +65,11 @@ type InstanceView struct {
 	fleet.Instance
 
 	StartedAt string `json:"started_at"`
+	SaidAt    string `json:"said_at"`
 	SeenAt    string `json:"seen_at"`
 }
 
 // ViewInstance is i as a program reads it.
 func ViewInstance(i fleet.Instance) InstanceView {
-	return InstanceView{i, timestamp(i.StartedAt), timestamp(i.SeenAt)}
+	return InstanceView{i, timestamp(i.StartedAt), timestamp(i.SaidAt), timestamp(i.SeenAt)}
 }

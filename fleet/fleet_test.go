@@ -35,9 +35,10 @@ func TestEachProcessIsListedWithWhatItSaysOfItself(t *testing.T) {
 	require.Regexp(t, `^api-[a-z0-9]{10}$`, api.ID)
 	require.WithinDuration(t, began, api.StartedAt, soon)
 	require.WithinDuration(t, time.Now(), api.SeenAt, soon, "by the clock of Redis, which is on this machine")
+	require.WithinDuration(t, api.SeenAt, api.SaidAt, time.Second)
 	require.Equal(t, fleet.Instance{
 		ID: api.ID, Role: "api", Version: "1.2.3", Host: "host-1", PID: 7, Listen: "host-1:8080", AdminListen: "host-1:8081", Worker: 5,
-		Generation: 3, StartedAt: api.StartedAt, SeenAt: api.SeenAt,
+		Generation: 3, StartedAt: api.StartedAt, SaidAt: api.SaidAt, SeenAt: api.SeenAt,
 	}, api)
 	require.Equal(t, fleet.RoleConsumer, is[1].Role)
 

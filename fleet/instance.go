@@ -20,8 +20,20 @@ type Instance struct {
 	Worker      int64     `json:"worker,omitempty"` // the number in an API's order IDs; 0 before it has one
 	Generation  uint64    `json:"limits_generation"`
 	StartedAt   time.Time `json:"started_at"`
+	SaidAt      time.Time `json:"said_at"` // by its own clock: SeenAt, give or take a message, or the clocks differ
 	SeenAt      time.Time `json:"seen_at"` // by the clock of Redis
-	Load        Load      `json:"load"`
+	// What it may open: files, and connections to MySQL and to Redis; 0 where it
+	// has none of these servers or does not know.
+	MaxFiles      uint64 `json:"max_files"`
+	MaxMySQLConns int    `json:"max_mysql_conns"`
+	MaxRedisConns int    `json:"max_redis_conns"`
+	// SalesLoaded is how many sales an API knows as loaded, and SalesDigest is
+	// stock.Digest of them: that of the stores, or it has not heard of a change.
+	SalesLoaded int    `json:"sales_loaded,omitempty"`
+	SalesDigest string `json:"sales_digest,omitempty"`
+	// BreakersOpen are the servers that it does not ask at present.
+	BreakersOpen []string `json:"breakers_open,omitempty"`
+	Load         Load     `json:"load"`
 }
 
 // Load is how much an instance has to do. Rates and times are over the last 5 s.
@@ -34,6 +46,9 @@ type Load struct {
 	Backlog   int64   `json:"backlog"`             // orders waiting in the queue, of all APIs
 	Settled   float64 `json:"settled_per_second"`
 	Workers   int     `json:"workers"`
+	// Connections that it has open.
+	MySQLConns int `json:"mysql_conns"`
+	RedisConns int `json:"redis_conns"`
 	// The time from an order's ID to its result, of what this instance settled; 0
 	// when that was nothing. Estimated within the buckets of the metric
 	// seckill_time_to_result_seconds.
@@ -45,6 +60,7 @@ type Load struct {
 type Totals struct {
 	Inflight, HeldPolls, Backlog int64
 	Workers                      int
+	MySQLConns, RedisConns       int
 	Accepted, Refused, Settled   float64 // since its start
 	// ToResult are the results since its start, by the most seconds that each
 	// took; a bound counts those of the lower ones too.

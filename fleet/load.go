@@ -25,7 +25,7 @@ func (m *meter) load(now time.Time, t Totals) Load {
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= loadOver {
 		m.samples = slices.Delete(m.samples, 0, 1)
 	}
-	l := Load{Inflight: t.Inflight, HeldPolls: t.HeldPolls, Backlog: t.Backlog, Workers: t.Workers}
+	l := Load{Inflight: t.Inflight, HeldPolls: t.HeldPolls, Backlog: t.Backlog, Workers: t.Workers, MySQLConns: t.MySQLConns, RedisConns: t.RedisConns}
 	was := m.samples[0]
 	over := now.Sub(was.at).Seconds()
 	if over <= 0 {

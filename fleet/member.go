@@ -101,6 +101,7 @@ func (m *Member) say(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
 	self := m.self
+	self.SaidAt = time.Now().UTC().Truncate(time.Millisecond)
 	self.Load = m.meter.load(time.Now(), m.opts.Look(&self))
 	m.mu.Lock()
 	self.Generation = m.limits.Generation

@@ -81,6 +81,9 @@ func (c *Catalog) Get(saleID int64) (*Copy, bool) {
 // not change it.
 func (c *Catalog) List() []*Copy { return c.copies.Load().list }
 
+// Digest is Digest of the copies.
+func (c *Catalog) Digest() (loaded int, digest string) { return Digest(c.List()) }
+
 // Ready reports whether both stores have answered once.
 func (c *Catalog) Ready() bool { return c.ready.Load() }
 
@@ -162,12 +165,12 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 		var fresh *Copy
 		switch before := old[s.ID]; {
 		case i < len(metas) && metas[i].Err == nil:
-			fresh = newCopy(s, metas[i])
+			fresh = NewCopy(s, metas[i])
 		case before != nil:
-			fresh = newCopy(s, before.Meta)
+			fresh = NewCopy(s, before.Meta)
 			fresh.soldOut.Store(before.SoldOut())
 		default:
-			fresh = newCopy(s, Meta{})
+			fresh = NewCopy(s, Meta{})
 		}
 		next.byID[s.ID], next.list[i] = fresh, fresh
 	}

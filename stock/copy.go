@@ -1,6 +1,11 @@
 package stock
 
 import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +22,8 @@ type Copy struct {
 	soldOut atomic.Bool
 }
 
-func newCopy(s order.Sale, m Meta) *Copy {
+// NewCopy is a sale as MySQL and Redis have it now.
+func NewCopy(s order.Sale, m Meta) *Copy {
 	if m.Loaded {
 		s.StartsAt, s.EndsAt, s.Total = m.StartsAt, m.EndsAt, int(m.Total)
 	}
@@ -113,4 +119,18 @@ func (c *Copy) available() int64 {
 	default:
 		return int64(c.Sale.Available)
 	}
+}
+
+// Digest counts the sales that are loaded, and names what is known of them: their
+// terms, and the load into Redis that their stock is from. Two processes with the
+// same digest know the same; orders do not change it.
+func Digest(all []*Copy) (loaded int, digest string) {
+	h := fnv.New64a()
+	for _, s := range slices.SortedFunc(slices.Values(all), func(a, b *Copy) int { return cmp.Compare(a.ID, b.ID) }) {
+		if s.Meta.Loaded {
+			loaded++
+			_, _ = fmt.Fprintln(h, s.ID, s.Version, s.Meta.Epoch, s.Meta.State, s.StartsAt.UnixMilli(), s.EndsAt.UnixMilli()) // it cannot fail
+		}
+	}
+	return loaded, strconv.FormatUint(h.Sum64(), 16)
 }

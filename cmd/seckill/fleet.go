@@ -5,11 +5,13 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"seckill/fleet"
+	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/order"
 )
@@ -36,8 +38,19 @@ func newMember(cfg config.Config, b *backend, name string, r role, adminAt net.A
 	}
 	return fleet.NewMember(fleet.Options{
 		Fleet: newFleet(cfg, b.redis), Limits: b.desk.Limits, Metrics: reg, Log: log,
-		Self: fleet.Instance{Role: name, Version: version, Host: host, PID: os.Getpid(), AdminListen: reachable(adminAt, host)},
-		Look: r.look,
+		Self: fleet.Instance{
+			Role: name, Version: version, Host: host, PID: os.Getpid(), AdminListen: reachable(adminAt, host),
+			MaxFiles: maxFiles(), MaxRedisConns: cfg.Redis.PoolSize,
+		},
+		Look: func(self *fleet.Instance) fleet.Totals {
+			t := r.look(self)
+			t.RedisConns = int(b.redis.PoolStats().TotalConns)
+			if b.db != nil {
+				pool := b.db.Stats()
+				self.MaxMySQLConns, t.MySQLConns = pool.MaxOpenConnections, pool.OpenConnections
+			}
+			return t
+		},
 		Apply: func(l order.Limits, apis int) {
 			now, err := cfg.With(l.Values)
 			if err != nil { // a newer version may know more of them
@@ -46,6 +59,16 @@ func newMember(cfg config.Config, b *backend, name string, r role, adminAt net.A
 			r.apply(now, apis)
 		},
 	})
+}
+
+// maxFiles is how many files and connections this process may have open; 0 when
+// the system does not say.
+func maxFiles() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return limit.Cur
 }
 
 // reachable is an address as others may reach it: by the host's name where it is
@@ -64,6 +87,8 @@ func (f *front) look(self *fleet.Instance) fleet.Totals {
 	if m := f.ids.maker.Load(); m != nil {
 		self.Worker = m.Worker()
 	}
+	self.SalesLoaded, self.SalesDigest = f.catalog.Digest()
+	self.BreakersOpen = openBreakers(f.breakers...)
 	l := f.server.Metrics.Load()
 	return fleet.Totals{
 		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: f.backlog.waiting(),
@@ -76,7 +101,18 @@ func (f *front) apply(cfg config.Config, apis int) {
 	f.backlog.limit.Store(cfg.API.BacklogLimit)
 }
 
-func (k *back) look(*fleet.Instance) fleet.Totals {
+// openBreakers are the names of those that are not closed.
+func openBreakers(all ...*breaker.Breaker) (names []string) {
+	for _, b := range all {
+		if b.Ready() != nil {
+			names = append(names, b.Name())
+		}
+	}
+	return names
+}
+
+func (k *back) look(self *fleet.Instance) fleet.Totals {
+	self.BreakersOpen = openBreakers(k.redis)
 	l := k.pool.Load()
 	return fleet.Totals{Workers: l.Workers, Settled: l.Settled, ToResult: l.ToResult}
 }

@@ -12,6 +12,7 @@ import (
 	"seckill/fleet"
 	"seckill/internal/config"
 	"seckill/order"
+	"seckill/stock"
 )
 
 func newInstances(p *process) *cobra.Command {
@@ -81,8 +82,9 @@ func (p *process) withFleet(fn func(*admin.Service) error) error {
 	}
 	defer rdb.Close()
 	log := p.logger(cfg)
+	store := order.NewStore(db, log)
 	return fn(admin.New(admin.Options{
-		Limits: order.NewStore(db, log), LimitRules: admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit},
+		Sales: store, Ledger: stock.New(rdb), Limits: store, LimitRules: admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit},
 		Fleet: newFleet(cfg, rdb), Log: log,
 	}))
 }

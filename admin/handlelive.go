@@ -1,0 +1,20 @@
+package admin
+
+import "net/http"
+
+func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "sale_id")
+	if err != nil {
+		return err
+	}
+	id, err := positive(q, "sale_id")
+	if err != nil {
+		return err
+	}
+	l, err := h.service.Live(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	answer(w, ViewLive(l))
+	return nil
+}

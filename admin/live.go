@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"seckill/fleet"
+	"seckill/order"
+	"seckill/stock"
+)
+
+// Live is how sales go at this moment, and how the processes that sell them are.
+type Live struct {
+	At    time.Time
+	Sales []SaleStatus
+	// Instances are the processes that live; what they count is of all sales.
+	Instances []fleet.Instance
+	// Away are the servers that did not answer: what they would have said is as
+	// if there were nothing.
+	Away []error
+}
+
+// Live looks at a sale, or for 0 at all that are not closed, and at the processes
+// that live. A sale that was looked at before may be given as known: it is used
+// when MySQL does not answer. A server that is away is no error, see Live.Away;
+// the one error is order.ErrNotFound.
+func (s *Service) Live(ctx context.Context, saleID int64, known ...order.Sale) (Live, error) {
+	l := Live{At: time.Now().UTC()}
+	sales, err := s.watched(ctx, saleID)
+	if errors.Is(err, order.ErrNotFound) {
+		return l, err
+	}
+	if err != nil {
+		l.Away, sales = append(l.Away, err), known
+	}
+	ids := make([]int64, len(sales))
+	for i, sale := range sales {
+		ids[i] = sale.ID
+	}
+	asking, cancel := context.WithTimeout(ctx, fleetTimeout)
+	defer cancel()
+	ms, err := s.Ledger.Metas(asking, ids)
+	if err != nil {
+		l.Away = append(l.Away, &UnavailableError{"redis", err})
+	}
+	for i, sale := range sales {
+		status := SaleStatus{Sale: sale, Meta: stock.Meta{Err: err}}
+		if i < len(ms) {
+			status.Meta = ms[i]
+		}
+		l.Sales = append(l.Sales, status)
+	}
+	is, unheard := s.Instances(ctx)
+	if unheard != nil && err == nil { // else Redis has been named
+		l.Away = append(l.Away, unheard)
+	}
+	l.Instances = is
+	return l, nil
+}
+
+func (s *Service) watched(ctx context.Context, saleID int64) ([]order.Sale, error) {
+	ctx, cancel := context.WithTimeout(ctx, fleetTimeout)
+	defer cancel()
+	if saleID == 0 {
+		return ask(ctx, s.Sales.Sales)
+	}
+	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) { return s.Sales.Sale(ctx, saleID) })
+	return []order.Sale{sale}, err
+}
+
+// LiveView is Live as a program reads it. Rates and times are over the last 5 s
+// and of all sales.
+type LiveView struct {
+	At       string  `json:"at"`
+	Accepted float64 `json:"accepted_per_second"`
+	Refused  float64 `json:"refused_per_second"`
+	Settled  float64 `json:"settled_per_second"`
+	// Backlog is how many orders wait in the queue, by the API that counts most;
+	// nil where no API says so.
+	Backlog *int64 `json:"backlog"`
+	// DrainSeconds is what the backlog takes at the rate of settling; nil while
+	// there is a backlog that nobody settles, or none is known.
+	DrainSeconds *float64 `json:"drain_seconds"`
+	// The time from an order's ID to its result, by the consumer where it is
+	// longest: that of all together is no longer. nil while nothing is settled.
+	ToResultP50 *float64 `json:"time_to_result_p50_seconds"`
+	ToResultP99 *float64 `json:"time_to_result_p99_seconds"`
+	// BreakersOpen are servers, each with the instances that do not ask it.
+	BreakersOpen map[string][]string `json:"breakers_open,omitempty"`
+	Sales        []LiveSaleView      `json:"sales"`
+	Instances    []InstanceView      `json:"instances"`
+	Away         []string            `json:"away,omitempty"` // servers that do not answer: mysql, redis
+}
+
+// LiveSaleView is one of its sales. Units are those of Redis; where it has none of
+// the sale, or is away, available is MySQL's.
+type LiveSaleView struct {
+	ID            string  `json:"id"`
+	Title         string  `json:"title"`
+	Status        string  `json:"status"` // scheduled, open, paused, sold_out or ended, as shoppers see it
+	StartsAt      string  `json:"starts_at"`
+	EndsAt        string  `json:"ends_at"`
+	Loaded        bool    `json:"loaded"`
+	Total         int64   `json:"total"`
+	Available     int64   `json:"available"`
+	Pending       int64   `json:"pending"`
+	Settled       int64   `json:"settled"`
+	OldestPending float64 `json:"oldest_pending_seconds"`
+	Behind        uint64  `json:"changes_behind"` // that MySQL has and Redis does not know
+}
+
+// ViewLive is l as a program reads it.
+func ViewLive(l Live) LiveView {
+	v := LiveView{At: timestamp(l.At), Sales: make([]LiveSaleView, len(l.Sales)), Instances: make([]InstanceView, len(l.Instances))}
+	for i, s := range l.Sales {
+		v.Sales[i] = viewLiveSale(s, l.At)
+	}
+	for i, f := range l.Instances {
+		v.Instances[i] = ViewInstance(f)
+		v.add(f)
+	}
+	switch {
+	case v.Backlog == nil:
+	case *v.Backlog <= 0:
+		v.DrainSeconds = new(0.)
+	case v.Settled > 0:
+		v.DrainSeconds = new(float64(*v.Backlog) / v.Settled)
+	}
+	for _, err := range l.Away {
+		v.Away = append(v.Away, away(err))
+	}
+	return v
+}
+
+// away is which server does not answer; why is for logs.
+func away(err error) string {
+	if e, ok := errors.AsType[*UnavailableError](err); ok {
+		return e.Server
+	}
+	return "unknown"
+}
+
+// add adds what an instance has to do.
+func (v *LiveView) add(i fleet.Instance) {
+	l := i.Load
+	v.Accepted, v.Refused, v.Settled = v.Accepted+l.Accepted, v.Refused+l.Refused, v.Settled+l.Settled
+	if i.Role == fleet.RoleAPI {
+		v.Backlog = most(v.Backlog, l.Backlog)
+	}
+	if l.ToResultP99 > 0 {
+		v.ToResultP50, v.ToResultP99 = most(v.ToResultP50, l.ToResultP50), most(v.ToResultP99, l.ToResultP99)
+	}
+	for _, name := range i.BreakersOpen {
+		if v.BreakersOpen == nil {
+			v.BreakersOpen = map[string][]string{}
+		}
+		v.BreakersOpen[name] = append(v.BreakersOpen[name], i.ID)
+		slices.Sort(v.BreakersOpen[name])
+	}
+}
+
+func most[N int64 | float64](a *N, b N) *N {
+	if a != nil && *a > b {
+		return a
+	}
+	return &b
+}
+
+func viewLiveSale(s SaleStatus, at time.Time) LiveSaleView {
+	m := s.Meta
+	if !m.Now.IsZero() {
+		at = m.Now // it judges the window
+	}
+	now := stock.NewCopy(s.Sale, m)
+	v := LiveSaleView{
+		ID: fmt.Sprint(s.Sale.ID), Title: s.Sale.Title, Status: now.Status(at), StartsAt: timestamp(now.StartsAt), EndsAt: timestamp(now.EndsAt),
+		Loaded: m.Loaded, Total: int64(now.Total), Available: int64(s.Sale.Available), Settled: int64(s.Sale.Total - s.Sale.Available),
+	}
+	if m.Loaded {
+		v.Available, v.Pending, v.Settled = m.Available, m.Pending, m.Settled
+		v.Behind = max(s.Sale.Seq, m.Applied) - m.Applied
+	}
+	if !m.OldestPending.IsZero() {
+		v.OldestPending = max(0, at.Sub(m.OldestPending).Seconds())
+	}
+	return v
+}
