@@ -12,11 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// queries are all expressions of Prometheus' rules and of the dashboards, by
-// where they stand; recorded are the names that rules record.
-func queries(t *testing.T) (exprs map[string]string, recorded map[string]bool) {
+// query is an expression of PromQL, and where it stands.
+type query struct{ at, expr string }
+
+// queries are those of Prometheus' rules and of the dashboards; recorded are the
+// names that rules record.
+func queries(t *testing.T) (all []query, recorded map[string]bool) {
 	t.Helper()
-	exprs, recorded = map[string]string{}, map[string]bool{}
+	recorded = map[string]bool{}
 	for _, file := range []string{"recording.yml", "alerts.yml"} {
 		var rules struct {
 			Groups []struct {
@@ -26,7 +29,7 @@ func queries(t *testing.T) (exprs map[string]string, recorded map[string]bool) {
 		require.NoError(t, yaml.Unmarshal([]byte(document(t, "deploy/prometheus/"+file)), &rules))
 		for _, g := range rules.Groups {
 			for _, r := range g.Rules {
-				exprs[file+": "+r.Record+r.Alert] = r.Expr
+				all = append(all, query{file + ": " + r.Record + r.Alert, r.Expr})
 				recorded[r.Record] = true
 			}
 		}
@@ -39,29 +42,31 @@ func queries(t *testing.T) (exprs map[string]string, recorded map[string]bool) {
 		require.NoError(t, err)
 		var board any
 		require.NoError(t, json.Unmarshal(text, &board), file)
-		eachExpr(filepath.Base(file), board, exprs)
+		all = append(all, queriesIn(filepath.Base(file), board)...)
 	}
-	return exprs, recorded
+	return all, recorded
 }
 
-// eachExpr collects the queries of a dashboard: its targets' "expr" and its
-// variables' "query".
-func eachExpr(at string, v any, exprs map[string]string) {
-	switch v := v.(type) {
+// queriesIn are those of a part of a dashboard: the "expr" of targets and
+// annotations, and the "query" of variables.
+func queriesIn(at string, part any) (found []query) {
+	switch part := part.(type) {
 	case map[string]any:
-		title, _ := v["title"].(string)
-		for key, inner := range v {
-			if expr, ok := inner.(string); ok && (key == "expr" || key == "query") {
-				id, _ := v["refId"].(string)
-				exprs[strings.Join([]string{at, id}, " ")] = expr
+		title, _ := part["title"].(string)
+		at = strings.TrimSpace(at + " " + title)
+		for key, inner := range part {
+			expr, ok := inner.(string)
+			if ok && (key == "expr" || key == "query" && part["type"] == "query") {
+				found = append(found, query{at, expr})
 			}
-			eachExpr(strings.TrimSpace(at+" "+title), inner, exprs)
+			found = append(found, queriesIn(at, inner)...)
 		}
 	case []any:
-		for _, inner := range v {
-			eachExpr(at, inner, exprs)
+		for _, inner := range part {
+			found = append(found, queriesIn(at, inner)...)
 		}
 	}
+	return found
 }
 
 var (
@@ -125,16 +130,16 @@ func TestEveryMetricOfDashboardsAndRulesIsExported(t *testing.T) {
 			}
 		}
 	}
-	exprs, recorded := queries(t)
-	require.Greater(t, len(exprs), 40)
-	for at, expr := range exprs {
-		names := named(expr)
-		require.NotEmpty(t, names, "%s: %s", at, expr)
+	asked, recorded := queries(t)
+	require.Greater(t, len(asked), 120)
+	for _, q := range asked {
+		names := named(q.expr)
+		require.NotEmpty(t, names, "%s: %s", q.at, q.expr)
 		for _, name := range names {
-			require.True(t, exported[name] || recorded[name], "%s: nobody exports %s", at, name)
+			require.True(t, exported[name] || recorded[name], "%s: nobody exports %s", q.at, name)
 		}
-		for _, m := range matcher.FindAllStringSubmatch(expr, -1) {
-			requireLabel(t, all.String(), at, m[1], m[2])
+		for _, m := range matcher.FindAllStringSubmatch(q.expr, -1) {
+			requireLabel(t, all.String(), q.at, m[1], m[2])
 		}
 	}
 }
