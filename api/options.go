@@ -130,9 +130,9 @@ type Limits struct {
 	BuyInflight  int     // purchases under way; more are refused as overloaded
 	PollInflight int     // reads of orders under way, apart from the held ones
 	HeldPolls    int     // long polls held; past it the answer comes at once
-	ShopperRPS   float64 // requests a second of one shopper; 0 is no limit
+	ShopperRPS   float64 // requests a second of one shopper, at this process; 0 is no limit
 	ShopperBurst int     // requests a shopper may make at once
-	AddressRPS   float64 // requests a second of one address (IPv6: of one /64); 0 is no limit. Its burst is 5 s of it
+	AddressRPS   float64 // requests a second of one address (IPv6: of one /64), at this process; 0 is no limit. Its burst is 5 s of it
 	AccessLog    int     // one request in so many is logged; 0 is none. Failures of ours always are
 }
 

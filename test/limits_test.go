@@ -147,6 +147,37 @@ func TestOfTwoOperatorsAtTwoInstancesOneIsToldThatTheLimitsChanged(t *testing.T)
 	}
 }
 
+func TestTheCommandLineChangesLimitsUnderTheSameRulesAndInTheSameLog(t *testing.T) {
+	s := newShop(t, sharedServers(t), 1, 1)
+	alice := s.operator(s.apis[0], "alice")
+	require.Eventually(t, func() bool { return len(alice.instances()) == 2 }, 5*time.Second, 10*time.Millisecond)
+	var v admin.LimitsView
+	get := func(args ...string) (code int) {
+		out, code := command(t, s.env, "", append(args, "--json")...)
+		v = admin.LimitsView{}
+		if code == 0 {
+			require.NoError(t, json.Unmarshal([]byte(out), &v), out)
+		}
+		return code
+	}
+	require.Equal(t, 2, get("limits", "set", "--consumer-workers=0", "--shopper-rps=-1"))
+	require.Equal(t, 2, get("limits", "set", "--unset", "nonsense"))
+	require.Equal(t, 2, get("limits", "set", "--shopper-rps=5", "--unset", "shopper-rps"))
+	require.Equal(t, 2, get("limits", "set"))
+	require.Zero(t, get("limits", "set", "--consumer-workers=8", "--shopper-rps=5"))
+	require.Eventually(t, func() bool { return s.consumers[0].metric(t, "seckill_consumer_workers") == 8 }, time.Second, 5*time.Millisecond)
+	require.Equal(t, 1, get("limits", "set", "--drain-rate=5", "--if-generation=1"), "somebody changed them")
+	require.Zero(t, get("limits", "set", "--unset", "shopper-rps,consumer_workers", "--if-generation=2"))
+	require.Eventually(t, func() bool { return s.consumers[0].metric(t, "seckill_consumer_workers") == 2 }, time.Second, 5*time.Millisecond)
+	require.Zero(t, get("limits", "get"))
+	require.Equal(t, uint64(3), v.Generation)
+	require.Equal(t, admin.FromConfiguration, v.Limits["consumer_workers"].From)
+	require.Len(t, v.Instances, 2)
+	out, code := command(t, s.env, "", "audit-log")
+	require.Zero(t, code)
+	require.Equal(t, 2, strings.Count(out, "cli:"), out)
+}
+
 func TestTheRateOfAShopperIsForAllAPIsTogether(t *testing.T) {
 	env := sharedServers(t)
 	env["SECKILL_SHOPPER_RPS"], env["SECKILL_SHOPPER_BURST"] = "0.01", "12"

@@ -93,6 +93,33 @@ func (d devStarted) pay(t *testing.T, args ...string) (code int, stdout, stderr 
 	return command(t, []string{"SECKILL_PAYMENT_SECRETS=" + d.PaymentSecret}, append([]string{"pay", "--url", d.URL}, args...)...)
 }
 
+func TestInDevTheLimitsAndBothInstancesAreThere(t *testing.T) {
+	t.Parallel()
+	d, stop := dev(t)
+	defer func() { require.Zero(t, stop()) }()
+	ask := func(method, path, body, tag string) (status int, text string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+admin.Prefix+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header = http.Header{"Authorization": {"Bearer " + d.AdminToken}, "Content-Type": {"application/json"}}
+		if tag != "" {
+			req.Header.Set("If-Match", tag)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(b)
+	}
+	status, text := ask(http.MethodPatch, "limits", `{"consumer_workers":5}`, `"1"`)
+	require.Equal(t, http.StatusOK, status, text)
+	require.Eventually(t, func() bool {
+		_, limits := ask(http.MethodGet, "limits", "", "")
+		_, instances := ask(http.MethodGet, "instances", "", "")
+		return strings.Count(limits, `"lags":false`) == 2 && strings.Contains(instances, `"workers":5`) && strings.Contains(instances, `"role":"api"`)
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
 func TestPayStandsInForThePaymentProvider(t *testing.T) {
 	d, stop := dev(t)
 	defer stop()
