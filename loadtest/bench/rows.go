@@ -16,6 +16,7 @@ type row struct {
 	ratios     []float64
 	dropped    int
 	cpu        map[string][]float64 // µs per request or order, by process
+	costs      []float64            // CPU of the API for an order : the baseline's; where they are the same program
 	note       string
 }
 
