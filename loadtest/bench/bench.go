@@ -24,6 +24,7 @@ type bench struct {
 	strict   *system
 	mysql8   *system
 	traced   *traced
+	telling  *telling
 	shop     *shop
 	pongURL  string
 	pong     *process
@@ -91,6 +92,11 @@ func (b *bench) setUp(ctx context.Context) error {
 			return err
 		}
 	}
+	if b.wants("settled_256_events") {
+		if err := b.startTelling(ctx, srv); err != nil {
+			return err
+		}
+	}
 	if b.wants("drain_tx", "drain_bulk") {
 		if b.shop, err = b.newShop(ctx, "mariadb", srv.env["SECKILL_MYSQL_DSN"]); err != nil {
 			return err
@@ -108,7 +114,7 @@ func (b *bench) close() {
 		b.thaw(b.others())
 	}
 	_ = b.pong.stop() // it does not end in order
-	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.shop.close()); err != nil {
+	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.telling.close(), b.shop.close()); err != nil {
 		b.sayf("%v", err)
 	}
 	for i := range b.threads {

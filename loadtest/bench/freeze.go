@@ -43,6 +43,9 @@ func (b *bench) others() []int {
 	if b.traced != nil {
 		pids = append(pids, b.traced.processes()...)
 	}
+	if b.telling != nil {
+		pids = append(pids, b.telling.roles()...)
+	}
 	return pids
 }
 

@@ -9,7 +9,7 @@ import (
 
 // roundRows are measured in rounds, ours and its baseline in turn.
 var roundRows = []string{
-	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "strict", "tracing", "metrics", "reserve", "drain_tx", "drain_bulk",
+	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "settled_256_events", "strict", "tracing", "metrics", "reserve", "drain_tx", "drain_bulk",
 }
 
 // round measures every row that lacks one once. Rows share what they have in
@@ -36,12 +36,17 @@ func (b *bench) round256(ctx context.Context, n int) error {
 			return fmt.Errorf("sold_out: %w", err)
 		}
 	}
-	if b.wants("settled_256", "strict") {
+	if b.wants("settled_256", "settled_256_events", "strict") {
 		if settled, err = b.settling(ctx, n, b.fast, 256); err != nil {
 			return fmt.Errorf("settled_256: %w", err)
 		}
 		if b.wants("settled_256") {
 			b.add("settled_256", settled, pong)
+		}
+	}
+	if b.wants("settled_256_events") {
+		if err := b.told(ctx, n, settled); err != nil {
+			return err
 		}
 	}
 	if b.wants("strict") {

@@ -19,7 +19,7 @@ import (
 // there, and a consumer that comes and goes.
 type system struct {
 	b             *bench
-	name          string
+	name, own     string // own is that of its database, topic and group
 	srv           *servers
 	env           []string
 	db            *sql.DB
@@ -39,7 +39,7 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 	if err != nil {
 		return nil, err
 	}
-	s := &system{b: b, name: name, srv: srv, ledger: stock.New(srv.rdb)}
+	s := &system{b: b, name: name, own: own, srv: srv, ledger: stock.New(srv.rdb)}
 	if s.db, err = order.OpenDB(dsn, order.DBOptions{Timeout: -1}); err != nil {
 		return nil, err
 	}

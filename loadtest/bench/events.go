@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"seckill/internal/rocketmq"
+	"seckill/order"
+)
+
+// telling is a system of its own whose order events leave, and the topic that
+// they leave to.
+type telling struct {
+	*system
+
+	store *order.Store
+	topic *rocketmq.Admin
+}
+
+func (b *bench) startTelling(ctx context.Context, srv *servers) error {
+	t := &telling{}
+	b.telling = t
+	var err error
+	if t.system, err = b.newSystem(ctx, "events", srv, srv.env["SECKILL_MYSQL_DSN"], "SECKILL_EVENTS=true"); err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	t.store = order.NewStore(t.db, log)
+	t.topic, err = rocketmq.NewAdmin(rocketmq.Options{
+		NameServers: strings.Split(srv.env["SECKILL_ROCKETMQ_NAMESERVERS"], ","), Topic: t.own + "_event", Log: log,
+	})
+	return err
+}
+
+func (t *telling) close() error {
+	if t == nil {
+		return nil
+	}
+	if t.topic != nil {
+		t.topic.Close()
+	}
+	return t.system.close()
+}
+
+// stored returns how many events the broker has.
+func (t *telling) stored(ctx context.Context) (n int64, err error) {
+	ends, err := t.topic.MaxOffsets(ctx)
+	for _, end := range ends {
+		n += end
+	}
+	return n, err
+}
+
+// told measures settled_256 while the events of all orders leave.
+func (b *bench) told(ctx context.Context, n int, plain sample) error {
+	var s sample
+	err := b.instead(b.telling.roles, b.fast.roles, func() (err error) { s, err = b.settlingAndTelling(ctx, n); return err })
+	if err != nil {
+		return fmt.Errorf("settled_256_events: %w", err)
+	}
+	b.add("settled_256_events", s, plain)
+	return nil
+}
+
+func (b *bench) settlingAndTelling(ctx context.Context, n int) (sample, error) {
+	t := b.telling
+	if err := b.ready(ctx, t.system); err != nil {
+		return sample{}, err
+	}
+	sl, err := t.open(ctx, plenty, 1)
+	if err != nil {
+		return sample{}, err
+	}
+	before, err := t.stored(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	s, err := b.settle(ctx, b.profiled(n, "settled_256_events", t.system, target{url: t.url, count: t.total(acceptedTotal), conns: 256}), sl)
+	if err != nil {
+		return s, err
+	}
+	settled := time.Now()
+	if err := t.allLeft(ctx, sl, before+int64(s.units)); err != nil {
+		return s, err
+	}
+	after, err := t.stored(ctx)
+	b.row("settled_256_events").note = fmt.Sprintf("%d events of %.0f orders, the last one %.1f s after the last result", after-before, s.units, time.Since(settled).Seconds())
+	// What it has not noted of this sale would be of a sale that is gone.
+	return s, errors.Join(err, sl.check(ctx), t.consume(ctx, false))
+}
+
+// allLeft waits until the cursor says that all events have left, and the broker
+// that it has at least so many. The error is errBroken.
+func (t *telling) allLeft(ctx context.Context, sl *sale, wanted int64) error {
+	err := until(ctx, settleWithin, func() (bool, error) { return t.store.EventsLeft(ctx, sl.ids[0]) })
+	if err != nil {
+		return fmt.Errorf("waiting for the last event: %w", err)
+	}
+	var n int64
+	err = until(ctx, 10*time.Second, func() (_ bool, err error) { n, err = t.stored(ctx); return n >= wanted, err })
+	if errors.Is(err, errTooLate) {
+		return fmt.Errorf("%w: %d events are missing", errBroken, wanted-n)
+	}
+	return err
+}
