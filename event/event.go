@@ -8,7 +8,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"seckill/order"
@@ -19,13 +18,7 @@ import (
 //go:embed order-event.v1.schema.json
 var Schema []byte
 
-const (
-	specVersion = "1.0"
-	dataSchema  = "urn:seckill:order-event:1#data"
-	typePrefix  = "seckill.order."
-	// timeLayout always has milliseconds, as the columns have.
-	timeLayout = "2006-01-02T15:04:05.000Z"
-)
+const specVersion = "1.0"
 
 // Event is a CloudEvent in structured JSON mode. Schema says what the fields
 // promise.
@@ -57,39 +50,6 @@ type Data struct {
 	Currency       string       `json:"currency"`
 	Sequence       uint64       `json:"sequence"`
 	CreatedAt      string       `json:"created_at"`
-}
-
-// Seal makes the ID that a shopper has of an order.
-type Seal func(id order.ID, saleID int64, shopper string) string
-
-// New returns the event of e; seal may be nil.
-func New(e order.Event, seal Seal) Event {
-	id, sale := e.ID.String(), strconv.FormatInt(e.SaleID, 10)
-	event := Event{
-		SpecVersion: specVersion, ID: sale + "-" + strconv.FormatUint(e.Seq, 10) + "-" + id,
-		Source: "/sales/" + sale, Type: typePrefix + string(e.Status), Subject: id, Time: e.At.UTC().Format(timeLayout),
-		DataContentType: "application/json", DataSchema: dataSchema,
-		Data: Data{
-			OrderID: id, SaleID: sale, ShopperID: e.ShopperID, Reference: e.Reference, SKU: e.SKU,
-			Status: e.Status, Reason: e.Reason, Quantity: e.Quantity,
-			UnitPriceMinor: e.UnitPrice, AmountMinor: e.UnitPrice * int64(e.Quantity), Currency: e.Currency,
-			Sequence: e.Seq, CreatedAt: e.ID.Time().Format(timeLayout),
-		},
-	}
-	if seal != nil {
-		event.Data.PublicID = seal(e.ID, e.SaleID, e.ShopperID)
-	}
-	return event
-}
-
-// message is e as a topic stores it.
-func message(e order.Event, seal Seal) (order.EventMessage, error) {
-	event := New(e, seal)
-	body, err := json.Marshal(event)
-	if err != nil {
-		return order.EventMessage{}, fmt.Errorf("event %s: %w", event.ID, err)
-	}
-	return order.EventMessage{ID: event.ID, OrderID: e.ID, Status: e.Status, Body: body}, nil
 }
 
 // Parse reads the body of a message. Fields that a newer version added are

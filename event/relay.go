@@ -176,10 +176,7 @@ func (r *Relay) publish(ctx context.Context, es []order.Event) error {
 	}
 	ms := make([]order.EventMessage, len(es))
 	for i, e := range es {
-		var err error
-		if ms[i], err = message(e, r.o.Seal); err != nil {
-			return err
-		}
+		ms[i] = message(e, r.o.Seal)
 	}
 	began := time.Now()
 	err := r.o.Publisher.Publish(ctx, ms)

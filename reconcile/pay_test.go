@@ -188,6 +188,30 @@ func TestASaleIsEndedOnTimeAndClosedAnHourLater(t *testing.T) {
 	require.Empty(t, ss)
 }
 
+func TestASaleIsNotClosedBeforeItsEventsHaveLeft(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	os := s.buy(t, 1)
+	_, err := s.store.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err)
+	state := func(j *reconcile.Janitor, d time.Duration) order.SaleState {
+		s.redis.SetTime(s.sale.EndsAt.Add(d))
+		require.NoError(t, j.Step(t.Context()))
+		sale, err := s.store.Sale(t.Context(), s.sale.ID)
+		require.NoError(t, err)
+		return sale.State
+	}
+	j := reconcile.NewJanitor(s.store, s.ledger, s.queue, quiet())
+	j.AwaitEvents()
+	for _, d := range []time.Duration{0, 61 * time.Minute, 63 * time.Minute, 24 * time.Hour} {
+		require.Equal(t, order.SaleEnded, state(j, d))
+	}
+	sale, err := s.store.Sale(t.Context(), s.sale.ID)
+	require.NoError(t, err)
+	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "", sale.Seq, 0))
+	require.Equal(t, order.SaleClosed, state(j, 25*time.Hour))
+}
+
 func TestAClosedSaleThatAnOldBackupBringsBackLeavesRedisAgain(t *testing.T) {
 	t.Parallel()
 	s := open(t, 3, 1)

@@ -50,7 +50,7 @@ func (s *shop) listen() *ear {
 	go func() { done <- sub.Run(ctx) }()
 	s.t.Cleanup(func() {
 		stop()
-		<-done
+		require.NoError(s.t, <-done)
 	})
 	return e
 }

@@ -202,5 +202,19 @@ func (p *process) checkRocketMQ(ctx context.Context, cfg config.Config) []findin
 			return "", err
 		}
 		return fmt.Sprintf("%d orders waiting in %s", lag, cfg.RocketMQ.Topic), nil
+	}), check(ctx, "rocketmq event topic", "run `seckill migrate up`; until then order events wait in MySQL", func(ctx context.Context) (string, error) {
+		return p.eventTopic(ctx, cfg)
 	})}
+}
+
+func (p *process) eventTopic(ctx context.Context, cfg config.Config) (string, error) {
+	if !cfg.Consumer.Events {
+		return "not wanted: SECKILL_EVENTS is false", nil
+	}
+	events, err := rocketmq.NewAdmin(eventOptions(cfg.RocketMQ, p.logger(cfg)))
+	if err != nil {
+		return "", err
+	}
+	defer events.Close()
+	return cfg.RocketMQ.EventTopic + " is there", events.Topics(ctx)
 }

@@ -230,6 +230,9 @@ func TestMetricsFollowASale(t *testing.T) {
 	require.Equal(t, "1", value(text, `seckill_reserve_duration_seconds_count{result="ok"}`))
 	require.NotEqual(t, "0", value(text, `seckill_dependency_duration_seconds_count{name="redis",result="ok"}`))
 	require.Equal(t, "1", value(exposed(t, s.registries["consumer"]), `seckill_orders_settled_total{result="confirmed"}`))
+	require.Eventually(t, func() bool {
+		return value(exposed(t, s.registries["consumer"]), `seckill_events_published_total{status="confirmed"}`) == "1"
+	}, 5*time.Second, 10*time.Millisecond)
 	for role, reg := range s.registries {
 		for _, personal := range []string{"shopper=", "order=", `"42"`} {
 			require.NotContains(t, exposed(t, reg), personal, role)

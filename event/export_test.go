@@ -1,0 +1,4 @@
+package event
+
+// Message is what a topic stores of an event.
+var Message = message
