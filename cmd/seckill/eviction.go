@@ -4,12 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/checkup"
 )
 
 // eviction watches that Redis evicts nothing, and what memory it has left.
@@ -36,10 +39,7 @@ func newEviction(rdb redis.UniversalClient, reg prometheus.Registerer, log *slog
 	}
 }
 
-const (
-	evictionEvery  = 15 * time.Second
-	evictionAdvice = "set maxmemory-policy noeviction: an evicted sale would have to be rebuilt while it sells"
-)
+const evictionEvery = 15 * time.Second
 
 // line is what the last look found, for people.
 func (e *eviction) line() string {
@@ -80,9 +80,18 @@ func (e *eviction) look(ctx context.Context) {
 	e.may.Set(0)
 	if policy != "noeviction" {
 		e.may.Set(1)
-		found = "WARNING: maxmemory-policy is \"" + policy + "\"; " + evictionAdvice
+		found = "WARNING: maxmemory-policy is \"" + policy + "\"; " + checkup.EvictionAdvice
 	}
 	if before := e.last.Swap(&found); found != "ok" && (before == nil || *before != found) {
 		e.log.WarnContext(ctx, "redis may evict sales", "found", found)
 	}
+}
+
+func infoField(info, field string) string {
+	for line := range strings.SplitSeq(info, "\r\n") {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
+			return v
+		}
+	}
+	return ""
 }

@@ -129,7 +129,7 @@ func newRoot(p *process) *cobra.Command {
 	root.AddCommand(
 		newDev(p), newAPI(p), newConsumer(p),
 		newMigrate(p), newSale(p), newLimits(p), newInstances(p), newOrder(p), newEvents(p), newAudit(p), newAuditLog(p), newRebuild(p), newDeadLetters(p), newToken(p), newPay(p),
-		newDoctor(p), newHealthcheck(p), newConfig(p), newVersion(p),
+		newPreflight(p), newDoctor(p), newHealthcheck(p), newConfig(p), newVersion(p),
 	)
 	wrapArgs(root)
 	return root

@@ -35,7 +35,9 @@ func (a *Admin) Close() { a.rpc.close() }
 // seconds to make itself known and for its first answers.
 const ensureTimeout = 15 * time.Second
 
-var errNoBroker = errors.New("rocketmq: the name servers know no broker")
+// ErrNoBroker is the error of name servers that answer and know no broker: it is
+// away, or registers elsewhere.
+var ErrNoBroker = errors.New("rocketmq: the name servers know no broker")
 
 // EnsureTopics makes the orders' topic with so many queues on every master
 // broker that lacks it, and the probe topic with one; it waits until the name
@@ -46,7 +48,7 @@ func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
 	defer cancel()
 	for {
 		err := a.ensureAll(ctx, queues)
-		if err == nil || !timedOut(err) && !errors.Is(err, errNoBroker) {
+		if err == nil || !timedOut(err) && !errors.Is(err, ErrNoBroker) {
 			return err
 		}
 		if !pause(ctx, 50*time.Millisecond) {
@@ -61,7 +63,7 @@ func (a *Admin) ensureAll(ctx context.Context, queues int) error {
 		return err
 	}
 	if len(masters) == 0 {
-		return errNoBroker
+		return ErrNoBroker
 	}
 	if err := a.ensure(ctx, masters, a.opts.Topic, queues); err != nil {
 		return err
@@ -71,7 +73,7 @@ func (a *Admin) ensureAll(ctx context.Context, queues int) error {
 
 func (a *Admin) ensure(ctx context.Context, masters map[string]string, topic string, queues int) error {
 	shards, err := a.rpc.route(ctx, a.opts.NameServers, topic)
-	if err != nil && !errors.Is(err, errNoTopic) {
+	if err != nil && !errors.Is(err, ErrNoTopic) {
 		return err
 	}
 	made := make(map[string]int, len(shards))
@@ -160,7 +162,7 @@ func (a *Admin) Ping(ctx context.Context) error {
 		return err
 	}
 	if len(masters) == 0 {
-		return errNoBroker
+		return ErrNoBroker
 	}
 	var errs []error
 	for _, addr := range masters {

@@ -15,6 +15,7 @@ import (
 const (
 	codeQueryCommitted = 14
 	codeUpdateTopic    = 17
+	codeBrokerConfig   = 26
 	codeMaxOffset      = 30
 	codeMinOffset      = 31
 	codeRuntimeInfo    = 28
@@ -29,9 +30,9 @@ const (
 // leaves time for the next.
 const routeTimeout = time.Second
 
-// errNoTopic is the error of a topic that no broker known to the name servers
+// ErrNoTopic is the error of a topic that no broker known to the name servers
 // holds at present: it does not exist, or its broker is away.
-var errNoTopic = errors.New("rocketmq: topic has no broker")
+var ErrNoTopic = errors.New("rocketmq: topic has no broker")
 
 // shard is what one master broker holds of a topic.
 type shard struct {
@@ -51,18 +52,18 @@ type brokerData struct {
 }
 
 // route asks the name servers in turn for the master brokers of a topic, by
-// name. The error is errNoTopic when a name server answered that it has none.
+// name. The error is ErrNoTopic when a name server answered that it has none.
 func (c *caller) route(ctx context.Context, servers []string, topic string) ([]shard, error) {
 	a, err := c.askAny(ctx, servers, codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
 	if answered(err, answerNoTopic) {
-		return nil, fmt.Errorf("%w: %s", errNoTopic, topic)
+		return nil, fmt.Errorf("%w: %s", ErrNoTopic, topic)
 	}
 	if err != nil {
 		return nil, err
 	}
 	shards, err := parseRoute(a.body)
 	if err == nil && len(shards) == 0 {
-		err = errNoTopic
+		err = ErrNoTopic
 	}
 	if err != nil {
 		return nil, fmt.Errorf("route of %s: %w", topic, err)
@@ -99,9 +100,8 @@ func parseRoute(body []byte) ([]shard, error) {
 	return shards, nil
 }
 
-// masters asks the name servers in turn for every master broker: address by
-// name.
-func (c *caller) masters(ctx context.Context, servers []string) (map[string]string, error) {
+// cluster asks the name servers in turn for every broker, by name.
+func (c *caller) cluster(ctx context.Context, servers []string) (map[string]brokerData, error) {
 	a, err := c.askAny(ctx, servers, codeCluster, nil)
 	if err != nil {
 		return nil, err
@@ -112,8 +112,18 @@ func (c *caller) masters(ctx context.Context, servers []string) (map[string]stri
 	if err := json.Unmarshal(strictJSON(a.body), &cluster); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
+	return cluster.Brokers, nil
+}
+
+// masters asks the name servers in turn for every master broker: address by
+// name.
+func (c *caller) masters(ctx context.Context, servers []string) (map[string]string, error) {
+	brokers, err := c.cluster(ctx, servers)
+	if err != nil {
+		return nil, err
+	}
 	masters := make(map[string]string)
-	for name, b := range cluster.Brokers {
+	for name, b := range brokers {
 		if addr := b.Addrs["0"]; addr != "" {
 			masters[name] = addr
 		}

@@ -1,0 +1,184 @@
+package checkup
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"seckill/fleet"
+)
+
+// node is what one Redis server says of itself: the fields of INFO.
+type node map[string]string
+
+func (n node) number(field string) int64 {
+	v, err := strconv.ParseInt(n[field], 10, 64)
+	if err != nil {
+		return 0 // an old version does not have it
+	}
+	return v
+}
+
+// nodes asks every master.
+func nodes(ctx context.Context, rdb redis.UniversalClient) ([]node, error) {
+	all, _, err := ask(ctx, func(ctx context.Context) (all []node, err error) {
+		cluster, ok := rdb.(*redis.ClusterClient)
+		if !ok {
+			text, err := rdb.Info(ctx).Result()
+			return []node{parseInfo(text)}, err
+		}
+		var mu sync.Mutex
+		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+			text, err := c.Info(ctx).Result()
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, parseInfo(text))
+			return err
+		})
+		return all, err
+	})
+	return all, err
+}
+
+func parseInfo(text string) node {
+	n := node{}
+	for line := range strings.Lines(text) {
+		if field, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			n[field] = value
+		}
+	}
+	return n
+}
+
+// EvictionAdvice is what to do about a Redis that may evict.
+const EvictionAdvice = "set maxmemory-policy noeviction: an evicted sale would have to be rebuilt while it sells"
+
+// Redis looks at the server, or at every master of a Cluster, and at what it does
+// with the stock.
+func Redis(ctx context.Context, rdb redis.UniversalClient) []Finding {
+	all, err := nodes(ctx, rdb)
+	if err != nil {
+		return []Finding{down("redis", err, explainRedis(err))}
+	}
+	var found []Finding
+	for i, n := range all {
+		name := "redis"
+		if len(all) > 1 {
+			name = fmt.Sprintf("redis %d of %d", i+1, len(all))
+		}
+		found = append(found, well(name, "version %s, up for %s", n["redis_version"], time.Duration(n.number("uptime_in_seconds"))*time.Second))
+		found = append(found, redisNode(name, n)...)
+	}
+	return append(found, Clock(ctx, "redis", func(ctx context.Context) (time.Time, error) { return rdb.Time(ctx).Result() }))
+}
+
+func redisNode(name string, n node) []Finding {
+	policy := n["maxmemory_policy"]
+	return []Finding{
+		rule(policy != "noeviction", Fail, name+" eviction", EvictionAdvice, "maxmemory-policy is %q", policy),
+		replication(name+" replication", n),
+		persistence(name+" persistence", n),
+	}
+}
+
+func replication(name string, n node) Finding {
+	if n["role"] != "master" {
+		return failure(name, "connect to the master, or name the Sentinels and SECKILL_REDIS_SENTINEL_MASTER", "it is a %s", n["role"])
+	}
+	if n.number("connected_slaves") == 0 {
+		return well(name, "master without a replica: when its host is lost, sales are loaded anew from MySQL")
+	}
+	return well(name, "master of %s", n["connected_slaves"])
+}
+
+func persistence(name string, n node) Finding {
+	switch {
+	case n["loading"] == "1":
+		return failure(name, "wait until it is through", "it is reading its data")
+	case n["aof_enabled"] == "1" && n["aof_last_write_status"] == "err":
+		return failure(name, "is its disk full? Its log says why; until it can write, it takes no writes itself", "the last write of its log failed")
+	case n["rdb_last_bgsave_status"] == "err":
+		return failure(name, "is there room on its disk, and memory for a fork? With stop-writes-on-bgsave-error it takes no writes", "the last snapshot failed")
+	case n["aof_enabled"] == "1":
+		return well(name, "append-only log is on")
+	default:
+		return warning(name, "set appendonly yes, appendfsync everysec: it makes waiting after a crash rarer, and is no condition of any promise",
+			"append-only log is off: after a crash, orders come back from MySQL, and reservations from their messages")
+	}
+}
+
+// bytesPerOrder is what a pending order takes in Redis; a settled one takes 94
+// (TestAnOrderTakesFewBytes in package stock).
+const bytesPerOrder = 115
+
+// Headroom judges whether Redis has memory for so many orders more.
+func Headroom(ctx context.Context, rdb redis.UniversalClient, orders int64) Finding {
+	const name = "redis memory"
+	all, err := nodes(ctx, rdb)
+	if err != nil {
+		return failure(name, "see redis", "%s", err)
+	}
+	worst := well(name, "")
+	for i, n := range all { // on a Cluster, one of them has the sale
+		if f := headroom(name, n, orders); i == 0 || f.Level == Fail || f.Level == Warn && worst.Level == OK {
+			worst = f
+		}
+	}
+	return worst
+}
+
+func headroom(name string, n node, orders int64) Finding {
+	used, limit, needed := n.number("used_memory"), n.number("maxmemory"), orders*bytesPerOrder
+	detail := fmt.Sprintf("%s for %d orders to come, %s in use", size(needed), orders, size(used))
+	if limit == 0 {
+		limit = n.number("total_system_memory")
+		detail += ", maxmemory is not set; its machine has " + size(limit)
+		if limit == 0 || used+needed <= limit/2 {
+			return warning(name, "set maxmemory, below what its machine has left: the system kills what takes all of it", "%s", detail)
+		}
+	} else {
+		detail += " of " + size(limit)
+	}
+	const advice = "give it more memory, and maxmemory: a Redis that is full refuses every purchase"
+	if used+needed > limit {
+		return failure(name, advice, "%s", detail)
+	}
+	return rule((used+needed)*10 > limit*8, Warn, name, advice, "%s", detail)
+}
+
+// size is a number of bytes for people.
+func size(bytes int64) string {
+	const mega = 1 << 20
+	if bytes < mega {
+		return fmt.Sprintf("%.1f KiB", float64(bytes)/1024)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(bytes)/mega)
+}
+
+// RedisPools compares the connections that the processes may open with those that
+// the server gives.
+func RedisPools(ctx context.Context, rdb redis.UniversalClient, is []fleet.Instance) Finding {
+	const name = "redis connections"
+	all, err := nodes(ctx, rdb)
+	if err != nil {
+		return failure(name, "see redis", "%s", err)
+	}
+	used, most := 0, int64(0)
+	for _, i := range is {
+		used += i.MaxRedisConns + 2 // each listens on two more
+	}
+	for _, n := range all {
+		if has := n.number("maxclients"); most == 0 || has < most {
+			most = has
+		}
+	}
+	if most == 0 {
+		return well(name, "%d may be opened by the processes that live; the server does not say how many it takes", used)
+	}
+	return pools(name, "maxclients, or lower SECKILL_REDIS_POOL_SIZE", used, int(most))
+}

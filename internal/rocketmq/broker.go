@@ -1,0 +1,98 @@
+package rocketmq
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Broker is a master broker and how it is set. What it does not tell is empty,
+// and Disk is negative.
+type Broker struct {
+	Name, Addr string
+	Version    string
+	Replicas   int
+	Role       string // SYNC_MASTER answers when a replica has it as well
+	Flush      string // SYNC_FLUSH answers when it is on the disk
+	// Disk is the part of the disk with the messages that is in use, 0 to 1.
+	Disk float64
+	// AutoCreate makes a topic that somebody misspelt; CleanForcibly deletes
+	// messages that nobody has read when the disk is nearly full.
+	AutoCreate, CleanForcibly bool
+}
+
+// Brokers returns every master broker, by name.
+func (a *Admin) Brokers(ctx context.Context) ([]Broker, error) {
+	known, err := a.rpc.cluster(ctx, a.opts.NameServers)
+	if err != nil {
+		return nil, err
+	}
+	var all []Broker
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		addr := known[name].Addrs["0"]
+		if addr == "" {
+			continue // replicas without a master
+		}
+		b, err := a.broker(ctx, addr)
+		if err != nil {
+			return nil, fmt.Errorf("broker %s: %w", name, err)
+		}
+		b.Name, b.Addr, b.Replicas = name, addr, len(known[name].Addrs)-1
+		all = append(all, b)
+	}
+	if len(all) == 0 {
+		return nil, ErrNoBroker
+	}
+	return all, nil
+}
+
+func (a *Admin) broker(ctx context.Context, addr string) (Broker, error) {
+	status, err := a.rpc.call(ctx, addr, codeRuntimeInfo, nil)
+	if err != nil {
+		return Broker{}, err
+	}
+	config, err := a.rpc.call(ctx, addr, codeBrokerConfig, nil)
+	if err != nil {
+		return Broker{}, err
+	}
+	return parseBroker(status.body, config.body)
+}
+
+// parseBroker reads what a broker says of itself, JSON, and how it is set, a
+// properties file.
+func parseBroker(status, config []byte) (Broker, error) {
+	var runtime struct {
+		Table map[string]string `json:"table"`
+	}
+	if err := json.Unmarshal(status, &runtime); err != nil {
+		return Broker{}, fmt.Errorf("rocketmq: malformed status: %w", err)
+	}
+	set := map[string]string{}
+	for line := range strings.Lines(string(config)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		set[name] = value
+	}
+	b := Broker{
+		Version: runtime.Table["brokerVersionDesc"], Disk: -1, Role: set["brokerRole"], Flush: set["flushDiskType"],
+		AutoCreate: set["autoCreateTopicEnable"] == "true", CleanForcibly: set["cleanFileForciblyEnable"] == "true",
+	}
+	if used, err := strconv.ParseFloat(runtime.Table["commitLogDiskRatio"], 64); err == nil {
+		b.Disk = used
+	}
+	return b, nil
+}
+
+// Queues returns how many queues of the orders' topic consumers can read. The
+// error is ErrNoTopic where there is none.
+func (a *Admin) Queues(ctx context.Context) (int, error) {
+	shards, err := a.rpc.route(ctx, a.opts.NameServers, a.opts.Topic)
+	n := 0
+	for _, s := range shards {
+		n += s.Queues
+	}
+	return n, err
+}
