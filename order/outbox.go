@@ -12,8 +12,8 @@ import (
 // left once event_cursors has come to its seq. Whoever prunes sale_changes one
 // day must stay behind that cursor, as behind the expirer's and Redis's.
 
-// EventsBehind returns sales with changes whose events have not left, by ID, at
-// most limit: those that are closed, to which little happens, or those that are
+// EventsBehind returns sales with changes whose events have not left, newest
+// first, at most limit: those that are closed, to which little happens, or those that are
 // not.
 func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]EventCursor, error) {
 	var found []EventCursor
@@ -27,7 +27,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]Eve
 	}, `SELECT s.id, COALESCE(c.seq, 0), s.seq, IF(c.held_until > NOW(3), c.holder, ''),
 			COALESCE((SELECT TIMESTAMPDIFF(MICROSECOND, h.made_at, NOW(3)) FROM sale_changes h WHERE h.sale_id = s.id AND h.seq = COALESCE(c.seq, 0) + 1), 0)
 		FROM sales s LEFT JOIN event_cursors c ON c.sale_id = s.id
-		WHERE (s.state = 'closed') = ? AND s.seq > COALESCE(c.seq, 0) ORDER BY s.id LIMIT ?`, closed, limit)
+		WHERE (s.state = 'closed') = ? AND s.seq > COALESCE(c.seq, 0) ORDER BY s.id DESC LIMIT ?`, closed, limit)
 	if err != nil {
 		return nil, fmt.Errorf("order: events behind: %w", err)
 	}
@@ -96,11 +96,10 @@ const (
 // is the last of these changes, seq when there are none, and more is true when
 // there are further ones. An error says that the log has a gap.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []Event, through uint64, more bool, err error) {
-	cs, err := s.made(ctx, saleID, after)
-	if err != nil || len(cs) == 0 {
+	page, more, err := s.made(ctx, saleID, after, orders)
+	if err != nil || len(page) == 0 {
 		return nil, after, false, err
 	}
-	page := EventPage(cs, orders)
 	sale, err := s.Sale(ctx, saleID)
 	if err != nil {
 		return nil, after, false, err
@@ -111,13 +110,17 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 			return nil, after, false, fmt.Errorf("order: rows of events of sale %d: %w", saleID, err)
 		}
 	}
-	return Events(page, sale, rows), page[len(page)-1].Seq, len(page) < len(cs) || len(cs) == eventChanges, nil
+	return Events(page, sale, rows), page[len(page)-1].Seq, more, nil
 }
 
-// made reads changes with their times.
-func (s *Store) made(ctx context.Context, saleID int64, after uint64) ([]MadeAt, error) {
-	var cs []MadeAt
-	err := query(ctx, s.db, func(rows *sql.Rows) (err error) {
+// made reads a page of changes with their times. What is beyond the page is not
+// decoded: of full changes that is most of what the statement returns.
+func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int) (cs []MadeAt, more bool, err error) {
+	read := 0
+	err = query(ctx, s.db, func(rows *sql.Rows) (err error) {
+		if read++; more {
+			return nil
+		}
 		var c MadeAt
 		var body sql.RawBytes
 		if err := rows.Scan(&c.Seq, &body, &c.At); err != nil {
@@ -125,12 +128,14 @@ func (s *Store) made(ctx context.Context, saleID int64, after uint64) ([]MadeAt,
 		}
 		c.Change, err = DecodeChange(saleID, c.Seq, body)
 		cs = append(cs, c)
+		page := EventPage(cs, orders)
+		cs, more = page, len(page) < len(cs)
 		return err
 	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, eventChanges)
 	if err != nil {
-		return nil, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+		return nil, false, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
 	}
-	return cs, gapless(saleID, after, cs)
+	return cs, more || read == eventChanges, gapless(saleID, after, cs)
 }
 
 // eventRows reads what a row has and the log has not, into rows.

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -160,4 +162,59 @@ func TestTailShowsEventsOfOneSaleAsTheyLeave(t *testing.T) {
 	}
 	require.NoError(t, cmd.Wait())
 	require.Equal(t, 3, n)
+}
+
+// documented builds the consumer that docs/events.md shows.
+func documented(t *testing.T) string {
+	t.Helper()
+	doc, err := os.ReadFile("../docs/events.md")
+	require.NoError(t, err)
+	_, code, ok := strings.Cut(string(doc), "```go\n")
+	require.True(t, ok)
+	code, _, ok = strings.Cut(code, "```\n")
+	require.True(t, ok)
+	dir := t.TempDir()
+	source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "fulfilment")
+	require.NoError(t, os.WriteFile(source, []byte(strings.ReplaceAll(code, `"SHOP_FULFILMENT"`, strconv.Quote("SHOP_"+strconv.FormatInt(time.Now().UnixNano(), 10)))), 0o600))
+	out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
+}
+
+func TestTheConsumerOfTheDocumentKnowsWhatMySQLKnows(t *testing.T) {
+	s := newShop(t, sharedServers(t), 1, 2)
+	doc, err := os.ReadFile("../docs/events.md")
+	require.NoError(t, err)
+	_, table, _ := strings.Cut(string(doc), "```sql\n")
+	table, _, _ = strings.Cut(table, ";")
+	_, err = s.db.Exec(table)
+	require.NoError(t, err)
+	shop := exec.CommandContext(t.Context(), documented(t))
+	shop.Env = []string{
+		"SHOP_DSN=" + s.setting("SECKILL_MYSQL_DSN"), "NAMESRV=" + s.setting("SECKILL_ROCKETMQ_NAMESERVERS"),
+		"TOPIC=" + s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC"), "HOME=" + t.TempDir(),
+	}
+	require.NoError(t, shop.Start())
+	t.Cleanup(func() { _, _ = shop.Process.Kill(), shop.Wait() })
+
+	sale := s.sale(saleTerms{stock: 600})
+	c := s.crowd(sale, s.tokens(1, 600))
+	underLoad(c, 0.3, s.consumers[0].kill)
+	c.await(t, 60*time.Second)
+	c.each(len(c.tokens), 50, func(i int) {
+		id := c.idOf(i)
+		switch i % 4 {
+		case 0:
+			c.pay(id, "pay-"+id, 9900)
+		case 1:
+			_, _ = c.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", "")
+		}
+	})
+	kinds := func(where string) int {
+		return c.count(t, `SELECT COUNT(*) FROM orders o JOIN shop_orders s ON s.order_id = o.id WHERE o.sale_id = ? AND s.status = o.status
+			AND s.amount_minor = o.quantity * o.unit_price`+where)
+	}
+	require.Eventually(t, func() bool { return kinds("") == 600 }, 60*time.Second, 200*time.Millisecond)
+	require.Equal(t, []int{150, 150, 300}, []int{kinds(` AND o.status = 'paid'`), kinds(` AND o.status = 'cancelled'`), kinds(` AND o.status = 'confirmed'`)})
+	require.NoError(t, shop.Process.Signal(os.Interrupt))
 }

@@ -36,7 +36,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 		}
 		found = append(found, c)
 	}
-	slices.SortFunc(found, func(a, b order.EventCursor) int { return cmp.Compare(a.SaleID, b.SaleID) })
+	slices.SortFunc(found, func(a, b order.EventCursor) int { return cmp.Compare(b.SaleID, a.SaleID) })
 	return found[:min(len(found), limit)], nil
 }
 
