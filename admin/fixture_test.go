@@ -46,7 +46,7 @@ func newDesk(t *testing.T) *desk {
 	log := slog.New(slog.DiscardHandler)
 	loader := reconcile.NewLoader(d.store, d.store, d.ledger, memory.NewQueue(), log)
 	d.service = admin.New(admin.Options{
-		Operations: d.store, Sales: d.store, AuditLog: d.store, OrderRows: d.store, Search: d.store, Letters: d.store,
+		Operations: d.store, Sales: d.store, AuditLog: d.store, OrderRows: d.store, Search: d.store, Letters: d.store, Reports: d.store,
 		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
 		Auditor: reconcile.NewAuditor(d.store, d.ledger), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader), Log: log,
 	})

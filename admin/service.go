@@ -74,6 +74,7 @@ type Options struct {
 	OrderRows  orders
 	Search     search
 	Letters    letters
+	Reports    reports
 	Ledger     ledger
 	Entries    entries
 	Loader     loader

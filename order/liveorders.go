@@ -16,33 +16,42 @@ const idSlack = 2 * time.Hour
 // where to go on; 0 when there is nothing more. After 0 begins at the sale.
 // Each call costs a range of the primary key, nothing else.
 func (s *Store) LiveOrders(ctx context.Context, saleID int64, after ID, limit int) (page []Record, next ID, err error) {
-	after = FirstOrder(saleID, after)
-	var looked int
-	err = query(ctx, s.db, func(rows *sql.Rows) error {
-		return rows.Scan(&next, &looked)
-	}, `SELECT COALESCE(MAX(id), 0), COUNT(*) FROM (SELECT id FROM orders FORCE INDEX (PRIMARY) WHERE id > ? ORDER BY id LIMIT ?) p`,
-		int64(after), limit)
-	if err == nil && looked > 0 {
-		page, err = s.liveBetween(ctx, saleID, after, next)
-	}
+	page, next, err = rowsAfter(ctx, s.db, saleID, after, limit, true)
 	if err != nil {
 		return nil, 0, fmt.Errorf("order: live orders of sale %d: %w", saleID, err)
-	}
-	if looked < limit {
-		next = 0
 	}
 	return page, next, nil
 }
 
-func (s *Store) liveBetween(ctx context.Context, saleID int64, after, last ID) ([]Record, error) {
+// rowsAfter is LiveOrders, or all orders if those that are not live are wanted.
+func rowsAfter(ctx context.Context, db queryer, saleID int64, after ID, limit int, liveOnly bool) (page []Record, next ID, err error) {
+	after = FirstOrder(saleID, after)
+	var looked int
+	err = query(ctx, db, func(rows *sql.Rows) error {
+		return rows.Scan(&next, &looked)
+	}, `SELECT COALESCE(MAX(id), 0), COUNT(*) FROM (SELECT id FROM orders FORCE INDEX (PRIMARY) WHERE id > ? ORDER BY id LIMIT ?) p`,
+		int64(after), limit)
+	if err == nil && looked > 0 {
+		page, err = rowsBetween(ctx, db, saleID, after, next, liveOnly)
+	}
+	if looked < limit {
+		next = 0
+	}
+	return page, next, err
+}
+
+func rowsBetween(ctx context.Context, db queryer, saleID int64, after, last ID, liveOnly bool) ([]Record, error) {
+	where := `WHERE id > ? AND id <= ? AND sale_id = ?`
+	if liveOnly {
+		where += ` AND live = 1`
+	}
 	var found []Record
-	err := query(ctx, s.db, func(rows *sql.Rows) error {
+	err := query(ctx, db, func(rows *sql.Rows) error {
 		var r Record
 		err := scanRecord(rows, &r)
 		found = append(found, r)
 		return err
-	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (PRIMARY)
-		WHERE id > ? AND id <= ? AND sale_id = ? AND live = 1 ORDER BY id`, int64(after), int64(last), saleID)
+	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (PRIMARY) `+where+` ORDER BY id`, int64(after), int64(last), saleID)
 	return found, err
 }
 

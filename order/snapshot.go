@@ -56,28 +56,33 @@ type Tally struct {
 // Tally counts the orders of a sale, all as of one moment. It reads every row
 // of the sale: not for a hot path.
 func (s *Store) Tally(ctx context.Context, saleID int64) (t Tally, err error) {
-	t = Tally{Orders: map[Status]int64{}, Units: map[Status]int64{}}
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
-		if t.Sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
-			return err
-		}
-		err := query(ctx, tx, func(rows *sql.Rows) error {
-			var status Status
-			var orders, units int64
-			err := rows.Scan(&status, &orders, &units)
-			t.Orders[status], t.Units[status] = orders, units
-			if status.Live() {
-				t.LiveUnits += units
-			}
-			return err
-		}, `SELECT status, COUNT(*), SUM(quantity) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
-		if err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM dead_letters WHERE sale_id = ?`, saleID).Scan(&t.DeadLetters)
+		t, err = tally(ctx, tx, saleID)
+		return err
 	})
 	if err != nil {
 		return Tally{}, fmt.Errorf("order: tally of sale %d: %w", saleID, err)
 	}
 	return t, nil
+}
+
+func tally(ctx context.Context, tx *sql.Tx, saleID int64) (t Tally, err error) {
+	t = Tally{Orders: map[Status]int64{}, Units: map[Status]int64{}}
+	if t.Sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+		return t, err
+	}
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		var status Status
+		var orders, units int64
+		err := rows.Scan(&status, &orders, &units)
+		t.Orders[status], t.Units[status] = orders, units
+		if status.Live() {
+			t.LiveUnits += units
+		}
+		return err
+	}, `SELECT status, COUNT(*), SUM(quantity) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
+	if err != nil {
+		return t, err
+	}
+	return t, tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM dead_letters WHERE sale_id = ?`, saleID).Scan(&t.DeadLetters)
 }

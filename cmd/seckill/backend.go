@@ -73,6 +73,7 @@ type operatorStore interface { //nolint:interfacebloat // the union of what admi
 
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
+	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
 	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
 	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)

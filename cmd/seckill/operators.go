@@ -23,7 +23,7 @@ func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service 
 	ledger := stock.New(b.redis)
 	loader := reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	return admin.New(admin.Options{
-		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk,
+		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk, Reports: b.desk,
 		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
 		Auditor: reconcile.NewAuditor(b.orders, ledger), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
 		Limits: b.desk, LimitRules: admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit}, Fleet: newFleet(cfg, b.redis),

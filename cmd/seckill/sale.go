@@ -29,7 +29,7 @@ func newSale(p *process) *cobra.Command {
 		newSalePause(p),
 		newSaleMove(p, "resume", "Let a paused sale sell again"),
 		newSaleMove(p, "end", "Refuse purchases for good; orders under way still get their result"),
-		newSaleRestock(p), newSaleExtendPay(p), newSaleVoid(p), newSaleWatch(p),
+		newSaleRestock(p), newSaleExtendPay(p), newSaleVoid(p), newSaleWatch(p), newSaleReport(p),
 	)
 	return c
 }

@@ -106,6 +106,26 @@ func (s *Store) all(saleID int64) (order.Sale, []order.Record, error) {
 	return sale, records, err
 }
 
+// Report is order.Store's.
+func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error) {
+	tally, err := s.Tally(ctx, saleID)
+	if err != nil {
+		return order.Report{}, err
+	}
+	_, records, err := s.all(saleID)
+	r := order.Report{Tally: tally, Amounts: map[order.Status]int64{}}
+	for _, o := range records {
+		r.Amounts[o.Status] += int64(o.Quantity) * o.UnitPrice
+	}
+	for records := range slices.Chunk(records, 5000) {
+		if page == nil || err != nil {
+			break
+		}
+		err = page(records)
+	}
+	return r, err
+}
+
 // Tally is order.Store's.
 func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
 	sale, records, err := s.all(saleID)

@@ -49,6 +49,7 @@ type Store interface {
 	Discard(ctx context.Context, d order.DeadLetter) error
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
+	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
@@ -109,6 +110,7 @@ func Run(t *testing.T, store Store) {
 		"worker numbers are used once":                            workersUnique,
 		"a snapshot holds all live orders":                        snapshotPages,
 		"a tally adds up":                                         tallyAddsUp,
+		"a report has every order of its sale once":               reportAddsUp,
 		"a shopper's orders come in pages":                        shopperPages,
 		"verdicts are believed only for the very order":           verdictsCompare,
 		"changes come in pages":                                   changesPage,

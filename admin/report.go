@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+
+	"seckill/order"
+)
+
+// reports add up what became of a sale.
+type reports interface {
+	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
+}
+
+// Report adds up a sale, all as of one moment, from MySQL alone. It reads every
+// row: not for a hot path. The errors are order.ErrNotFound and *UnavailableError.
+func (s *Service) Report(ctx context.Context, saleID int64) (order.Report, error) {
+	r, err := s.Reports.Report(ctx, saleID, nil)
+	return r, fault(err)
+}
+
+// Export is Report, and hands every order of the sale to page, by ID, some thousand
+// at a time. Shoppers are in it: the audit log has who took it. An error of page
+// ends it, and is returned.
+func (s *Service) Export(ctx context.Context, c Call, saleID int64, page func([]order.Record) error) (order.Report, error) {
+	_, err := ask(ctx, func(ctx context.Context) (bool, error) {
+		if _, err := s.Sales.Sale(ctx, saleID); err != nil {
+			return false, err
+		}
+		return s.AuditLog.Note(ctx, order.AuditEntry{By: c.By, Action: "export", SaleID: saleID, Target: fmt.Sprintf("sale %d", saleID), Command: c.Command})
+	})
+	if err != nil {
+		return order.Report{}, err
+	}
+	var stopped error
+	r, err := s.Reports.Report(ctx, saleID, func(rs []order.Record) error {
+		stopped = page(rs)
+		return stopped
+	})
+	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "export", "sale_id", saleID, "command", c.Command, "done", err == nil)
+	if stopped != nil {
+		return r, stopped
+	}
+	return r, fault(err)
+}
+
+// ReportView is a report as a program reads it. Units that are available are in no
+// order: they are the shop's again.
+type ReportView struct {
+	ID          string  `json:"id"`
+	ExternalID  string  `json:"external_id,omitempty"`
+	Title       string  `json:"title"`
+	SKU         string  `json:"sku"`
+	State       string  `json:"state"`
+	PriceMinor  int64   `json:"price_minor"`
+	Currency    string  `json:"currency"`
+	Total       int64   `json:"total"`
+	Available   int64   `json:"available"`
+	LiveUnits   int64   `json:"live_units"` // sold: confirmed and paid
+	Confirmed   SumView `json:"confirmed"`  // and not paid yet
+	Paid        SumView `json:"paid"`
+	Cancelled   SumView `json:"cancelled"`
+	Rejected    SumView `json:"rejected"`
+	DeadLetters int64   `json:"dead_letters"`
+	Final       bool    `json:"final"` // ended, and nothing is unpaid: only refunds are still to come
+}
+
+// SumView is what orders add up to.
+type SumView struct {
+	Orders      int64 `json:"orders"`
+	Units       int64 `json:"units"`
+	AmountMinor int64 `json:"amount_minor"`
+}
+
+// ViewReport is r as a program reads it.
+func ViewReport(r order.Report) ReportView {
+	s := r.Sale
+	sum := func(status order.Status) SumView {
+		return SumView{r.Orders[status], r.Units[status], r.Amounts[status]}
+	}
+	ended := s.State == order.SaleEnded || s.State == order.SaleClosed
+	return ReportView{
+		ID: fmt.Sprint(s.ID), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency,
+		Total: int64(s.Total), Available: int64(s.Available), LiveUnits: r.LiveUnits,
+		Confirmed: sum(order.StatusConfirmed), Paid: sum(order.StatusPaid), Cancelled: sum(order.StatusCancelled), Rejected: sum(order.StatusRejected),
+		DeadLetters: r.DeadLetters, Final: ended && r.Orders[order.StatusConfirmed] == 0,
+	}
+}
