@@ -71,9 +71,14 @@ func (t *batchTrace) of(id order.ID) telemetry.Span {
 	return t.orders[id]
 }
 
-// end ends the spans of the batch and of its orders, with what they came to.
+// end ends the spans of the batch and of its orders, with what they came to; a
+// batch without verdicts was stopped on.
 func (t *batchTrace) end(vs []order.Verdict) {
 	if t == nil {
+		return
+	}
+	if vs == nil {
+		t.span.End(ErrStopped)
 		return
 	}
 	t.span.End(nil)
