@@ -53,6 +53,7 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	post := spans.One("POST /v1/sales/:id/orders")
 	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", post.SpanContext.TraceID().String())
 	require.Equal(t, "b7ad6b7169203331", post.Parent.SpanID().String())
+	require.EqualValues(t, http.StatusAccepted, post.Attrs["http.response.status_code"])
 	for inner, outer := range map[string]string{
 		"reserve": post.Name, "reserve batch": "reserve", "EVALSHA reserve": "reserve batch",
 		"create SECKILL_ORDER": post.Name, "process SECKILL_ORDER": "create SECKILL_ORDER",
