@@ -3,8 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"seckill/fleet"
@@ -176,7 +176,7 @@ func viewLiveSale(s SaleStatus, at time.Time) LiveSaleView {
 	}
 	now := stock.NewCopy(s.Sale, m)
 	v := LiveSaleView{
-		ID: fmt.Sprint(s.Sale.ID), Title: s.Sale.Title, Status: now.Status(at), StartsAt: timestamp(now.StartsAt), EndsAt: timestamp(now.EndsAt),
+		ID: strconv.FormatInt(s.Sale.ID, 10), Title: s.Sale.Title, Status: now.Status(at), StartsAt: timestamp(now.StartsAt), EndsAt: timestamp(now.EndsAt),
 		Loaded: m.Loaded, Total: int64(now.Total), Available: int64(s.Sale.Available), Settled: int64(s.Sale.Total - s.Sale.Available),
 	}
 	if m.Loaded {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"seckill/order"
 )
@@ -80,7 +81,7 @@ func ViewReport(r order.Report) ReportView {
 	}
 	ended := s.State == order.SaleEnded || s.State == order.SaleClosed
 	return ReportView{
-		ID: fmt.Sprint(s.ID), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency,
+		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency,
 		Total: int64(s.Total), Available: int64(s.Available), LiveUnits: r.LiveUnits,
 		Confirmed: sum(order.StatusConfirmed), Paid: sum(order.StatusPaid), Cancelled: sum(order.StatusCancelled), Rejected: sum(order.StatusRejected),
 		DeadLetters: r.DeadLetters, Final: ended && r.Orders[order.StatusConfirmed] == 0,

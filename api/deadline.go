@@ -26,7 +26,7 @@ type deadline struct {
 type brief struct {
 	context.Context //nolint:containedctx // for its end
 
-	values context.Context
+	values context.Context //nolint:containedctx // for its values
 }
 
 func (b brief) Value(key any) any { return b.values.Value(key) }

@@ -112,6 +112,7 @@ func (p *process) showFindings(found []checkup.Finding) error {
 			failed++
 		case checkup.Warn:
 			warned++
+		case checkup.OK:
 		}
 	}
 	if p.json {

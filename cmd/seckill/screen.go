@@ -51,11 +51,12 @@ func (s *screen) open() { _, _ = s.out.WriteString(enter) } // what follows fail
 
 // close has the terminal as it was.
 func (s *screen) close() {
-	text := leave
+	var text strings.Builder
+	text.WriteString(leave)
 	for _, line := range s.last {
-		text += line + "\n"
+		text.WriteString(line + "\n")
 	}
-	_, _ = s.out.WriteString(text) // nothing to be done about it any more
+	_, _ = s.out.WriteString(text.String()) // nothing to be done about it any more
 }
 
 // draw shows a view in place of the one before, as much as there is room for.

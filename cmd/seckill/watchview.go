@@ -79,7 +79,7 @@ func saleLines(s admin.LiveSaleView, at string, paint func(style, text string) s
 		lines = append(lines, "not in Redis; stock is that of MySQL")
 	}
 	if s.OldestPending > 0 {
-		lines = append(lines, fmt.Sprintf("oldest pending order: %s", duration(s.OldestPending)))
+		lines = append(lines, "oldest pending order: "+duration(s.OldestPending))
 	}
 	return append(lines, "")
 }

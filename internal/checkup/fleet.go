@@ -101,8 +101,8 @@ func (f Fleet) Roles() []Finding {
 			}
 		}
 		name, start := role+"s", fmt.Sprintf("start `seckill %s`", role)
-		switch {
-		case n == 0:
+		switch n {
+		case 0:
 			found = append(found, failure(name, start, "none lives"))
 		default:
 			found = append(found, rule(n < 2, Warn, name, start+" on a second machine: one that dies or is replaced stops the sale", "%d live", n))
