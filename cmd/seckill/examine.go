@@ -102,21 +102,14 @@ func instanceLine(i fleet.Instance) string {
 	return fmt.Sprintf("%s on %s (PID %d), %s: %s", admin.Printable(i.Version), admin.Printable(i.Host), i.PID, admin.Printable(at), loadLine(i))
 }
 
-// showFindings prints them; the exit code, if it is not to be 0, is returned for
-// the caller to choose another.
+// showFindings prints them; the exit code is the caller's.
 func (p *process) showFindings(found []checkup.Finding) error {
-	failed, warned := 0, 0
+	count := map[checkup.Level]int{}
 	for _, f := range found {
-		switch f.Level {
-		case checkup.Fail:
-			failed++
-		case checkup.Warn:
-			warned++
-		case checkup.OK:
-		}
+		count[f.Level]++
 	}
 	if p.json {
-		return writeJSON(p.stdout, map[string]any{"ok": failed == 0, "checks": found})
+		return writeJSON(p.stdout, map[string]any{"ok": count[checkup.Fail] == 0, "checks": found})
 	}
 	marks := map[checkup.Level]string{checkup.OK: "ok  ", checkup.Warn: "warn", checkup.Fail: "FAIL"}
 	for _, f := range found {
@@ -125,6 +118,6 @@ func (p *process) showFindings(found []checkup.Finding) error {
 			fmt.Fprintf(p.stdout, "      %-22s -> %s\n", "", plain([]byte(f.Advice)))
 		}
 	}
-	_, err := fmt.Fprintf(p.stdout, "%d failed, %d to be looked at, %d well\n", failed, warned, len(found)-failed-warned)
+	_, err := fmt.Fprintf(p.stdout, "%d failed, %d to be looked at, %d well\n", count[checkup.Fail], count[checkup.Warn], count[checkup.OK])
 	return err
 }

@@ -51,12 +51,8 @@ func (s *screen) open() { _, _ = s.out.WriteString(enter) } // what follows fail
 
 // close has the terminal as it was.
 func (s *screen) close() {
-	var text strings.Builder
-	text.WriteString(leave)
-	for _, line := range s.last {
-		text.WriteString(line + "\n")
-	}
-	_, _ = s.out.WriteString(text.String()) // nothing to be done about it any more
+	text := strings.Join(append([]string{leave}, s.last...), "\n")
+	_, _ = s.out.WriteString(text + "\n") // nothing to be done about it any more
 }
 
 // draw shows a view in place of the one before, as much as there is room for.

@@ -101,12 +101,11 @@ func (f Fleet) Roles() []Finding {
 			}
 		}
 		name, start := role+"s", fmt.Sprintf("start `seckill %s`", role)
-		switch n {
-		case 0:
+		if n == 0 {
 			found = append(found, failure(name, start, "none lives"))
-		default:
-			found = append(found, rule(n < 2, Warn, name, start+" on a second machine: one that dies or is replaced stops the sale", "%d live", n))
+			continue
 		}
+		found = append(found, rule(n < 2, Warn, name, start+" on a second machine: one that dies or is replaced stops the sale", "%d live", n))
 	}
 	return found
 }
