@@ -223,9 +223,11 @@ func TestMetricsFollowASale(t *testing.T) {
 	s := startSelling(t)
 	stockLeft := `seckill_stock_available_units{sale="` + s.sale + `"}`
 	s.buy(t)
-	require.Eventually(t, func() bool { return value(exposed(t, s.registries["api"]), stockLeft) == "99" }, 5*time.Second, 10*time.Millisecond)
-	text := exposed(t, s.registries["api"])
-	require.Equal(t, "0", value(text, `seckill_stock_pending_units{sale="`+s.sale+`"}`))
+	var text string
+	require.Eventually(t, func() bool { // the copy is read anew each second, and once more when there is a result
+		text = exposed(t, s.registries["api"])
+		return value(text, stockLeft) == "99" && value(text, `seckill_stock_pending_units{sale="`+s.sale+`"}`) == "0"
+	}, 5*time.Second, 10*time.Millisecond)
 	require.Equal(t, "1", value(text, "seckill_orders_accepted_total"))
 	require.Equal(t, "1", value(text, `seckill_reserve_duration_seconds_count{result="ok"}`))
 	require.NotEqual(t, "0", value(text, `seckill_dependency_duration_seconds_count{name="redis",result="ok"}`))
