@@ -157,6 +157,7 @@ func (e *ear) compareLog(ctx context.Context, sale string, note func(string, ...
 		return err
 	}
 	defer rs.Close()
+	due := map[string]bool{}
 	for rs.Next() {
 		var id int64
 		var seq uint64
@@ -168,10 +169,14 @@ func (e *ear) compareLog(ctx context.Context, sale string, note func(string, ...
 		if err != nil {
 			return err
 		}
-		for _, v := range c.Verdicts {
-			if _, heard := e.bodies[fmt.Sprintf("%d-%d-%d", id, seq, v.ID)]; heard == (v.Reason == order.ReasonCollision) {
-				note("change %d: order %d is %s %s, heard: %t", seq, v.ID, v.Status, v.Reason, heard)
-			}
+		for _, v := range c.Verdicts { // a change may decide two orders of one ID: the second is a collision
+			name := fmt.Sprintf("%d-%d-%d", id, seq, v.ID)
+			due[name] = due[name] || v.Reason != order.ReasonCollision
+		}
+	}
+	for name, is := range due {
+		if _, heard := e.bodies[name]; heard != is {
+			note("%s: due %t, heard %t", name, is, heard)
 		}
 	}
 	return rs.Err()

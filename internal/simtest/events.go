@@ -96,11 +96,16 @@ func (w *world) eventsOf(ctx context.Context, sale int64, note noteFunc) {
 	if err != nil {
 		note("changes of sale %d: %v", sale, err)
 	}
+	due := map[string]bool{}
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
-			if _, ok := w.topic.bodies[fmt.Sprintf("%d-%d-%d", sale, c.Seq, v.ID)]; ok == (v.Reason == order.ReasonCollision) {
-				note("change %d of sale %d, order %d is %s %s: event %t", c.Seq, sale, v.ID, v.Status, v.Reason, ok)
-			}
+			id := fmt.Sprintf("%d-%d-%d", sale, c.Seq, v.ID)
+			due[id] = due[id] || v.Reason != order.ReasonCollision // a change may decide two orders of one ID
+		}
+	}
+	for id, is := range due {
+		if _, came := w.topic.bodies[id]; came != is {
+			note("event %s: due %t, came %t", id, is, came)
 		}
 	}
 }

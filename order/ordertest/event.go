@@ -90,6 +90,16 @@ func eventsOfCollision(t *testing.T, s *suite) {
 	es, _ := s.events(t, sale.ID, 10)
 	require.Len(t, es, 1)
 	require.Equal(t, "a", es[0].ShopperID)
+
+	both := s.order(t, sale.ID, "c") // with its twin in one batch, and so in one change
+	twin := both
+	twin.ShopperID = "d"
+	vs, err := s.store.Settle(t.Context(), []order.Order{both, twin})
+	require.NoError(t, err)
+	require.Equal(t, vs[0].Seq, vs[1].Seq)
+	es, _ = s.events(t, sale.ID, 10)
+	require.Len(t, es, 2)
+	require.Equal(t, []any{"c", order.StatusConfirmed}, []any{es[1].ShopperID, es[1].Status})
 }
 
 // behind returns the cursor of a sale whose events have not all left.
