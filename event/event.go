@@ -8,7 +8,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"seckill/order"
 )
@@ -63,10 +62,4 @@ func Parse(body []byte) (Event, error) {
 		return Event{}, fmt.Errorf("event: no order event of CloudEvents %s: %.80q", specVersion, body)
 	}
 	return e, nil
-}
-
-// When returns the event's time, zero when it is none.
-func (e Event) When() time.Time {
-	t, _ := time.Parse(time.RFC3339, e.Time)
-	return t
 }

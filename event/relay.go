@@ -5,7 +5,6 @@ import (
 	crypto "crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"time"
@@ -63,7 +62,6 @@ type Options struct {
 	Publisher publisher
 	Seal      Seal // may be nil: events are without public IDs
 	Metrics   prometheus.Registerer
-	Log       *slog.Logger
 }
 
 // NewRelay returns a Relay; call Step once a second, from one goroutine, and in

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +96,7 @@ type relayStore interface {
 
 func (f *fixture) relay(s relayStore, o *outlet) (*event.Relay, *prometheus.Registry) {
 	reg := prometheus.NewRegistry()
-	return event.NewRelay(event.Options{Store: s, Publisher: o, Metrics: reg, Log: slog.New(slog.DiscardHandler)}), reg
+	return event.NewRelay(event.Options{Store: s, Publisher: o, Metrics: reg}), reg
 }
 
 // left is how far the cursor is; the sale's last change when all have left.

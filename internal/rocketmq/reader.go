@@ -53,6 +53,7 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]order.M
 	if err := in.begin(ctx, fromStart); err != nil {
 		return err
 	}
+	told := false
 	for {
 		found, err := in.round(ctx)
 		if ctx.Err() != nil {
@@ -62,9 +63,12 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]order.M
 			return refused.err
 		}
 		if err != nil {
-			r.opts.Log.DebugContext(ctx, "topic not read", "topic", r.opts.Topic, "err", err)
+			if !told {
+				r.opts.Log.WarnContext(ctx, "topic cannot be read, will go on trying", "topic", r.opts.Topic, "err", err)
+			}
 			_, _ = in.find(ctx) // brokers may have moved; if they cannot be found they are where they were
 		}
+		told = err != nil
 		if !found && !pause(ctx, readEvery) {
 			return nil
 		}
