@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -170,12 +172,27 @@ func command(t *testing.T, env []string, stdin string, args ...string) (stdout s
 	return out.String(), code
 }
 
+// nextPort goes round 11,000 to 19,999: none that the system gives to a client
+// (ip_local_port_range) or that scripts/up takes. A port of the system's own
+// choice may be some client's by the time that a role listens on it.
+var nextPort = func() *atomic.Uint32 {
+	n := new(atomic.Uint32)
+	n.Store(rand.Uint32N(9_000))
+	return n
+}()
+
+// freeAddr returns an address that nobody listens on, another at each call.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 11_000+nextPort.Add(1)%9_000)
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			require.NoError(t, ln.Close())
+			return addr
+		}
+	}
+	t.Fatal("no free port from 11000 to 19999")
+	return ""
 }
 
 func tailOf(text []byte, lines int) string {
