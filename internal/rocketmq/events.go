@@ -87,7 +87,8 @@ type place struct {
 	queue  int
 }
 
-// queues returns all queues of the route, in an order that every process has.
+// queues returns all queues that can be written to, in an order that every
+// process has.
 func (c *connection) queues() (all []place) {
 	for _, s := range c.route {
 		for q := range s.Queues {

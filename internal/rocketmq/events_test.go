@@ -97,6 +97,35 @@ func TestEventsOfOneOrderGoToOneQueueWhoeverSends(t *testing.T) {
 	}, 5*time.Second, 20*time.Millisecond)
 }
 
+// eventsOf are one of each of so many orders.
+func eventsOf(orders int) (ms []order.EventMessage) {
+	for i := range orders {
+		id := order.ID(i+1) << 9
+		ms = append(ms, order.EventMessage{ID: id.String(), OrderID: id, Status: order.StatusPaid, Body: []byte("{}")})
+	}
+	return ms
+}
+
+func TestEventsGoToQueuesThatCanBeWrittenTo(t *testing.T) {
+	t.Parallel()
+	o, admin := made(t, nameServers(t))
+	admin.SetQueues(t.Context(), t, 8, 3)
+	p := eventPublisher(t, o)
+	require.NoError(t, p.Publish(t.Context(), eventsOf(100)), "five queues of eight are only read")
+	require.Eventually(t, func() bool {
+		ends, err := admin.MaxOffsets(t.Context())
+		require.NoError(t, err)
+		require.Len(t, ends, 8, "all are read")
+		var used int
+		var sum int64
+		for _, n := range ends {
+			sum += n
+			used += min(1, int(n))
+		}
+		return used == 3 && sum == 100
+	}, 5*time.Second, 20*time.Millisecond)
+}
+
 func TestWithoutABrokerNoEventIsStored(t *testing.T) {
 	t.Parallel()
 	o := options(t, []string{"127.0.0.1:1"})

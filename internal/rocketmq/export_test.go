@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"context"
+	"strconv"
 	"testing"
 )
 
@@ -21,6 +22,23 @@ func (a *Admin) BrokerAddr(ctx context.Context, tb testing.TB) string {
 		tb.Fatalf("want one broker: %v, %v", shards, err)
 	}
 	return shards[0].Addr
+}
+
+// SetQueues gives a's topic so many queues to read and to write to on its brokers.
+func (a *Admin) SetQueues(ctx context.Context, tb testing.TB, read, write int) {
+	tb.Helper()
+	shards, err := a.route(ctx)
+	for _, s := range shards {
+		if err == nil {
+			_, err = a.rpc.call(ctx, s.Addr, codeUpdateTopic, map[string]string{
+				"topic": a.opts.Topic, "defaultTopic": "TBW102", "readQueueNums": strconv.Itoa(read), "writeQueueNums": strconv.Itoa(write),
+				"perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+			})
+		}
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // RemoveTopics takes the topics of a off their brokers and name servers.

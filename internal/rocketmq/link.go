@@ -50,7 +50,8 @@ type link struct {
 	calls    sync.WaitGroup
 }
 
-// connection is one producer and the route it was made for.
+// connection is one producer and the route it was made for: the queues that can
+// be written to, one at least.
 type connection struct {
 	client client.Producer
 	route  []shard
@@ -193,7 +194,7 @@ func (l *link) watch(ctx context.Context) bool {
 
 // stale reports whether a new producer would do better than the present one.
 func (l *link) stale(ctx context.Context) bool {
-	route, err := l.rpc.route(ctx, l.opts.NameServers, l.opts.Topic)
+	route, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.Topic)
 	if err != nil {
 		return false // nothing to make a new one of
 	}
@@ -218,11 +219,11 @@ func (l *link) answers(ctx context.Context, route []shard) bool {
 // connect makes a producer that knows the routes of both topics, so that no
 // send has to ask a name server, and puts it in the place of the present one.
 func (l *link) connect(ctx context.Context) error {
-	route, err := l.rpc.route(ctx, l.opts.NameServers, l.opts.Topic)
+	route, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.Topic)
 	if err != nil {
 		return err
 	}
-	if _, err := l.rpc.route(ctx, l.opts.NameServers, l.opts.ProbeTopic); err != nil {
+	if _, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.ProbeTopic); err != nil {
 		return err
 	}
 	c, err := l.opts.newProducer(l.pick)

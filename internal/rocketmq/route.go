@@ -38,8 +38,16 @@ var ErrNoTopic = errors.New("rocketmq: topic has no broker")
 type shard struct {
 	Broker string // its name
 	Addr   string // of the master
-	Queues int    // that can be read
+	Queues int    // that can be read, or written to: what the route is for
 }
+
+// permission is what a route is for, as the broker counts it.
+type permission int
+
+const (
+	toWrite permission = 2
+	toRead  permission = 4
+)
 
 // bareKeyRE finds the keys of {0:"addr"}, which is not JSON.
 var bareKeyRE = regexp.MustCompile(`([{,])(\d+):`)
@@ -51,9 +59,20 @@ type brokerData struct {
 	Addrs map[string]string `json:"brokerAddrs"` // by broker ID; 0 is the master
 }
 
-// route asks the name servers in turn for the master brokers of a topic, by
-// name. The error is ErrNoTopic when a name server answered that it has none.
+// route asks the name servers in turn for the master brokers of a topic and the
+// queues to read, by name. The error is ErrNoTopic when a name server answered
+// that it has none.
 func (c *caller) route(ctx context.Context, servers []string, topic string) ([]shard, error) {
+	return c.routeFor(ctx, servers, topic, toRead)
+}
+
+// writeRoute is route with the queues to write to. They may be fewer: of a topic
+// that is being made smaller, or of a broker that is about to be shut down.
+func (c *caller) writeRoute(ctx context.Context, servers []string, topic string) ([]shard, error) {
+	return c.routeFor(ctx, servers, topic, toWrite)
+}
+
+func (c *caller) routeFor(ctx context.Context, servers []string, topic string, use permission) ([]shard, error) {
 	a, err := c.askAny(ctx, servers, codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
 	if answered(err, answerNoTopic) {
 		return nil, fmt.Errorf("%w: %s", ErrNoTopic, topic)
@@ -61,7 +80,7 @@ func (c *caller) route(ctx context.Context, servers []string, topic string) ([]s
 	if err != nil {
 		return nil, err
 	}
-	shards, err := parseRoute(a.body)
+	shards, err := parseRoute(a.body, use)
 	if err == nil && len(shards) == 0 {
 		err = ErrNoTopic
 	}
@@ -71,12 +90,13 @@ func (c *caller) route(ctx context.Context, servers []string, topic string) ([]s
 	return shards, nil
 }
 
-func parseRoute(body []byte) ([]shard, error) {
+func parseRoute(body []byte, use permission) ([]shard, error) {
 	var route struct {
 		Brokers []brokerData `json:"brokerDatas"`
 		Queues  []struct {
 			Broker string `json:"brokerName"`
 			Read   int    `json:"readQueueNums"`
+			Write  int    `json:"writeQueueNums"`
 			Perm   int    `json:"perm"`
 		} `json:"queueDatas"`
 	}
@@ -87,8 +107,11 @@ func parseRoute(body []byte) ([]shard, error) {
 	for _, b := range route.Brokers {
 		s := shard{Broker: b.Name, Addr: b.Addrs["0"]}
 		for _, q := range route.Queues {
-			const readable = 4
-			if q.Broker == b.Name && q.Perm&readable != 0 {
+			switch {
+			case q.Broker != b.Name || q.Perm&int(use) == 0:
+			case use == toWrite:
+				s.Queues = q.Write
+			default:
 				s.Queues = q.Read
 			}
 		}

@@ -166,17 +166,23 @@ func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 
 func TestARouteIsReadThoughItIsNoJSON(t *testing.T) {
 	t.Parallel()
-	shards, err := parseRoute([]byte(`{"brokerDatas":[
+	body := []byte(`{"brokerDatas":[
 		{"brokerAddrs":{1:"10.0.0.2:10911"},"brokerName":"slave-only"},
 		{"brokerAddrs":{0:"10.0.0.3:10911",1:"10.0.0.4:10911"},"brokerName":"b"},
 		{"brokerAddrs":{"0":"10.0.0.1:10911"},"brokerName":"a"},
 		{"brokerAddrs":{0:"10.0.0.5:10911"},"brokerName":"write-only"}],
-		"queueDatas":[{"brokerName":"b","perm":6,"readQueueNums":8},{"brokerName":"a","perm":4,"readQueueNums":4},
-		{"brokerName":"slave-only","perm":6,"readQueueNums":8},{"brokerName":"write-only","perm":2,"readQueueNums":8}]}`))
+		"queueDatas":[{"brokerName":"b","perm":6,"readQueueNums":8,"writeQueueNums":6},{"brokerName":"a","perm":4,"readQueueNums":4,"writeQueueNums":4},
+		{"brokerName":"slave-only","perm":6,"readQueueNums":8,"writeQueueNums":8},{"brokerName":"write-only","perm":2,"readQueueNums":8,"writeQueueNums":3}]}`)
+	shards, err := parseRoute(body, toRead)
 	require.NoError(t, err)
 	require.Equal(t, []shard{{"a", "10.0.0.1:10911", 4}, {"b", "10.0.0.3:10911", 8}}, shards)
-	_, err = parseRoute([]byte("{"))
-	require.Error(t, err)
+	shards, err = parseRoute(body, toWrite)
+	require.NoError(t, err)
+	require.Equal(t, []shard{{"b", "10.0.0.3:10911", 6}, {"write-only", "10.0.0.5:10911", 3}}, shards)
+	for _, use := range []permission{toRead, toWrite} {
+		_, err = parseRoute([]byte("{"), use)
+		require.Error(t, err)
+	}
 }
 
 func TestOptionsAreChecked(t *testing.T) {
