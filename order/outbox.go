@@ -34,17 +34,6 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]Eve
 	return found, nil
 }
 
-// EventsLeft reports whether the events of all changes of a sale have left.
-func (s *Store) EventsLeft(ctx context.Context, saleID int64) (bool, error) {
-	var left bool
-	err := s.db.QueryRowContext(ctx, `SELECT s.seq <= COALESCE(c.seq, 0) FROM sales s LEFT JOIN event_cursors c ON c.sale_id = s.id
-		WHERE s.id = ?`, saleID).Scan(&left)
-	if err != nil {
-		return false, fmt.Errorf("order: events of sale %d: %w", saleID, err)
-	}
-	return left, nil
-}
-
 // HoldEvents makes holder the one that sends the events of a sale for some time,
 // from the change after seq on; false when another one is. It spares double work
 // and no more: whoever sends does no harm.

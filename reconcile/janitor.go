@@ -16,8 +16,6 @@ type closing interface { //nolint:interfacebloat // a sale's end is decided by a
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	// Unpaid reports whether a sale has a confirmed order.
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
-	// EventsLeft reports whether the events of all changes of a sale have left.
-	EventsLeft(ctx context.Context, saleID int64) (bool, error)
 	// ClosedSales pages through the closed sales, newest first.
 	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 }
@@ -35,7 +33,6 @@ type Janitor struct {
 	ledger unloading
 	queue  offsets
 	log    *slog.Logger
-	events bool              // a sale stays until its events have left
 	tried  map[int64]attempt // sales that could not be closed yet
 
 	swept  time.Time // when closed sales were last looked for in Redis
@@ -53,9 +50,6 @@ type attempt struct {
 func NewJanitor(store closing, ledger unloading, queue offsets, log *slog.Logger) *Janitor {
 	return &Janitor{store: store, ledger: ledger, queue: queue, log: log, tried: map[int64]attempt{}}
 }
-
-// AwaitEvents makes the janitor close no sale before its order events have left.
-func (j *Janitor) AwaitEvents() { j.events = true }
 
 const (
 	// keepEnded is how long polls of an ended sale are still answered by Redis.
@@ -138,7 +132,8 @@ func (j *Janitor) end(ctx context.Context, s order.Sale) error {
 }
 
 // close closes a sale once the consumers have passed what stood in the queue at
-// the first try and every order has its end. First out of Redis: a sale that is
+// the first try and every order has its end. Events that have not left are sent
+// from MySQL, of a closed sale too: they keep nothing in Redis. First out of Redis: a sale that is
 // ended is not loaded again, while one that is closed would be forgotten there.
 func (j *Janitor) close(ctx context.Context, s order.Sale, loaded bool, mark order.Offsets) (order.Offsets, error) {
 	if mark == nil {
@@ -155,11 +150,6 @@ func (j *Janitor) close(ctx context.Context, s order.Sale, loaded bool, mark ord
 	unpaid, err := j.store.Unpaid(ctx, s.ID)
 	if err != nil || unpaid {
 		return mark, err
-	}
-	if j.events {
-		if left, err := j.store.EventsLeft(ctx, s.ID); err != nil || !left {
-			return mark, err
-		}
 	}
 	if loaded {
 		if err := j.ledger.Unload(ctx, s.ID); err != nil {

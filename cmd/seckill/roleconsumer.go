@@ -102,7 +102,6 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.extender = reconcile.NewExtender(b.orders, log)
 	k.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
 	if cfg.Consumer.Events {
-		k.janitor.AwaitEvents()
 		k.events, err = newRelay(cfg, b, reg, log)
 	}
 	return k, err

@@ -40,14 +40,6 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 	return found[:min(len(found), limit)], nil
 }
 
-// EventsLeft is order.Store's.
-func (s *Store) EventsLeft(_ context.Context, saleID int64) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sale, err := s.sale(saleID)
-	return sale.Seq <= s.cursors[saleID].seq, err
-}
-
 // HoldEvents is order.Store's.
 func (s *Store) HoldEvents(_ context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	s.mu.Lock()

@@ -236,11 +236,6 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 	return ask(ctx, s, "events behind", reads, func() ([]order.EventCursor, error) { return s.twin.EventsBehind(ctx, closed, limit) })
 }
 
-// EventsLeft is order.Store's.
-func (s *Store) EventsLeft(ctx context.Context, saleID int64) (bool, error) {
-	return ask(ctx, s, "events left", reads, func() (bool, error) { return s.twin.EventsLeft(ctx, saleID) })
-}
-
 // EventPage is order.Store's.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
 	es, err = ask(ctx, s, "events", reads, func() (es []order.Event, err error) {

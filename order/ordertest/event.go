@@ -108,12 +108,9 @@ func (s *suite) behind(t *testing.T, saleID int64, closed bool) (order.EventCurs
 	cs, err := s.store.EventsBehind(t.Context(), closed, 1<<20)
 	require.NoError(t, err)
 	i := slices.IndexFunc(cs, func(c order.EventCursor) bool { return c.SaleID == saleID })
-	left, err := s.store.EventsLeft(t.Context(), saleID)
-	require.NoError(t, err)
 	if i < 0 {
 		return order.EventCursor{}, false
 	}
-	require.False(t, left)
 	return cs[i], true
 }
 
@@ -146,9 +143,6 @@ func eventsCursor(t *testing.T, s *suite) {
 	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p2", 3, lease))
 	_, some = s.behind(t, sale.ID, false)
 	require.False(t, some)
-	left, err := s.store.EventsLeft(t.Context(), sale.ID)
-	require.NoError(t, err)
-	require.True(t, left)
 }
 
 func eventsLease(t *testing.T, s *suite) {

@@ -61,7 +61,6 @@ type Store interface {
 	Limits(ctx context.Context) (order.Limits, error)
 	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
 	EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error)
-	EventsLeft(ctx context.Context, saleID int64) (bool, error)
 	EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error)
 	HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error)
 	MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error
