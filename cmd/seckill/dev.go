@@ -169,6 +169,7 @@ func devConfig() (config.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	cfg.MySQL.MaxConns = 1000 // the stand-in has none that could be too few
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Admin.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}

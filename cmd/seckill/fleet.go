@@ -119,5 +119,9 @@ func (k *back) look(self *fleet.Instance) fleet.Totals {
 
 func (k *back) apply(cfg config.Config, _ int) {
 	k.pool.SetRate(cfg.Consumer.DrainRate)
-	k.pool.SetWorkers(cfg.Consumer.Workers)
+	workers := min(cfg.Consumer.Workers, k.mostWorkers)
+	if workers < cfg.Consumer.Workers {
+		k.log.Warn("fewer workers than the limit says: SECKILL_MYSQL_MAX_CONNS allows no more", "consumer_workers", cfg.Consumer.Workers, "workers", workers)
+	}
+	k.pool.SetWorkers(workers)
 }

@@ -46,8 +46,9 @@ func newLimitsSet(p *process) *cobra.Command {
 	c := &cobra.Command{
 		Use: "set --NAME=VALUE … | --unset NAME …", Short: "Change limits: every process works under them within a second", Args: cobra.NoArgs,
 		Long: `Change limits. They stand over what each process is configured with, also over its restart, until they are
-unset. Every process works under them within a second, with Redis or without.`,
-		Example: `  seckill limits set --consumer-workers=8 --shopper-rps=5
+unset. Every process works under them within a second, with Redis or without. A consumer runs at most
+SECKILL_MYSQL_MAX_CONNS - 4 workers, whatever consumer-workers says.`,
+		Example: `  seckill limits set --consumer-workers=4 --shopper-rps=5
   seckill limits set --unset shopper-rps`,
 	}
 	given := map[string]*string{}

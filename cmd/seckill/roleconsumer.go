@@ -29,6 +29,9 @@ func newConsumer(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := cfg.CheckConsumer(); err != nil {
+				return &usageError{err}
+			}
 			override(&cfg.AdminListen, adminListen)
 			log := p.logger(cfg)
 			b, err := openTraced(c.Context(), cfg, "seckill-consumer", log)
@@ -65,24 +68,27 @@ func newConsumer(p *process) *cobra.Command {
 
 // back is the consumer role: the pool, what feeds it, and what reconciles.
 type back struct {
-	log        *slog.Logger
-	pool       *consumer.Pool
-	subscriber subscriber
-	redis      *breaker.Breaker
-	eviction   *eviction
-	loader     *reconcile.Loader
-	tail       *reconcile.Tail
-	sweeper    *reconcile.Sweeper
-	patrol     *reconcile.Patrol
-	expirer    *reconcile.Expirer
-	extender   *reconcile.Extender
-	janitor    *reconcile.Janitor
-	events     *events // nil when none are sent
+	log  *slog.Logger
+	pool *consumer.Pool
+	// mostWorkers is what the connections to MySQL allow the pool, whatever
+	// limits operators set.
+	mostWorkers int
+	subscriber  subscriber
+	redis       *breaker.Breaker
+	eviction    *eviction
+	loader      *reconcile.Loader
+	tail        *reconcile.Tail
+	sweeper     *reconcile.Sweeper
+	patrol      *reconcile.Patrol
+	expirer     *reconcile.Expirer
+	extender    *reconcile.Extender
+	janitor     *reconcile.Janitor
+	events      *events // nil when none are sent
 }
 
 func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*back, error) {
 	ledger := stock.New(b.redis)
-	k := &back{log: log, eviction: newEviction(b.redis, reg, log)}
+	k := &back{log: log, mostWorkers: cfg.MySQL.MostWorkers(), eviction: newEviction(b.redis, reg, log)}
 	k.redis = breaker.New(watched(reg)("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
 	k.pool = consumer.NewPool(consumer.Options{
 		Orders: b.orders, Ledger: ledger, Guard: k.redis.Do,

@@ -45,7 +45,7 @@ func Settings() []Setting {
 		{"trace_sample", "0.01", "ratio of requests that are traced, 0 to 1; a caller's `traceparent` is followed, 100 a second at most", false, ratio(func(c *Config) *float64 { return &c.Trace.Sample })},
 
 		{"mysql_dsn", "", "user:password@tcp(host:3306)/seckill", true, str(func(c *Config) *string { return &c.MySQL.DSN })},
-		{"mysql_max_conns", "8", "connections of one process", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
+		{"mysql_max_conns", "8", "connections of one process; a consumer wants 4 more than it has workers", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
 		{"mysql_tls", "false", "true verifies the server's certificate", false, boolean(func(c *Config) *bool { return &c.MySQL.TLS })},
 		{"mysql_ca_file", "", "PEM file of the authority that signed it; the system's without one", false, str(func(c *Config) *string { return &c.MySQL.CAFile })},
 
@@ -100,7 +100,7 @@ func Settings() []Setting {
 		{"api_drain_timeout", "10s", "how long an API that is told to stop waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second)},
 
 		// One hot row: 1-2 workers are the knee, 4 where an fsync takes a millisecond.
-		{"consumer_workers", "2", "settling workers of one process: open transactions never exceed them", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
+		{"consumer_workers", "2", "settling workers of one process: open transactions never exceed them; at most SECKILL_MYSQL_MAX_CONNS - 4", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
 		{"settle_batch", "256", "orders a transaction settles at most", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
 		{"settle_linger", "10ms", "how long a busy worker waits to fill a batch, when many orders come; an idle one never does", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
 		{"drain_rate", "0", "orders a second that one process settles at most, to spare the database; 0 is no cap", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate })},
