@@ -221,6 +221,9 @@ func TestAnAbsentServerHasAnExitCodeOfItsOwn(t *testing.T) {
 	code, stdout, _ := command(t, environ, "doctor", "--json")
 	require.Equal(t, exitDependency, code)
 	require.Contains(t, stdout, `"ok":false`)
+	for _, unread := range []string{"instances", "limits in force", "sales of the instances"} {
+		require.Contains(t, stdout, `{"name":"`+unread+`","ok":false`)
+	}
 }
 
 func TestTokensAreOneALine(t *testing.T) {

@@ -17,11 +17,7 @@ warn is to be looked at, FAIL has to be mended, and makes the exit code 5. prefl
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withExaminer(func(e *examiner) error {
-				found := e.servers(c.Context())
-				// What keeps the processes from being asked has been found already.
-				if f, err := e.fleet(c.Context()); err == nil {
-					found = append(found, f.Check()...)
-				}
+				found := append(e.servers(c.Context()), e.fleet(c.Context()).Check()...)
 				if err := p.showFindings(found); err != nil {
 					return err
 				}

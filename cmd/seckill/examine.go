@@ -69,28 +69,35 @@ const hearing = 3 * time.Second
 
 // fleet returns the processes that live. While one has not heard of a change it
 // looks again, as long as that may take.
-func (e *examiner) fleet(ctx context.Context) (f checkup.Fleet, err error) {
+func (e *examiner) fleet(ctx context.Context) checkup.Fleet {
 	for deadline := time.Now().Add(hearing); ; {
-		l, err := e.service.LimitsInForce(ctx)
-		if err == nil {
-			err = l.Away
-		}
-		if err != nil {
-			return f, err
-		}
-		f = checkup.Fleet{Instances: l.Instances, Generation: l.Limits.Generation, Line: instanceLine}
-		if held, err := e.service.ViewLimits(l.Limits).Limits["held_polls"].Value.Int64(); err == nil {
-			f.HeldPolls = uint64(max(0, held))
-		}
-		if f.Loaded, f.Digest, err = e.service.Catalogue(ctx); err != nil || !f.Stale() || time.Now().After(deadline) {
-			return f, err
+		f := e.readFleet(ctx)
+		if !f.Stale() || time.Now().After(deadline) {
+			return f
 		}
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
-			return f, ctx.Err()
+			return f
 		}
 	}
+}
+
+// readFleet reads each part for itself: one that cannot be read hides no other.
+func (e *examiner) readFleet(ctx context.Context) checkup.Fleet {
+	f := checkup.Fleet{Line: instanceLine}
+	l, err := e.service.LimitsInForce(ctx)
+	if err != nil {
+		f.LimitsErr = err
+		l.Instances, l.Away = e.service.Instances(ctx)
+	}
+	f.Instances, f.InstancesErr, f.Generation = l.Instances, l.Away, l.Limits.Generation
+	// Without the limits it is what is configured here.
+	if held, err := e.service.ViewLimits(l.Limits).Limits["held_polls"].Value.Int64(); err == nil {
+		f.HeldPolls = uint64(max(0, held))
+	}
+	f.Loaded, f.Digest, f.SalesErr = e.service.Catalogue(ctx)
+	return f
 }
 
 // instanceLine is an instance in a line, for people.

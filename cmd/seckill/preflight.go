@@ -33,41 +33,47 @@ nothing. Exit code 0: nothing fails; 5: a server is away; 3: there is no such sa
 				if err := p.showFindings(found); err != nil {
 					return err
 				}
-				switch {
-				case slices.ContainsFunc(found, func(f checkup.Finding) bool { return f.Down }):
-					return &silentError{exitDependency}
-				case slices.ContainsFunc(found, failed):
-					return &silentError{exitFailure}
-				}
-				return nil
+				return verdict(found)
 			})
 		},
 	}
 }
 
-// preflight looks at everything that a sale needs. The error is that there is no
-// such sale.
+// verdict is the exit code of a preflight.
+func verdict(found []checkup.Finding) error {
+	switch {
+	case slices.ContainsFunc(found, func(f checkup.Finding) bool { return f.Down }):
+		return &silentError{exitDependency}
+	case slices.ContainsFunc(found, failed):
+		return &silentError{exitFailure}
+	}
+	return nil
+}
+
+// preflight looks at everything that a sale needs, and says what of it could not
+// be looked at. The error is that there is no such sale.
 func (e *examiner) preflight(ctx context.Context, id int64) ([]checkup.Finding, error) {
 	s, err := e.service.Sale(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return nil, ofSale(id, err)
 	}
 	var found []checkup.Finding
-	if err == nil { // else MySQL is found to be away
+	if err != nil {
+		found = append(found, checkup.Unread("sale", err))
+	} else {
 		found = e.sale(ctx, s)
 	}
 	found = append(found, e.servers(ctx)...)
-	f, err := e.fleet(ctx)
-	if err != nil {
-		return found, nil //nolint:nilerr // a server is away, which has been found
-	}
+	f := e.fleet(ctx)
 	found = append(found, f.Check()...)
 	found = append(found, f.Roles()...)
-	return append(found,
-		checkup.MySQLPools(ctx, e.backend.db, f.Instances),
-		checkup.RedisPools(ctx, e.backend.redis, f.Instances),
-		checkup.Queues(ctx, e.orders, f.Consumers()),
-	), nil
+	if f.InstancesErr == nil { // else their number is not known
+		found = append(found,
+			checkup.MySQLPools(ctx, e.backend.db, f.Instances),
+			checkup.RedisPools(ctx, e.backend.redis, f.Instances),
+			checkup.Queues(ctx, e.orders, f.Consumers()))
+	}
+	return found, nil
 }
 
 // sale looks at the sale in both stores, and for room for its orders.

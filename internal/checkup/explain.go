@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"seckill/admin"
 	"seckill/internal/rocketmq"
 )
 
@@ -19,6 +20,21 @@ func down(server string, err error, advice string) Finding {
 	f := failure(server, advice, "%s", err)
 	f.Down = true
 	return f
+}
+
+// Unread is the finding of what a server did not say, and so nothing is judged
+// by. The error names the server where it is an *admin.UnavailableError.
+func Unread(name string, err error) Finding {
+	advice := "this is a fault of the program or of what is stored: report it with this line"
+	if away, ok := errors.AsType[*admin.UnavailableError](err); ok {
+		switch away.Server {
+		case "mysql":
+			advice = explainMySQL(away.Err)
+		case "redis":
+			advice = explainRedis(away.Err)
+		}
+	}
+	return failure(name, advice, "cannot be read, and is not judged: %s", err)
 }
 
 // network says what to do about a server that is not reached; empty where the

@@ -17,6 +17,8 @@ type Fleet struct {
 	// Loaded and Digest are stock.Digest of the stores.
 	Loaded int
 	Digest string
+	// What could not be read has an error, and nothing is judged by it.
+	InstancesErr, LimitsErr, SalesErr error
 	// Line is an instance in a line, for people.
 	Line func(fleet.Instance) string
 }
@@ -24,17 +26,34 @@ type Fleet struct {
 // Stale reports whether a process has not heard of a change: it may have been
 // made a moment ago.
 func (f Fleet) Stale() bool {
-	return slices.ContainsFunc(f.Instances, func(i fleet.Instance) bool {
-		return i.Generation != f.Generation || i.Role == fleet.RoleAPI && i.SalesDigest != f.Digest
-	})
+	return slices.ContainsFunc(f.Instances, func(i fleet.Instance) bool { return f.otherLimits(i) || f.otherSales(i) })
 }
 
-// Check looks at each process.
+func (f Fleet) otherLimits(i fleet.Instance) bool {
+	return f.LimitsErr == nil && i.Generation != f.Generation
+}
+
+func (f Fleet) otherSales(i fleet.Instance) bool {
+	return f.SalesErr == nil && i.Role == fleet.RoleAPI && i.SalesDigest != f.Digest
+}
+
+// Check says what could not be read, and looks at each process.
 func (f Fleet) Check() []Finding {
-	if len(f.Instances) == 0 {
-		return []Finding{well("instances", "no process of a role runs")}
+	var found []Finding
+	for _, part := range []struct {
+		name string
+		err  error
+	}{{"instances", f.InstancesErr}, {"limits in force", f.LimitsErr}, {"sales of the instances", f.SalesErr}} {
+		if part.err != nil {
+			found = append(found, Unread(part.name, part.err))
+		}
 	}
-	found := make([]Finding, 0, len(f.Instances)+1)
+	if f.InstancesErr != nil {
+		return found
+	}
+	if len(f.Instances) == 0 {
+		return append(found, well("instances", "no process of a role runs"))
+	}
 	versions := map[string]bool{}
 	for _, i := range f.Instances {
 		versions[i.Version] = true
@@ -59,9 +78,9 @@ func (f Fleet) instance(i fleet.Instance) Finding {
 		found = append(found, rule(bad, level, "", advice, format, args...))
 	}
 	api := i.Role == fleet.RoleAPI
-	say(i.Generation != f.Generation, Fail, "can it reach MySQL, and does it have the schema? Its log says why it cannot read the limits; it goes on under those it has",
+	say(f.otherLimits(i), Fail, "can it reach MySQL, and does it have the schema? Its log says why it cannot read the limits; it goes on under those it has",
 		"works under limits of generation %d, not %d", i.Generation, f.Generation)
-	say(api && i.SalesDigest != f.Digest, Fail, "can it reach MySQL and Redis? Its log says why its copy of the sales grows old",
+	say(f.otherSales(i), Fail, "can it reach MySQL and Redis? Its log says why its copy of the sales grows old",
 		"knows other sales than MySQL and Redis have: %d loaded, of %d", i.SalesLoaded, f.Loaded)
 	say(len(i.BreakersOpen) > 0, Fail, "from its machine that server does not answer: its /readyz?verbose and its log say more",
 		"does not ask %s at present", strings.Join(i.BreakersOpen, ", "))
@@ -90,8 +109,12 @@ func level(fails bool) Level {
 	return Warn
 }
 
-// Roles judges whether enough processes live to sell.
+// Roles judges whether enough processes live to sell. Where nobody says who lives
+// it says nothing: Check has.
 func (f Fleet) Roles() []Finding {
+	if f.InstancesErr != nil {
+		return nil
+	}
 	var found []Finding
 	for _, role := range []string{fleet.RoleAPI, fleet.RoleConsumer} {
 		n := 0

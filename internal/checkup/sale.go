@@ -34,7 +34,7 @@ func loaded(s order.Sale, m stock.Meta, now time.Time) Finding {
 	const name = "sale in redis"
 	switch {
 	case m.Err != nil:
-		return failure(name, "see redis", "it cannot be asked")
+		return failure(name, explainRedis(m.Err), "it cannot be asked: %s", m.Err)
 	case !m.Loaded && s.State == order.SaleScheduled && now.Before(s.StartsAt.Add(-loadAhead)):
 		return warning(name, "nothing; or `seckill sale open` now, which fixes its price and limits, and run this again",
 			"not loaded: it loads itself at %s", s.StartsAt.Add(-loadAhead).Format(time.RFC3339))

@@ -1,12 +1,14 @@
 package checkup_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/admin"
 	"seckill/fleet"
 	"seckill/internal/checkup"
 	"seckill/order"
@@ -140,4 +142,33 @@ func TestAtLeastTwoOfEachRoleAreWanted(t *testing.T) {
 	f.Instances = nil
 	require.Equal(t, checkup.Fail, of(t, f.Roles(), "apis").Level)
 	require.Equal(t, checkup.OK, f.Check()[0].Level, "nothing runs, which only a sale minds")
+}
+
+func TestWhatCannotBeReadFailsAndIsNotJudged(t *testing.T) {
+	t.Parallel()
+	away := &admin.UnavailableError{Server: "mysql", Err: context.DeadlineExceeded}
+	for name, change := range map[string]func(*checkup.Fleet){
+		"limits in force":        func(f *checkup.Fleet) { f.LimitsErr, f.Generation = away, 0 },
+		"sales of the instances": func(f *checkup.Fleet) { f.SalesErr, f.Digest = away, "" },
+	} {
+		f := crew()
+		change(&f)
+		require.False(t, f.Stale(), "nobody is waited for")
+		found := f.Check()
+		requireSound(t, found...)
+		unread := of(t, found, name)
+		require.Equal(t, checkup.Fail, unread.Level)
+		require.Contains(t, unread.Detail, context.DeadlineExceeded.Error())
+		require.Contains(t, unread.Advice, "SECKILL_MYSQL_DSN")
+		require.Len(t, found, 1+len(f.Instances))
+		for _, i := range f.Instances {
+			require.Equal(t, checkup.OK, of(t, found, i.ID).Level)
+		}
+		require.Len(t, f.Roles(), 2)
+	}
+	nobody := checkup.Fleet{InstancesErr: &admin.UnavailableError{Server: "redis", Err: errors.New("NOPERM")}}
+	found := append(nobody.Check(), nobody.Roles()...)
+	require.Len(t, found, 1, "none is not what was read: %+v", found)
+	require.Equal(t, checkup.Fail, found[0].Level)
+	require.Contains(t, found[0].Advice, "seckill:*")
 }
