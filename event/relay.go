@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +56,7 @@ type Relay struct {
 	steps  int
 	closed []order.EventCursor // closed sales with events to be sent
 	held   map[int64]time.Time // sales that this process has taken, until when
+	small  map[int64]int       // orders of a page, of sales whose pages failed
 }
 
 // Options are what a Relay works with.
@@ -67,7 +70,7 @@ type Options struct {
 // NewRelay returns a Relay; call Step once a second, from one goroutine, and in
 // the end Release.
 func NewRelay(o Options) *Relay {
-	return &Relay{o: o, metrics: newMetrics(o.Metrics), holder: crypto.Text(), held: map[int64]time.Time{}}
+	return &Relay{o: o, metrics: newMetrics(o.Metrics), holder: crypto.Text(), held: map[int64]time.Time{}, small: map[int64]int{}}
 }
 
 // turn is what a step does for a sale.
@@ -79,7 +82,8 @@ type turn struct {
 // Step sends what has not left, a page of one sale after a page of the next, for
 // two seconds at most; the next step goes on. A sale of which less than a page is
 // left has its next turn a second later: few reads, few sends and few moves of
-// the cursor are what keeps events from costing the settling its speed.
+// the cursor are what keeps events from costing the settling its speed. The error
+// is that of every sale that failed, and of ctx when it ended the step.
 func (r *Relay) Step(ctx context.Context) error {
 	end := time.Now().Add(stepFor)
 	behind, err := r.look(ctx)
@@ -90,14 +94,15 @@ func (r *Relay) Step(ctx context.Context) error {
 	for len(turns) > 0 {
 		var next []turn
 		for _, t := range turns {
-			if ctx.Err() != nil {
-				return nil //nolint:nilerr // cut off, not failed: the next step goes on
+			if ctx.Err() != nil || time.Now().After(end) {
+				return errors.Join(append(errs, ctx.Err())...)
 			}
-			if time.Now().After(end) {
-				return errors.Join(errs...)
+			if time.Now().After(r.held[t.saleID]) { // the others took long
+				continue
 			}
 			seq, more, err := r.send(ctx, t)
-			if err != nil && ctx.Err() == nil {
+			r.size(t.saleID, err == nil)
+			if err != nil {
 				errs = append(errs, fmt.Errorf("events of sale %d: %w", t.saleID, err))
 			}
 			if more {
@@ -128,16 +133,22 @@ func (r *Relay) look(ctx context.Context) (behind []order.EventCursor, err error
 // any order: where there are too many for one step, no sale is always the last.
 func (r *Relay) take(ctx context.Context, behind []order.EventCursor) (turns []turn, errs []error) {
 	maps.DeleteFunc(r.held, func(_ int64, until time.Time) bool { return time.Now().After(until) })
+	maps.DeleteFunc(r.small, func(saleID int64, _ int) bool {
+		return !slices.ContainsFunc(behind, func(c order.EventCursor) bool { return c.SaleID == saleID })
+	})
 	for _, c := range behind {
 		t, mine := turn{c.SaleID, c.Seq}, c.Holder == r.holder
-		if c.Holder == "" {
+		if _, known := r.held[c.SaleID]; c.Holder == "" || mine && !known {
 			var err error
+			until := time.Now().Add(lease)
 			if t.seq, mine, err = r.o.Store.HoldEvents(ctx, c.SaleID, r.holder, lease); err != nil {
 				errs = append(errs, err)
 			}
+			if mine {
+				r.held[c.SaleID] = until
+			}
 		}
 		if mine {
-			r.held[c.SaleID] = time.Now().Add(lease)
 			turns = append(turns, t)
 		}
 	}
@@ -145,10 +156,34 @@ func (r *Relay) take(ctx context.Context, behind []order.EventCursor) (turns []t
 	return turns, errs
 }
 
+// page is how many orders the next page of a sale holds.
+func (r *Relay) page(saleID int64) int {
+	if n, ok := r.small[saleID]; ok {
+		return n
+	}
+	return pageSize
+}
+
+// size halves the pages of a sale while they fail, down to one change, and
+// doubles them with each that is sent: one that takes longer than there is time,
+// or a part of which is refused, would be begun for ever, and sent in part again
+// and again.
+func (r *Relay) size(saleID int64, sent bool) {
+	n := r.page(saleID)
+	switch {
+	case !sent:
+		r.small[saleID] = max(1, n/2)
+	case 2*n < pageSize:
+		r.small[saleID] = 2 * n
+	default:
+		delete(r.small, saleID)
+	}
+}
+
 // send sends one page, then moves the cursor over it. It returns how far the
 // sale's events have left, and whether there is another page.
 func (r *Relay) send(ctx context.Context, t turn) (seq uint64, more bool, err error) {
-	es, through, more, err := r.o.Store.EventPage(ctx, t.saleID, t.seq, pageSize)
+	es, through, more, err := r.o.Store.EventPage(ctx, t.saleID, t.seq, r.page(t.saleID))
 	if err != nil || through == t.seq {
 		return t.seq, false, err
 	}
@@ -161,10 +196,11 @@ func (r *Relay) send(ctx context.Context, t turn) (seq uint64, more bool, err er
 	if err := failpoint.Hit(ctx, failpoint.EventsSent); err != nil {
 		return t.seq, false, err
 	}
+	until := time.Now().Add(lease)
 	if err := r.o.Store.MoveEvents(ctx, t.saleID, r.holder, through, lease); err != nil {
 		return t.seq, false, err
 	}
-	r.held[t.saleID] = time.Now().Add(lease)
+	r.held[t.saleID] = until
 	return through, more, nil
 }
 
@@ -176,10 +212,34 @@ func (r *Relay) publish(ctx context.Context, es []order.Event) error {
 	for i, e := range es {
 		ms[i] = message(e, r.o.Seal)
 	}
+	defer r.keep(ctx, es[0].SaleID)()
 	began := time.Now()
 	err := r.o.Publisher.Publish(ctx, ms)
 	r.metrics.sent(ms, time.Since(began), err)
 	return err
+}
+
+// keep renews the lease of a sale, until the returned function is called: nobody
+// else shall send a page that takes longer than a lease.
+func (r *Relay) keep(ctx context.Context, saleID int64) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var kept sync.WaitGroup
+	kept.Go(func() {
+		t := time.NewTicker(lease / 3)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				until := time.Now().Add(lease)
+				if _, held, err := r.o.Store.HoldEvents(ctx, saleID, r.holder, lease); held && err == nil {
+					r.held[saleID] = until // else the page may be sent twice, no more
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); kept.Wait() }
 }
 
 // Release lets other processes go on with this one's sales at once.

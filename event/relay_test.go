@@ -23,16 +23,22 @@ type outlet struct {
 	mu     sync.Mutex
 	ms     []order.EventMessage
 	fail   error
-	stores int // messages of a failing call that are stored
-	hold   chan struct{}
+	stores int           // messages of a failing call that are stored
+	each   time.Duration // that a message takes
+	sizes  []int         // of the pages
 }
 
-func (o *outlet) Publish(_ context.Context, ms []order.EventMessage) error {
-	if o.hold != nil {
-		<-o.hold
-	}
+func (o *outlet) Publish(ctx context.Context, ms []order.EventMessage) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.sizes = append(o.sizes, len(ms))
+	if o.each > 0 {
+		select {
+		case <-time.After(time.Duration(len(ms)) * o.each):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if o.fail != nil {
 		ms = ms[:min(o.stores, len(ms))]
 	}
@@ -303,15 +309,28 @@ func TestOneProcessSendsAndAnotherGoesOnWhenItIsGone(t *testing.T) {
 	})
 }
 
+// stopped is the store of a process that stops when it has read a page.
+type stopped struct {
+	*memory.Store
+
+	goOn chan struct{}
+}
+
+func (s stopped) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
+	es, through, more, err = s.Store.EventPage(ctx, saleID, after, orders)
+	<-s.goOn
+	return es, through, more, err
+}
+
 // TestAProcessThatSleptTooLongOnlyRepeats has one process stop between its page
 // and the send, and another one overtake it.
 func TestAProcessThatSleptTooLongOnlyRepeats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		slow, quick := &outlet{hold: make(chan struct{})}, &outlet{}
+		slow, quick, goOn := &outlet{}, &outlet{}, make(chan struct{})
 		os := f.settle(sale, 1)
-		one, _ := f.relay(f.store, slow)
+		one, _ := f.relay(stopped{f.store, goOn}, slow)
 		two, _ := f.relay(f.store, quick)
 		done := make(chan error, 1)
 		go func() { done <- one.Step(t.Context()) }()
@@ -319,12 +338,77 @@ func TestAProcessThatSleptTooLongOnlyRepeats(t *testing.T) {
 		_, err := f.store.Cancel(t.Context(), os[0].ID)
 		require.NoError(t, err)
 		require.NoError(t, two.Step(t.Context()))
-		close(slow.hold)
+		close(goOn)
 		require.NoError(t, <-done)
 		require.Equal(t, []string{"77-1-1001", "77-2-1001"}, quick.ids())
 		require.Equal(t, []string{"77-1-1001"}, slow.ids(), "late, and known by its sequence")
 		require.Equal(t, uint64(2), f.left(sale), "the cursor is not moved back")
 	})
+}
+
+func TestAPageThatTakesLongerThanALeaseIsSentByNobodyElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, slow, quick := newFixture(t), &outlet{each: 15 * time.Second}, &outlet{}
+		f.settle(sale, 1)
+		one, _ := f.relay(f.store, slow)
+		two, _ := f.relay(f.store, quick)
+		done := make(chan error, 1)
+		go func() { done <- one.Step(t.Context()) }()
+		for range 14 {
+			time.Sleep(time.Second)
+			require.NoError(t, two.Step(t.Context()))
+		}
+		require.NoError(t, <-done)
+		require.Empty(t, quick.ids())
+		require.Len(t, slow.ids(), 1)
+	})
+}
+
+// TestASlowBrokerIsSentWhatItTakes has pages that outlast their step.
+func TestASlowBrokerIsSentWhatItTakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, out := newFixture(t), &outlet{each: 50 * time.Millisecond}
+		for range 40 {
+			f.settle(sale, 50)
+		}
+		r, _ := f.relay(f.store, out)
+		step := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			return r.Step(ctx)
+		}
+		for range 3 {
+			require.ErrorIs(t, step(), context.DeadlineExceeded, "which somebody has to hear of")
+			require.Zero(t, f.left(sale))
+		}
+		require.NoError(t, step())
+		require.Equal(t, []int{2000, 1000, 500, 250}, out.sizes)
+		require.Equal(t, uint64(5), f.left(sale))
+		for i := 0; f.left(sale) < 40; i++ {
+			require.Less(t, i, 20)
+			_ = step()
+		}
+		require.Len(t, out.ids(), 2000, "each once: what is cut off here is not stored")
+	})
+}
+
+func TestPagesShrinkToOneChangeWhileTheyFailAndGrowAgain(t *testing.T) {
+	t.Parallel()
+	f, out := newFixture(t), &outlet{fail: order.ErrNotStored}
+	for range 200 {
+		f.settle(sale, 50)
+	}
+	r, _ := f.relay(f.store, out)
+	for range 12 {
+		require.ErrorIs(t, r.Step(t.Context()), order.ErrNotStored)
+	}
+	require.Equal(t, []int{2000, 1000, 500, 250, 100, 50, 50, 50, 50, 50, 50, 50}, out.sizes, "one change at least")
+	out.fail, out.sizes = nil, nil
+	require.NoError(t, r.Step(t.Context()))
+	require.Equal(t, []int{50, 50, 50, 50, 50, 50, 50, 100, 250, 500, 1000, 2000}, out.sizes[:12])
+	require.Equal(t, uint64(200), f.left(sale))
 }
 
 func TestTheLagIsThatOfTheOldest(t *testing.T) {
