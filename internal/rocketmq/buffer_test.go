@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	client "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
@@ -38,10 +36,7 @@ func TestABatchThatAStuckTryStillReadsIsNeverWrittenAgain(t *testing.T) {
 		opts, err := Options{NameServers: []string{"127.0.0.1:1"}, Topic: "t", Group: "g", Log: slog.New(slog.DiscardHandler)}.checked()
 		require.NoError(t, err)
 		fake := &stuckOnce{free: make(chan struct{})}
-		p := &Publisher{
-			link: newLink(opts), topic: "t", queue: make(chan *pending, 4), idle: sync.Pool{New: newPending},
-			opts: PublisherOptions{Guard: func(fn func() error) error { return fn() }, Observe: func(string, int, time.Duration) {}},
-		}
+		p := newPublisher(opts, PublisherOptions{})
 		p.link.cur.Store(&connection{client: fake})
 		p.senders.Go(p.sendAll)
 

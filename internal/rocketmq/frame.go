@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxBatch      = 64        // messages a batch
+	maxBatch      = 128       // messages a batch
 	maxBatchBytes = 512 << 10 // of a batch; the broker takes 4 MiB
 )
 

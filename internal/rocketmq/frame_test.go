@@ -2,7 +2,10 @@ package rocketmq
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/producer"
@@ -42,27 +45,34 @@ func TestATracedOrderTakesItsTraceAlong(t *testing.T) {
 	require.Equal(t, len(properties), int(binary.BigEndian.Uint16(traced[len(plain)-key-2:])), "the size of the properties")
 }
 
-func TestThePickerPassesOverABrokerThatIsAwayWhileThereIsAnother(t *testing.T) {
+func TestThePickerStaysAtAQueueForAWhileAndPassesOverABrokerThatIsAway(t *testing.T) {
 	t.Parallel()
-	p := newPicker()
-	queues := []*primitive.MessageQueue{
-		{BrokerName: "a", QueueId: 0}, {BrokerName: "a", QueueId: 1}, {BrokerName: "b", QueueId: 0},
-	}
-	picked := func() (brokers []string) {
-		for range 6 {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPicker()
+		queues := []*primitive.MessageQueue{
+			{BrokerName: "a", QueueId: 0}, {BrokerName: "a", QueueId: 1}, {BrokerName: "b", QueueId: 0},
+		}
+		pick := func() string {
 			m := batchMessage("T", nil)
 			q := p.Select(m, queues, "")
 			require.Equal(t, *q, *m.Queue, "the sender must learn what was chosen")
-			brokers = append(brokers, q.BrokerName)
+			return fmt.Sprint(q.BrokerName, q.QueueId)
 		}
-		return brokers
-	}
-	require.ElementsMatch(t, []string{"a", "a", "a", "a", "b", "b"}, picked())
-	p.shun("a")
-	require.Equal(t, []string{"b", "b", "b", "b", "b", "b"}, picked())
-	p.shun("b")
-	require.Len(t, picked(), 6, "any is better than none")
-	require.Nil(t, p.Select(batchMessage("T", nil), nil, ""))
+		picked := func() (places []string) {
+			for range 6 {
+				places = append(places, pick())
+				require.Equal(t, places[len(places)-1], pick())
+				time.Sleep(stay)
+			}
+			return places
+		}
+		require.ElementsMatch(t, []string{"a0", "a0", "a1", "a1", "b0", "b0"}, picked())
+		p.shun("a")
+		require.Equal(t, []string{"b0", "b0", "b0", "b0", "b0", "b0"}, picked())
+		p.shun("b")
+		require.Len(t, picked(), 6, "any is better than none")
+		require.Nil(t, p.Select(batchMessage("T", nil), nil, ""))
+	})
 }
 
 func TestAnEventIsFoundByItsOrderAndFilteredByItsStatus(t *testing.T) {

@@ -20,6 +20,11 @@ const (
 	// pullSize is of a pull and of a delivery alike: the client splits pulls,
 	// never merges them.
 	pullSize = 256
+	// pullEvery is how soon a queue is pulled again. A pull that waits for the
+	// first order comes back at once all the same, so that a lone order is not
+	// held up; the orders behind it come together. A process takes in 256 of each
+	// of its queues each time: 150,000 a second of eight.
+	pullEvery = 10 * time.Millisecond
 	// sendBackAfter is when the client sends an unfinished message back to the
 	// broker, whose answer it ignores: never, in practice.
 	sendBackAfter = 24 * time.Hour
@@ -71,6 +76,7 @@ func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
 		consumer.WithStrategy(in.allocate),
 		consumer.WithPullBatchSize(pullSize),
+		consumer.WithPullInterval(pullEvery),
 		consumer.WithConsumeMessageBatchMaxSize(pullSize),
 		consumer.WithConsumeGoroutineNums(s.sopts.Handlers),
 		consumer.WithConsumeTimeout(sendBackAfter),

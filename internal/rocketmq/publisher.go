@@ -26,6 +26,12 @@ const (
 
 	defaultSenders = 2
 	defaultQueue   = 4096
+
+	// overlap is how long a batch is under way alone: orders that come meanwhile
+	// make the next one fuller. With a second sender always at work, batches were
+	// a third smaller and an order cost broker and API 5 µs more at 64
+	// connections, 2 at 256. Half a dozen of the usual round trips.
+	overlap = 5 * time.Millisecond
 )
 
 // PublisherOptions are all optional.
@@ -37,7 +43,7 @@ type PublisherOptions struct {
 	// messages, and how long its tries took together.
 	Observe func(outcome string, batch int, took time.Duration)
 	Tracer  *telemetry.Tracer // nil: nothing is traced
-	Senders int               // 0 is 2
+	Senders int               // 0 is 2; the second one helps out while a send takes long
 	Queue   int               // orders that may wait; 0 is 4096
 }
 
@@ -51,8 +57,9 @@ type Publisher struct {
 	link  *link
 
 	queue  chan *pending
-	idle   sync.Pool    // of *pending
-	mu     sync.RWMutex // held for reading while a Publish enqueues
+	turn   chan struct{} // taken by the sender that may gather
+	idle   sync.Pool     // of *pending
+	mu     sync.RWMutex  // held for reading while a Publish enqueues
 	closed bool
 
 	senders sync.WaitGroup
@@ -87,6 +94,19 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
+	setUpClient(opts.Log)
+	p := newPublisher(opts, popts)
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	p.linked.Go(func() { p.link.run(ctx) })
+	for range p.opts.Senders {
+		p.senders.Go(p.sendAll)
+	}
+	return p, nil
+}
+
+// newPublisher returns a publisher that nothing runs yet.
+func newPublisher(opts Options, popts PublisherOptions) *Publisher {
 	if popts.Guard == nil {
 		popts.Guard = func(fn func() error) error { return fn() }
 	}
@@ -99,18 +119,13 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 	if popts.Queue <= 0 {
 		popts.Queue = defaultQueue
 	}
-	setUpClient(opts.Log)
-	ctx, cancel := context.WithCancel(context.Background())
 	p := &Publisher{
 		opts: popts, topic: opts.Topic, name: strings.TrimPrefix(opts.Topic, opts.Namespace+"%"), probe: opts.ProbeTopic,
-		link: newLink(opts), queue: make(chan *pending, popts.Queue), stop: cancel,
+		link: newLink(opts), queue: make(chan *pending, popts.Queue), turn: make(chan struct{}, 1),
 		idle: sync.Pool{New: newPending},
 	}
-	p.linked.Go(func() { p.link.run(ctx) })
-	for range popts.Senders {
-		p.senders.Go(p.sendAll)
-	}
-	return p, nil
+	p.turn <- struct{}{}
+	return p
 }
 
 // Publish returns nil when the broker stored the order, ErrNotStored when it
@@ -210,30 +225,46 @@ func (w *pending) settle(err error) {
 }
 
 // sendAll is one sender: it sends what is waiting until the queue is closed.
+// Senders take turns; one whose batch takes long passes its turn on before.
 func (p *Publisher) sendAll() {
 	var (
 		batch []*pending
 		buf   []byte
 	)
-	for w := range p.queue {
+	pass := func() { p.turn <- struct{}{} }
+	for range p.turn {
+		w, more := <-p.queue
+		if !more {
+			pass() // to the others, who end, too
+			return
+		}
 		runtime.Gosched() // lets those about to enqueue do it: doubles the batch
 		batch, buf = p.gather(batch[:0], buf[:0], w)
-		if len(batch) == 0 {
-			continue
-		}
-		start := time.Now()
-		stuck, span := false, p.trace(batch)
-		err := p.guarded(func() (err error) { stuck, err = p.send(buf); return err })
-		p.opts.Observe(outcomeName(err), len(batch), time.Since(start))
-		span.End(err)
-		if stuck {
+		late := time.AfterFunc(overlap, pass)
+		if p.sendOne(batch, buf) {
 			buf = nil // that try may still read it, whatever came of the later ones
 		}
-		for i, w := range batch {
-			w.done <- err
-			batch[i] = nil
+		clear(batch)
+		if late.Stop() {
+			pass()
 		}
 	}
+}
+
+// sendOne sends a batch and answers its callers. stuck is true when the client
+// has not let go of buf.
+func (p *Publisher) sendOne(batch []*pending, buf []byte) (stuck bool) {
+	if len(batch) == 0 { // all withdrew
+		return false
+	}
+	start, span := time.Now(), p.trace(batch)
+	err := p.guarded(func() (err error) { stuck, err = p.send(buf); return err })
+	p.opts.Observe(outcomeName(err), len(batch), time.Since(start))
+	span.End(err)
+	for _, w := range batch {
+		w.done <- err
+	}
+	return stuck
 }
 
 // trace begins the span of a batch, if a message in it is traced.

@@ -136,6 +136,31 @@ func TestAFullQueueRefuses(t *testing.T) {
 	waiting.Wait()
 }
 
+func TestABatchThatIsStuckHoldsNoOtherUp(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	entered, free := make(chan struct{}), make(chan struct{})
+	p := publisher(t, options(t, []string{"127.0.0.1:1"}), rocketmq.PublisherOptions{
+		Guard: func(func() error) error {
+			if calls.Add(1) == 1 {
+				close(entered)
+				<-free
+			}
+			return nil
+		},
+	})
+	first := make(chan error, 1)
+	go func() { first <- p.Publish(context.Background(), queuetest.Order(1)) }()
+	<-entered
+	for i := range 20 {
+		require.NoError(t, p.Publish(t.Context(), queuetest.Order(int64(2+i))))
+	}
+	require.Empty(t, first)
+	close(free)
+	require.NoError(t, <-first)
+	require.NoError(t, p.Publish(t.Context(), queuetest.Order(30)), "who was stuck takes its turn again")
+}
+
 func TestACallerThatGivesUpInTimeIsNotSent(t *testing.T) {
 	t.Parallel()
 	p, sent, release := held(t, 10)

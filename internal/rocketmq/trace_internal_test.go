@@ -3,7 +3,6 @@ package rocketmq
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,10 +33,7 @@ func TestABatchThatIsSentIsLinkedWithItsTracedMessages(t *testing.T) {
 	opts, err := Options{NameServers: []string{"127.0.0.1:1"}, Namespace: "NS", Topic: "T", Group: "g", Log: slog.New(slog.DiscardHandler)}.checked()
 	require.NoError(t, err)
 	fake := &stores{}
-	p := &Publisher{
-		link: newLink(opts), topic: opts.Topic, name: "T", queue: make(chan *pending, 4), idle: sync.Pool{New: newPending},
-		opts: PublisherOptions{Tracer: tracer, Guard: func(fn func() error) error { return fn() }, Observe: func(string, int, time.Duration) {}},
-	}
+	p := newPublisher(opts, PublisherOptions{Tracer: tracer})
 	p.link.cur.Store(&connection{client: fake})
 	plain := order.Order{ID: 1001, SaleID: 1, ShopperID: "alice", Quantity: 1}
 	traced := order.Order{ID: 2002, SaleID: 1, ShopperID: "bobby", Quantity: 1}
