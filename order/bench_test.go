@@ -67,7 +67,7 @@ func fill(b *testing.B, ids *order.IDMaker, saleID int64, batch []order.Order) {
 	}
 }
 
-func requireSold(b *testing.B, db *sql.DB, saleID int64) {
+func requireSold(b testing.TB, db *sql.DB, saleID int64) {
 	b.Helper()
 	tally, err := newStore(db).Tally(b.Context(), saleID)
 	require.NoError(b, err)

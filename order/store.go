@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -18,6 +19,7 @@ type Store struct {
 	db    *sql.DB
 	log   *slog.Logger
 	terms *lru.Cache[int64, terms]
+	full  atomic.Pointer[sql.Stmt] // the insert of a full batch
 }
 
 // rememberedSales bounds the sales whose terms are remembered.
