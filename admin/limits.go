@@ -41,16 +41,6 @@ type LimitsStatus struct {
 	Away error
 }
 
-// Lagging are the instances that work under limits of another generation.
-func (l LimitsStatus) Lagging() (ids []string) {
-	for _, i := range l.Instances {
-		if i.Generation != l.Limits.Generation {
-			ids = append(ids, i.ID)
-		}
-	}
-	return ids
-}
-
 const fleetTimeout = time.Second
 
 // Instances returns the processes that live.

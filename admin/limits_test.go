@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -124,8 +125,13 @@ func TestLimitsAreChangedWithoutRedisAndWhoLagsIsKnownWithIt(t *testing.T) {
 	stuck <- order.Limits{Generation: 1}
 	member := fleet.NewMember(fleet.Options{
 		Fleet: d.fleet, Self: fleet.Instance{Role: fleet.RoleConsumer, AdminListen: "h:1"}, Look: func(*fleet.Instance) fleet.Totals { return fleet.Totals{Workers: 2} },
-		Limits:  func(context.Context) (order.Limits, error) { l := <-stuck; stuck <- l; return l, nil },
-		Apply:   func(order.Limits, int) {},
+		Limits: func(context.Context) (order.Limits, error) { l := <-stuck; stuck <- l; return l, nil },
+		Apply: func(l order.Limits, _ int) error {
+			if l.Values["of_a_newer_version"] != "" {
+				return errors.New("of_a_newer_version: there is no such limit")
+			}
+			return nil
+		},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, leave := context.WithCancel(t.Context())
@@ -148,11 +154,16 @@ func TestLimitsAreChangedWithoutRedisAndWhoLagsIsKnownWithIt(t *testing.T) {
 	<-stuck
 	stuck <- order.Limits{Generation: 2}
 	require.Eventually(t, func() bool { return !lags()[0].Lags }, 5*time.Second, 5*time.Millisecond)
+	<-stuck
+	stuck <- order.Limits{Generation: 2, Values: map[string]json.Number{"of_a_newer_version": "1"}}
+	const refused = "of_a_newer_version: there is no such limit"
+	require.Eventually(t, func() bool { is := lags(); return is[0].Lags && is[0].Refused == refused }, 5*time.Second, 5*time.Millisecond)
 	r := d.want(200, http.MethodGet, "instances", "")
 	require.Len(t, r.body.Items, 1)
 	var i map[string]any
 	require.NoError(t, json.Unmarshal(r.body.Items[0], &i))
 	require.Equal(t, "consumer", i["role"])
+	require.Equal(t, refused, i["limits_refused"])
 	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, i["started_at"])
 	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, i["seen_at"])
 	leave()

@@ -41,7 +41,7 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 	member := fleet.NewMember(fleet.Options{
 		Fleet: d.fleet, Self: fleet.Instance{Role: fleet.RoleAPI, AdminListen: "h:1"},
 		Look:   func(*fleet.Instance) fleet.Totals { return fleet.Totals{Backlog: 7} },
-		Limits: d.store.Limits, Apply: func(order.Limits, int) {}, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Limits: d.store.Limits, Apply: func(order.Limits, int) error { return nil }, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -34,6 +34,7 @@ type GenerationView struct {
 	Role       string `json:"role"`
 	Generation uint64 `json:"limits_generation"`
 	Lags       bool   `json:"lags"`
+	Refused    string `json:"limits_refused,omitempty"` // which of the newest limits it does not take, and why
 }
 
 // ViewLimits is l as a program reads it.
@@ -52,7 +53,7 @@ func (s *Service) ViewLimits(l order.Limits) LimitsView {
 func (s *Service) ViewLimitsStatus(l LimitsStatus) LimitsView {
 	v := s.ViewLimits(l.Limits)
 	for _, i := range l.Instances {
-		v.Instances = append(v.Instances, GenerationView{i.ID, i.Role, i.Generation, i.Generation != l.Limits.Generation})
+		v.Instances = append(v.Instances, GenerationView{i.ID, i.Role, i.Generation, !i.Under(l.Limits.Generation), i.LimitsRefused})
 	}
 	if l.Away != nil {
 		v.Error = "redis cannot be asked who lags"

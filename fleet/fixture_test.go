@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -77,10 +78,15 @@ func join(t *testing.T, f *fleet.Fleet, m *mysql, role string) *process {
 			}
 			return p.totals()
 		},
-		Apply: func(l order.Limits, apis int) {
+		Apply: func(l order.Limits, apis int) error {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.applied = append(p.applied, inForce{l.Generation, l.Values["consumer_workers"], apis})
+			workers := l.Values["consumer_workers"]
+			p.applied = append(p.applied, inForce{l.Generation, workers, apis})
+			if len(workers) > 1 {
+				return fmt.Errorf("consumer_workers: %s:\n\x1b[2J too many", workers)
+			}
+			return nil
 		},
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,10 @@
 package fleet
 
-import "time"
+import (
+	"cmp"
+	"strings"
+	"time"
+)
 
 // The roles.
 const (
@@ -10,18 +14,23 @@ const (
 
 // Instance is a process that lives, as it said itself a moment ago.
 type Instance struct {
-	ID          string    `json:"id"` // role, a dash, what no other process has
-	Role        string    `json:"role"`
-	Version     string    `json:"version"`
-	Host        string    `json:"host"`
-	PID         int       `json:"pid"`
-	Listen      string    `json:"listen,omitempty"` // where shoppers reach an API
-	AdminListen string    `json:"admin_listen"`
-	Worker      int64     `json:"worker,omitempty"` // the number in an API's order IDs; 0 before it has one
-	Generation  uint64    `json:"limits_generation"`
-	StartedAt   time.Time `json:"started_at"`
-	SaidAt      time.Time `json:"said_at"` // by its own clock: SeenAt, give or take a message, or the clocks differ
-	SeenAt      time.Time `json:"seen_at"` // by the clock of Redis
+	ID          string `json:"id"` // role, a dash, what no other process has
+	Role        string `json:"role"`
+	Version     string `json:"version"`
+	Host        string `json:"host"`
+	PID         int    `json:"pid"`
+	Listen      string `json:"listen,omitempty"` // where shoppers reach an API
+	AdminListen string `json:"admin_listen"`
+	Worker      int64  `json:"worker,omitempty"` // the number in an API's order IDs; 0 before it has one
+	// Generation is of the limits that it took over last as a whole. LimitsRefused
+	// says which of newer ones it does not take, being another version, in
+	// printable ASCII: those are as it is configured, the others in force.
+	Generation    uint64 `json:"limits_generation"`
+	LimitsRefused string `json:"limits_refused,omitempty"`
+
+	StartedAt time.Time `json:"started_at"`
+	SaidAt    time.Time `json:"said_at"` // by its own clock: SeenAt, give or take a message, or the clocks differ
+	SeenAt    time.Time `json:"seen_at"` // by the clock of Redis
 	// What it may open: files, and connections to MySQL and to Redis; 0 where it
 	// has none of these servers or does not know.
 	MaxFiles      uint64 `json:"max_files"`
@@ -34,6 +43,31 @@ type Instance struct {
 	// BreakersOpen are the servers that it does not ask at present.
 	BreakersOpen []string `json:"breakers_open,omitempty"`
 	Load         Load     `json:"load"`
+}
+
+// Under reports whether it works under the limits of that generation as a whole.
+func (i Instance) Under(generation uint64) bool {
+	return i.Generation == generation && i.LimitsRefused == ""
+}
+
+// mostRefused bounds what an instance says in every heartbeat, in bytes.
+const mostRefused = 300
+
+// refusal is what an instance says of limits that it refuses; empty for none.
+func refusal(err error) string {
+	if err == nil {
+		return ""
+	}
+	said := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, strings.ReplaceAll(err.Error(), "\n", "; "))
+	if len(said) > mostRefused {
+		said = said[:mostRefused-3] + "..."
+	}
+	return cmp.Or(said, "refused")
 }
 
 // Load is how much an instance has to do. Rates and times are over the last 5 s.

@@ -27,8 +27,9 @@ type Options struct {
 	// Limits reads what operators have set, from MySQL.
 	Limits func(ctx context.Context) (order.Limits, error)
 	// Apply puts limits in force, where so many APIs live. It is called when either
-	// changes, one call at a time, and must not block.
-	Apply   func(l order.Limits, apis int)
+	// changes, one call at a time, and must not block. The error is which of them
+	// the process refuses; the others are in force all the same.
+	Apply   func(l order.Limits, apis int) error
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
@@ -46,6 +47,10 @@ type Member struct {
 	mu     sync.Mutex // guards what is in force, and calls of Apply
 	limits order.Limits
 	apis   apis
+	// whole is the generation that was last in force as a whole, and refused what
+	// of the limits is not.
+	whole   uint64
+	refused string
 }
 
 // NewMember returns a process that joins its fleet with Run.
@@ -53,7 +58,7 @@ func NewMember(o Options) *Member {
 	f := promauto.With(o.Metrics)
 	m := &Member{
 		opts: o, self: o.Self, soon: make(chan struct{}, 1), apis: apis{now: 1},
-		generation: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_limits_generation", Help: "Generation of the limits that this process works under; 0 before MySQL was read."}),
+		generation: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_limits_generation", Help: "Generation of the limits that this process took over last as a whole; 0 before MySQL was read."}),
 		instances:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_instances", Help: "Processes that live, as this one heard last."}, []string{"role"}),
 	}
 	m.self.ID = o.Self.Role + "-" + strings.ToLower(rand.Text()[:10])
@@ -104,7 +109,7 @@ func (m *Member) say(ctx context.Context) error {
 	self.SaidAt = time.Now().UTC().Truncate(time.Millisecond)
 	self.Load = m.meter.load(time.Now(), m.opts.Look(&self))
 	m.mu.Lock()
-	self.Generation = m.limits.Generation
+	self.Generation, self.LimitsRefused = m.whole, m.refused
 	m.mu.Unlock()
 	live, err := m.opts.Fleet.beat(ctx, self)
 	if err != nil {
@@ -117,9 +122,20 @@ func (m *Member) say(ctx context.Context) error {
 	defer m.mu.Unlock()
 	if m.apis.heard(live[RoleAPI]) {
 		m.opts.Log.InfoContext(ctx, "number of live APIs changed", "apis", m.apis.now)
-		m.opts.Apply(m.limits, m.apis.now)
+		_ = m.apply() // refused as it was: whoever took these limits over has said so
 	}
 	return nil
+}
+
+// apply puts the limits in force; m.mu is held.
+func (m *Member) apply() error {
+	err := m.opts.Apply(m.limits, m.apis.now)
+	m.refused = refusal(err)
+	if err == nil {
+		m.whole = m.limits.Generation
+		m.generation.Set(float64(m.whole))
+	}
+	return err
 }
 
 // apis is how many APIs share the limits that are for all of them.

@@ -70,23 +70,28 @@ func (m *Member) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.take(l) {
-		m.opts.Log.InfoContext(ctx, "limits in force", "generation", l.Generation, "values", l.Values)
-		wake(m.soon)
+	changed, refused := m.take(l)
+	if !changed {
+		return nil
 	}
+	if refused != nil {
+		m.opts.Log.WarnContext(ctx, "limits in force in part, of the others those configured", "generation", l.Generation, "values", l.Values, "refused", refused)
+	} else {
+		m.opts.Log.InfoContext(ctx, "limits in force", "generation", l.Generation, "values", l.Values)
+	}
+	wake(m.soon)
 	return nil
 }
 
-// take reports whether the limits are others than those in force. MySQL decides,
-// also when it has an older generation: it may have come from a backup.
-func (m *Member) take(l order.Limits) bool {
+// take reports whether the limits are others than those in force, and which of
+// them the process refuses. MySQL decides, also when it has an older generation:
+// it may have come from a backup.
+func (m *Member) take(l order.Limits) (changed bool, refused error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if l.Equal(m.limits) {
-		return false
+		return false, nil
 	}
 	m.limits = l
-	m.generation.Set(float64(l.Generation))
-	m.opts.Apply(l, m.apis.now)
-	return true
+	return true, m.apply()
 }

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,4 +84,36 @@ func TestAMessagePutsLimitsInForceAtOnceAndEachSaysSo(t *testing.T) {
 		}
 	}
 	require.Greater(t, quick, 7, "the looking alone takes 400 ms on average")
+}
+
+func TestLimitsThatAProcessRefusesInPartAreNotSaidToBeInForce(t *testing.T) {
+	t.Parallel()
+	f, _ := onMiniredis(t)
+	m := &mysql{}
+	m.set(1, "2")
+	p := join(t, f, m, fleet.RoleAPI)
+	says := func(generation uint64, refused string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			is := instances(t, f)
+			return len(is) > 0 && is[0].Generation == generation && (is[0].LimitsRefused != "") == (refused != "")
+		}, soon, 5*time.Millisecond)
+		i := instances(t, f)[0]
+		require.Contains(t, i.LimitsRefused, refused)
+		require.Equal(t, refused == "", i.Under(generation))
+		require.InDelta(t, float64(generation), p.gauge("seckill_limits_generation"), 0)
+	}
+	says(1, "")
+	m.set(2, "99")
+	says(1, "consumer_workers: 99:; ?[2J too many")
+	require.Equal(t, inForce{2, "99", 1}, p.now(), "the others are in force")
+
+	join(t, f, m, fleet.RoleAPI)
+	require.Eventually(t, func() bool { return p.now().apis == 2 }, soon, 5*time.Millisecond)
+	says(1, "too many")
+	m.set(3, strings.Repeat("9", 10_000))
+	require.Eventually(t, func() bool { return p.now().generation == 3 }, soon, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(instances(t, f)[0].LimitsRefused) == 300 }, soon, 5*time.Millisecond)
+	m.set(4, "5")
+	says(4, "")
 }

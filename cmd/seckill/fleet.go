@@ -51,12 +51,10 @@ func newMember(cfg config.Config, b *backend, name string, r role, adminAt net.A
 			}
 			return t
 		},
-		Apply: func(l order.Limits, apis int) {
-			now, err := cfg.With(l.Values)
-			if err != nil { // a newer version may know more of them
-				log.Warn("of these limits the configured ones stay", "generation", l.Generation, "err", err)
-			}
+		Apply: func(l order.Limits, apis int) error {
+			now, err := cfg.With(l.Values) // a newer version may know more of them
 			r.apply(now, apis)
+			return err
 		},
 	})
 }

@@ -124,6 +124,9 @@ func (p *process) showLimits(v admin.LimitsView) error {
 		fmt.Fprintf(p.stdout, ", in force in %d of %d instances", len(v.Instances)-len(lag), len(v.Instances))
 		for _, i := range lag {
 			fmt.Fprintf(p.stdout, "\n%s lags: it has generation %d", admin.Printable(i.ID), i.Generation)
+			if i.Refused != "" {
+				fmt.Fprintf(p.stdout, " and refuses of the newest: %s", plain([]byte(i.Refused)))
+			}
 		}
 	}
 	_, err := fmt.Fprintln(p.stdout)

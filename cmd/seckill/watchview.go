@@ -92,6 +92,9 @@ func troubles(v admin.LiveView) (lines []string) {
 	generations := map[uint64]bool{}
 	for _, i := range v.Instances {
 		generations[i.Generation] = true
+		if i.LimitsRefused != "" {
+			lines = append(lines, admin.Printable(i.ID)+" refuses a part of the limits: seckill limits get")
+		}
 	}
 	if len(generations) > 1 {
 		lines = append(lines, "instances work under limits of different generations: seckill limits get")

@@ -30,7 +30,7 @@ func (f Fleet) Stale() bool {
 }
 
 func (f Fleet) otherLimits(i fleet.Instance) bool {
-	return f.LimitsErr == nil && i.Generation != f.Generation
+	return f.LimitsErr == nil && !i.Under(f.Generation)
 }
 
 func (f Fleet) otherSales(i fleet.Instance) bool {
@@ -78,7 +78,9 @@ func (f Fleet) instance(i fleet.Instance) Finding {
 		found = append(found, rule(bad, level, "", advice, format, args...))
 	}
 	api := i.Role == fleet.RoleAPI
-	say(f.otherLimits(i), Fail, "can it reach MySQL, and does it have the schema? Its log says why it cannot read the limits; it goes on under those it has",
+	say(i.LimitsRefused != "", Fail, "it is of another version than the process that took them: replace it by the same, or `seckill limits set --unset` what it refuses; until then that is as the process is configured",
+		"refuses of the limits: %s", i.LimitsRefused)
+	say(f.otherLimits(i) && i.LimitsRefused == "", Fail, "can it reach MySQL, and does it have the schema? Its log says why it cannot read the limits; it goes on under those it has",
 		"works under limits of generation %d, not %d", i.Generation, f.Generation)
 	say(f.otherSales(i), Fail, "can it reach MySQL and Redis? Its log says why its copy of the sales grows old",
 		"knows other sales than MySQL and Redis have: %d loaded, of %d", i.SalesLoaded, f.Loaded)

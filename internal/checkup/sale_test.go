@@ -106,6 +106,7 @@ func TestWhatAnInstanceLacksIsFound(t *testing.T) {
 		stale  bool
 	}{
 		"limits of generation 3, not 4": {func(i *fleet.Instance) { i.Generation = 3 }, checkup.Fail, true},
+		"refuses of the limits: x: no":  {func(i *fleet.Instance) { i.Generation, i.LimitsRefused = 3, "x: no" }, checkup.Fail, true},
 		"other sales than MySQL":        {func(i *fleet.Instance) { i.SalesDigest = "e" }, checkup.Fail, true},
 		"does not ask rocketmq":         {func(i *fleet.Instance) { i.BreakersOpen = []string{"rocketmq"} }, checkup.Fail, false},
 		"20000 files, and wants 30000":  {func(i *fleet.Instance) { i.MaxFiles = 20_000 }, checkup.Warn, false},
