@@ -67,9 +67,9 @@ func fill(b *testing.B, ids *order.IDMaker, saleID int64, batch []order.Order) {
 	}
 }
 
-func requireSold(b testing.TB, db *sql.DB, saleID int64) {
-	b.Helper()
-	tally, err := newStore(db).Tally(b.Context(), saleID)
-	require.NoError(b, err)
-	require.EqualValues(b, tally.Sale.Total-tally.Sale.Available, tally.LiveUnits)
+func requireSold(tb testing.TB, db *sql.DB, saleID int64) {
+	tb.Helper()
+	tally, err := newStore(db).Tally(tb.Context(), saleID)
+	require.NoError(tb, err)
+	require.EqualValues(tb, tally.Sale.Total-tally.Sale.Available, tally.LiveUnits)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"seckill/internal/failpoint"
 )
@@ -27,9 +26,7 @@ func (s *Store) settle(ctx context.Context, orders []Order) ([]Verdict, error) {
 	if len(orders) == 0 {
 		return nil, nil
 	}
-	if len(orders) == fullBatch {
-		s.prepareFull(ctx)
-	}
+	prepared := s.inserts.get(ctx, s, len(orders))
 	var t *settling
 	err := s.retry(ctx, "settle", func(try int) error {
 		terms, err := s.saleTerms(ctx, orders)
@@ -38,8 +35,8 @@ func (s *Store) settle(ctx context.Context, orders []Order) ([]Verdict, error) {
 		}
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			t = newSettling(tx, terms)
-			if len(orders) == fullBatch && try == 0 {
-				t.full = s.full.Load()
+			if try == 0 {
+				t.prepared = prepared
 			}
 			if failpoint.Broken(failpoint.SameAttempt) {
 				t.attempt = uint64(orders[0].ID)
@@ -88,10 +85,10 @@ func byIdentity(a, b Order) int {
 
 // settling is one transaction of a batch: one try.
 type settling struct {
-	tx      *sql.Tx
-	terms   map[int64]terms
-	full    *sql.Stmt // inserts a full batch; nil: text does
-	attempt uint64    // in each row that this transaction makes
+	tx       *sql.Tx
+	terms    map[int64]terms
+	attempt  uint64           // in each row that this transaction makes
+	prepared []preparedInsert // largest first
 
 	earlier  []Verdict  // of earlier transactions
 	fresh    []*Verdict // rows of this one
@@ -172,70 +169,6 @@ func (t *settling) draft(orders []Order) []*Verdict {
 func fence(o Order, reason Reason) Verdict {
 	o.Quantity, o.Slot = 0, 0
 	return Verdict{Order: o, Status: StatusRejected, Reason: reason}
-}
-
-const (
-	insertOrders = `INSERT INTO orders (id, sale_id, shopper_id, slot, live, quantity, unit_price, status, reason,
-		attempt, idem_key, reference, created_at, decided_at, pay_by) VALUES `
-	insertOrder = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(3), NOW(3) + INTERVAL ? SECOND)`
-	// Not IGNORE, which cuts values to fit. The row that is met is locked.
-	unlessPresent = ` ON DUPLICATE KEY UPDATE id = orders.id`
-)
-
-// insert makes the rows of vs and returns how many there were none of: the ID
-// or the slot of the others is taken.
-func (t *settling) insert(ctx context.Context, vs []*Verdict) (int, error) {
-	args := make([]any, 0, 14*len(vs))
-	for _, v := range vs {
-		terms := t.terms[v.SaleID]
-		var live, payWithin any // NULL makes pay_by NULL
-		if v.Status == StatusConfirmed {
-			live, payWithin = 1, int64(terms.payWithin/time.Second)
-		}
-		args = append(args, int64(v.ID), v.SaleID, v.ShopperID, v.Slot, live, v.Quantity, terms.price,
-			string(v.Status), string(v.Reason), t.attempt, v.Key, v.Reference, v.ID.Time(), payWithin)
-	}
-	var n int64
-	var err error
-	if t.full != nil && len(vs) == fullBatch {
-		n, _, err = exec(ctx, prepared{t.tx.StmtContext(ctx, t.full)}, insertFull, args...)
-	} else {
-		n, _, err = exec(ctx, t.tx, insertOrders+repeat(insertOrder, len(vs))+unlessPresent, args...)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("insert orders: %w", err)
-	}
-	return int(n), nil
-}
-
-// fullBatch is how many orders a consumer merges at most. Under load nearly
-// every batch is full, and its insert has the same text each time: prepared, it
-// spares MySQL a third of an insert's work, which is to read 40 kB of SQL.
-const fullBatch = 256
-
-var insertFull = insertOrders + repeat(insertOrder, fullBatch) + unlessPresent
-
-// prepared is an execer of a statement whose text the server has.
-type prepared struct{ *sql.Stmt }
-
-func (p prepared) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
-	return p.Stmt.ExecContext(ctx, args...) //nolint:wrapcheck // as a *sql.Tx
-}
-
-// prepareFull prepares the insert of a full batch, once. It takes a connection
-// of its own, so no transaction must be open. Without it text does as well.
-func (s *Store) prepareFull(ctx context.Context) {
-	if s.full.Load() != nil {
-		return
-	}
-	stmt, err := s.db.PrepareContext(ctx, insertFull)
-	if err != nil {
-		s.log.DebugContext(ctx, "insert not prepared", "err", err)
-		return
-	}
-	if !s.full.CompareAndSwap(nil, stmt) {
-		_ = stmt.Close() // another worker was faster
-	}
 }
 
 // sift reads what stands under the IDs of vs and returns the verdicts that

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -16,10 +15,10 @@ import (
 // call would have done. A call that has begun a transaction ends it, whatever
 // becomes of its context.
 type Store struct {
-	db    *sql.DB
-	log   *slog.Logger
-	terms *lru.Cache[int64, terms]
-	full  atomic.Pointer[sql.Stmt] // the insert of a full batch
+	db      *sql.DB
+	log     *slog.Logger
+	terms   *lru.Cache[int64, terms]
+	inserts inserts
 }
 
 // rememberedSales bounds the sales whose terms are remembered.
