@@ -2,7 +2,9 @@ package rocketmq_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,6 +126,57 @@ func TestEventsGoToQueuesThatCanBeWrittenTo(t *testing.T) {
 		}
 		return used == 3 && sum == 100
 	}, 5*time.Second, 20*time.Millisecond)
+}
+
+// TestATopicThatGrowsIsWrittenToAndReadAllOver has it grow under a publisher and
+// a reader that have begun.
+func TestATopicThatGrowsIsWrittenToAndReadAllOver(t *testing.T) {
+	t.Parallel()
+	o, admin := made(t, nameServers(t))
+	p := eventPublisher(t, o.RefreshEvery(100*time.Millisecond))
+	require.NoError(t, p.Publish(t.Context(), eventsOf(1)), "too early to be read")
+	require.Eventually(t, func() bool { n, err := admin.Lag(t.Context()); return err == nil && n == 1 }, 5*time.Second, 10*time.Millisecond)
+
+	r, err := rocketmq.NewReader(o.RefreshEvery(4 * time.Second)) // it is the later one to look
+	require.NoError(t, err)
+	var now, events atomic.Int64 // read
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- r.Read(ctx, false, func(ms []order.Message) error {
+			for _, m := range ms {
+				if m.ID == "now" {
+					now.Add(1)
+				} else {
+					events.Add(1)
+				}
+			}
+			return nil
+		})
+	}()
+	begun := func() bool {
+		require.NoError(t, p.Publish(t.Context(), []order.EventMessage{{ID: "now", OrderID: 1, Body: []byte("{}")}}))
+		return now.Load() > 0
+	}
+	require.Eventually(t, begun, 10*time.Second, 250*time.Millisecond)
+
+	admin.SetQueues(t.Context(), t, 16, 16)
+	var sent int64
+	require.Eventually(t, func() bool {
+		require.NoError(t, p.Publish(t.Context(), eventsOf(200)))
+		sent += 200
+		ends, err := admin.MaxOffsets(t.Context())
+		require.NoError(t, err)
+		for q := range 16 {
+			if ends[fmt.Sprintf("broker-a/%d", q)] == 0 {
+				return false
+			}
+		}
+		return true
+	}, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return events.Load() == sent }, 10*time.Second, 20*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
 }
 
 func TestWithoutABrokerNoEventIsStored(t *testing.T) {

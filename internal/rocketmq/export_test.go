@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // PublishBody publishes a message with any body.
@@ -22,6 +23,12 @@ func (a *Admin) BrokerAddr(ctx context.Context, tb testing.TB) string {
 		tb.Fatalf("want one broker: %v, %v", shards, err)
 	}
 	return shards[0].Addr
+}
+
+// RefreshEvery has routes asked for so often.
+func (o Options) RefreshEvery(d time.Duration) Options {
+	o.refresh = d
+	return o
 }
 
 // SetQueues gives a's topic so many queues to read and to write to on its brokers.

@@ -179,6 +179,7 @@ func (l *link) watch(ctx context.Context) bool {
 		if !l.wrong.Load() {
 			select {
 			case <-l.wake:
+			case <-time.After(l.opts.refresh): // the topic may have got more queues
 			case <-ctx.Done():
 				return false
 			}

@@ -19,6 +19,8 @@ const (
 	readerGroup = "SECKILL_READER"
 	readAtOnce  = 64
 	readEvery   = 200 * time.Millisecond // while nothing comes
+	// clockSkew is how much a broker's clock may differ from ours.
+	clockSkew = time.Minute
 
 	codePull             = 11
 	answerPullNotFound   = 19
@@ -46,14 +48,19 @@ func NewReader(opts Options) (*Reader, error) {
 // Read hands each message of the topic to handle, from those that come now or
 // from the oldest that is kept, until ctx is done, which is no error, or handle
 // returns one. Messages of one queue come in their order. While the broker is
-// away, once it has begun, it waits.
+// away, once it has begun, it waits. Queues and brokers that the topic gets later
+// are read within half a minute, from what came since the beginning.
 func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]order.Message) error) error {
 	defer r.rpc.close()
-	in := reading{Reader: r, handle: handle, at: make(map[place]int64), addrs: make(map[string]string)}
-	if err := in.begin(ctx, fromStart); err != nil {
+	in := reading{Reader: r, handle: handle, at: make(map[place]int64), addrs: make(map[string]string), since: time.Now().Add(-clockSkew)}
+	first, later := codeMaxOffset, codeSearchOffset
+	if fromStart {
+		first, later = codeMinOffset, codeMinOffset
+	}
+	if err := in.extend(ctx, first); err != nil {
 		return err
 	}
-	told := false
+	told, looked := false, time.Now()
 	for {
 		found, err := in.round(ctx)
 		if ctx.Err() != nil {
@@ -62,11 +69,12 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]order.M
 		if refused, ok := errors.AsType[*refusedError](err); ok {
 			return refused.err
 		}
-		if err != nil {
-			if !told {
-				r.opts.Log.WarnContext(ctx, "topic cannot be read, will go on trying", "topic", r.opts.Topic, "err", err)
-			}
-			_, _ = in.find(ctx) // brokers may have moved; if they cannot be found they are where they were
+		if err != nil && !told {
+			r.opts.Log.WarnContext(ctx, "topic cannot be read, will go on trying", "topic", r.opts.Topic, "err", err)
+		}
+		if err != nil || time.Since(looked) >= r.opts.refresh {
+			_ = in.extend(ctx, later) // brokers may have moved; if they cannot be found they are where they were
+			looked = time.Now()
 		}
 		told = err != nil
 		if !found && !pause(ctx, readEvery) {
@@ -87,35 +95,32 @@ type reading struct {
 	handle func([]order.Message) error
 	at     map[place]int64   // what to read next
 	addrs  map[string]string // of the brokers
+	since  time.Time         // of what came later than that nothing is left out
 }
 
-// find learns where the brokers are.
-func (in *reading) find(ctx context.Context) ([]shard, error) {
+// extend learns where the brokers are, and where to read those queues from that
+// it does not know yet: where code says.
+func (in *reading) extend(ctx context.Context, code int) error {
 	shards, err := in.rpc.route(ctx, in.opts.NameServers, in.opts.Topic)
-	for _, s := range shards {
-		in.addrs[s.Broker] = s.Addr
-	}
-	return shards, err
-}
-
-// begin learns where to read each queue from.
-func (in *reading) begin(ctx context.Context, fromStart bool) error {
-	shards, err := in.find(ctx)
 	if err != nil {
 		return err
 	}
-	code := codeMaxOffset
-	if fromStart {
-		code = codeMinOffset
+	for _, s := range shards {
+		in.addrs[s.Broker] = s.Addr
 	}
 	a := Admin{opts: in.opts, rpc: in.rpc}
 	for _, s := range shards {
 		for q := range s.Queues {
-			n, err := a.offset(ctx, s.Addr, code, map[string]string{"topic": in.opts.Topic, "queueId": strconv.Itoa(q)})
+			if _, known := in.at[place{s.Broker, q}]; known {
+				continue
+			}
+			n, err := a.offset(ctx, s.Addr, code, map[string]string{
+				"topic": in.opts.Topic, "queueId": strconv.Itoa(q), "timestamp": strconv.FormatInt(in.since.UnixMilli(), 10),
+			})
 			if err != nil {
 				return err
 			}
-			in.at[place{s.Broker, q}] = n
+			in.at[place{s.Broker, q}] = max(0, n)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"seckill/order"
 )
@@ -48,7 +49,13 @@ type Options struct {
 	ProbeTopic  string // "" is DefaultProbeTopic
 	Group       string // of the consumers
 	Log         *slog.Logger
+
+	refresh time.Duration // 0 is refreshEvery; tests set it
 }
+
+// refreshEvery is how often a topic's queues are asked for while nothing is
+// wrong: as often as the client does.
+const refreshEvery = 30 * time.Second
 
 // nameRE is what the broker allows in names.
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,127}$`)
@@ -58,6 +65,7 @@ var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,127}$`)
 // would put it before the topic of a message again at each further try.
 func (o Options) checked() (Options, error) {
 	o.Log = cmp.Or(o.Log, slog.Default())
+	o.refresh = cmp.Or(o.refresh, refreshEvery)
 	if o.ProbeTopic == "" {
 		o.ProbeTopic = DefaultProbeTopic
 	}

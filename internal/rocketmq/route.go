@@ -16,6 +16,7 @@ const (
 	codeQueryCommitted = 14
 	codeUpdateTopic    = 17
 	codeBrokerConfig   = 26
+	codeSearchOffset   = 29
 	codeMaxOffset      = 30
 	codeMinOffset      = 31
 	codeRuntimeInfo    = 28
