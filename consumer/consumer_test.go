@@ -320,3 +320,41 @@ func TestAStopAcknowledgesNothingThatIsNotCommitted(t *testing.T) {
 		require.Zero(t, r.mysql.settled())
 	})
 }
+
+func TestWhatNobodyWaitsForAnyMoreTakesNoneOfALowDrainRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, func(r *rig) { r.rate = 10 })
+		defer r.stop()
+		ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+		defer leave()
+		require.ErrorIs(t, r.receiver.Handle(ctx, delivery(1, 1000)), context.DeadlineExceeded)
+		require.InDelta(t, 50, r.mysql.settled(), 5, "what was taken before the caller left")
+		began := time.Now()
+		require.NoError(t, r.receiver.Handle(t.Context(), delivery(2001, 20)))
+		require.Less(t, time.Since(began), 3*time.Second, "20 orders at 10 a second, behind 950 that were left")
+		require.InDelta(t, 70, r.mysql.settled(), 5)
+	})
+}
+
+func TestACallerThatLeavesWhileItsOrdersAreInATransactionAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, func(r *rig) { r.mysql.took = time.Second })
+		defer r.stop()
+		ctx, leave := context.WithCancel(t.Context())
+		acked := make(chan error, 2)
+		go func() { acked <- r.receiver.Handle(ctx, delivery(1, 300)) }() // 256 of them in the first transaction
+		synctest.Wait()
+		go func() { acked <- r.receiver.Handle(t.Context(), delivery(1001, 10)) }()
+		time.Sleep(500 * time.Millisecond)
+		leave()
+		require.ErrorIs(t, <-acked, context.Canceled)
+		require.NoError(t, <-acked)
+		require.Len(t, r.mysql.batches, 2)
+		require.Len(t, r.mysql.batches[0], 256, "its transaction goes on")
+		require.Len(t, r.mysql.batches[1], 10, "the other 44 come again")
+		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 300)))
+		require.Equal(t, 566, r.mysql.settled())
+	})
+}

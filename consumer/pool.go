@@ -77,6 +77,7 @@ type item struct {
 type call struct {
 	left   atomic.Int64
 	done   chan struct{}
+	gone   atomic.Bool // the caller has left: what no worker has taken is not settled
 	traces traces
 }
 
@@ -120,7 +121,8 @@ func (p *Pool) Run(ctx context.Context) error {
 
 // Settle hands the orders to the workers and waits until each has a committed
 // verdict. A nil error lets their deliveries be acknowledged; ErrStopped and
-// ctx's error do not.
+// ctx's error do not: some of the orders may have their verdict then, or get it
+// still; those that no worker has taken do not.
 func (p *Pool) Settle(ctx context.Context, orders []order.Order) error {
 	return p.hand(ctx, orders, nil)
 }
@@ -130,6 +132,12 @@ func (p *Pool) hand(ctx context.Context, orders []order.Order, ts traces) error 
 		return nil
 	}
 	c := &call{done: make(chan struct{}), traces: ts}
+	err := p.await(ctx, c, orders)
+	c.gone.Store(err != nil)
+	return err
+}
+
+func (p *Pool) await(ctx context.Context, c *call, orders []order.Order) error {
 	c.left.Store(int64(len(orders)))
 	for _, o := range orders {
 		select {
@@ -197,20 +205,22 @@ const lingerFrom = 4
 // lone order. It returns none when the pool is resized or stopped before there is
 // any.
 func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []item, before int) []item {
-	select {
-	case it := <-p.queue:
-		items = append(items, it)
-	case <-resized:
-		return items
-	case <-ctx.Done():
-		return items
+	for len(items) == 0 {
+		select {
+		case it := <-p.queue:
+			items = take(items, it)
+		case <-resized:
+			return items
+		case <-ctx.Done():
+			return items
+		}
 	}
 	batch := p.drain.Load().batch
 	var linger <-chan time.Time
 	for len(items) < batch {
 		select {
 		case it := <-p.queue:
-			items = append(items, it)
+			items = take(items, it)
 			continue
 		default:
 		}
@@ -224,7 +234,7 @@ func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []ite
 		}
 		select {
 		case it := <-p.queue:
-			items = append(items, it)
+			items = take(items, it)
 			continue
 		case <-linger:
 		case <-ctx.Done():
@@ -232,6 +242,15 @@ func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []ite
 		break
 	}
 	return items
+}
+
+// take adds it to items, unless nobody waits for it any more: it will come
+// again, and would only keep others waiting, longest under a low drain rate.
+func take(items []item, it item) []item {
+	if it.call.gone.Load() {
+		return items
+	}
+	return append(items, it)
 }
 
 const (
