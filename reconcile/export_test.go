@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -15,6 +16,16 @@ func (p *Patrol) Step(ctx context.Context) error { return p.step(ctx, ctx) }
 
 // Wait waits for the passes that Step began.
 func (p *Patrol) Wait() { p.wg.Wait() }
+
+// Step sweeps each sale once, and returns the errors of that.
+func (s *Sweeper) Step(ctx context.Context) error {
+	err := s.step(ctx, ctx)
+	s.wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err, s.failed = errors.Join(append(s.failed, err)...), nil
+	return err
+}
 
 // SetGrace shortens the grace.
 func (p *Patrol) SetGrace(d time.Duration) { p.grace = d }

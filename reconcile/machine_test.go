@@ -128,7 +128,7 @@ func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, st
 	m.store = &checkedStore{Store: store, m: m, model: memory.NewStore()}
 	log, redis := slog.New(slog.DiscardHandler), sink{m.ledger, m}
 	m.tail = reconcile.NewTail(m.store, m.ledger)
-	m.sweeper = reconcile.NewSweeper(m.store, m.ledger, settlers{m})
+	m.sweeper = reconcile.NewSweeper(m.store, m.ledger, settlers{m}, quiet())
 	m.resolver = reconcile.NewResolver(m.store, redis, m)
 	m.expirer = reconcile.NewExpirer(m.store, redis, nil, log)
 	m.loader = reconcile.NewLoader(m.store, m.store, m.ledger, passed{}, log)

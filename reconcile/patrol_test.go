@@ -219,7 +219,7 @@ func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
 		require.InDelta(b, time.Now().Unix(), b.metric("seckill_audit_last_success_timestamp_seconds", ""), 60)
 		require.Contains(b, b.log.text(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
 
-		require.NoError(b, reconcile.NewSweeper(b.store, b.ledger, b).Step(b.Context()))
+		require.NoError(b, reconcile.NewSweeper(b.store, b.ledger, b, quiet()).Step(b.Context()))
 		require.Equal(b, fmt.Sprintf("S%d,0,1", lost.ID), b.entry(lost), "the sweeper has got it and settled it")
 		require.Equal(b, "available 93 pending 0 settled 7", b.units())
 		b.pass()

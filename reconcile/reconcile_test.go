@@ -195,7 +195,7 @@ func TestTheSweeperSettlesWhatTheQueueLost(t *testing.T) {
 	s := open(t, 100, 1)
 	lost := s.reserve(t, 300-200)
 	require.NoError(t, s.ledger.Urgent(t.Context(), s.sale.ID, lost[:40]...))
-	sweeper := reconcile.NewSweeper(s.store, s.ledger, pool{s})
+	sweeper := reconcile.NewSweeper(s.store, s.ledger, pool{s}, quiet())
 
 	require.NoError(t, sweeper.Step(t.Context()))
 	require.EqualValues(t, 60, s.meta(t).Pending, "urgent ones at once, the others when they are due")
@@ -213,7 +213,7 @@ func TestTheSweeperReplaysAVerdictInsteadOfSettlingTwice(t *testing.T) {
 	s.settle(t, []order.Order{late})
 	vs := s.settle(t, os)
 	require.NoError(t, s.ledger.Urgent(t.Context(), s.sale.ID, os...))
-	require.NoError(t, reconcile.NewSweeper(s.store, s.ledger, pool{s}).Step(t.Context()))
+	require.NoError(t, reconcile.NewSweeper(s.store, s.ledger, pool{s}, quiet()).Step(t.Context()))
 	m := s.meta(t)
 	require.EqualValues(t, 0, m.Pending)
 	require.EqualValues(t, 1, m.Settled, "one confirmed, the other sold out and given back: %v", vs)

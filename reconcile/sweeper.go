@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 
 	"seckill/internal/failpoint"
 	"seckill/order"
@@ -34,67 +36,125 @@ type Sweeper struct {
 	verdicts     verdicts
 	reservations reservations
 	pool         settler
+	log          *slog.Logger
+	looks        chan struct{} // one for each look under way
+
+	mu       sync.Mutex
+	sweeping map[int64]bool // sales with a sweep under way
+	failed   []error        // of the sweeps that have ended since the last step
+	wg       sync.WaitGroup
 }
 
 // NewSweeper returns a Sweeper that settles through this process's own pool,
 // so that sweeping opens no transaction beyond its workers.
-func NewSweeper(v verdicts, r reservations, pool settler) *Sweeper {
-	return &Sweeper{verdicts: v, reservations: r, pool: pool}
+func NewSweeper(v verdicts, r reservations, pool settler, log *slog.Logger) *Sweeper {
+	return &Sweeper{
+		verdicts: v, reservations: r, pool: pool, log: log,
+		looks: make(chan struct{}, maxLooks), sweeping: map[int64]bool{},
+	}
 }
 
 const (
 	sweepPage  = 256
-	sweepPages = 16 // a sale and step; the next step goes on
+	sweepPages = 16 // of one sweep; the next one goes on
+	maxLooks   = 4
 )
 
-// Step ends what is due in each sale.
-func (s *Sweeper) Step(ctx context.Context) error {
+// Run ends what is due until ctx is done. Each sale is swept by itself: one
+// whose orders wait for the pool holds up no other.
+func (s *Sweeper) Run(ctx context.Context) error {
+	defer s.wg.Wait()
+	return Loop(ctx, s.log, "sweep", func(step context.Context) error { return s.step(step, ctx) })
+}
+
+// step begins to sweep each sale that is not being swept; the sweeps live as
+// long as life. Its error has those of the sweeps that have ended.
+func (s *Sweeper) step(ctx, life context.Context) error {
 	ss, err := s.verdicts.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	var errs []error
 	for _, sale := range ss {
-		if sale.State != order.SaleScheduled {
-			errs = append(errs, s.sweep(ctx, sale.ID))
+		if sale.State != order.SaleScheduled && s.begin(sale.ID) {
+			s.wg.Go(func() { s.end(sale.ID, s.sweep(life, sale.ID)) })
 		}
 	}
-	return errors.Join(errs...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err, s.failed = errors.Join(s.failed...), nil
+	return err
+}
+
+func (s *Sweeper) begin(saleID int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sweeping[saleID] {
+		return false
+	}
+	s.sweeping[saleID] = true
+	return true
+}
+
+func (s *Sweeper) end(saleID int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sweeping, saleID)
+	if err != nil {
+		s.failed = append(s.failed, err)
+	}
 }
 
 func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 	for range sweepPages {
-		due, unread := s.reservations.Due(ctx, saleID, sweepPage)
-		if errors.Is(unread, stock.ErrNotLoaded) {
-			return nil
+		undecided, more, unread := s.look(ctx, saleID)
+		if len(undecided) > 0 {
+			if err := s.pool.Settle(ctx, undecided); err != nil {
+				return fmt.Errorf("settle %d due orders of sale %d: %w", len(undecided), saleID, err)
+			}
 		}
-		if unread != nil { // of some; those that were read are claimed and must not wait for another lease
-			unread = fmt.Errorf("look for due orders of sale %d: %w", saleID, unread)
-		}
-		if len(due) == 0 {
-			return unread
-		}
-		if err := failpoint.Hit(ctx, failpoint.Claimed); err != nil {
-			return err
-		}
-		decided, undecided, err := s.verdicts.Verdicts(ctx, due)
-		if err == nil {
-			err = failpoint.Hit(ctx, failpoint.VerdictRead)
-		}
-		if err != nil {
-			return fmt.Errorf("read verdicts of sale %d: %w", saleID, err)
-		}
-		if err := s.replay(ctx, decided); err != nil {
-			return fmt.Errorf("replay verdicts of sale %d: %w", saleID, err)
-		}
-		if err := s.pool.Settle(ctx, undecided); err != nil {
-			return fmt.Errorf("settle %d due orders of sale %d: %w", len(undecided), saleID, err)
-		}
-		if unread != nil || len(due) < sweepPage {
+		if unread != nil || !more {
 			return unread
 		}
 	}
 	return nil
+}
+
+// look claims a page of due orders, replays those that have a verdict, and
+// returns the others. They are claimed also when there is an error, of what
+// could not be read, and must not wait for another lease.
+func (s *Sweeper) look(ctx context.Context, saleID int64) (undecided []order.Order, more bool, err error) {
+	select {
+	case s.looks <- struct{}{}:
+		defer func() { <-s.looks }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	due, unread := s.reservations.Due(ctx, saleID, sweepPage)
+	if errors.Is(unread, stock.ErrNotLoaded) {
+		return nil, false, nil
+	}
+	if unread != nil {
+		unread = fmt.Errorf("look for due orders of sale %d: %w", saleID, unread)
+	}
+	if len(due) == 0 {
+		return nil, false, unread
+	}
+	if err := failpoint.Hit(ctx, failpoint.Claimed); err != nil {
+		return nil, false, err
+	}
+	decided, undecided, err := s.verdicts.Verdicts(ctx, due)
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.VerdictRead)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read verdicts of sale %d: %w", saleID, err)
+	}
+	if err := s.replay(ctx, decided); err != nil {
+		return nil, false, fmt.Errorf("replay verdicts of sale %d: %w", saleID, err)
+	}
+	return undecided, len(due) == sweepPage, unread
 }
 
 func (s *Sweeper) replay(ctx context.Context, vs []order.Verdict) error {

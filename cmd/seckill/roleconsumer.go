@@ -102,7 +102,7 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	}
 	k.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	k.tail = reconcile.NewTail(b.orders, ledger)
-	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool)
+	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool, log)
 	k.patrol = reconcile.NewPatrol(b.orders, ledger, reg, log)
 	k.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
 	k.extender = reconcile.NewExtender(b.orders, log)
@@ -128,7 +128,7 @@ func (k *back) run(ctx context.Context) error {
 	g.Go(func() error { return k.loader.Run(feed) })
 	g.Go(func() error { return k.patrol.Run(feed) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
-	g.Go(func() error { return reconcile.Loop(feed, k.log, "sweep", k.sweeper.Step) })
+	g.Go(func() error { return k.sweeper.Run(feed) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "expire", k.expirer.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "extend pay", k.extender.Step) })
 	g.Go(func() error { return reconcile.Loop(feed, k.log, "end and close", k.janitor.Step) })
