@@ -3,6 +3,7 @@ package order
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -87,9 +88,27 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry,
 		if sale.Voided {
 			return cancelled(ctx, tx, due, cancelOrders)
 		}
-		return cancelled(ctx, tx, due, expireOrders, seconds(sale.leastToPay()))
+		vs, err := cancelled(ctx, tx, due, expireOrders, seconds(sale.leastToPay()))
+		if err == nil && len(vs) > 0 {
+			err = notExtended(ctx, tx, sale)
+		}
+		return vs, err
 	})
+	if errors.Is(err, ErrStale) {
+		return Expiry{Seq: after}, nil // the next look goes by the new terms
+	}
 	return e, err
+}
+
+// notExtended is ErrStale when the shoppers of sale have been given more time
+// since it was read. The transaction has changed the sale's row: whoever extends
+// it from now on waits, and comes after the orders' end.
+func notExtended(ctx context.Context, tx *sql.Tx, sale Sale) error {
+	now, err := readSale(ctx, tx, `WHERE id = ? FOR UPDATE`, sale.ID)
+	if err == nil && now.leastToPay() > sale.leastToPay() {
+		err = fmt.Errorf("%w: sale %d was extended", ErrStale, sale.ID)
+	}
+	return err
 }
 
 // unpaid returns how much longer the confirmed ones of the orders may be so.
