@@ -98,7 +98,7 @@ func TestPoolsMustFitAndLeaveRoom(t *testing.T) {
 
 func TestABrokerIsJudgedByItsDiskAndHowItIsSet(t *testing.T) {
 	t.Parallel()
-	good := rocketmq.Broker{Name: "a", Version: "V5_5_0", Flush: "SYNC_FLUSH", Role: "SYNC_MASTER", Disk: .5}
+	good := rocketmq.Broker{Name: "a", Version: "V5_5_0", Flush: "SYNC_FLUSH", Role: "SYNC_MASTER", InSync: 2, Disk: .5}
 	f := checkup.JudgeBroker(good)
 	require.Equal(t, "broker a", f.Name)
 	require.Equal(t, checkup.OK, f.Level)
@@ -107,6 +107,7 @@ func TestABrokerIsJudgedByItsDiskAndHowItIsSet(t *testing.T) {
 		"nearly full":            func(b *rocketmq.Broker) { b.Disk = .86 },
 		"its disk fills":         func(b *rocketmq.Broker) { b.Disk = .8 },
 		"before its fsync":       func(b *rocketmq.Broker) { b.Flush = "ASYNC_FLUSH" },
+		"waits for no replica":   func(b *rocketmq.Broker) { b.InSync = 1 },
 		"misspelt":               func(b *rocketmq.Broker) { b.AutoCreate = true },
 		"deletes unread":         func(b *rocketmq.Broker) { b.CleanForcibly = true },
 		"its disk fills; it del": func(b *rocketmq.Broker) { b.CleanForcibly, b.Disk = true, .8 },

@@ -41,7 +41,9 @@ func broker(b rocketmq.Broker) Finding {
 	say(b.Disk >= diskFail, Fail, "its disk is nearly full", "make room: above 90 % it takes no message, and every purchase is left to the sweeper")
 	say(b.Disk >= diskWarn && b.Disk < diskFail, Warn, "its disk fills", "make room before the sale: above 90 % it takes no message")
 	say(b.Flush == "ASYNC_FLUSH", Warn, "it answers before its fsync",
-		"flushDiskType=SYNC_FLUSH where a crash of its host shall cost nobody time: what it loses is settled from Redis 30 s later")
+		"flushDiskType=SYNC_FLUSH where a crash of its host shall cost nobody time: what it loses is settled from Redis 30 s later; order events have to be sent again")
+	say(b.Role == "SYNC_MASTER" && b.InSync == 1, Warn, "it is a SYNC_MASTER that waits for no replica",
+		"set inSyncReplicas=2: with 1 it answers before a replica has the message, and order events that die with its host have to be sent again")
 	say(b.AutoCreate, Warn, "it makes topics that somebody misspelt", "set autoCreateTopicEnable=false")
 	say(b.CleanForcibly, Warn, "it deletes unread messages when its disk is nearly full",
 		"set cleanFileForciblyEnable=false: then it refuses new ones instead, which shoppers are told")

@@ -16,7 +16,8 @@ type Broker struct {
 	Name, Addr string
 	Version    string
 	Replicas   int
-	Role       string // SYNC_MASTER answers when a replica has it as well
+	Role       string // SYNC_MASTER answers when InSync have it, itself among them
+	InSync     int    // inSyncReplicas; 0 where it does not tell
 	Flush      string // SYNC_FLUSH answers when it is on the disk
 	// Disk is the part of the disk with the messages that is in use, 0 to 1.
 	Disk float64
@@ -80,6 +81,7 @@ func parseBroker(status, config []byte) (Broker, error) {
 		Version: runtime.Table["brokerVersionDesc"], Disk: -1, Role: set["brokerRole"], Flush: set["flushDiskType"],
 		AutoCreate: set["autoCreateTopicEnable"] == "true", CleanForcibly: set["cleanFileForciblyEnable"] == "true",
 	}
+	b.InSync, _ = strconv.Atoi(set["inSyncReplicas"])
 	if used, err := strconv.ParseFloat(runtime.Table["commitLogDiskRatio"], 64); err == nil {
 		b.Disk = used
 	}

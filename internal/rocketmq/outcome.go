@@ -33,6 +33,8 @@ const (
 func judge(status primitive.SendStatus, err error) outcome {
 	if err == nil {
 		switch status {
+		// Without its replica, too: it is the operator who says, by inSyncReplicas,
+		// whether a master alone is enough.
 		case primitive.SendOK, primitive.SendFlushSlaveTimeout, primitive.SendSlaveNotAvailable:
 			return stored
 		default: // a flush that timed out may still be lost
