@@ -6,23 +6,31 @@ import (
 	"fmt"
 )
 
+// MaxLetters is how many dead letters of one name Letters returns.
+const MaxLetters = 100
+
 // Letters returns the dead letters of a message ID and, where name is the
-// decimal ID of an order, the verdicts among them on that order. There is
-// rarely more than one.
+// decimal ID of an order, the verdicts among them on that order: at most
+// MaxLetters, messages before verdicts. There is rarely more than one; more than
+// a few are of somebody who gives one order ID to many shoppers' orders.
 func (s *Store) Letters(ctx context.Context, name string) ([]DeadLetter, error) {
 	id, err := ParseID(name)
 	if err != nil {
 		id = 0 // a message whose ID is no order's is kept under order 0
 	}
 	var letters []DeadLetter
+	// Of an unreadable message nothing is known but its ID. There may be any number
+	// of these, and by the whole key only one of them is read.
 	err = query(ctx, s.db, func(rows *sql.Rows) error {
 		var d DeadLetter
 		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
 		letters = append(letters, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
-		WHERE order_id IN (0, ?) AND (message_id = ? OR (message_id = '' AND order_id = ? AND order_id > 0))
-		ORDER BY sale_id, shopper_id, message_id`, int64(id), []byte(name), int64(id))
+		WHERE (order_id = 0 AND sale_id = 0 AND shopper_id = '' AND message_id = ?)
+			OR (order_id = 0 AND sale_id > 0 AND message_id = ?)
+			OR (order_id = ? AND order_id > 0 AND message_id IN ('', ?))
+		ORDER BY order_id, sale_id, shopper_id, message_id LIMIT ?`, []byte(name), []byte(name), int64(id), []byte(name), MaxLetters)
 	if err != nil {
 		return nil, fmt.Errorf("order: dead letters of %q: %w", name, err)
 	}

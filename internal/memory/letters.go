@@ -66,9 +66,9 @@ func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, err
 		}
 	}
 	slices.SortFunc(letters, func(a, b order.DeadLetter) int {
-		return cmp.Or(cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.MessageID, b.MessageID))
+		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.MessageID, b.MessageID))
 	})
-	return letters, nil
+	return letters[:min(len(letters), order.MaxLetters)], nil
 }
 
 // Discard is order.Store's.

@@ -86,4 +86,19 @@ func lettersDiscarded(t *testing.T, s *suite) {
 		require.NoError(t, err)
 		require.Empty(t, found, name)
 	}
+
+	many := []order.Order{s.order(t, sale.ID, "first")}
+	for i := range order.MaxLetters + 20 {
+		again := many[0]
+		again.ShopperID = fmt.Sprint("s", i)
+		many = append(many, again)
+	}
+	s.settle(t, many...)
+	message = order.DeadLetter{MessageID: many[0].ID.String(), OrderID: many[0].ID, Reason: "unreadable"}
+	require.NoError(t, s.store.Bury(t.Context(), message))
+	found, err = s.store.Letters(t.Context(), many[0].ID.String())
+	require.NoError(t, err)
+	require.Len(t, found, order.MaxLetters)
+	require.False(t, found[0].Verdict(), "what can be discarded comes first")
+	require.True(t, found[1].Verdict())
 }
