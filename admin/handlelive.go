@@ -11,10 +11,10 @@ func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := h.service.Live(r.Context(), id)
+	v, err := h.glances.get(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	answer(w, ViewLive(l))
+	answer(w, v)
 	return nil
 }

@@ -68,7 +68,7 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 	require.Equal(t, http.StatusOK, d.as("victor", http.MethodGet, "live", "").status)
 
 	d.mini.SetError("away")
-	v = d.live(id)
+	require.Eventually(t, func() bool { v = d.live(id); return len(v.Away) > 0 }, 5*time.Second, 50*time.Millisecond, "the last look is kept for a moment")
 	require.Equal(t, []string{"redis"}, v.Away)
 	require.Equal(t, "open", v.Sales[0].Status)
 	require.EqualValues(t, 9, v.Sales[0].Available, "MySQL's")
