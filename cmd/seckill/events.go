@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -43,7 +45,7 @@ func newEventsTail(p *process) *cobra.Command {
 	c := &cobra.Command{
 		Use: "tail", Short: "Show order events as they leave, until it is interrupted", Args: cobra.NoArgs,
 		Long: `Show order events as they leave, until it is interrupted. It joins no consumer group: who consumes the events
-is not disturbed. With --json each line is an event as it is in the topic; docs/events.md says what is in it.`,
+is not disturbed. With --json each line is an event as it is in the topic, but for white space; docs/events.md says what is in it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if t.limit < 0 || t.sale < 0 {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
@@ -113,15 +115,24 @@ func (p *process) showEvent(m order.Message, sale int64) (shown bool, err error)
 		return false, nil
 	}
 	if p.json {
-		_, err = fmt.Fprintf(p.stdout, "%s\n", m.Body)
+		var line bytes.Buffer
+		if err := json.Compact(&line, m.Body); err != nil {
+			return false, err // Parse has read it
+		}
+		_, err = fmt.Fprintf(p.stdout, "%s\n", line.Bytes())
 		return err == nil, err
 	}
-	d := e.Data
-	line := []string{
-		e.Time, fmt.Sprintf("%-9s", d.Status), "order " + d.OrderID, "sale " + d.SaleID, fmt.Sprintf("#%d", d.Sequence),
-		"shopper " + admin.Printable(d.ShopperID), fmt.Sprintf("%d x %s", d.Quantity, dash(admin.Printable(d.SKU))),
-		fmt.Sprintf("%d %s", d.AmountMinor, d.Currency), string(d.Reason), admin.Printable(d.Reference),
-	}
-	_, err = fmt.Fprintln(p.stdout, strings.TrimRight(strings.Join(line, "  "), " "))
+	_, err = fmt.Fprintln(p.stdout, eventLine(e))
 	return err == nil, err
+}
+
+// eventLine is an event for people. Whoever may send to the topic has written it:
+// no text of it goes to a terminal as it is.
+func eventLine(e event.Event) string {
+	d, safe := e.Data, admin.Printable
+	return strings.TrimRight(strings.Join([]string{
+		safe(e.Time), fmt.Sprintf("%-9s", safe(string(d.Status))), "order " + safe(d.OrderID), "sale " + safe(d.SaleID), fmt.Sprintf("#%d", d.Sequence),
+		"shopper " + safe(d.ShopperID), fmt.Sprintf("%d x %s", d.Quantity, dash(safe(d.SKU))),
+		fmt.Sprintf("%d %s", d.AmountMinor, safe(d.Currency)), safe(string(d.Reason)), safe(d.Reference),
+	}, "  "), " ")
 }

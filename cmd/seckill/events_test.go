@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -36,12 +37,17 @@ func told(t *testing.T) *memory.Topic {
 // tailed runs the tail until there is nothing more.
 func tailed(t *testing.T, p *process, w tail) (stdout, stderr string, err error) {
 	t.Helper()
+	return tailedOf(t, told(t), p, w)
+}
+
+func tailedOf(t *testing.T, r eventReader, p *process, w tail) (stdout, stderr string, err error) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	p.stdout, p.stderr = &out, &errs
 	w.fromStart = true
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err = p.tailEvents(ctx, told(t), w)
+	err = p.tailEvents(ctx, r, w)
 	return out.String(), errs.String(), err
 }
 
@@ -63,6 +69,38 @@ func TestTailShowsEventsToProgramsAsTheyAre(t *testing.T) {
 	e, err := event.Parse([]byte(lines[1]))
 	require.NoError(t, err)
 	require.Equal(t, "8-3-512", e.ID)
+}
+
+// TestTailPassesOnNothingThatDoesHarm has a stranger write to the topic: every
+// text of its event would clear the screen and begin a line.
+func TestTailPassesOnNothingThatDoesHarm(t *testing.T) {
+	t.Parallel()
+	e := event.Event{SpecVersion: "1.0", ID: "x", Data: event.Data{Sequence: 1}}
+	bad := "\x1b[2J\n\u009b"
+	for _, text := range []*string{
+		&e.Time, &e.Data.OrderID, &e.Data.SaleID, &e.Data.ShopperID, &e.Data.SKU, &e.Data.Currency, &e.Data.Reference,
+		(*string)(&e.Data.Status), (*string)(&e.Data.Reason),
+	} {
+		*text = bad
+	}
+	body, err := json.MarshalIndent(e, "", "\t")
+	require.NoError(t, err)
+	topic := memory.NewTopic()
+	require.NoError(t, topic.Publish(t.Context(), []order.EventMessage{{ID: bad, Body: body}, {ID: bad, Body: []byte("no JSON" + bad)}, {ID: bad, Body: append(body, '}')}}))
+	for _, asJSON := range []bool{false, true} {
+		out, errs, err := tailedOf(t, topic, &process{json: asJSON}, tail{})
+		require.NoError(t, err)
+		require.Equal(t, 1, strings.Count(out, "\n"), "one line: %s", out)
+		require.Equal(t, 2, strings.Count(errs, "\n"), "a warning of each of the others: %s", errs)
+		require.NotContains(t, out+errs, "\x1b")
+		require.NotContains(t, errs, "\u009b")
+		if asJSON {
+			require.JSONEq(t, string(body), out)
+			continue
+		}
+		require.NotContains(t, out, "\u009b")
+		require.Equal(t, 9, strings.Count(out, `"\x1b[2J\n\u009b"`), out)
+	}
 }
 
 func TestTailEndsWhenNobodyReadsOn(t *testing.T) {
