@@ -17,6 +17,12 @@ func (p *Patrol) Step(ctx context.Context) error { return p.step(ctx, ctx) }
 // Wait waits for the passes that Step began.
 func (p *Patrol) Wait() { p.wg.Wait() }
 
+// Step looks once, and waits for the loads that it begins.
+func (l *Loader) Step(ctx context.Context) error {
+	defer l.wg.Wait()
+	return l.step(ctx, ctx)
+}
+
 // Step sweeps each sale once, and returns the errors of that.
 func (s *Sweeper) Step(ctx context.Context) error {
 	err := s.step(ctx, ctx)

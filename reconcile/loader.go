@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -44,6 +45,8 @@ type Loader struct {
 	queue  offsets
 	log    *slog.Logger
 
+	unopened map[int64]bool // sales that the last step could not open
+
 	mu      sync.Mutex
 	loading map[int64]bool // sales this process is loading
 	wg      sync.WaitGroup
@@ -76,32 +79,47 @@ func (l *Loader) Run(ctx context.Context) error {
 	return Loop(ctx, l.log, "load", func(step context.Context) error { return l.step(step, ctx) })
 }
 
-// step looks once; the loads that it begins live as long as life.
+// step looks once; the loads that it begins live as long as life. It takes the
+// sales in any order: those whose loads fail again and again leave their turn to
+// the others.
 func (l *Loader) step(ctx, life context.Context) error {
 	ss, err := l.store.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
 	ms, unread := l.ledger.Metas(ctx, saleIDs(ss))
-	for i, s := range ss {
+	unopened := map[int64]bool{}
+	for _, i := range rand.Perm(len(ss)) {
+		s := ss[i]
 		if s.State == order.SaleScheduled && time.Until(s.StartsAt) < loadAhead {
-			// The command's ID is the sale's: whichever process comes first opens it. Not one
-			// whose window was moved since it was read: its price would be fixed for good.
-			_, err := l.opener.Operate(ctx, onTime("open", s, order.SaleOpen))
-			if superseded(err) {
-				continue // the next step reads what it has become
-			}
-			if err != nil {
-				return fmt.Errorf("open sale %d: %w", s.ID, err)
-			}
-			l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
-			continue // loaded by the next step
+			unopened[s.ID] = !l.open(ctx, s) // loaded by the next step
 		}
 		if s.State.Loaded() && ms[i].Err == nil && !ms[i].Loaded && l.begin(s.ID) {
 			l.wg.Go(func() { l.background(life, s.ID) })
 		}
 	}
+	l.unopened = unopened
 	return unread
+}
+
+// open opens a sale whose time has come, and reports whether that is done. One
+// that cannot be opened keeps no other from it: it is logged when it begins to
+// fail. The command's ID is the sale's: whichever process comes first opens it.
+// Not one whose window was moved since it was read: its price would be fixed for
+// good.
+func (l *Loader) open(ctx context.Context, s order.Sale) bool {
+	_, err := l.opener.Operate(ctx, onTime("open", s, order.SaleOpen))
+	switch {
+	case err == nil:
+		l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
+	case superseded(err): // the next step reads what it has become
+	default:
+		if !l.unopened[s.ID] && ctx.Err() == nil {
+			l.log.WarnContext(ctx, "sale not opened, will try again", "sale_id", s.ID, "starts_at", s.StartsAt, "err", err)
+		}
+		return false
+	}
+	return true
 }
 
 // onTime is the operation of whichever process comes first when a sale's time
