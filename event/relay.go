@@ -5,6 +5,7 @@ import (
 	crypto "crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -38,6 +39,8 @@ const (
 	stepFor  = 2 * time.Second
 	maxSales = 1000
 	pageSize = 2048 // orders: about a megabyte of messages
+	// tellEvery is how often a sale whose log cannot be read is spoken of.
+	tellEvery = 5 * time.Minute
 	// sweepEvery is after how many steps closed sales are looked at.
 	sweepEvery = 10
 )
@@ -57,6 +60,7 @@ type Relay struct {
 	closed []order.EventCursor // closed sales with events to be sent
 	held   map[int64]time.Time // sales that this process has taken, until when
 	small  map[int64]int       // orders of a page, of sales whose pages failed
+	told   map[int64]time.Time // when it was said last that a sale's log cannot be read
 }
 
 // Options are what a Relay works with.
@@ -65,12 +69,16 @@ type Options struct {
 	Publisher publisher
 	Seal      Seal // may be nil: events are without public IDs
 	Metrics   prometheus.Registerer
+	Log       *slog.Logger // of sales whose log cannot be read, each once in five minutes
 }
+
+// errUnread is the error of a page that could not be read.
+var errUnread = errors.New("event: log of changes not read")
 
 // NewRelay returns a Relay; call Step once a second, from one goroutine, and in
 // the end Release.
 func NewRelay(o Options) *Relay {
-	return &Relay{o: o, metrics: newMetrics(o.Metrics), holder: crypto.Text(), held: map[int64]time.Time{}, small: map[int64]int{}}
+	return &Relay{o: o, metrics: newMetrics(o.Metrics), holder: crypto.Text(), held: map[int64]time.Time{}, small: map[int64]int{}, told: map[int64]time.Time{}}
 }
 
 // turn is what a step does for a sale.
@@ -83,7 +91,8 @@ type turn struct {
 // two seconds at most; the next step goes on. A sale of which less than a page is
 // left has its next turn a second later: few reads, few sends and few moves of
 // the cursor are what keeps events from costing the settling its speed. The error
-// is that of every sale that failed, and of ctx when it ended the step.
+// is that of every sale whose page failed, and of ctx when it ended the step. A
+// sale whose log cannot be read is logged by itself: it is in trouble alone.
 func (r *Relay) Step(ctx context.Context) error {
 	end := time.Now().Add(stepFor)
 	behind, err := r.look(ctx)
@@ -102,7 +111,10 @@ func (r *Relay) Step(ctx context.Context) error {
 			}
 			seq, more, err := r.send(ctx, t)
 			r.size(t.saleID, err == nil)
-			if err != nil {
+			switch {
+			case errors.Is(err, errUnread) && ctx.Err() == nil:
+				r.unreadable(ctx, t, err)
+			case err != nil:
 				errs = append(errs, fmt.Errorf("events of sale %d: %w", t.saleID, err))
 			}
 			if more {
@@ -133,9 +145,8 @@ func (r *Relay) look(ctx context.Context) (behind []order.EventCursor, err error
 // any order: where there are too many for one step, no sale is always the last.
 func (r *Relay) take(ctx context.Context, behind []order.EventCursor) (turns []turn, errs []error) {
 	maps.DeleteFunc(r.held, func(_ int64, until time.Time) bool { return time.Now().After(until) })
-	maps.DeleteFunc(r.small, func(saleID int64, _ int) bool {
-		return !slices.ContainsFunc(behind, func(c order.EventCursor) bool { return c.SaleID == saleID })
-	})
+	maps.DeleteFunc(r.small, func(saleID int64, _ int) bool { return !among(behind, saleID) })
+	maps.DeleteFunc(r.told, func(saleID int64, _ time.Time) bool { return !among(behind, saleID) })
 	for _, c := range behind {
 		t, mine := turn{c.SaleID, c.Seq}, c.Holder == r.holder
 		if _, known := r.held[c.SaleID]; c.Holder == "" || mine && !known {
@@ -154,6 +165,10 @@ func (r *Relay) take(ctx context.Context, behind []order.EventCursor) (turns []t
 	}
 	rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 	return turns, errs
+}
+
+func among(cs []order.EventCursor, saleID int64) bool {
+	return slices.ContainsFunc(cs, func(c order.EventCursor) bool { return c.SaleID == saleID })
 }
 
 // page is how many orders the next page of a sale holds.
@@ -180,12 +195,32 @@ func (r *Relay) size(saleID int64, sent bool) {
 	}
 }
 
+// unreadable says that a sale's events wait for its log.
+func (r *Relay) unreadable(ctx context.Context, t turn, err error) {
+	if at, ok := r.told[t.saleID]; ok && time.Since(at) < tellEvery {
+		return
+	}
+	r.told[t.saleID] = time.Now()
+	r.o.Log.WarnContext(ctx, "events of a sale wait: its log of changes cannot be read", "sale_id", t.saleID, "after", t.seq, "err", err)
+}
+
+func (r *Relay) readable(ctx context.Context, saleID int64) {
+	if _, ok := r.told[saleID]; ok {
+		delete(r.told, saleID)
+		r.o.Log.InfoContext(ctx, "events of a sale go on: its log of changes can be read again", "sale_id", saleID)
+	}
+}
+
 // send sends one page, then moves the cursor over it. It returns how far the
 // sale's events have left, and whether there is another page.
 func (r *Relay) send(ctx context.Context, t turn) (seq uint64, more bool, err error) {
 	es, through, more, err := r.o.Store.EventPage(ctx, t.saleID, t.seq, r.page(t.saleID))
-	if err != nil || through == t.seq {
-		return t.seq, false, err
+	if err != nil {
+		return t.seq, false, fmt.Errorf("%w: %w", errUnread, err)
+	}
+	r.readable(ctx, t.saleID)
+	if through == t.seq {
+		return t.seq, false, nil
 	}
 	if failpoint.Broken(failpoint.CursorFirst) {
 		_ = r.o.Store.MoveEvents(ctx, t.saleID, r.holder, through, lease)

@@ -1,9 +1,11 @@
 package event_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +62,7 @@ type fixture struct {
 	t     *testing.T
 	store *memory.Store
 	next  order.ID
+	log   bytes.Buffer // of the last relay
 }
 
 const sale = 77
@@ -102,7 +105,7 @@ type relayStore interface {
 
 func (f *fixture) relay(s relayStore, o *outlet) (*event.Relay, *prometheus.Registry) {
 	reg := prometheus.NewRegistry()
-	return event.NewRelay(event.Options{Store: s, Publisher: o, Metrics: reg}), reg
+	return event.NewRelay(event.Options{Store: s, Publisher: o, Metrics: reg, Log: slog.New(slog.NewTextHandler(&f.log, nil))}), reg
 }
 
 // left is how far the cursor is; the sale's last change when all have left.
@@ -244,17 +247,53 @@ func TestOneSaleThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	f.sale(78)
 	f.settle(sale, 1)
 	f.settle(78, 1)
-	r, _ := f.relay(torn{f.store}, out)
-	require.ErrorContains(t, r.Step(t.Context()), "sale 77: gone")
+	r, _ := f.relay(torn{f.store, map[int64]bool{sale: true}}, out)
+	require.NoError(t, r.Step(t.Context()))
+	require.Contains(t, f.log.String(), "sale_id=77 after=0 err=\"event: log of changes not read: gone\"")
 	require.Equal(t, []string{"78-1-1002"}, out.ids())
 	require.Zero(t, f.left(sale), "and is not passed over")
 }
 
-// torn is a store whose log of sale 77 has a gap.
-type torn struct{ *memory.Store }
+func TestEachSaleThatCannotBeReadIsSpokenOfButNotEverySecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, out := newFixture(t), &outlet{}
+		f.sale(78)
+		f.settle(sale, 1)
+		f.settle(78, 1)
+		gone := map[int64]bool{sale: true}
+		r, _ := f.relay(torn{f.store, gone}, out)
+		// steps takes that many, a second each, and returns how often each sale was spoken of.
+		steps := func(n int) (of77, of78 int) {
+			f.log.Reset()
+			for range n {
+				require.NoError(t, r.Step(t.Context()))
+				time.Sleep(time.Second)
+			}
+			return strings.Count(f.log.String(), "sale_id=77"), strings.Count(f.log.String(), "sale_id=78")
+		}
+		said := func(of77, of78 int) []int { return []int{of77, of78} }
+		require.Equal(t, []int{1, 0}, said(steps(60)))
+		gone[78] = true
+		f.settle(78, 1)
+		require.Equal(t, []int{0, 1}, said(steps(60)), "another one, later")
+		require.Equal(t, []int{2, 2}, said(steps(600)))
+		gone[sale] = false
+		require.Equal(t, []int{1, 0}, said(steps(60)), "it goes on")
+		require.Contains(t, f.log.String(), "can be read again")
+		require.Equal(t, []string{"78-1-1002", "77-1-1001"}, out.ids())
+	})
+}
+
+// torn is a store whose logs of some sales have a gap.
+type torn struct {
+	*memory.Store
+
+	gone map[int64]bool
+}
 
 func (s torn) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
-	if saleID == sale {
+	if s.gone[saleID] {
 		return nil, after, false, errors.New("gone")
 	}
 	return s.Store.EventPage(ctx, saleID, after, orders)

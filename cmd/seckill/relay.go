@@ -25,7 +25,7 @@ type events struct {
 // newRelay connects to the topic of events. Where a consumer has the keys of
 // order IDs, the events have the IDs that shoppers know.
 func newRelay(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*events, error) {
-	o := event.Options{Store: b.orders, Metrics: reg}
+	o := event.Options{Store: b.orders, Metrics: reg, Log: log}
 	if len(cfg.Auth.IDKeys) > 0 {
 		sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
 		if err != nil {
