@@ -198,7 +198,7 @@ func (p *Pool) work(ctx context.Context) {
 // waits for more: at 3,500 orders a second, which a database hardly notices, a
 // batch of 35 instead of 20 cost each shopper 10 ms; at 17,000, full batches
 // settle a third more (scripts/bench --rows result_p50_ms,settled_256).
-const lingerFrom = 4
+const lingerFrom = 3
 
 // collect waits for an order and takes what is there with it, up to a batch.
 // After a batch of some size it lingers until there are more, but never for a

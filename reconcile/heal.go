@@ -13,22 +13,29 @@ const (
 	// A page is followed by a rest of three times what it took, so that the
 	// servers are the shoppers' for three quarters of the pass, and for more when slow.
 	restFactor = 3
-	minRest    = 3 * time.Millisecond
 	maxRest    = 2 * time.Second
+	// A pass is in no hurry: it spreads the pages of a sale of half a million
+	// orders and more over spread, as its rests allow, and those of smaller ones
+	// at restSmall. With rests of 3 ms each, a sale that had just begun was read
+	// through at a sixth of what settling its orders costs.
+	spread    = 30 * time.Second
+	restSmall = 25 * time.Millisecond
+	restLarge = 3 * time.Millisecond
 )
 
 // readThrough compares all orders of a sale and heals those that differ.
 func (p *Patrol) readThrough(ctx context.Context, saleID int64) error {
 	start := time.Now()
 	kept := start
-	work := newPass(p.store, p.ledger, saleID, p.grace, func(ctx context.Context, took time.Duration) error {
+	var work *pass
+	work = newPass(p.store, p.ledger, saleID, p.grace, func(ctx context.Context, took time.Duration) error {
 		if time.Since(kept) > passLease/3 {
 			kept = time.Now()
 			if err := p.ledger.Keep(ctx, saleID, passName, passLease); err != nil {
 				return err
 			}
 		}
-		return wait(ctx, min(max(restFactor*took, minRest), maxRest))
+		return wait(ctx, min(max(restFactor*took, restOf(work.units)), maxRest))
 	})
 	found, err := work.run(ctx)
 	if errors.Is(err, errMoved) {
@@ -51,6 +58,12 @@ func (p *Patrol) readThrough(ctx context.Context, saleID int64) error {
 	p.log.DebugContext(ctx, "audit: pass done", "sale_id", saleID, "live_units", work.liveUnits,
 		"differed", len(found), "healed", len(found)-len(still), "took", time.Since(start))
 	return nil
+}
+
+// restOf is the least rest after a page of a sale that so many units are sold of.
+func restOf(units int64) time.Duration {
+	pages := max(1, time.Duration(units/entriesAtOnce))
+	return min(max(spread/pages, restLarge), restSmall)
 }
 
 // heal replays the verdicts of what differs, sends the overdue to the sweeper,

@@ -54,6 +54,7 @@ type pass struct {
 	uncounted int // suspects beyond maxSuspects
 	lastSeen  time.Time
 	epoch     uint64
+	units     int64 // sold as it began
 	// before and after are the sale as it was around the reading of the rows.
 	before, after order.Sale
 	liveUnits     int64
@@ -85,7 +86,7 @@ func (p *pass) run(ctx context.Context) ([]*suspect, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.epoch = m.Epoch
+	p.epoch, p.units = m.Epoch, m.Pending+m.Settled
 	if err := p.readEntries(ctx); err != nil {
 		return nil, err
 	}

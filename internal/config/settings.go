@@ -102,7 +102,7 @@ func Settings() []Setting {
 		// One hot row: 1-2 workers are the knee, 4 where an fsync takes a millisecond.
 		{"consumer_workers", "2", "settling workers of one process: open transactions never exceed them; at most SECKILL_MYSQL_MAX_CONNS - 4", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
 		{"settle_batch", "256", "orders a transaction settles at most", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
-		{"settle_linger", "10ms", "how long a busy worker waits to fill a batch, when many orders come; an idle one never does", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
+		{"settle_linger", "20ms", "how long a busy worker waits to fill a batch, when many orders come; an idle one never does", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
 		{"drain_rate", "0", "orders a second that one process settles at most, to spare the database; 0 is no cap", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate })},
 		{"events", "true", "consumers send order events to that topic; what false keeps back leaves when it is true again", false, boolean(func(c *Config) *bool { return &c.Consumer.Events })},
 		{"consumer_drain_timeout", "15s", "how long a consumer that is told to stop waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
