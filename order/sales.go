@@ -28,16 +28,25 @@ func (s *Store) Sale(ctx context.Context, id int64) (Sale, error) {
 }
 
 // Sales returns the sales that are not closed, newest first, at most 1,000.
-// Where there are more, those that sell are not the ones left out.
+// Where there are more, which is logged, those that start in more than an hour
+// are left out first, those that sell last: nothing has to be done yet for the
+// former, and they come in as their time does.
 func (s *Store) Sales(ctx context.Context) ([]Sale, error) {
 	var sales []Sale
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		sale, err := scanSale(rows)
 		sales = append(sales, sale)
 		return err
-	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed' ORDER BY state IN ('open', 'paused') DESC, id DESC LIMIT ?`, maxSales)
+	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed'
+		ORDER BY state IN ('open', 'paused') DESC, state = 'scheduled' AND starts_at > NOW(3) + INTERVAL 1 HOUR, id DESC LIMIT ?`, maxSales+1)
 	if err != nil {
 		return nil, fmt.Errorf("order: sales: %w", err)
+	}
+	if len(sales) > maxSales {
+		sales = sales[:maxSales]
+		if s.crowded.Allow() {
+			s.log.WarnContext(ctx, "more sales than are looked after: end or close some", "at_most", maxSales)
+		}
 	}
 	slices.SortFunc(sales, func(a, b Sale) int { return cmp.Compare(b.ID, a.ID) })
 	return sales, nil

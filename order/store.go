@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
 )
 
 // Store keeps sales, orders and the log of their changes in MySQL, MariaDB or
@@ -19,6 +21,7 @@ type Store struct {
 	log     *slog.Logger
 	terms   *lru.Cache[int64, terms]
 	inserts inserts
+	crowded *rate.Limiter // of what is logged about too many sales
 }
 
 // rememberedSales bounds the sales whose terms are remembered.
@@ -30,7 +33,7 @@ func NewStore(db *sql.DB, log *slog.Logger) *Store {
 	if err != nil {
 		panic(err) // the size is not positive
 	}
-	return &Store{db: db, log: log, terms: cache}
+	return &Store{db: db, log: log, terms: cache, crowded: rate.NewLimiter(rate.Every(time.Minute), 1)}
 }
 
 // Ping reports whether the server answers.

@@ -103,8 +103,23 @@ func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 			sales = append(sales, *sale)
 		}
 	}
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
-	return sales[:min(len(sales), 1000)], nil
+	newest := func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) }
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Or(leftOut(a)-leftOut(b), newest(a, b)) })
+	sales = sales[:min(len(sales), 1000)]
+	slices.SortFunc(sales, newest)
+	return sales, nil
+}
+
+// leftOut is higher for sales that a full list leaves out first.
+func leftOut(s order.Sale) int {
+	switch {
+	case s.State.Loaded():
+		return 0
+	case s.State == order.SaleScheduled && time.Until(s.StartsAt) > time.Hour:
+		return 2
+	default:
+		return 1
+	}
 }
 
 // ClosedSales is order.Store's.
