@@ -171,8 +171,8 @@ func TestOnlyBatchesOfSomeSizeAreWorthWaitingFor(t *testing.T) {
 			require.NoError(t, r.receiver.Handle(t.Context(), delivery(from, n)))
 			return time.Since(began)
 		}
-		require.Equal(t, 5*time.Millisecond, settle(1, 63), "nothing is known of what comes")
-		require.Equal(t, 5*time.Millisecond, settle(101, 64), "few came before")
+		require.Equal(t, 5*time.Millisecond, settle(1, 84), "nothing is known of what comes")
+		require.Equal(t, 5*time.Millisecond, settle(101, 85), "few came before")
 		require.Equal(t, 15*time.Millisecond, settle(201, 2), "many came before")
 		require.Equal(t, 5*time.Millisecond, settle(301, 2), "few came before")
 	})
