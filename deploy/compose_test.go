@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net"
@@ -145,10 +146,18 @@ func (s system) checkRequired(svc types.ServiceConfig, c config.Config) (found [
 	if svc.Command[0] == "api" {
 		needs["SECKILL_JWT_SECRETS"] = len(c.Auth.JWTSecrets) > 0
 		needs["SECKILL_ID_KEYS"] = len(c.Auth.IDKeys) > 0
+		needs["SECKILL_ADMIN_JWT_SECRETS"] = len(c.Admin.JWTSecrets) > 0 // else operators have no API
 	}
 	for name, has := range needs {
 		if !has {
 			found = append(found, name+" is not set")
+		}
+	}
+	for _, secret := range c.Admin.JWTSecrets {
+		for _, shoppers := range c.Auth.JWTSecrets {
+			if bytes.Equal(secret, shoppers) {
+				found = append(found, "operators' tokens are signed as shoppers' are: it does not start")
+			}
 		}
 	}
 	return found

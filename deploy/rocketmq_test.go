@@ -168,7 +168,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		var all strings.Builder
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		require.NoError(t, err)
-		require.Len(t, files, 4)
+		require.Len(t, files, 5)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
 			require.NoError(t, err)
@@ -181,6 +181,12 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	first := read()
 	require.NoError(t, exec.CommandContext(t.Context(), "compose/make-secrets", dir).Run())
 	require.Equal(t, first, read())
+	require.NoError(t, os.Remove(filepath.Join(dir, "admin_jwt_secrets"))) // as an older version left it
+	require.NoError(t, exec.CommandContext(t.Context(), "compose/make-secrets", dir).Run())
+	_, others, _ := strings.Cut(first, "\n")
+	operators, kept, _ := strings.Cut(read(), "\n")
+	require.Equal(t, others, kept)
+	require.Len(t, operators, 64)
 	info, err := os.Stat(dir)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm(), "closed to others")
