@@ -20,7 +20,7 @@ import (
 // 30 s after which an order is due it keeps the promise of 60 s with room.
 const every = time.Second
 
-// stepTimeout bounds one round of the tail or the sweeper; what it does not
+// stepTimeout bounds one round of a step, and one look of the sweeper; what it does not
 // get done the next one does.
 const stepTimeout = 20 * time.Second
 
