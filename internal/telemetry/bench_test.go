@@ -27,14 +27,14 @@ func BenchmarkPurchase(b *testing.B) {
 func purchase(tracer *telemetry.Tracer, r *http.Request) {
 	r, post := tracer.Request(r, "/v1/sales/:id/orders")
 	ctx, reserve := tracer.Start(r.Context(), "reserve")
-	waiting := tracer.Current(ctx)
+	waiting := tracer.Current(ctx) //nolint:contextcheck // it is the one that Start returned
 	if tracer != nil {
 		_, batch := tracer.Batch(ctx, "reserve batch", telemetry.Internal, []telemetry.Span{waiting})
 		batch.End(nil)
 	}
 	reserve.ID("seckill.order.id", 1<<60)
 	reserve.End(nil)
-	create := tracer.Create(r.Context(), "SECKILL_ORDER", 1<<60)
+	create := tracer.Create(r.Context(), "SECKILL_ORDER", 1<<60) //nolint:contextcheck // as above, of Request
 	_ = create.Traceparent()
 	create.End(nil)
 	post.Answered(http.StatusAccepted, "id")

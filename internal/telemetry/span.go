@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -96,32 +95,6 @@ func (s Span) Answered(status int, requestID string) {
 	}
 	s.otel.End()
 }
-
-// kindOf is what of an error may leave the process: the sentinel it began with,
-// or its type. Its text may quote a row or an address.
-func kindOf(err error) string {
-	for {
-		switch wrapped := err.(type) { //nolint:errorlint // it goes through the chain itself
-		case interface{ Unwrap() error }:
-			if inner := wrapped.Unwrap(); inner != nil {
-				err = inner
-				continue
-			}
-		case interface{ Unwrap() []error }:
-			if inner := wrapped.Unwrap(); len(inner) > 0 {
-				err = inner[0]
-				continue
-			}
-		}
-		break
-	}
-	if kind := fmt.Sprintf("%T", err); kind != sentinel {
-		return kind
-	}
-	return err.Error()
-}
-
-var sentinel = fmt.Sprintf("%T", errors.New(""))
 
 // Traceparent returns what a message carries of the span; empty for none.
 func (s Span) Traceparent() string {

@@ -1,0 +1,110 @@
+package telemetry
+
+import "fmt"
+
+// kindOf is what of an error may leave the process: the first sentinel in it
+// that is known, or the type that it began with. Any other text may quote a
+// shopper, a row or an address: fmt.Errorf makes texts of the same type as
+// errors.New.
+func kindOf(err error) string {
+	var began error
+	for leaf := range leaves(err) {
+		if began == nil {
+			began = leaf
+		}
+		if text := leaf.Error(); sentinels[text] {
+			return text
+		}
+	}
+	return fmt.Sprintf("%T", began)
+}
+
+// leaves goes through the errors that wrap no other, in the order of errors.Is.
+func leaves(err error) func(yield func(error) bool) {
+	return func(yield func(error) bool) { visit(err, yield) }
+}
+
+func visit(err error, yield func(error) bool) bool {
+	var inner []error
+	switch wrapped := err.(type) { //nolint:errorlint // it goes through the chain itself
+	case interface{ Unwrap() error }:
+		inner = []error{wrapped.Unwrap()}
+	case interface{ Unwrap() []error }:
+		inner = wrapped.Unwrap()
+	}
+	leaf := true
+	for _, e := range inner {
+		if e == nil {
+			continue
+		}
+		leaf = false
+		if !visit(e, yield) {
+			return false
+		}
+	}
+	return !leaf || yield(err)
+}
+
+// sentinels are the texts of the errors that spans name, all of them constants.
+// This package is below those that own them and so compares texts: one that is
+// equal to a constant says nothing else.
+var sentinels = map[string]bool{
+	"api: token refused":            true,
+	"api: too many looks for sales": true,
+	"api: too many orders waiting":  true,
+	"breaker: open":                 true,
+	"consumer: stopped":             true,
+	"failpoint: injected error":     true,
+
+	"order: changed meanwhile":                          true,
+	"order: closed":                                     true,
+	"order: conflict":                                   true,
+	"order: forged public ID":                           true,
+	"order: invalid":                                    true,
+	"order: malformed change":                           true,
+	"order: malformed message":                          true,
+	"order: message not stored":                         true,
+	"order: message of a newer version":                 true,
+	"order: message stored or not, unknown":             true,
+	"order: not found":                                  true,
+	"order: worker number used up, restart the process": true,
+	"order: wrong amount or currency":                   true,
+	"outcome unknown":                                   true, // of a COMMIT
+
+	"rocketmq: bad options":                     true,
+	"rocketmq: not connected yet":               true,
+	"rocketmq: the client does not come back":   true,
+	"rocketmq: the name servers know no broker": true,
+	"rocketmq: topic has no broker":             true,
+
+	"stock: busy":                       true,
+	"stock: key names an earlier order": true,
+	"stock: load incomplete":            true,
+	"stock: outcome unknown":            true,
+	"stock: purchase limit reached":     true,
+	"stock: sale already loaded":        true,
+	"stock: sale ended":                 true,
+	"stock: sale not loaded":            true,
+	"stock: sale not open yet":          true,
+	"stock: sale paused":                true,
+	"stock: sold out":                   true,
+	"stock: unavailable":                true,
+	"stock: unreadable reply":           true,
+
+	// Of the standard library and of the clients of MySQL and Redis.
+	"EOF":                               true,
+	"context canceled":                  true,
+	"context deadline exceeded":         true,
+	"driver: bad connection":            true,
+	"i/o timeout":                       true,
+	"invalid connection":                true,
+	"redis: client is closed":           true,
+	"redis: connection pool timeout":    true,
+	"redis: nil":                        true,
+	"sql: connection is already closed": true,
+	"sql: database is closed":           true,
+	"sql: no rows in result set":        true,
+	"sql: transaction has already been committed or rolled back": true,
+	"unexpected EOF":                   true,
+	"use of closed network connection": true,
+}
