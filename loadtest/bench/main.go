@@ -68,7 +68,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.bin, "seckill", "bin/seckill", "the program to measure")
 	f.StringVar(&o.out, "out", ".", "folder for bench.json and spike.svg")
 	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; all without it, with -quick but the longest two")
-	f.IntVar(&o.rounds, "rounds", 0, "rounds (4, quick 2)")
+	f.IntVar(&o.rounds, "rounds", 0, "rounds (3, quick 2)")
 	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement (4s, quick 2s)")
 	f.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: a look, not a result")
 	f.BoolVar(&o.noWait, "no-idle-wait", false, "measure on a busy machine too, and drop nothing")
@@ -82,7 +82,7 @@ func parse(args []string) (options, error) {
 		o.warm = time.Second / 2
 	}
 	if o.rounds == 0 {
-		o.rounds = 4
+		o.rounds = 3
 		if o.quick {
 			o.rounds = 2
 		}
