@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"seckill/order"
 )
 
 // ReadThrough is a pass through a sale, now.
@@ -23,13 +25,15 @@ func (l *Loader) Step(ctx context.Context) error {
 	return l.step(ctx, ctx)
 }
 
-// Step sweeps each sale once, and returns the errors of that.
+// Step sweeps each sale once, one after the other, and returns the errors of
+// that.
 func (s *Sweeper) Step(ctx context.Context) error {
-	err := s.step(ctx, ctx)
-	s.wg.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err, s.failed = errors.Join(append(s.failed, err)...), nil
+	ss, err := s.verdicts.Sales(ctx)
+	for _, sale := range ss {
+		if sale.State != order.SaleScheduled {
+			err = errors.Join(err, s.sweep(ctx, sale.ID))
+		}
+	}
 	return err
 }
 
