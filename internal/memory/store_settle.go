@@ -50,6 +50,7 @@ type deciding struct {
 }
 
 func (t *deciding) settle(orders []order.Order) {
+	orders = t.housed(orders)
 	var moved []order.Order
 	for _, o := range orders {
 		sale, ok := t.store.sales[o.SaleID]
@@ -73,6 +74,30 @@ func (t *deciding) settle(orders []order.Order) {
 		}
 	}
 	t.closeSales()
+}
+
+// housed gives each order whose slot does not exist the lowest that was free
+// before this batch, as the SQL does before it inserts. Those that find none keep
+// theirs and are placed in the end.
+func (t *deciding) housed(orders []order.Order) []order.Order {
+	orders = slices.Clone(orders)
+	chosen := make(map[shopper][]order.Order)
+	for i, o := range orders {
+		who := shopper{o.SaleID, o.ShopperID}
+		sale, ok := t.store.sales[o.SaleID]
+		if !ok || o.Slot >= 0 && o.Slot < sale.OrdersPerShopper {
+			continue
+		}
+		for slot := range sale.OrdersPerShopper {
+			taken := func(held order.Order) bool { return held.Slot == slot || held.Key == o.Key }
+			if t.slotFree(o, slot) && t.keyFree(o) && !slices.ContainsFunc(chosen[who], taken) {
+				orders[i].Slot = slot
+				chosen[who] = append(chosen[who], orders[i])
+				break
+			}
+		}
+	}
+	return orders
 }
 
 // absent reports whether nothing is known of o, and else notes its verdict.

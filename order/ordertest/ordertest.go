@@ -77,6 +77,7 @@ func Run(t *testing.T, store Store) {
 		"settle gives two orders under one ID a verdict each":     settleCollision,
 		"settle gives an order whose slot is taken the next free": settleMoves,
 		"settle rejects a shopper who has no slot left":           settleLimit,
+		"settle lets an order without a slot choose first":        settleChoosesFirst,
 		"settle lets one key buy once":                            settleKeys,
 		"settle lets one key buy once, whoever is first":          settleRivals,
 		"settle confirms what fits and rejects the rest":          settlePartly,

@@ -106,6 +106,26 @@ func settleMoves(t *testing.T, s *suite) {
 	s.check(t, sale)
 }
 
+// An order that has no slot any more chooses before the batch is inserted, by
+// what others hold; who asked for that slot moves.
+func settleChoosesFirst(t *testing.T, s *suite) {
+	sale := s.sale(t, 10, 3)
+	ask := func(slot int, key uint64) order.Order {
+		o := s.order(t, sale.ID, "ann")
+		o.Slot, o.Key = slot, key
+		return o
+	}
+	homeless, zero := ask(-1, 1), ask(0, 2)
+	vs := s.settle(t, homeless, zero)
+	require.Equal(t, []int{0, 1}, []int{vs[homeless.ID].Slot, vs[zero.ID].Slot}, "the older one, too")
+
+	sale = s.sale(t, 10, 3)
+	zero, homeless = ask(0, 1), ask(-1, 2)
+	one := ask(1, 3)
+	vs = s.settle(t, zero, homeless, one)
+	require.Equal(t, []int{0, 2, 1}, []int{vs[zero.ID].Slot, vs[homeless.ID].Slot, vs[one.ID].Slot}, "it gives way to an older one")
+}
+
 func settleLimit(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 1)
 	a, b, c := s.order(t, sale.ID, "a"), s.order(t, sale.ID, "a"), s.order(t, sale.ID, "A")
