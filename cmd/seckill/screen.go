@@ -51,8 +51,8 @@ func (s *screen) open() { _, _ = s.out.WriteString(enter) } // what follows fail
 
 // close has the terminal as it was.
 func (s *screen) close() {
-	text := strings.Join(append([]string{leave}, s.last...), "\n")
-	_, _ = s.out.WriteString(text + "\n") // nothing to be done about it any more
+	text := strings.Join(append(s.last, ""), "\n")
+	_, _ = s.out.WriteString(leave + text) // nothing to be done about it any more
 }
 
 // draw shows a view in place of the one before, as much as there is room for.

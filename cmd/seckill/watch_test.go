@@ -62,8 +62,9 @@ func TestATerminalIsAsItWasAfterwards(t *testing.T) {
 		require.Equal(t, 1, strings.Count(string(text), on))
 		require.Greater(t, strings.Index(string(text), off), strings.Index(string(text), on))
 	}
-	after := string(text[strings.LastIndex(string(text), "\x1b[?1049l"):])
-	require.Contains(t, after, "of 1000 left", "the last view stays")
+	after := string(text[strings.LastIndex(string(text), leave):])
+	require.Equal(t, leave+strings.Join(s.last, "\n")+"\n", after, "the last view stays, and begins where the cursor is")
+	require.Contains(t, after, "of 1000 left")
 }
 
 func TestOnlyATerminalThatWantsItIsDrawnOn(t *testing.T) {
