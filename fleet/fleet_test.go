@@ -1,7 +1,6 @@
 package fleet_test
 
 import (
-	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -117,16 +116,7 @@ func TestAWipedRedisHasEverybodyAgainAndNobodyBelievesToBeAlone(t *testing.T) {
 
 func TestAllIsInOneSlotOfACluster(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("no redis-server on this machine")
-	}
-	dir := t.TempDir()
-	server := exec.CommandContext(t.Context(), path, "--port", "0", "--unixsocket", dir+"/redis", "--cluster-enabled", "yes", "--dir", dir, "--save", "")
-	require.NoError(t, server.Start())
-	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: dir + "/redis"})
-	t.Cleanup(func() { _ = rdb.Close() })
+	rdb := testenv.RedisServer(t, "--cluster-enabled", "yes")
 	require.Eventually(t, func() bool { return rdb.ClusterAddSlotsRange(t.Context(), 0, 16383).Err() == nil }, soon, 20*time.Millisecond)
 	require.Eventually(t, func() bool { return rdb.Set(t.Context(), "x", 1, time.Second).Err() == nil }, soon, 20*time.Millisecond)
 

@@ -2,11 +2,8 @@ package checkup_test
 
 import (
 	"database/sql"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -58,31 +55,9 @@ func TestAServerThatRefusesIsSaidToBeDownAndNoPasswordIsSaid(t *testing.T) {
 	}
 }
 
-// redisServer is one of its own, with settings.
-func redisServer(t *testing.T, settings ...string) *redis.Client {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		path, err = exec.LookPath("redis-check-rdb") // the same program
-	}
-	if err != nil {
-		t.Skip("no redis-server on this machine")
-	}
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "redis")
-	server := exec.CommandContext(t.Context(), path, append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--save", ""}, settings...)...)
-	server.Args[0] = "redis-server"
-	require.NoError(t, server.Start())
-	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
-	t.Cleanup(func() { _ = rdb.Close() })
-	require.Eventually(t, func() bool { return rdb.Ping(t.Context()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
-	return rdb
-}
-
 func TestARedisIsJudgedByWhatItDoesWithTheStock(t *testing.T) {
 	t.Parallel()
-	good := redisServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "noeviction", "--appendonly", "yes")
+	good := testenv.RedisServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "noeviction", "--appendonly", "yes")
 	found := checkup.Redis(t.Context(), good)
 	requireSound(t, found...)
 	for _, f := range found {
@@ -99,7 +74,7 @@ func TestARedisIsJudgedByWhatItDoesWithTheStock(t *testing.T) {
 		require.Equal(t, want, checkup.RedisPools(t.Context(), good, []fleet.Instance{{MaxRedisConns: conns}}).Level)
 	}
 
-	bad := redisServer(t, "--maxmemory-policy", "allkeys-lru", "--appendonly", "no")
+	bad := testenv.RedisServer(t, "--maxmemory-policy", "allkeys-lru", "--appendonly", "no")
 	found = checkup.Redis(t.Context(), bad)
 	requireSound(t, found...)
 	require.Equal(t, checkup.Fail, of(t, found, "redis eviction").Level)

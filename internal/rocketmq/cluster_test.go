@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"seckill/internal/testenv"
 )
 
 // cluster is a name server and a broker of the test's own, to be killed.
@@ -31,7 +33,7 @@ type cluster struct {
 // newCluster prepares a cluster; nothing runs yet.
 func newCluster(tb testing.TB) *cluster {
 	tb.Helper()
-	c := &cluster{tb: tb, dir: tb.TempDir(), jars: findJars(tb), running: make(map[string]*exec.Cmd)}
+	c := &cluster{tb: tb, dir: tb.TempDir(), jars: testenv.RocketMQJars(tb), running: make(map[string]*exec.Cmd)}
 	c.ns, c.broker = freePort(tb), freePort(tb)
 	c.write("namesrv.conf", fmt.Sprintf("listenPort=%d\nbindAddress=127.0.0.1\n", c.ns))
 	c.write("broker.conf", strings.Join([]string{
@@ -50,24 +52,6 @@ func (c *cluster) servers() []string { return []string{fmt.Sprintf("127.0.0.1:%d
 
 func (c *cluster) write(name, text string) {
 	require.NoError(c.tb, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600))
-}
-
-// findJars looks for what scripts/up unpacked.
-func findJars(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.Getwd()
-	require.NoError(tb, err)
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		jars := filepath.Join(dir, ".run", "rocketmq", "lib")
-		if _, err := os.Stat(jars); err == nil {
-			return jars
-		}
-	}
-	if os.Getenv("SECKILL_TEST_REQUIRED") != "" {
-		tb.Fatal("no .run/rocketmq/lib: scripts/up makes it")
-	}
-	tb.Skip("no .run/rocketmq/lib: scripts/up makes it")
-	return ""
 }
 
 // freePort returns a port that is free, with those that a broker takes beside

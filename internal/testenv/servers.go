@@ -39,3 +39,14 @@ func NameServers(tb testing.TB) []string {
 	reach(tb, "RocketMQ name server", addrs...)
 	return addrs
 }
+
+// RocketMQJars returns the folder of the libraries that scripts/up unpacked, to
+// start a broker of the test's own from.
+func RocketMQJars(tb testing.TB) string {
+	tb.Helper()
+	dir := upwards(tb, ".run/rocketmq/lib")
+	if dir == "" {
+		missingf(tb, "no .run/rocketmq/lib: scripts/up makes it")
+	}
+	return dir
+}

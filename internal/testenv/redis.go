@@ -1,0 +1,49 @@
+package testenv
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RedisServer starts a real Redis of the test's own, with settings as on its
+// command line, and returns a client; both end with the test. It answers PING.
+func RedisServer(tb testing.TB, settings ...string) *redis.Client {
+	tb.Helper()
+	dir := tb.TempDir()
+	socket := filepath.Join(dir, "redis")
+	server := exec.CommandContext(tb.Context(), redisServer(tb),
+		append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--save", ""}, settings...)...)
+	server.Args[0] = "redis-server" // Redis looks at it for what it is
+	if err := server.Start(); err != nil {
+		tb.Fatalf("start a Redis: %v", err)
+	}
+	tb.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
+	tb.Cleanup(func() { _ = rdb.Close() })
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := rdb.Ping(tb.Context()).Err()
+		if err == nil {
+			return rdb
+		}
+		if time.Now().After(until) {
+			tb.Fatalf("a Redis of the test's own does not answer: %v", err)
+		}
+	}
+}
+
+// redisServer is the program's path. redis-check-rdb is the same program, and
+// installed without the server.
+func redisServer(tb testing.TB) string {
+	tb.Helper()
+	for _, name := range []string{"redis-server", "redis-check-rdb"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missingf(tb, "no redis-server: scripts/up installs it")
+	return ""
+}
