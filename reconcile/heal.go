@@ -16,8 +16,8 @@ const (
 	maxRest    = 2 * time.Second
 	// A pass is in no hurry: it spreads the pages of a sale of half a million
 	// orders and more over spread, as its rests allow, and those of smaller ones
-	// at restSmall. With rests of 3 ms each, a sale that had just begun was read
-	// through at a sixth of what settling its orders costs.
+	// at restSmall. With rests of 3 ms each, reading a sale that was being bought
+	// took a tenth of the consumer's CPU (docs/performance.md).
 	spread    = 30 * time.Second
 	restSmall = 25 * time.Millisecond
 	restLarge = 3 * time.Millisecond
