@@ -47,7 +47,8 @@ type Handler struct {
 // NewHandler returns the HTTP API of a Service. More of it is added with Handle
 // before it serves.
 func NewHandler(s *Service, t tokens) *Handler {
-	h := &Handler{service: s, tokens: t, mux: http.NewServeMux(), heavy: make(chan struct{}, 2), glances: newGlances(func(ctx context.Context, saleID int64) (Live, error) { return s.Live(ctx, saleID) })}
+	h := &Handler{service: s, tokens: t, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
+	h.glances = newGlances(func(ctx context.Context, saleID int64) (Live, error) { return s.Live(ctx, saleID) })
 	h.routes()
 	return h
 }
