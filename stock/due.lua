@@ -13,46 +13,48 @@ local lease, most, look = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]
 local now = now_ms()
 local out, claimed, more = { 'ok', 0 }, {}, 0
 
--- pending_of reads the entries that items name, nil for those not pending.
-local function pending_of(items)
-  local shoppers, entries = {}, {}
-  for i, item in ipairs(items) do shoppers[i] = item.shopper end
-  for i, value in ipairs(read_all(KEYS[2], shoppers)) do
-    local e = find(parse(value), items[i].id)
-    if e and e.state == 'P' then entries[i] = e end
-  end
-  return entries
+-- has_pending tells whether an entry of a shopper is. Most orders have their
+-- verdict when they are looked at, and need not be parsed.
+local function has_pending(value)
+  return value and (string.sub(value, 1, 1) == 'P' or string.find(value, '\nP', 1, true))
 end
 
-local function read(key, pattern)
-  local items = {}
-  for i, text in ipairs(redis.call('LRANGE', key, 0, look - 1)) do
-    local at, id, shopper = string.match(text, pattern)
-    items[i] = { id = id, shopper = shopper, due = tonumber(at) }
+-- read looks at the head of a list. It returns how many items there are, and
+-- by their place those whose orders are pending, with their entries.
+local function read(key, shopper_of, pattern)
+  local texts, shoppers, items = redis.call('LRANGE', key, 0, look - 1), {}, {}
+  for i = 1, #texts do shoppers[i] = string.match(texts[i], shopper_of) end
+  local values = read_all(KEYS[2], shoppers)
+  for i = 1, #texts do
+    if has_pending(values[i]) then
+      local at, id = string.match(texts[i], pattern)
+      local e = find(parse(values[i]), id)
+      if e and e.state == 'P' then items[i] = { id = id, shopper = shoppers[i], due = tonumber(at), entry = e } end
+    end
   end
-  return items
+  return #texts, items
 end
 
 -- claim takes an order once, which may stand in both lists. Two orders of two
 -- shoppers may have one ID.
-local function claim(item, e)
+local function claim(item)
   local order = item.id .. ',' .. item.shopper
   if claimed[order] then return end
   claimed[order] = true
   out[#out + 1] = item.shopper
-  out[#out + 1] = format(e)
+  out[#out + 1] = format(item.entry)
   most = most - 1
 end
 
--- take looks at items until the first that has to stay and removes what it has
--- seen from the list. It returns what it claimed.
-local function take(key, items, ready)
-  local entries, mine, seen = pending_of(items), {}, 0
-  for i, item in ipairs(items) do
-    local e = entries[i]
-    if e and (most < 1 or not ready(item)) then break end
-    if e then
-      claim(item, e)
+-- take looks at n items until the first that has to stay and removes what it
+-- has seen from the list. It returns what it claimed.
+local function take(key, ready, n, items)
+  local mine, seen = {}, 0
+  for i = 1, n do
+    local item = items[i]
+    if item and (most < 1 or not ready(item)) then break end
+    if item then
+      claim(item)
       mine[#mine + 1] = item
     end
     seen = i
@@ -62,12 +64,14 @@ local function take(key, items, ready)
   return mine
 end
 
-take(KEYS[4], read(KEYS[4], '^()(%d+),(.*)$'), function() return true end)
+local function always() return true end
+
+take(KEYS[4], always, read(KEYS[4], '^%d+,(.*)$', '^()(%d+)'))
 
 local function ready(item) return item.due <= now or item.due > now + lease end
 
 local stamp, again = string.format('%.0f', now + lease) .. ',', {}
-for _, item in ipairs(take(KEYS[3], read(KEYS[3], '^(%d+),(%d+),(.*)$'), ready)) do
+for _, item in ipairs(take(KEYS[3], ready, read(KEYS[3], '^%d+,%d+,(.*)$', '^(%d+),(%d+)'))) do
   again[#again + 1] = stamp .. item.id .. ',' .. item.shopper
 end
 in_pieces('RPUSH', KEYS[3], again)
