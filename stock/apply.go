@@ -54,13 +54,13 @@ const replayAtOnce = 256
 // applyCall is the run of apply.lua for a change; a Seq of 0 is a replay.
 func applyCall(c order.Change) call {
 	k := keysOf(c.SaleID)
-	args := make([]any, 0, 5+6*len(c.Verdicts))
+	args := make([]any, 0, 5+3*len(c.Verdicts))
 	args = append(args, strconv.FormatUint(c.Seq, 10))
 	args = append(args, saleArgs(c.Sale)...)
 	for i := range c.Verdicts {
 		v := &c.Verdicts[i]
-		if to, ok := goal(v.Status); ok {
-			args = append(args, to, v.ID.String(), &v.ShopperID, max(v.Slot, 0), v.Quantity, entryTail(v.Key, ""))
+		if state, ok := goal(v.Status); ok {
+			args = append(args, &v.ShopperID, v.Quantity, entryOf(state, &v.Order))
 		}
 	}
 	return call{keys: []string{k.meta, k.orders}, args: args}
@@ -82,16 +82,16 @@ func saleArgs(s *order.SaleEffect) []any {
 }
 
 // goal is the state that an entry reaches by a verdict.
-func goal(s order.Status) (string, bool) {
+func goal(s order.Status) (EntryState, bool) {
 	switch s {
 	case order.StatusConfirmed, order.StatusPaid:
-		return string(EntrySettled), true
+		return EntrySettled, true
 	case order.StatusRejected:
-		return string(EntryRejected), true
+		return EntryRejected, true
 	case order.StatusCancelled:
-		return string(EntryCancelled), true
+		return EntryCancelled, true
 	default:
-		return "", false
+		return 0, false
 	}
 }
 

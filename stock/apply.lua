@@ -3,8 +3,7 @@
 --   KEYS  meta, orders
 --   ARGV  seq of the change, 0 for a replay of verdicts that were only read;
 --         units, state, starts, ends of the sale effect (units '' for none);
---         then per order: state to reach (S, R, C), ID, shopper, slot,
---         quantity, tail ('' | ,key)
+--         then per order: shopper, quantity, the entry to become (S, R, C)
 --   Returns {'not_loaded'}, or {status, available before, after, entries changed}:
 --     next      next in line: applied, and the cursor moved past it
 --     early     ahead of the cursor: orders done and the change marked e<seq>
@@ -56,55 +55,50 @@ elseif status == 'early' then
 end
 local may_trim = seen <= applied
 
-local shoppers, values = {}, {}
-for i = 6, #ARGV, 6 do
-  local s = ARGV[i + 2]
-  if values[s] == nil then
-    values[s] = false
-    shoppers[#shoppers + 1] = s
-  end
-end
+local shoppers, values, set = {}, {}, {}
+for i = 6, #ARGV, 3 do shoppers[#shoppers + 1] = ARGV[i] end
 for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
 
 local available, pending, settled, changed = 0, 0, 0, 0
 
 -- settle is T5. The entry takes the slot of the row; a pending order that held
 -- it has none until its own verdict.
-local function settle(list, e, id, slot, q, tail)
+local function settle(list, e, to)
   if e and e.state == 'P' then
     pending = pending - e.q
     settled = settled + e.q
     local key = key_of(e.tail)
     e.tail = key ~= '' and ',' .. key or ''
   elseif not e and first_time then
-    e = { id = id, q = q, tail = tail }
+    e = to
     list[#list + 1] = e
-    available = available - q
-    settled = settled + q
+    available = available - e.q
+    settled = settled + e.q
   else
     return false
   end
-  e.state, e.slot = 'S', slot
+  e.state, e.slot = 'S', to.slot
   for _, other in ipairs(list) do
-    if other.state == 'P' and other.slot == slot then other.slot = '-' end
+    if other.state == 'P' and other.slot == to.slot then other.slot = '-' end
   end
   return true
 end
 
 -- bury is T6 (to R) and T8 (to C). Units go back by the quantity of the entry.
 -- The dead stand at the end in the order of their death.
-local function bury(list, e, at, to, id, q, tail)
-  if e and (e.state == 'P' or e.state == 'S' and to == 'C') then
+local function bury(list, e, at, to)
+  if e and (e.state == 'P' or e.state == 'S' and to.state == 'C') then
     available = available + e.q
     if e.state == 'P' then pending = pending - e.q else settled = settled - e.q end
     local key = key_of(e.tail)
-    tail = key ~= '' and ',' .. key or ''
-    q = e.q
+    to.tail = key ~= '' and ',' .. key or ''
+    to.q = e.q
     table.remove(list, at)
-  elseif e or to ~= 'C' or not first_time then
+  elseif e or to.state ~= 'C' or not first_time then
     return false
   end
-  list[#list + 1] = { state = to, id = id, slot = '-', q = q, tail = tail }
+  to.slot = '-'
+  list[#list + 1] = to
   return true
 end
 
@@ -118,48 +112,43 @@ local function trim(list)
   end
 end
 
--- confirmed is settle for a shopper whose only entry is the pending order, in
--- its slot, which nearly all are: it makes no list. Nil for the others.
-local function confirmed(value, id, slot)
-  local head = id .. ',' .. slot .. ','
-  if not value or string.sub(value, 1, #head + 1) ~= 'P' .. head then return end
-  local q, key = string.match(value, '^(%d+)(,?%x*)[^\n]*$', #head + 2)
-  if not q then return end
-  pending = pending - q
-  settled = settled + q
-  return 'S' .. head .. q .. (key == ',' and '' or key)
+-- confirmed tells whether the only entry of a shopper is the pending order, in
+-- its slot, which nearly all are: it becomes what it has to, without a list. A
+-- reference is dropped; a key that only the entry has is left to settle.
+local function confirmed(value, to)
+  if not value or string.sub(value, 1, 1) ~= 'P' or string.sub(to, 1, 1) ~= 'S' then return false end
+  if string.sub(value, 2, #to) ~= string.sub(to, 2) then return false end
+  local rest = string.sub(value, #to + 1)
+  if rest == '' then return true end
+  if string.find(rest, '\n', 1, true) then return false end
+  return string.sub(rest, 1, 2) == ',,' or string.sub(rest, 1, 1) == ',' and string.find(to, '^S%d+,%d+,%d+,') ~= nil
 end
 
-local lists, touched = {}, {}
-for i = 6, #ARGV, 6 do
-  local to, id, s, slot, q, tail = unpack(ARGV, i, i + 5)
-  local list, did = lists[s], nil
-  if to == 'S' and not list then did = confirmed(values[s], id, slot) end
-  if did then
-    values[s] = did
-  else
-    list = list or parse(values[s])
-    lists[s] = list
-    local e, at = find(list, id)
-    if to == 'S' then
-      did = settle(list, e, id, slot, q, tail)
-    else
-      did = bury(list, e, at, to, id, q, tail)
-    end
+-- become is an order's part of the change: what the shopper has then, or nil
+-- when nothing changes.
+local function become(value, q, text)
+  if confirmed(value, text) then
+    pending = pending - q
+    settled = settled + q
+    return text
   end
-  if did then
+  local list, to = parse(value), parse(text)[1]
+  local e, at = find(list, to.id)
+  local did
+  if to.state == 'S' then did = settle(list, e, to) else did = bury(list, e, at, to) end
+  if not did then return nil end
+  if may_trim then trim(list) end
+  return join(list)
+end
+
+for i = 6, #ARGV, 3 do
+  local s = ARGV[i]
+  local value = become(values[s], ARGV[i + 1], ARGV[i + 2])
+  if value then
+    values[s] = value
     changed = changed + 1
-    touched[s] = true
-  end
-end
-
-local set = {}
-for _, s in ipairs(shoppers) do
-  if touched[s] then
-    local list = lists[s]
-    if list and may_trim then trim(list) end
     set[#set + 1] = s
-    set[#set + 1] = list and join(list) or values[s]
+    set[#set + 1] = value
   end
 end
 in_pieces('HSET', KEYS[2], set)

@@ -89,6 +89,15 @@ func parseSlot(s string) (int, error) {
 	return strconv.Atoi(s)
 }
 
+// entryOf is how Redis is told of an order that has a row, in a state.
+func entryOf(s EntryState, o *order.Order) string {
+	b := append(make([]byte, 0, 64), byte(s))
+	b = strconv.AppendInt(b, int64(o.ID), 10)
+	b = strconv.AppendInt(append(b, ','), int64(max(o.Slot, 0)), 10)
+	b = strconv.AppendInt(append(b, ','), int64(o.Quantity), 10)
+	return string(append(b, entryTail(o.Key, "")...))
+}
+
 // entryTail is what follows the quantity: key and reference, where there are any.
 func entryTail(key uint64, reference string) string {
 	switch {

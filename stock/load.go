@@ -3,7 +3,6 @@ package stock
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"seckill/order"
@@ -47,7 +46,7 @@ func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
 		if !r.Status.Live() {
 			continue
 		}
-		args = append(args, &r.ShopperID, settledEntry(r.Order))
+		args = append(args, &r.ShopperID, entryOf(EntrySettled, &r.Order))
 		ld.orders++
 		ld.units += int64(r.Quantity)
 	}
@@ -66,12 +65,6 @@ func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
 	}
 	ld.shoppers = counts[1]
 	return nil
-}
-
-// settledEntry is the entry of a live order's row.
-func settledEntry(o order.Order) string {
-	return string(EntrySettled) + o.ID.String() + "," + strconv.Itoa(o.Slot) + "," +
-		strconv.Itoa(o.Quantity) + entryTail(o.Key, "")
 }
 
 // Finish puts the load in place, ready to sell, and announces the sale, which
