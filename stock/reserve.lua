@@ -20,14 +20,8 @@ elseif m[1] ~= 'open' then closed = 'e'
 elseif now < tonumber(m[2]) then closed = 'n'
 elseif now >= tonumber(m[3]) then closed = 'e' end
 
-local shoppers, values = {}, {}
-for i = 2, #ARGV, 4 do
-  local s = ARGV[i]
-  if values[s] == nil then
-    values[s] = false
-    shoppers[#shoppers + 1] = s
-  end
-end
+local shoppers, values, set = {}, {}, {}
+for i = 2, #ARGV, 4 do shoppers[#shoppers + 1] = ARGV[i] end
 for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
 
 -- replay answers a call that was made before: the order's own ID, whatever
@@ -58,17 +52,20 @@ local function free_slot(list)
   return nil, last
 end
 
-local out, touched, due = { 'ok', 0 }, {}, {}
+local out, due = { 'ok', 0 }, {}
 local stamp = string.format('%.0f', now + tonumber(ARGV[1])) .. ','
 local taken = 0
 
 -- take gives an order its units and its entry, or tells that there are too few.
 local function take(s, id, slot, q, tail)
-  if available - taken < tonumber(q) then return 's' end
-  taken = taken + tonumber(q)
+  local units = taken + q
+  if units > available then return 's' end
+  taken = units
   local entry = 'P' .. id .. ',' .. slot .. ',' .. q .. tail
-  values[s] = values[s] and values[s] .. '\n' .. entry or entry
-  touched[s] = true
+  entry = values[s] and values[s] .. '\n' .. entry or entry
+  values[s] = entry
+  set[#set + 1] = s
+  set[#set + 1] = entry
   due[#due + 1] = stamp .. id .. ',' .. s
   return '+' .. slot
 end
@@ -89,13 +86,6 @@ for i = 2, #ARGV, 4 do
 end
 
 if taken > 0 then
-  local set = {}
-  for _, s in ipairs(shoppers) do
-    if touched[s] then
-      set[#set + 1] = s
-      set[#set + 1] = values[s]
-    end
-  end
   in_pieces('HSET', KEYS[2], set)
   in_pieces('RPUSH', KEYS[3], due)
   redis.call('HINCRBY', KEYS[1], 'available', -taken)
