@@ -85,11 +85,15 @@ func (b *bench) settlingAndTelling(ctx context.Context, n int) (sample, error) {
 		return s, err
 	}
 	settled := time.Now()
-	if err := t.allLeft(ctx, sl, before+int64(s.units)); err != nil {
+	orders, err := sl.sold(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := t.allLeft(ctx, sl, before+orders); err != nil {
 		return s, err
 	}
 	after, err := t.stored(ctx)
-	b.row("settled_256_events").note = fmt.Sprintf("%d events of %.0f orders, the last one %.1f s after the last result", after-before, s.units, time.Since(settled).Seconds())
+	b.row("settled_256_events").note = fmt.Sprintf("%d events of %d orders, the last one %.1f s after the last result", after-before, orders, time.Since(settled).Seconds())
 	// What it has not noted of this sale would be of a sale that is gone.
 	return s, errors.Join(err, sl.check(ctx), t.consume(ctx, false))
 }

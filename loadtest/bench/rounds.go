@@ -169,30 +169,36 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 	return got, sl.check(ctx)
 }
 
-// settle drives a target and takes all orders that were accepted over the time
-// from the first one until the last had its result.
+// settle drives a target and measures a window in which it runs steadily, as all
+// rows do: the rate is that at which orders get their results in Redis, behind
+// their rows and changes in MySQL, and no more than that at which orders are
+// accepted meanwhile: a backlog counts for nothing, whether it grows or shrinks.
+// It returns when every order has its result.
 func (b *bench) settle(ctx context.Context, t target, sl *sale) (sample, error) {
-	t.sales = sl.names()
-	m, load := b.meter(), time.Now()
+	accepted, pace := t.count, 0.0
+	t.sales, t.count = sl.names(), sl.results
+	t.while = func(ctx context.Context) error {
+		first, err := accepted(ctx)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := pause(ctx, b.seconds); err != nil {
+			return err
+		}
+		last, err := accepted(ctx)
+		pace = (last - first) / time.Since(began).Seconds()
+		return err
+	}
 	got, err := b.steady(ctx, t)
-	if err == nil {
-		err = sl.distinct(ctx, got.heard, t.conns)
-	}
 	if err != nil {
 		return got, err
 	}
-	end, err := sl.settled(ctx)
-	if err != nil {
+	got.rate = min(got.rate, pace)
+	if err := sl.distinct(ctx, got.heard, t.conns); err != nil {
 		return got, err
 	}
-	got.cpu, got.foreign = m.read()
-	accepted, err := sl.sold(ctx)
-	if err != nil {
-		return got, err
-	}
-	sp, err := sl.span(ctx, load)
-	got.units = float64(accepted)
-	got.rate = got.units / end.Sub(sp.made).Seconds()
+	_, err = sl.settled(ctx)
 	return got, err
 }
 

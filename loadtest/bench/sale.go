@@ -94,6 +94,15 @@ func (s *sale) sold(ctx context.Context) (int64, error) {
 	return int64(n - s.accepted), err
 }
 
+// results counts the orders that have their result in Redis.
+func (s *sale) results(ctx context.Context) (n float64, err error) {
+	ms, err := s.ledger.Metas(ctx, s.ids)
+	for _, m := range ms {
+		n += float64(m.Settled)
+	}
+	return n, err
+}
+
 // settled waits until every order has its result in Redis, and returns when.
 func (s *sale) settled(ctx context.Context) (time.Time, error) {
 	err := until(ctx, settleWithin, func() (bool, error) {
