@@ -232,9 +232,9 @@ func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
 
 // warmSales is how many sales of 4 s the servers of the fast profile have behind
 // them when they are measured. A broker that has just started takes ten times as
-// long, and its JVM goes on compiling for half a minute: after 4 s of work an
-// order cost it 14 µs, after 25 s 8.
-const warmSales = 6
+// long, and its JVM goes on compiling for a minute: after 4 s of work an order
+// cost it 14 µs, after 25 s 8, after 50 s 6.8.
+const warmSales = 10
 
 // warmUp has every server do its work.
 func (b *bench) warmUp(ctx context.Context) error {
