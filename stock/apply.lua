@@ -3,7 +3,8 @@
 --   KEYS  meta, orders
 --   ARGV  seq of the change, 0 for a replay of verdicts that were only read;
 --         units, state, starts, ends of the sale effect (units '' for none);
---         then per order: shopper, quantity, the entry to become (S, R, C)
+--         then per order: shopper, quantity, and what its row says as an entry
+--         (S, R, C), with that same quantity
 --   Returns {'not_loaded'}, or {status, available before, after, entries changed}:
 --     next      next in line: applied, and the cursor moved past it
 --     early     ahead of the cursor: orders done and the change marked e<seq>
@@ -102,6 +103,7 @@ local function bury(list, e, at, to)
   return true
 end
 
+-- trim drops the oldest of the dead that are too many, and tells if there were.
 local function trim(list)
   local dead = 0
   for i = #list, 1, -1 do
@@ -110,11 +112,13 @@ local function trim(list)
       if dead > dead_most then table.remove(list, i) end
     end
   end
+  return dead > dead_most
 end
 
--- confirmed tells whether the only entry of a shopper is the pending order, in
--- its slot, which nearly all are: it becomes what it has to, without a list. A
--- reference is dropped; a key that only the entry has is left to settle.
+-- confirmed tells whether the only entry of a shopper is the pending order as
+-- its row says, in its slot and of its quantity, which nearly all are: it becomes
+-- that, without a list. A reference is dropped; a key that only the entry has is
+-- left to settle.
 local function confirmed(value, to)
   if not value or string.sub(value, 1, 1) ~= 'P' or string.sub(to, 1, 1) ~= 'S' then return false end
   if string.sub(value, 2, #to) ~= string.sub(to, 2) then return false end
@@ -124,8 +128,8 @@ local function confirmed(value, to)
   return string.sub(rest, 1, 2) == ',,' or string.sub(rest, 1, 1) == ',' and string.find(to, '^S%d+,%d+,%d+,') ~= nil
 end
 
--- become is an order's part of the change: what the shopper has then, or nil
--- when nothing changes.
+-- become is an order's part of the change: what its shopper has then, as text
+-- and, where it was taken apart, as a list; nil when nothing changes.
 local function become(value, q, text)
   if confirmed(value, text) then
     pending = pending - q
@@ -136,19 +140,25 @@ local function become(value, q, text)
   local e, at = find(list, to.id)
   local did
   if to.state == 'S' then did = settle(list, e, to) else did = bury(list, e, at, to) end
-  if not did then return nil end
-  if may_trim then trim(list) end
-  return join(list)
+  if did then return join(list), list end
 end
 
+local lists = {} -- by the place of their text in set
 for i = 6, #ARGV, 3 do
   local s = ARGV[i]
-  local value = become(values[s], ARGV[i + 1], ARGV[i + 2])
+  local value, list = become(values[s], ARGV[i + 1], ARGV[i + 2])
   if value then
     values[s] = value
     changed = changed + 1
     set[#set + 1] = s
     set[#set + 1] = value
+    lists[#set] = list
+  end
+end
+-- Only now: an order may need the tombstone that one before it would drop.
+if may_trim then
+  for at, list in pairs(lists) do
+    if trim(list) then set[at] = join(list) end
   end
 end
 in_pieces('HSET', KEYS[2], set)

@@ -312,3 +312,21 @@ func TestApplyWorksAfterTheServerForgotItsScripts(t *testing.T) {
 	f.applied(3)
 	f.has(9, 0, 2)
 }
+
+// The cancellation of one order comes before a change that rejects four others
+// of its shopper and confirms it: five dead entries, one more than are kept.
+func TestAChangeDropsNoTombstoneThatItStillNeeds(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(10, 5)
+		var vs []order.Verdict
+		for k := range 4 {
+			vs = append(vs, rejected(f.pending("ann", keyed(uint64(k+1)))))
+		}
+		o := f.pending("ann", keyed(5))
+		late, gone := f.change(append(vs, confirmed(o))...), f.change(cancelled(o))
+		f.apply(gone)
+		f.apply(late)
+		f.applied(2)
+		f.has(10, 0, 0)
+	})
+}
