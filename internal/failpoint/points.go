@@ -111,7 +111,8 @@ var Mutants = []Mutant{
 	},
 	{
 		Name: "key-dropped", Breaks: "a settled order loses its idempotency key",
-		Script: "apply", Old: "e.tail = key ~= '' and ',' .. key or ''", New: "e.tail = ''",
+		Script: "apply", Old: "    values[s] = value\n",
+		New: "    value = string.gsub(value, '(S%d+,%d+,%d+),[^\\n]*', '%1')\n    values[s] = value\n",
 	},
 	{
 		Name: "no-seq-fence", Breaks: "a verdict that was only read adopts an absent order",
