@@ -94,7 +94,8 @@ func (s *sale) sold(ctx context.Context) (int64, error) {
 	return int64(n - s.accepted), err
 }
 
-// results counts the orders that have their result in Redis.
+// results counts the orders that have their result in Redis, which is their
+// units: each is of one, and none is rejected.
 func (s *sale) results(ctx context.Context) (n float64, err error) {
 	ms, err := s.ledger.Metas(ctx, s.ids)
 	for _, m := range ms {
