@@ -4,6 +4,7 @@ package test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"log/slog"
 	"maps"
@@ -117,6 +118,8 @@ func (s *shop) proveTail(t *testing.T, e *ear) {
 	defer stop()
 	cmd := exec.CommandContext(ctx, binary, "events", "tail", "--json", "--from-start")
 	cmd.Env = s.env
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -130,7 +133,7 @@ func (s *shop) proveTail(t *testing.T, e *ear) {
 	}
 	stop()
 	_ = cmd.Wait() // killed
-	require.Len(t, seen, len(bodies), "events in the topic")
+	require.Len(t, seen, len(bodies), "events in the topic: %s", &errs)
 }
 
 func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
