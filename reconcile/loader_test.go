@@ -5,9 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/memory"
@@ -75,4 +78,97 @@ func TestASaleThatCannotBeOpenedOrLoadedKeepsNoOtherFromIt(t *testing.T) {
 		}
 		return loaded == 8
 	}, 10*time.Second, time.Millisecond)
+}
+
+func TestALoadBringsEveryLiveOrderBackAfterAWipe(t *testing.T) {
+	t.Parallel()
+	s := open(t, 5000, 1)
+	for range 25 {
+		require.NoError(t, pool{s}.Settle(t.Context(), s.reserve(t, 100)))
+	}
+	s.redis.FlushAll()
+	require.NotEmpty(t, s.audit(t).Discrepancies)
+	require.NoError(t, s.loader.Load(t.Context(), s.sale.ID))
+	m := s.meta(t)
+	require.EqualValues(t, 2500, m.Settled)
+	require.EqualValues(t, 2500, m.Available)
+	require.Empty(t, s.audit(t).Discrepancies)
+	require.NoError(t, s.loader.Load(t.Context(), s.sale.ID), "a loaded sale is left alone")
+	require.Equal(t, m.Epoch, s.meta(t).Epoch)
+}
+
+// snapshots counts those that are taken of a store.
+type snapshots struct {
+	*memory.Store
+
+	n atomic.Int64
+}
+
+func (s *snapshots) Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error) {
+	s.n.Add(1)
+	return s.Store.Snapshot(ctx, id, func(rs []order.Record) error {
+		time.Sleep(20 * time.Millisecond) // a large sale
+		return page(rs)
+	})
+}
+
+func TestAFlushedSaleIsReadByOneProcessOfMany(t *testing.T) {
+	t.Parallel()
+	s := open(t, 5000, 1)
+	for range 20 {
+		require.NoError(t, pool{s}.Settle(t.Context(), s.reserve(t, 100)))
+	}
+	s.redis.FlushAll()
+	store := &snapshots{Store: s.store}
+	var wg sync.WaitGroup
+	for range 5 {
+		l := reconcile.NewLoader(store, store, s.ledger, s.queue, quiet())
+		wg.Go(func() { assert.NoError(t, l.Load(t.Context(), s.sale.ID)) })
+	}
+	wg.Wait()
+	require.EqualValues(t, 1, store.n.Load())
+	require.EqualValues(t, 2000, s.meta(t).Settled)
+}
+
+func TestALoaderThatDiedHoldsUpTheNextForSecondsOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10, 1)
+	s.redis.FlushAll()
+	mine, err := s.ledger.Claim(t.Context(), s.sale.ID, "load", 3*time.Second)
+	require.NoError(t, err)
+	require.True(t, mine)
+	done := make(chan error, 1)
+	go func() { done <- s.loader.Load(t.Context(), s.sale.ID) }()
+	select {
+	case err := <-done:
+		require.Fail(t, "the other one may be alive", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	s.redis.FastForward(3 * time.Second)
+	require.NoError(t, <-done)
+	require.True(t, s.meta(t).Loaded)
+}
+
+func TestTheLoaderOpensASaleTenMinutesAhead(t *testing.T) {
+	t.Parallel()
+	s := open(t, 1, 1)
+	for id, starts := range map[int64]time.Duration{8: 9 * time.Minute, 9: time.Hour} {
+		_, err := s.store.CreateSale(t.Context(), order.Sale{
+			ID: id, Title: "t", Currency: "CNY", Total: 1, OrdersPerShopper: 1, UnitsPerOrder: 1,
+			StartsAt: time.Now().Add(starts).UTC(), EndsAt: time.Now().Add(2 * time.Hour).UTC(), PayWithin: time.Minute,
+		})
+		require.NoError(t, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.loader.Run(ctx) }()
+	loaded := func(id int64) bool {
+		ms, err := s.ledger.Metas(t.Context(), []int64{id})
+		require.NoError(t, err)
+		return ms[0].Loaded
+	}
+	require.Eventually(t, func() bool { return loaded(8) }, 10*time.Second, 50*time.Millisecond)
+	require.False(t, loaded(9))
+	cancel()
+	require.NoError(t, <-done)
 }
