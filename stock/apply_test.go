@@ -2,6 +2,7 @@ package stock_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -328,5 +329,44 @@ func TestAChangeDropsNoTombstoneThatItStillNeeds(t *testing.T) {
 		f.apply(late)
 		f.applied(2)
 		f.has(10, 0, 0)
+	})
+}
+
+func TestAConfirmationLeavesTheOtherOrdersOfItsShopperAndTheirTails(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(10, 2)
+		cart := func(o *order.Order) { o.Reference = "cart 1" }
+		first, second := f.pending("ann", keyed(1), cart), f.pending("ann", keyed(2), cart)
+		f.apply(f.change(confirmed(first)))
+		f.is(first, stock.EntrySettled, 0)
+		f.is(second, stock.EntryPending, 1)
+		f.apply(f.change(confirmed(second)))
+		f.is(first, stock.EntrySettled, 0)
+		f.is(second, stock.EntrySettled, 1)
+		f.has(8, 0, 2)
+	})
+}
+
+// What a change says of an order is its row; the entry's key and units stand
+// all the same.
+func TestAConfirmationKeepsTheKeyAndTheUnitsOfTheEntry(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(100, 1)
+		for i, reference := range []string{"", "cart", "abc"} {
+			o := f.pending(fmt.Sprint("keyed-", i), keyed(7), func(o *order.Order) { o.Reference = reference })
+			row := o
+			row.Key = 0
+			f.apply(f.change(confirmed(row)))
+			f.is(o, stock.EntrySettled, 0)
+			bare := f.pending(fmt.Sprint("bare-", i), func(o *order.Order) { o.Reference = reference })
+			f.apply(f.change(confirmed(bare)))
+			f.is(bare, stock.EntrySettled, 0)
+		}
+		o := f.pending("many", units(12))
+		row := o
+		row.Quantity = 1
+		f.apply(f.change(confirmed(row)))
+		f.is(o, stock.EntrySettled, 0)
+		f.has(82, 0, 18)
 	})
 }

@@ -164,3 +164,13 @@ func TestTwoOrdersOfOneIDAreBothDue(t *testing.T) {
 		require.Equal(f, []order.Order{bob, ann}, f.due(10))
 	})
 }
+
+func TestOnlyTheOrderThatIsPendingIsDueOfAShopperWithTwo(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.load(10, 2)
+		first, second := f.pending("ann", keyed(1)), f.pending("ann", keyed(2))
+		f.apply(f.change(confirmed(first)))
+		f.date(-leaseTime)
+		require.Equal(f, []order.Order{second}, f.due(10))
+	})
+}
