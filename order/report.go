@@ -38,7 +38,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]Record) er
 		}
 		for next := ID(0); ; {
 			var records []Record
-			if records, next, err = rowsAfter(ctx, tx, saleID, next, reportLook, false); err != nil {
+			if records, next, err = rowsAfter(ctx, tx, saleID, next, reportLook); err != nil {
 				return err
 			}
 			if len(records) > 0 {

@@ -14,13 +14,13 @@ const (
 	// servers are the shoppers' for three quarters of the pass, and for more when slow.
 	restFactor = 3
 	maxRest    = 2 * time.Second
-	// A pass is in no hurry: it spreads the pages of a sale of half a million
-	// orders and more over spread, as its rests allow, and those of smaller ones
-	// at restSmall. With rests of 3 ms each, reading a sale that was being bought
-	// took 9 % of the consumer's CPU, with these 5 % (settled_256 of scripts/bench,
-	// --cpuprofile).
-	spread    = 30 * time.Second
-	restSmall = 25 * time.Millisecond
+	// A pass is in no hurry. It rests restSmall after each page of a sale of up to
+	// 120,000 orders, spreads the pages of larger ones over spread, and takes longer
+	// for those of over 2,000,000. A page costs consumer and MariaDB some 2 ms of CPU:
+	// two passes with rests of 25 ms took 0.16 of a core from the sale that was being
+	// bought.
+	spread    = time.Minute
+	restSmall = 50 * time.Millisecond
 	restLarge = 3 * time.Millisecond
 )
 

@@ -10,16 +10,42 @@ import (
 )
 
 // LiveOrders is order.Store's.
-func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.ID, limit int) (page []order.Record, next order.ID, err error) {
+func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids, next := s.next(order.FirstOrder(saleID, after), limit)
-	for _, id := range ids {
-		if r := s.orders[id]; r.SaleID == saleID && r.Status.Live() {
+	var rows []*order.Record
+	for _, r := range s.orders {
+		if r.SaleID == saleID && (after == (order.Place{}) || comparePlaces(placeOf(r), after) > 0) {
+			rows = append(rows, r)
+		}
+	}
+	slices.SortFunc(rows, func(a, b *order.Record) int { return comparePlaces(placeOf(a), placeOf(b)) })
+	if len(rows) >= limit {
+		rows = rows[:limit]
+		next = placeOf(rows[limit-1])
+	}
+	for _, r := range rows {
+		if r.Status.Live() {
 			page = append(page, *r)
 		}
 	}
 	return page, next, nil
+}
+
+func placeOf(r *order.Record) order.Place {
+	return order.Place{ShopperID: r.ShopperID, Slot: r.Slot, Dead: !r.Status.Live()}
+}
+
+// comparePlaces orders as the unique key does: in a slot the dead come first.
+func comparePlaces(a, b order.Place) int {
+	return cmp.Or(cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.Slot, b.Slot), cmp.Compare(alive(a), alive(b)))
+}
+
+func alive(p order.Place) int {
+	if p.Dead {
+		return 0
+	}
+	return 1
 }
 
 // CountLetters is order.Store's.

@@ -15,35 +15,43 @@ func livePages(t *testing.T, s *suite) {
 	early := s.order(t, 0, "made by a clock that is behind")
 	early.ID -= order.ID(time.Hour.Milliseconds()) << 22
 	early.ShopperID = "early"
-	sale, other := s.sale(t, 100, 1), s.sale(t, 100, 1)
+	sale, other := s.sale(t, 100, 2), s.sale(t, 100, 2)
 	early.SaleID = sale.ID
 	want := []order.ID{early.ID}
 	s.settle(t, early)
-	for i := range 20 {
-		o := s.order(t, sale.ID, fmt.Sprint("shopper-", i))
-		s.settle(t, o, s.order(t, other.ID, fmt.Sprint("shopper-", i)), s.order(t, sale.ID, o.ShopperID)) // the last over the limit
-		want = append(want, o.ID)
-	}
-	var got []order.ID
-	pages := 0
-	for after, first := order.ID(0), true; first || after != 0; first = false {
-		page, next, err := s.store.LiveOrders(t.Context(), sale.ID, after, 7)
-		require.NoError(t, err)
-		require.LessOrEqual(t, len(page), 7)
-		if next != 0 {
-			require.Greater(t, next, after, "it goes on")
+	for i := range 8 {
+		shopper := fmt.Sprint("shopper-", i)
+		for range i % 3 { // dead ones in the slot of a live one
+			gone := s.order(t, sale.ID, shopper)
+			s.settle(t, gone)
+			_, err := s.store.Cancel(t.Context(), gone.ID)
+			require.NoError(t, err)
 		}
-		for _, r := range page {
-			require.Equal(t, sale.ID, r.SaleID)
-			require.True(t, r.Status.Live())
-			got = append(got, r.ID)
-		}
-		after = next
-		pages++
+		first, second := s.order(t, sale.ID, shopper), s.order(t, sale.ID, shopper)
+		second.Slot, second.Key = 1, 1
+		s.settle(t, second, s.order(t, other.ID, shopper))
+		s.settle(t, first, s.order(t, sale.ID, shopper)) // the last over the limit
+		want = append(want, first.ID, second.ID)
 	}
-	require.True(t, slices.IsSorted(got))
-	require.Equal(t, want, got)
-	require.GreaterOrEqual(t, pages, 61/7, "rows of others are looked at too, a bounded number a call")
+	for _, limit := range []int{1, 2, 3, 7, 1000} {
+		var got []order.ID
+		calls := 0
+		for after, first := (order.Place{}), true; first || after != (order.Place{}); first = false {
+			page, next, err := s.store.LiveOrders(t.Context(), sale.ID, after, limit)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(page), limit)
+			for _, r := range page {
+				require.Equal(t, sale.ID, r.SaleID)
+				require.True(t, r.Status.Live())
+				got = append(got, r.ID)
+			}
+			after = next
+			calls++
+			require.LessOrEqual(t, calls, 100, "it comes to an end")
+		}
+		require.Equal(t, want, got, "by shopper and slot, %d at a time", limit)
+		require.GreaterOrEqual(t, calls, len(want)/limit, "a bounded number of rows a call")
+	}
 }
 
 func lettersDiscarded(t *testing.T, s *suite) {

@@ -43,7 +43,7 @@ type Store interface {
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
-	LiveOrders(ctx context.Context, saleID int64, after order.ID, limit int) ([]order.Record, order.ID, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) ([]order.Record, order.Place, error)
 	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
 	CountLetters(ctx context.Context) (order.LetterCount, error)
 	Discard(ctx context.Context, d order.DeadLetter) error
@@ -116,7 +116,7 @@ func Run(t *testing.T, store Store) {
 		"changes come in pages":                                   changesPage,
 		"dead letters are buried once":                            lettersBuried,
 		"dead letters are found by name and discarded":            lettersDiscarded,
-		"live orders come by primary key":                         livePages,
+		"live orders come by shopper and slot":                    livePages,
 		"concurrent settlers agree":                               settlersAgree,
 		"a cancelled order gives its units and slot back":         cancelGivesBack,
 		"what is paid or rejected is not cancelled":               cancelRefused,
