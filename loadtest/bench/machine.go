@@ -20,7 +20,7 @@ type machine struct {
 	Kernel   string            `json:"kernel"`
 	Go       string            `json:"go"`
 	FsyncMS  float64           `json:"fsync_ms"` // median of 4 KiB appended and synced
-	Modes    map[string]string `json:"modes"`    // how the servers write
+	Modes    map[string]string `json:"modes"`    // how the servers write, how all are scheduled
 	GetPong  float64           `json:"wrk_ceiling_get"`
 	PostPong float64           `json:"wrk_ceiling_purchases"`
 	Foreign  float64           `json:"foreign_cores"` // median of what others used
@@ -38,8 +38,20 @@ func lookAtMachine(ctx context.Context, dir string, srv *servers) (machine, erro
 	if m.FsyncMS, err = fsyncTime(dir); err != nil {
 		return m, err
 	}
-	m.Modes, err = srv.modes(ctx)
-	return m, err
+	if m.Modes, err = srv.modes(ctx); err != nil {
+		return m, err
+	}
+	m.Modes["scheduler"] = scheduler()
+	return m, nil
+}
+
+// scheduler is the policy under which this process and all that it starts run.
+func scheduler() string {
+	policy := field("/proc/self/sched", "policy")
+	if name, ok := map[string]string{"0": "SCHED_OTHER", "3": "SCHED_BATCH"}[policy]; ok {
+		return name
+	}
+	return "policy " + policy
 }
 
 // field reads a line `name : value` of /proc.
