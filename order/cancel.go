@@ -63,15 +63,14 @@ func (s *Store) find(ctx context.Context, id ID) (Record, error) {
 // log must not be pruned past what this returns. Any number of processes may
 // call it: an order is cancelled once.
 func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry, error) {
-	cs, err := s.Changes(ctx, saleID, after, expiryChanges)
+	page, confirmed, err := s.expiryPage(ctx, saleID, after)
 	if err != nil {
 		return Expiry{}, err
 	}
-	if len(cs) == 0 { // what is confirmed from now on has all its time
+	if len(page) == 0 { // what is confirmed from now on has all its time
 		terms, err := s.saleTerms(ctx, []Order{{SaleID: saleID}})
 		return Expiry{Seq: after, Wait: max(terms[saleID].payWithin, time.Second)}, err
 	}
-	page, confirmed := ExpiryPage(cs)
 	sale, err := s.Sale(ctx, saleID) // not from memory: what an operator has decided holds at once
 	if err != nil {
 		return Expiry{}, err
@@ -98,6 +97,21 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry,
 		return Expiry{Seq: after}, nil // the next look goes by the new terms
 	}
 	return e, err
+}
+
+// expiryPage reads what one look takes. A change holds one order or hundreds, so
+// it begins with a few: all that a look may read of full ones are 65,000 orders.
+func (s *Store) expiryPage(ctx context.Context, saleID int64, after uint64) (page []Change, confirmed []ID, err error) {
+	for n := expiryFirst; ; n = min(4*n, expiryChanges) {
+		cs, err := s.Changes(ctx, saleID, after, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		page, confirmed = ExpiryPage(cs)
+		if len(confirmed) >= expiryOrders || len(cs) < n || n == expiryChanges {
+			return page, confirmed, nil
+		}
+	}
 }
 
 // notExtended is ErrStale when the shoppers of sale have been given more time

@@ -74,7 +74,8 @@ type Expiry struct {
 // The size of a look for unpaid orders.
 const (
 	maxExpired    = 256  // orders cancelled in one transaction
-	expiryChanges = 256  // changes read
+	expiryFirst   = 8    // changes read at first
+	expiryChanges = 256  // changes read at most
 	expiryOrders  = 1024 // orders looked at; more only where one change has more
 )
 
