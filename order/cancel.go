@@ -99,18 +99,21 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (Expiry,
 	return e, err
 }
 
-// expiryPage reads what one look takes. A change holds one order or hundreds, so
-// it begins with a few: all that a look may read of full ones are 65,000 orders.
+// expiryPage reads what one look takes. It begins with a few changes: one holds
+// one order, or hundreds, and 256 full ones 65,000.
 func (s *Store) expiryPage(ctx context.Context, saleID int64, after uint64) (page []Change, confirmed []ID, err error) {
-	for n := expiryFirst; ; n = min(4*n, expiryChanges) {
-		cs, err := s.Changes(ctx, saleID, after, n)
+	var cs []Change
+	for n := expiryFirst; ; n = min(4*n, expiryChanges-len(cs)) {
+		more, err := s.Changes(ctx, saleID, after, n)
 		if err != nil {
 			return nil, nil, err
 		}
+		cs = append(cs, more...)
 		page, confirmed = ExpiryPage(cs)
-		if len(confirmed) >= expiryOrders || len(cs) < n || n == expiryChanges {
+		if len(confirmed) >= expiryOrders || len(more) < n || len(cs) == expiryChanges {
 			return page, confirmed, nil
 		}
+		after = cs[len(cs)-1].Seq
 	}
 }
 

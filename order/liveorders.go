@@ -16,7 +16,7 @@ const idSlack = 2 * time.Hour
 type Place struct {
 	ShopperID string
 	Slot      int
-	Dead      bool // the order there was no live one; the live one of its slot is still to come
+	Dead      bool // the order there was not live: one that is may follow in its slot
 }
 
 // LiveOrders looks at the next orders of a sale by shopper and slot, at most

@@ -78,8 +78,8 @@ func (b *bench) makeTokens(ctx context.Context) error {
 	}
 	b.machine.GetPong, b.machine.PostPong = get.rate, post.rate
 	b.sayf("pong answers %.0f plain GET and %.0f purchases a second: what wrk can ask for", get.rate, post.rate)
-	// No row takes more than half of what pong does; the rest is for a machine that
-	// was slow when it was looked at.
+	// Orders come at half of pong's rate; the rest is for a machine that was slow when
+	// it was looked at.
 	return b.signTokens(ctx, int(max(get.rate, post.rate)*(b.warm+b.seconds).Seconds())+firstTokens)
 }
 

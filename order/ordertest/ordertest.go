@@ -124,6 +124,7 @@ func Run(t *testing.T, store Store) {
 		"a late payment requires a refund":                        payLate,
 		"a wrong payment pays nothing":                            payWrongly,
 		"unpaid orders expire":                                    expireUnpaid,
+		"one look sees past many small changes":                   expireLooksAhead,
 		"of payment, cancellation and expiry one wins":            oneWins,
 		"every change of an order is an event, told once":         eventsTold,
 		"events come in pages of whole changes":                   eventsPaged,

@@ -53,6 +53,24 @@ func (s *suite) expired(t *testing.T, saleID int64, want int) (vs []order.Verdic
 	return vs, last
 }
 
+// What is due need not stand in front: a look reads on, for 1,024 orders or 256
+// changes, however few orders each of them holds.
+func expireLooksAhead(t *testing.T, s *suite) {
+	sale := s.paySoon(t, 300, 1)
+	var os []order.Order
+	for i := range 60 {
+		o := s.order(t, sale.ID, fmt.Sprint("shopper-", i))
+		s.settle(t, o)
+		os = append(os, o)
+	}
+	require.Eventually(t, func() bool {
+		return time.Now().After(s.record(t, os[len(os)-1].ID).PayBy.Add(50 * time.Millisecond))
+	}, 10*time.Second, 20*time.Millisecond)
+	e, err := s.store.Expire(t.Context(), sale.ID, 0)
+	require.NoError(t, err)
+	require.Len(t, e.Verdicts, len(os), "all in one look")
+}
+
 func cancelGivesBack(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 1)
 	o := s.order(t, sale.ID, "a")
