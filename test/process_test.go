@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func newProcess(t *testing.T, env []string, args ...string) *process {
 		p.kill()
 		if t.Failed() {
 			text, _ := os.ReadFile(p.log)
-			t.Logf("log of seckill %s:\n%s", strings.Join(p.args, " "), tailOf(text, 60))
+			t.Logf("log of seckill %s:\n%s", strings.Join(p.args, " "), tailOf(text, 12))
 		}
 	})
 	return p
@@ -195,9 +196,29 @@ func freeAddr(t *testing.T) string {
 	return ""
 }
 
+// message is what a line of a log says.
+var message = regexp.MustCompile(` msg=("[^"]*"|\S+)`)
+
+// tailOf returns the last lines of a log, of those in a row that say the same the
+// last one: what failed stands above the logs of eight processes, and is to be
+// seen in the end of an output.
 func tailOf(text []byte, lines int) string {
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	var kept []string
+	said, times := "", 0
+	for line := range strings.Lines(strings.TrimSpace(string(text))) {
+		line = strings.TrimSuffix(line[:min(len(line), 300)], "\n")
+		says := line
+		if m := message.FindString(line); m != "" {
+			says = m
+		}
+		if says != said {
+			kept, said, times = append(kept, line), says, 1
+			continue
+		}
+		times++
+		kept[len(kept)-1] = fmt.Sprintf("%s (%d times)", line, times)
+	}
+	return strings.Join(kept[max(0, len(kept)-lines):], "\n")
 }
 
 // script runs one of the project's scripts.
