@@ -235,11 +235,16 @@ func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
 	return sl.check(ctx)
 }
 
-// warmSales is how many sales of 4 s a broker has behind it when it is measured.
-// One that has just started takes ten times as long, and its JVM goes on compiling
-// for most of a minute: after 4 s of work an order cost it 14 µs, after 25 s 8,
-// after 50 s 6.8.
-const warmSales = 10
+// warmSales is how many sales of a warmSale a broker has behind it when it is
+// measured. One that has just started takes ten times as long, and its JVM goes on
+// compiling for most of a minute: after 4 s of work an order cost it 14 µs, after
+// 25 s 8, after 50 s 6.8.
+const (
+	warmSales  = 5
+	warmSale   = 8 * time.Second
+	warmQuick  = 4 * time.Second // the only one
+	warmTraced = 2 * time.Second
+)
 
 // warmUp has every server do its work.
 func (b *bench) warmUp(ctx context.Context) error {
@@ -248,7 +253,7 @@ func (b *bench) warmUp(ctx context.Context) error {
 		return err
 	}
 	if b.traced != nil {
-		if err := errors.Join(b.sell(ctx, b.traced.system, 2*time.Second), b.traced.consume(ctx, false)); err != nil {
+		if err := errors.Join(b.sell(ctx, b.traced.system, warmTraced), b.traced.consume(ctx, false)); err != nil {
 			return err
 		}
 	}
@@ -262,12 +267,11 @@ func (b *bench) warmBroker(ctx context.Context, s *system) error {
 	if err := s.consume(ctx, true); err != nil {
 		return err
 	}
-	sales := warmSales
 	if b.quick {
-		sales = 1
+		return b.sell(ctx, s, warmQuick)
 	}
-	for range sales {
-		if err := b.sell(ctx, s, 4*time.Second); err != nil {
+	for range warmSales {
+		if err := b.sell(ctx, s, warmSale); err != nil {
 			return err
 		}
 	}
