@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type bench struct {
 	shop     *shop
 	pongURL  string
 	pong     *process
+	yards    map[int]*generator // the loads on pong, by their connections
 
 	foreign []float64
 	machine machine
@@ -46,7 +48,7 @@ func (b *bench) sayf(format string, args ...any) {
 
 // newBench starts what every row needs: pong and the system.
 func newBench(ctx context.Context, o options) (*bench, error) {
-	b := &bench{options: o, began: time.Now(), procs: processes{pids: map[int]string{}, ended: map[string]time.Duration{}}, work: filepath.Join(o.dir, "work")}
+	b := &bench{options: o, began: time.Now(), procs: processes{pids: map[int]string{}, ended: map[string]time.Duration{}}, work: filepath.Join(o.dir, "work"), yards: map[int]*generator{}}
 	for _, r := range allRows() {
 		if o.rows[r.name] {
 			b.rows = append(b.rows, r)
@@ -112,6 +114,10 @@ func (b *bench) setUp(ctx context.Context) error {
 func (b *bench) close() {
 	if b.fast != nil {
 		b.thaw(b.others())
+	}
+	for _, g := range b.yards {
+		_ = g.signal(syscall.SIGKILL)
+		<-g.done
 	}
 	_ = b.pong.stop() // it does not end in order
 	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.telling.close(), b.shop.close()); err != nil {

@@ -76,6 +76,36 @@ func TestARowIsTheMedianOfTheRatiosOfItsRounds(t *testing.T) {
 	require.Equal(t, "reached", ms.verdict())
 }
 
+// The machine was half as fast while ours was measured; pong says so.
+func TestTwoThatTookTurnsWithPongAreComparedByIt(t *testing.T) {
+	t.Parallel()
+	r := &row{must: 0.4, goal: 0.5}
+	r.add(sample{rate: 40, pong: 50, toPong: 0.8}, sample{rate: 100, pong: 100, toPong: 1}, false)
+	require.InDelta(t, 0.8, r.result(), 1e-9)
+	require.Equal(t, []float64{40}, r.ours)
+	require.Equal(t, []float64{100}, r.base)
+}
+
+func TestTurnsOfOneMeasurementAreAddedUp(t *testing.T) {
+	t.Parallel()
+	var s sample
+	for _, turn := range []sample{
+		{units: 10, took: time.Second, foreign: 0.3, cpu: map[string]time.Duration{"api": 2, "redis": 1}},
+		{units: 40, took: 2 * time.Second, foreign: 0, cpu: map[string]time.Duration{"api": 3}},
+	} {
+		s = s.plus(turn)
+	}
+	require.InDelta(t, 50.0/3, s.rate, 1e-9)
+	require.InDelta(t, 0.1, s.foreign, 1e-9)
+	require.Equal(t, map[string]time.Duration{"api": 5, "redis": 1}, s.cpu)
+}
+
+// Accepted 30, settled 20: the backlog that grew is not work done.
+func TestWhatGrowsTheLeastCounts(t *testing.T) {
+	t.Parallel()
+	require.InDelta(t, 20, least([]float64{100, 5}, []float64{130, 25}), 0)
+}
+
 func TestAnUnknownRowIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := selectRows("sold_out,soldout", false)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // startPong starts the yardstick as a process of its own, like the API.
@@ -53,9 +54,27 @@ func counted(ctx context.Context, url string) (float64, error) {
 	return strconv.ParseFloat(text, 64)
 }
 
-// yardstick measures pong with the very requests that ours gets.
-func (b *bench) yardstick(ctx context.Context, conns int) (sample, error) {
-	return b.steady(ctx, target{url: b.pongURL, count: b.ponged, conns: conns, sales: []string{"1"}})
+// pongs is pong that gets the very requests that ours gets.
+func (b *bench) pongs(conns int) target {
+	return target{
+		url: b.pongURL, counts: []counter{b.ponged}, conns: conns, sales: []string{"1"},
+		idle: func(context.Context) (bool, error) { return true, nil }, // in a few milliseconds
+	}
+}
+
+// yardstick returns the load on pong, which stands still. There is one for each
+// number of connections, until the end.
+func (b *bench) yardstick(ctx context.Context, conns int) (*generator, error) {
+	if g := b.yards[conns]; g != nil {
+		return g, nil
+	}
+	t := b.pongs(conns)
+	g, err := b.running(ctx, t, time.Hour)
+	if err != nil {
+		return nil, fmt.Errorf("pong: %w", err)
+	}
+	b.yards[conns] = g
+	return g, b.rest(ctx, t, g)
 }
 
 // firstTokens are for the first look at what the machine can do.
@@ -64,7 +83,7 @@ const firstTokens = 20_000
 // makeTokens measures what wrk and pong do together, plainly and with the
 // requests of shoppers, and makes as many tokens as the fastest row may use.
 func (b *bench) makeTokens(ctx context.Context) error {
-	get, err := b.steady(ctx, target{url: b.pongURL + "/", count: b.ponged, conns: 256})
+	get, err := b.steady(ctx, target{url: b.pongURL + "/", counts: []counter{b.ponged}, conns: 256})
 	if err != nil {
 		return err
 	}
@@ -72,7 +91,7 @@ func (b *bench) makeTokens(ctx context.Context) error {
 	if err := b.signTokens(ctx, firstTokens); err != nil {
 		return err
 	}
-	post, err := b.yardstick(ctx, 256)
+	post, err := b.steady(ctx, b.pongs(256))
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,13 @@ import (
 
 // roundDrain measures what is accepted with consumers off, how fast a consumer
 // settles that backlog, and the plain programs beside it.
-func (b *bench) roundDrain(ctx context.Context, n int, pong sample) error {
+func (b *bench) roundDrain(ctx context.Context, n int) error {
 	accepted, sl, err := b.accepting(ctx, n, b.fast, 256)
 	if err != nil {
 		return fmt.Errorf("accepted_256: %w", err)
 	}
 	if b.wants("accepted_256") {
-		b.add("accepted_256", accepted, pong)
+		b.add("accepted_256", accepted, accepted.yard())
 	}
 	drained, err := b.drain(ctx, n, sl)
 	if err != nil {
@@ -51,9 +51,9 @@ func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	if profile := b.profiled(n, "drain", sl.system, target{}).while; profile != nil {
+	if profile := b.profiled(n, "drain", sl.system, target{}).beside; profile != nil {
 		wg.Go(func() {
-			if err := profile(ctx); err != nil {
+			if err := profile(ctx, nil); err != nil {
 				b.sayf("%v", err)
 			}
 		})
@@ -92,7 +92,7 @@ func (b *bench) onMySQL8(ctx context.Context) error {
 	}
 	defer b.lasting(3 * time.Second)() // the backlog of a longer one takes too long
 	for range min(b.rounds, 3) {
-		_, sl, err := b.accepting(ctx, 1, b.mysql8, 256)
+		_, sl, err := b.accepted(ctx, b.mysql8, target{conns: 256})
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (b *bench) grow(ctx context.Context, g *growth) error {
 	if err := sl.fill(ctx, g.Shoppers); err != nil {
 		return err
 	}
-	s, err := b.settle(ctx, target{url: b.fast.url, count: b.fast.total(acceptedTotal), conns: 256}, sl)
+	s, err := b.settle(ctx, target{conns: 256}, sl)
 	if err != nil {
 		return err
 	}

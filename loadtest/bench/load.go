@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -10,10 +14,30 @@ import (
 type sample struct {
 	rate    float64                  // units a second
 	units   float64                  // requests or orders in it
+	took    time.Duration            // of the measuring
 	cpu     map[string]time.Duration // by process
 	foreign float64                  // cores that others used meanwhile
+	pong    float64                  // pong's rate, measured in turns with it; 0: it was not
+	toPong  float64                  // ours to pong's, the median of the turns
 	heard   heard
 }
+
+// plus puts two turns of one measurement together.
+func (s sample) plus(next sample) sample {
+	s.units += next.units
+	s.foreign = (s.foreign*s.took.Seconds() + next.foreign*next.took.Seconds()) / (s.took + next.took).Seconds()
+	s.took += next.took
+	s.rate = s.units / s.took.Seconds()
+	cpu := maps.Clone(next.cpu)
+	for name, d := range s.cpu {
+		cpu[name] += d
+	}
+	s.cpu = cpu
+	return s
+}
+
+// yard is the baseline of a row that is compared with pong.
+func (s sample) yard() sample { return sample{rate: s.pong, toPong: 1} }
 
 // cpuPerUnit is in microseconds.
 func (s sample) cpuPerUnit() map[string]float64 {
@@ -81,12 +105,27 @@ type counter func(ctx context.Context) (float64, error)
 
 // target is who is measured, and by what.
 type target struct {
-	url   string
-	count counter
-	conns int
-	sales []string
-	while func(ctx context.Context) error // runs beside the measurement; may be nil
+	url    string
+	counts []counter // what grows the least counts
+	conns  int
+	sales  []string
+	pong   bool // it is measured in turns with pong
+	// idle tells that nothing is left to do of what was asked for; for turns.
+	idle func(ctx context.Context) (bool, error)
+	// beside runs during the measurement, and until over is closed if it wants to; it may be nil.
+	beside func(ctx context.Context, over <-chan struct{}) error
 }
+
+const (
+	// oneTurn is how long ours and pong run without the other. A machine that is
+	// shared with others is faster and slower by the second: what runs in the same
+	// seconds has the same machine.
+	oneTurn = time.Second
+	// oncePong is pong's turn: its rate is steadier.
+	oncePong = oneTurn / 2
+	ramp     = 200 * time.Millisecond // until a load that stood still is steady
+	mostLoad = 10 * time.Minute       // if nobody ends it
+)
 
 // lasting has measurements take so long until the function it returns is called.
 func (b *bench) lasting(d time.Duration) func() {
@@ -95,62 +134,155 @@ func (b *bench) lasting(d time.Duration) func() {
 	return func() { b.seconds = before }
 }
 
-// steady drives a target with wrk and measures a window in which it runs
-// steadily: wrk's own figures begin before all of its threads do.
-func (b *bench) steady(ctx context.Context, t target) (sample, error) {
-	before, err := t.count(ctx)
+// steady drives a target with wrk and measures when it runs steadily: wrk's own
+// figures begin before all of its threads do.
+func (b *bench) steady(ctx context.Context, t target) (s sample, err error) {
+	g, err := b.running(ctx, t, mostLoad)
 	if err != nil {
-		return sample{}, err
+		return s, err
 	}
-	g, err := b.wrk(ctx, t.url, t.conns, 2*b.warm+b.seconds, t.sales...)
-	if err != nil {
-		return sample{}, err
+	over, beside := make(chan struct{}), make(chan error, 1)
+	go func() {
+		if t.beside == nil {
+			beside <- nil
+			return
+		}
+		beside <- t.beside(ctx, over)
+	}()
+	if t.pong {
+		s, err = b.inTurns(ctx, t, g)
+	} else {
+		s, err = b.look(ctx, t, b.seconds)
 	}
-	s, err := b.window(ctx, t, before, g)
-	var werr error
-	if s.heard, werr = g.wait(); err == nil {
-		err = werr
+	close(over)
+	heard, werr := g.end()
+	if err := errors.Join(err, <-beside, werr); err != nil {
+		return s, err
 	}
-	if err == nil && s.heard.errors > s.heard.requests/1000 {
-		err = fmt.Errorf("%d of %d requests had no answer: %s", s.heard.errors, s.heard.requests, t.url)
+	s.heard = heard
+	if heard.errors > heard.requests/1000 {
+		return s, fmt.Errorf("%d of %d requests had no answer: %s", heard.errors, heard.requests, t.url)
 	}
-	return s, err
+	return s, nil
 }
 
-// window waits until the load has begun and warmed up, and measures.
-func (b *bench) window(ctx context.Context, t target, before float64, g *generator) (sample, error) {
-	err := until(ctx, startWithin, func() (bool, error) {
+// running starts the load on a target and waits until it has begun and warmed up.
+func (b *bench) running(ctx context.Context, t target, most time.Duration) (*generator, error) {
+	before, err := t.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := b.wrk(ctx, t.url, t.conns, most, t.sales...)
+	if err != nil {
+		return nil, err
+	}
+	err = until(ctx, startWithin, func() (bool, error) {
 		select {
 		case <-g.done:
 			return false, fmt.Errorf("wrk ended at once: %s", g.out.String())
 		default:
 		}
-		n, err := t.count(ctx)
-		return n > before, err
+		now, err := t.count(ctx)
+		return err == nil && least(before, now) > 0, err
 	})
+	if err == nil {
+		err = pause(ctx, b.warm)
+	}
 	if err != nil {
+		_, werr := g.end()
+		return nil, errors.Join(err, werr)
+	}
+	return g, nil
+}
+
+// inTurns measures a target and pong in turns, whose loads stand still while it
+// is the other's turn.
+func (b *bench) inTurns(ctx context.Context, t target, g *generator) (ours sample, err error) {
+	if err := b.rest(ctx, t, g); err != nil {
+		return ours, err
+	}
+	y, err := b.yardstick(ctx, t.conns)
+	if err != nil {
+		return ours, err
+	}
+	pong, yard := b.pongs(t.conns), sample{}
+	var ratios []float64
+	for range int(b.seconds / oneTurn) {
+		p, err := b.turn(ctx, pong, y, oncePong)
+		if err != nil {
+			return ours, fmt.Errorf("pong: %w", err)
+		}
+		s, err := b.turn(ctx, t, g, oneTurn)
+		if err != nil {
+			return ours, err
+		}
+		ours, yard, ratios = ours.plus(s), yard.plus(p), append(ratios, s.rate/p.rate)
+	}
+	ours.pong, ours.toPong = yard.rate, median(ratios)
+	return ours, nil
+}
+
+// turn lets a load that stands still run, measures it, and has it stand still
+// again.
+func (b *bench) turn(ctx context.Context, t target, g *generator, d time.Duration) (sample, error) {
+	if err := g.signal(syscall.SIGCONT); err != nil {
 		return sample{}, err
 	}
-	if err := pause(ctx, b.warm); err != nil {
+	if err := pause(ctx, ramp); err != nil {
 		return sample{}, err
 	}
+	s, err := b.look(ctx, t, d)
+	if err != nil {
+		return s, err
+	}
+	return s, b.rest(ctx, t, g)
+}
+
+// rest stops a load, and waits until what it has asked for is done.
+func (b *bench) rest(ctx context.Context, t target, g *generator) error {
+	if err := g.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	if err := until(ctx, settleWithin, func() (bool, error) { return t.idle(ctx) }); err != nil {
+		return fmt.Errorf("waiting for the end of a turn: %w", err)
+	}
+	return nil
+}
+
+// look measures a target that is under load.
+func (b *bench) look(ctx context.Context, t target, d time.Duration) (sample, error) {
 	m := b.meter()
 	first, err := t.count(ctx)
 	if err != nil {
 		return sample{}, err
 	}
 	began := time.Now()
-	if t.while != nil {
-		err = t.while(ctx)
-	} else {
-		err = pause(ctx, b.seconds)
-	}
-	if err != nil {
+	if err := pause(ctx, d); err != nil {
 		return sample{}, err
 	}
 	last, err := t.count(ctx)
-	took := time.Since(began)
-	s := sample{units: last - first, rate: (last - first) / took.Seconds()}
+	s := sample{units: least(first, last), took: time.Since(began)}
+	s.rate = s.units / s.took.Seconds()
 	s.cpu, s.foreign = m.read()
 	return s, err
+}
+
+func (t target) count(ctx context.Context) ([]float64, error) {
+	now := make([]float64, len(t.counts))
+	for i, count := range t.counts {
+		var err error
+		if now[i], err = count(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return now, nil
+}
+
+// least is by how much the counter that grew the least has grown.
+func least(first, last []float64) float64 {
+	grown := make([]float64, len(first))
+	for i := range first {
+		grown[i] = last[i] - first[i]
+	}
+	return slices.Min(grown)
 }

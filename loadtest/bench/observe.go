@@ -62,7 +62,7 @@ func (b *bench) observed(ctx context.Context, plain sample) error {
 		b.compare("tracing", s, plain)
 	}
 	if b.wants("metrics") {
-		s, sl, err := b.accepted(ctx, b.fast, target{conns: 256, while: b.scraping})
+		s, sl, err := b.accepted(ctx, b.fast, target{conns: 256, pong: true, beside: b.scraping})
 		if err == nil {
 			err = sl.check(ctx)
 		}
@@ -86,7 +86,7 @@ func (b *bench) compare(name string, ours, plain sample) {
 }
 
 func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
-	s, sl, err := b.accepted(ctx, b.traced.system, target{conns: 256})
+	s, sl, err := b.accepted(ctx, b.traced.system, target{conns: 256, pong: true})
 	if err != nil {
 		return s, err
 	}
@@ -103,20 +103,21 @@ func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
 
 // scraping reads the API's metrics each second, in the format that Prometheus
 // asks for.
-func (b *bench) scraping(ctx context.Context) error {
+func (b *bench) scraping(ctx context.Context, over <-chan struct{}) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for end := time.Now().Add(b.seconds); time.Now().Before(end); {
+	for {
 		if err := scrape(ctx, b.fast.apiAdmin); err != nil {
 			return err
 		}
 		select {
 		case <-t.C:
+		case <-over:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-	return nil
 }
 
 func scrape(ctx context.Context, admin string) error {

@@ -19,7 +19,7 @@ func (b *bench) profiled(round int, name string, s *system, t target) target {
 	if s.consumer != nil {
 		admins["consumer"] = s.consumerAdmin
 	}
-	t.while = func(ctx context.Context) error {
+	t.beside = func(ctx context.Context, _ <-chan struct{}) error {
 		var wg sync.WaitGroup
 		errs := make(chan error, len(admins))
 		for role, admin := range admins {

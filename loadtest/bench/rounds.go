@@ -24,24 +24,19 @@ func (b *bench) round(ctx context.Context, n int) error {
 }
 
 func (b *bench) round256(ctx context.Context, n int) error {
-	var pong, settled sample
-	var err error
-	if b.wants("sold_out", "accepted_256", "settled_256") {
-		if pong, err = b.yardstick(ctx, 256); err != nil {
-			return err
-		}
-	}
 	if b.wants("sold_out") {
-		if err := b.soldOut(ctx, n, pong); err != nil {
+		if err := b.soldOut(ctx, n); err != nil {
 			return fmt.Errorf("sold_out: %w", err)
 		}
 	}
+	var settled sample
 	if b.wants("settled_256", "settled_256_events", "strict") {
+		var err error
 		if settled, err = b.settling(ctx, n, b.fast, 256); err != nil {
 			return fmt.Errorf("settled_256: %w", err)
 		}
 		if b.wants("settled_256") {
-			b.add("settled_256", settled, pong)
+			b.add("settled_256", settled, settled.yard())
 		}
 	}
 	if b.wants("settled_256_events") {
@@ -58,25 +53,18 @@ func (b *bench) round256(ctx context.Context, n int) error {
 		b.add("strict", s, settled)
 	}
 	if b.wants("accepted_256", "drain_tx", "drain_bulk", "tracing", "metrics") {
-		return b.roundDrain(ctx, n, pong)
+		return b.roundDrain(ctx, n)
 	}
 	return nil
 }
 
 func (b *bench) round64(ctx context.Context, n int) error {
-	if !b.wants("accepted_64", "settled_64") {
-		return nil
-	}
-	pong, err := b.yardstick(ctx, 64)
-	if err != nil {
-		return err
-	}
 	if b.wants("settled_64") {
 		s, err := b.settling(ctx, n, b.fast, 64)
 		if err != nil {
 			return fmt.Errorf("settled_64: %w", err)
 		}
-		b.add("settled_64", s, pong)
+		b.add("settled_64", s, s.yard())
 	}
 	if b.wants("accepted_64") {
 		s, sl, err := b.accepting(ctx, n, b.fast, 64)
@@ -86,7 +74,7 @@ func (b *bench) round64(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("accepted_64: %w", err)
 		}
-		b.add("accepted_64", s, pong)
+		b.add("accepted_64", s, s.yard())
 	}
 	return nil
 }
@@ -102,7 +90,7 @@ func (b *bench) roundReserve(ctx context.Context, _ int) error {
 const stockOfSoldOut = 100
 
 // soldOut measures refusals of a sale whose units are gone.
-func (b *bench) soldOut(ctx context.Context, n int, pong sample) error {
+func (b *bench) soldOut(ctx context.Context, n int) error {
 	if err := b.fast.consume(ctx, true); err != nil {
 		return err
 	}
@@ -111,19 +99,19 @@ func (b *bench) soldOut(ctx context.Context, n int, pong sample) error {
 		return err
 	}
 	s, err := b.steady(ctx, b.profiled(n, "sold_out", b.fast, target{
-		url: b.fast.url, count: b.fast.total(soldOutTotal), conns: 256, sales: sl.names(),
+		url: b.fast.url, counts: []counter{b.fast.total(soldOutTotal)}, conns: 256, sales: sl.names(), pong: true, idle: b.fast.idle,
 	}))
 	if err != nil {
 		return err
 	}
-	b.add("sold_out", s, pong)
+	b.add("sold_out", s, s.yard())
 	return sl.check(ctx)
 }
 
 // accepting measures purchases that nobody settles meanwhile, and leaves the
 // backlog.
 func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, *sale, error) {
-	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns}))
+	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns, pong: true}))
 }
 
 func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sale, error) {
@@ -134,7 +122,7 @@ func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sal
 	if err != nil {
 		return sample{}, nil, err
 	}
-	t.url, t.count, t.sales = s.url, s.total(acceptedTotal), sl.names()
+	t.url, t.counts, t.sales, t.idle = s.url, []counter{s.total(acceptedTotal)}, sl.names(), s.idle
 	got, err := b.steady(ctx, t)
 	if err == nil {
 		err = sl.distinct(ctx, got.heard, t.conns)
@@ -160,9 +148,7 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 	if err != nil {
 		return sample{}, err
 	}
-	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{
-		url: s.url, count: s.total(acceptedTotal), conns: conns,
-	}), sl)
+	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{conns: conns, pong: true}), sl)
 	if err != nil {
 		return got, err
 	}
@@ -175,30 +161,11 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 // accepted meanwhile: a backlog counts for nothing, whether it grows or shrinks.
 // All CPU is that of these orders. It returns when every order has its result.
 func (b *bench) settle(ctx context.Context, t target, sl *sale) (sample, error) {
-	accepted, load, pace := t.count, t.while, 0.0
-	if load == nil {
-		load = func(ctx context.Context) error { return pause(ctx, b.seconds) }
-	}
-	t.sales, t.count = sl.names(), sl.results
-	t.while = func(ctx context.Context) error {
-		first, err := accepted(ctx)
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := load(ctx); err != nil {
-			return err
-		}
-		last, err := accepted(ctx)
-		pace = (last - first) / time.Since(began).Seconds()
-		return err
-	}
+	t.url, t.sales, t.idle = sl.url, sl.names(), sl.decided
+	t.counts = []counter{sl.results, sl.total(acceptedTotal)}
 	got, err := b.steady(ctx, t)
 	if err != nil {
 		return got, err
-	}
-	if pace < got.rate {
-		got.units, got.rate = got.units*pace/got.rate, pace
 	}
 	if err := sl.distinct(ctx, got.heard, t.conns); err != nil {
 		return got, err

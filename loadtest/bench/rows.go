@@ -80,7 +80,7 @@ func (r *row) add(ours, base sample, disturbed bool) {
 	r.ours = append(r.ours, ours.rate)
 	if base.rate > 0 {
 		r.base = append(r.base, base.rate)
-		r.ratios = append(r.ratios, ours.rate/base.rate)
+		r.ratios = append(r.ratios, ratio(ours, base))
 	}
 	if r.cpu == nil {
 		r.cpu = map[string][]float64{}
@@ -88,6 +88,15 @@ func (r *row) add(ours, base sample, disturbed bool) {
 	for name, us := range ours.cpuPerUnit() {
 		r.cpu[name] = append(r.cpu[name], us)
 	}
+}
+
+// ratio is how many times as fast ours is. Two that took turns with pong, each in
+// its own time, are compared by what they are to it.
+func ratio(ours, base sample) float64 {
+	if ours.toPong > 0 && base.toPong > 0 {
+		return ours.toPong / base.toPong
+	}
+	return ours.rate / base.rate
 }
 
 // result is what is compared with must and goal.

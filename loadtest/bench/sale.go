@@ -83,10 +83,7 @@ func (s *sale) names() []string {
 
 // sold waits until the last request is answered and returns the orders accepted.
 func (s *sale) sold(ctx context.Context) (int64, error) {
-	err := until(ctx, 30*time.Second, func() (bool, error) {
-		n, err := s.total(inflight)(ctx)
-		return n == 0, err
-	})
+	err := until(ctx, 30*time.Second, func() (bool, error) { return s.idle(ctx) })
 	if err != nil {
 		return 0, fmt.Errorf("requests under way: %w", err)
 	}
@@ -106,17 +103,24 @@ func (s *sale) results(ctx context.Context) (n float64, err error) {
 
 // settled waits until every order has its result in Redis, and returns when.
 func (s *sale) settled(ctx context.Context) (time.Time, error) {
-	err := until(ctx, settleWithin, func() (bool, error) {
-		ms, err := s.ledger.Metas(ctx, s.ids)
-		if err != nil {
-			return false, err
-		}
-		return !slices.ContainsFunc(ms, func(m stock.Meta) bool { return !m.Loaded || m.Pending > 0 }), nil
-	})
+	err := until(ctx, settleWithin, func() (bool, error) { return s.noPending(ctx) })
 	if err != nil {
 		err = fmt.Errorf("waiting for the last result: %w", err)
 	}
 	return time.Now(), err
+}
+
+func (s *sale) noPending(ctx context.Context) (bool, error) {
+	ms, err := s.ledger.Metas(ctx, s.ids)
+	return err == nil && !slices.ContainsFunc(ms, func(m stock.Meta) bool { return !m.Loaded || m.Pending > 0 }), err
+}
+
+// decided tells that no request is under way and every order has its result.
+func (s *sale) decided(ctx context.Context) (bool, error) {
+	if yes, err := s.idle(ctx); !yes || err != nil {
+		return false, err
+	}
+	return s.noPending(ctx)
 }
 
 // auditJSON is the part of `seckill audit SALE --json` that matters here.

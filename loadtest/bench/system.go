@@ -109,6 +109,12 @@ func (s *system) total(names ...string) counter {
 	return func(ctx context.Context) (float64, error) { return metric(ctx, s.apiAdmin, names...) }
 }
 
+// idle tells that the API has no request under way.
+func (s *system) idle(ctx context.Context) (bool, error) {
+	n, err := s.total(inflight)(ctx)
+	return err == nil && n == 0, err
+}
+
 // close ends the processes.
 func (s *system) close() error {
 	if s == nil {

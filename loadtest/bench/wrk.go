@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 //go:embed purchase.lua
@@ -26,7 +28,7 @@ type generator struct {
 	err  error
 }
 
-// wrk starts the load generator for at least d. With sales it buys from them,
+// wrk starts the load generator for d, or until its end. With sales it buys from them,
 // each request a shopper of its own; without, it gets url.
 func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration, sales ...string) (*generator, error) {
 	args := []string{
@@ -44,9 +46,9 @@ func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration,
 		args = append(args, url)
 	}
 	g := &generator{done: make(chan struct{})}
-	g.cmd = exec.CommandContext(ctx, "wrk", args...)
+	g.cmd = exec.CommandContext(ctx, "wrk", args...) // kills it in the end: one that stands still hears nothing else
 	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
-	g.cmd.Cancel = func() error { return g.cmd.Process.Signal(syscall.SIGINT) }
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("wrk: %w", err)
 	}
@@ -57,6 +59,22 @@ func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration,
 		b.procs.remove(g.cmd.ProcessState)
 	}()
 	return g, nil
+}
+
+func (g *generator) signal(s syscall.Signal) error {
+	if err := g.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("wrk: %w", err)
+	}
+	return nil
+}
+
+// end ends it before its time, and reads what it says.
+func (g *generator) end() (heard, error) {
+	_ = g.signal(syscall.SIGCONT)
+	// Its first thread sleeps until the end; another one that got the signal would not wake it.
+	pid := g.cmd.Process.Pid
+	_ = unix.Tgkill(pid, pid, unix.SIGINT) // one that has ended says why
+	return g.wait()
 }
 
 // heard is what wrk says of its answers.
