@@ -186,20 +186,27 @@ func (b *bench) ready(ctx context.Context, s *system) error {
 	return b.sell(ctx, s, time.Second)
 }
 
-// sell has shoppers buy for a while, and waits for their results.
+// sell has shoppers buy for a while, and holds what came of it against the promises.
 func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
-	sl, err := s.open(ctx, plenty, 1)
+	sl, err := b.bought(ctx, s, d)
 	if err != nil {
-		return err
-	}
-	g, err := b.wrk(ctx, s.url, 256, d, sl.names()...)
-	if err != nil {
-		return err
-	}
-	if _, err := g.wait(); err != nil {
 		return err
 	}
 	return sl.check(ctx)
+}
+
+// bought has shoppers buy for a while.
+func (b *bench) bought(ctx context.Context, s *system, d time.Duration) (*sale, error) {
+	sl, err := s.open(ctx, plenty, 1)
+	if err != nil {
+		return nil, err
+	}
+	g, err := b.wrk(ctx, s.url, 256, d, sl.names()...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = g.wait()
+	return sl, err
 }
 
 // warmSales is how many sales of a warmSale a broker has behind it when it is
@@ -207,8 +214,8 @@ func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
 // compiling for most of a minute: after 4 s of work an order cost it 14 µs, after
 // 25 s 8, after 50 s 6.8.
 const (
-	warmSales  = 5
-	warmSale   = 8 * time.Second
+	warmSales  = 4
+	warmSale   = 10 * time.Second
 	warmQuick  = 4 * time.Second // the only one
 	warmTraced = 2 * time.Second
 )
@@ -238,7 +245,14 @@ func (b *bench) warmBroker(ctx context.Context, s *system) error {
 		return b.sell(ctx, s, warmQuick)
 	}
 	for range warmSales {
-		if err := b.sell(ctx, s, warmSale); err != nil {
+		sl, err := b.bought(ctx, s, warmSale)
+		if err != nil {
+			return err
+		}
+		if _, err := sl.settled(ctx); err != nil {
+			return err
+		}
+		if err := sl.forget(ctx); err != nil {
 			return err
 		}
 	}
