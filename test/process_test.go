@@ -199,9 +199,9 @@ func freeAddr(t *testing.T) string {
 // message is what a line of a log says.
 var message = regexp.MustCompile(` msg=("[^"]*"|\S+)`)
 
-// tailOf returns the last lines of a log, of those in a row that say the same the
-// last one: what failed stands above the logs of eight processes, and is to be
-// seen in the end of an output.
+// tailOf returns the last lines of a log. Of consecutive lines with the same
+// message it keeps the last, and how many there were: the assertion that failed
+// stands above the logs of all processes, and must not be cut off with them.
 func tailOf(text []byte, lines int) string {
 	var kept []string
 	said, times := "", 0

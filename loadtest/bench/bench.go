@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -116,8 +115,7 @@ func (b *bench) close() {
 		b.thaw(b.others())
 	}
 	for _, g := range b.yards {
-		_ = g.signal(syscall.SIGKILL)
-		<-g.done
+		g.kill()
 	}
 	_ = b.pong.stop() // it does not end in order
 	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.telling.close(), b.shop.close()); err != nil {

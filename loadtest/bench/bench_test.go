@@ -80,10 +80,21 @@ func TestARowIsTheMedianOfTheRatiosOfItsRounds(t *testing.T) {
 func TestTwoThatTookTurnsWithPongAreComparedByIt(t *testing.T) {
 	t.Parallel()
 	r := &row{must: 0.4, goal: 0.5}
-	r.add(sample{rate: 40, pong: 50, toPong: 0.8}, sample{rate: 100, pong: 100, toPong: 1}, false)
+	r.add(sample{rate: 40, toPong: 0.8}, sample{rate: 100, toPong: 1}, false)
 	require.InDelta(t, 0.8, r.result(), 1e-9)
 	require.Equal(t, []float64{40}, r.ours)
 	require.Equal(t, []float64{100}, r.base)
+}
+
+func TestForeignLoadInATurnOfPongSpoilsTheRound(t *testing.T) {
+	t.Parallel()
+	b := &bench{}
+	ours := sample{pong: &sample{rate: 50, foreign: 0.5}, toPong: 0.8}
+	require.True(t, b.disturbed(ours, sample{}))
+	require.True(t, b.disturbed(sample{}, ours), "the baseline's")
+	require.True(t, b.disturbed(sample{}, ours.yard()))
+	require.False(t, b.disturbed(sample{}, sample{foreign: 0.05}))
+	require.Equal(t, sample{rate: 50, foreign: 0.5, toPong: 1}, ours.yard())
 }
 
 func TestTurnsOfOneMeasurementAreAddedUp(t *testing.T) {
@@ -117,6 +128,17 @@ func TestAnUnknownRowIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, rows["spike"])
 	require.False(t, rows["growth"], "too long for a quick run")
+}
+
+func TestAMeasurementWithoutATurnIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-seconds=900ms", "-seconds=-4s", "-rounds=-1", "-threads=0"} {
+		_, err := parse([]string{flag})
+		require.ErrorContains(t, err, "at least", flag)
+	}
+	o, err := parse([]string{"-quick", "-seconds=1s"})
+	require.NoError(t, err)
+	require.Equal(t, time.Second, o.seconds)
 }
 
 func TestThePictureIsWellFormed(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // startPong starts the yardstick as a process of its own, like the API.
@@ -69,7 +68,7 @@ func (b *bench) yardstick(ctx context.Context, conns int) (*generator, error) {
 		return g, nil
 	}
 	t := b.pongs(conns)
-	g, err := b.running(ctx, t, time.Hour)
+	g, err := b.running(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("pong: %w", err)
 	}

@@ -51,9 +51,9 @@ func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	if profile := b.profiled(n, "drain", sl.system, target{}).beside; profile != nil {
+	if profile := b.profiled(n, "drain", sl.system, target{}).profile; profile != nil {
 		wg.Go(func() {
-			if err := profile(ctx, nil); err != nil {
+			if err := profile(ctx); err != nil {
 				b.sayf("%v", err)
 			}
 		})

@@ -80,7 +80,7 @@ func (b *bench) settlingAndTelling(ctx context.Context, n int) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := b.settle(ctx, b.profiled(n, "settled_256_events", t.system, target{conns: 256, pong: true}), sl)
+	s, err := b.settle(ctx, b.profiled(n, "settled_256_events", t.system, target{conns: 256}), sl)
 	if err != nil {
 		return s, err
 	}

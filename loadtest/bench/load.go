@@ -17,8 +17,8 @@ type sample struct {
 	took    time.Duration            // of the measuring
 	cpu     map[string]time.Duration // by process
 	foreign float64                  // cores that others used meanwhile
-	pong    float64                  // pong's rate, measured in turns with it; 0: it was not
-	toPong  float64                  // ours to pong's, the median of the turns
+	pong    *sample                  // pong's, measured in turns with it; nil: it was not
+	toPong  float64                  // the rate to pong's, the median of the turns
 	heard   heard
 }
 
@@ -37,7 +37,11 @@ func (s sample) plus(next sample) sample {
 }
 
 // yard is the baseline of a row that is compared with pong.
-func (s sample) yard() sample { return sample{rate: s.pong, toPong: 1} }
+func (s sample) yard() sample {
+	y := *s.pong
+	y.toPong = 1
+	return y
+}
 
 // cpuPerUnit is in microseconds.
 func (s sample) cpuPerUnit() map[string]float64 {
@@ -109,11 +113,12 @@ type target struct {
 	counts []counter // what grows the least counts
 	conns  int
 	sales  []string
-	pong   bool // it is measured in turns with pong
-	// idle tells that nothing is left to do of what was asked for; for turns.
-	idle func(ctx context.Context) (bool, error)
-	// beside runs during the measurement, and until over is closed if it wants to; it may be nil.
-	beside func(ctx context.Context, over <-chan struct{}) error
+	// inTurns has it measured in turns with pong, which come when it is idle: when
+	// nothing is left to do of what was asked for.
+	inTurns bool
+	idle    func(ctx context.Context) (bool, error)
+	beside  func(ctx context.Context, over <-chan struct{}) error // runs in each of its turns until over is closed; may be nil
+	profile func(ctx context.Context) error                       // runs all the time; may be nil
 }
 
 const (
@@ -124,7 +129,9 @@ const (
 	// oncePong is pong's turn: its rate is steadier.
 	oncePong = oneTurn / 2
 	ramp     = 200 * time.Millisecond // until a load that stood still is steady
-	mostLoad = 10 * time.Minute       // if nobody ends it
+	mostLoad = 24 * time.Hour         // if nobody ends it
+	// restWithin is how long the end of a turn may take: wrk gives up requests after 10 s.
+	restWithin = 8 * time.Second
 )
 
 // lasting has measurements take so long until the function it returns is called.
@@ -137,26 +144,31 @@ func (b *bench) lasting(d time.Duration) func() {
 // steady drives a target with wrk and measures when it runs steadily: wrk's own
 // figures begin before all of its threads do.
 func (b *bench) steady(ctx context.Context, t target) (s sample, err error) {
-	g, err := b.running(ctx, t, mostLoad)
+	var pong *generator
+	if t.inTurns {
+		if pong, err = b.yardstick(ctx, t.conns); err != nil {
+			return s, err
+		}
+	}
+	g, err := b.running(ctx, t)
 	if err != nil {
 		return s, err
 	}
-	over, beside := make(chan struct{}), make(chan error, 1)
+	profiled := make(chan error, 1)
 	go func() {
-		if t.beside == nil {
-			beside <- nil
+		if t.profile == nil {
+			profiled <- nil
 			return
 		}
-		beside <- t.beside(ctx, over)
+		profiled <- t.profile(ctx)
 	}()
-	if t.pong {
-		s, err = b.inTurns(ctx, t, g)
+	if t.inTurns {
+		s, err = b.inTurns(ctx, t, g, pong)
 	} else {
 		s, err = b.look(ctx, t, b.seconds)
 	}
-	close(over)
 	heard, werr := g.end()
-	if err := errors.Join(err, <-beside, werr); err != nil {
+	if err := errors.Join(err, <-profiled, werr); err != nil {
 		return s, err
 	}
 	s.heard = heard
@@ -167,12 +179,12 @@ func (b *bench) steady(ctx context.Context, t target) (s sample, err error) {
 }
 
 // running starts the load on a target and waits until it has begun and warmed up.
-func (b *bench) running(ctx context.Context, t target, most time.Duration) (*generator, error) {
+func (b *bench) running(ctx context.Context, t target) (*generator, error) {
 	before, err := t.count(ctx)
 	if err != nil {
 		return nil, err
 	}
-	g, err := b.wrk(ctx, t.url, t.conns, most, t.sales...)
+	g, err := b.wrk(ctx, t.url, t.conns, mostLoad, t.sales...)
 	if err != nil {
 		return nil, err
 	}
@@ -189,26 +201,22 @@ func (b *bench) running(ctx context.Context, t target, most time.Duration) (*gen
 		err = pause(ctx, b.warm)
 	}
 	if err != nil {
-		_, werr := g.end()
-		return nil, errors.Join(err, werr)
+		g.kill()
+		return nil, err
 	}
 	return g, nil
 }
 
 // inTurns measures a target and pong in turns, whose loads stand still while it
 // is the other's turn.
-func (b *bench) inTurns(ctx context.Context, t target, g *generator) (ours sample, err error) {
+func (b *bench) inTurns(ctx context.Context, t target, g, pong *generator) (ours sample, err error) {
 	if err := b.rest(ctx, t, g); err != nil {
 		return ours, err
 	}
-	y, err := b.yardstick(ctx, t.conns)
-	if err != nil {
-		return ours, err
-	}
-	pong, yard := b.pongs(t.conns), sample{}
+	var yard sample
 	var ratios []float64
 	for range int(b.seconds / oneTurn) {
-		p, err := b.turn(ctx, pong, y, oncePong)
+		p, err := b.turn(ctx, b.pongs(t.conns), pong, oncePong)
 		if err != nil {
 			return ours, fmt.Errorf("pong: %w", err)
 		}
@@ -218,7 +226,7 @@ func (b *bench) inTurns(ctx context.Context, t target, g *generator) (ours sampl
 		}
 		ours, yard, ratios = ours.plus(s), yard.plus(p), append(ratios, s.rate/p.rate)
 	}
-	ours.pong, ours.toPong = yard.rate, median(ratios)
+	ours.pong, ours.toPong = &yard, median(ratios)
 	return ours, nil
 }
 
@@ -232,6 +240,9 @@ func (b *bench) turn(ctx context.Context, t target, g *generator, d time.Duratio
 		return sample{}, err
 	}
 	s, err := b.look(ctx, t, d)
+	if err == nil && s.units == 0 {
+		err = errors.New("nothing was done in a turn")
+	}
 	if err != nil {
 		return s, err
 	}
@@ -243,7 +254,7 @@ func (b *bench) rest(ctx context.Context, t target, g *generator) error {
 	if err := g.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	if err := until(ctx, settleWithin, func() (bool, error) { return t.idle(ctx) }); err != nil {
+	if err := until(ctx, restWithin, func() (bool, error) { return t.idle(ctx) }); err != nil {
 		return fmt.Errorf("waiting for the end of a turn: %w", err)
 	}
 	return nil
@@ -251,13 +262,22 @@ func (b *bench) rest(ctx context.Context, t target, g *generator) error {
 
 // look measures a target that is under load.
 func (b *bench) look(ctx context.Context, t target, d time.Duration) (sample, error) {
-	m := b.meter()
 	first, err := t.count(ctx)
 	if err != nil {
 		return sample{}, err
 	}
-	began := time.Now()
-	if err := pause(ctx, d); err != nil {
+	m, began := b.meter(), time.Now()
+	over, beside := make(chan struct{}), make(chan error, 1)
+	go func() {
+		if t.beside == nil {
+			beside <- nil
+			return
+		}
+		beside <- t.beside(ctx, over)
+	}()
+	err = pause(ctx, d)
+	close(over)
+	if err := errors.Join(err, <-beside); err != nil {
 		return sample{}, err
 	}
 	last, err := t.count(ctx)

@@ -69,7 +69,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.out, "out", ".", "folder for bench.json and spike.svg")
 	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; all without it, with -quick but the longest two")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (3, quick 2)")
-	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement (4s, quick 2s)")
+	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement, in turns of 1s (4s, quick 2s)")
 	f.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: a look, not a result")
 	f.BoolVar(&o.noWait, "no-idle-wait", false, "measure on a busy machine too, and drop nothing")
 	f.StringVar(&o.profiles, "cpuprofile", "", "folder for CPU and allocation profiles of the first round")
@@ -102,6 +102,9 @@ func parse(args []string) (options, error) {
 	}
 	var err error
 	o.rows, err = selectRows(rows, o.quick)
+	if o.seconds < oneTurn || o.rounds < 1 || o.threads < 1 {
+		err = errors.Join(err, fmt.Errorf("-seconds is %s at least, -rounds and -threads 1", oneTurn))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}

@@ -62,7 +62,7 @@ func (b *bench) observed(ctx context.Context, plain sample) error {
 		b.compare("tracing", s, plain)
 	}
 	if b.wants("metrics") {
-		s, sl, err := b.accepted(ctx, b.fast, target{conns: 256, pong: true, beside: b.scraping})
+		s, sl, err := b.accepted(ctx, b.fast, target{conns: 256, inTurns: true, beside: b.scraping})
 		if err == nil {
 			err = sl.check(ctx)
 		}
@@ -86,7 +86,7 @@ func (b *bench) compare(name string, ours, plain sample) {
 }
 
 func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
-	s, sl, err := b.accepted(ctx, b.traced.system, target{conns: 256, pong: true})
+	s, sl, err := b.accepted(ctx, b.traced.system, target{conns: 256, inTurns: true})
 	if err != nil {
 		return s, err
 	}
@@ -101,7 +101,7 @@ func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
 	return s, err
 }
 
-// scraping reads the API's metrics each second, in the format that Prometheus
+// scraping reads the API's metrics each second, at least once, in the format that Prometheus
 // asks for.
 func (b *bench) scraping(ctx context.Context, over <-chan struct{}) error {
 	t := time.NewTicker(time.Second)

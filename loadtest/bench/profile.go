@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // profiled takes CPU and allocation profiles of a target in the first round,
@@ -19,7 +20,7 @@ func (b *bench) profiled(round int, name string, s *system, t target) target {
 	if s.consumer != nil {
 		admins["consumer"] = s.consumerAdmin
 	}
-	t.beside = func(ctx context.Context, _ <-chan struct{}) error {
+	t.profile = func(ctx context.Context) error {
 		var wg sync.WaitGroup
 		errs := make(chan error, len(admins))
 		for role, admin := range admins {
@@ -36,8 +37,12 @@ func (b *bench) profiled(round int, name string, s *system, t target) target {
 	return t
 }
 
+// longestProfile is less than get waits for.
+const longestProfile = 8 * time.Second
+
 func (b *bench) profile(ctx context.Context, name, admin string) error {
-	for kind, query := range map[string]string{"cpu": fmt.Sprintf("profile?seconds=%.0f", b.seconds.Seconds()), "allocs": "allocs"} {
+	d := min(2*b.seconds, longestProfile) // turns of pong's lie between ours
+	for kind, query := range map[string]string{"cpu": fmt.Sprintf("profile?seconds=%.0f", d.Seconds()), "allocs": "allocs"} {
 		text, err := get(ctx, "http://"+admin+"/debug/pprof/"+query)
 		if err != nil {
 			return fmt.Errorf("profile: %w", err)

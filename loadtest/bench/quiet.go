@@ -42,6 +42,9 @@ func (b *bench) quiet(ctx context.Context) error {
 func (b *bench) disturbed(ss ...sample) bool {
 	bad := false
 	for _, s := range ss {
+		if s.pong != nil {
+			bad = b.disturbed(*s.pong) || bad
+		}
 		b.foreign = append(b.foreign, s.foreign)
 		bad = bad || s.foreign > foreignCores
 	}

@@ -131,9 +131,9 @@ func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note
 		waiting := make(chan struct{}, maxWaiting)
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		if profile := b.profiled(round, "result", b.fast, target{}).beside; profile != nil {
+		if profile := b.profiled(round, "result", b.fast, target{}).profile; profile != nil {
 			wg.Go(func() {
-				if err := profile(ctx, nil); err != nil {
+				if err := profile(ctx); err != nil {
 					b.sayf("%v", err)
 				}
 			})

@@ -99,7 +99,7 @@ func (b *bench) soldOut(ctx context.Context, n int) error {
 		return err
 	}
 	s, err := b.steady(ctx, b.profiled(n, "sold_out", b.fast, target{
-		url: b.fast.url, counts: []counter{b.fast.total(soldOutTotal)}, conns: 256, sales: sl.names(), pong: true, idle: b.fast.idle,
+		url: b.fast.url, counts: []counter{b.fast.total(soldOutTotal)}, conns: 256, sales: sl.names(), inTurns: true, idle: b.fast.idle,
 	}))
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (b *bench) soldOut(ctx context.Context, n int) error {
 // accepting measures purchases that nobody settles meanwhile, and leaves the
 // backlog.
 func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, *sale, error) {
-	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns, pong: true}))
+	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns, inTurns: true}))
 }
 
 func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sale, error) {
@@ -148,18 +148,18 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 	if err != nil {
 		return sample{}, err
 	}
-	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{conns: conns, pong: true}), sl)
+	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{conns: conns, inTurns: true}), sl)
 	if err != nil {
 		return got, err
 	}
 	return got, sl.check(ctx)
 }
 
-// settle drives a target and measures a window in which it runs steadily, as all
-// rows do: the rate is that at which orders get their results in Redis, behind
-// their rows and changes in MySQL, and no more than that at which orders are
-// accepted meanwhile: a backlog counts for nothing, whether it grows or shrinks.
-// All CPU is that of these orders. It returns when every order has its result.
+// settle drives a target and measures it while it runs steadily: the rate is that
+// at which orders get their results in Redis, behind their rows and changes in
+// MySQL, and no more than that at which orders are accepted meanwhile: a backlog
+// counts for nothing, whether it grows or shrinks. All CPU is that of these
+// orders. It returns when every order has its result.
 func (b *bench) settle(ctx context.Context, t target, sl *sale) (sample, error) {
 	t.url, t.sales, t.idle = sl.url, sl.names(), sl.decided
 	t.counts = []counter{sl.results, sl.total(acceptedTotal)}
@@ -249,7 +249,7 @@ func (b *bench) warmBroker(ctx context.Context, s *system) error {
 		if err != nil {
 			return err
 		}
-		if _, err := sl.settled(ctx); err != nil {
+		if err := until(ctx, settleWithin, func() (bool, error) { return sl.decided(ctx) }); err != nil {
 			return err
 		}
 		if err := sl.forget(ctx); err != nil {

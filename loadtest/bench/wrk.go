@@ -28,7 +28,7 @@ type generator struct {
 	err  error
 }
 
-// wrk starts the load generator for d, or until its end. With sales it buys from them,
+// wrk starts the load generator for d, or until end. With sales it buys from them,
 // each request a shopper of its own; without, it gets url.
 func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration, sales ...string) (*generator, error) {
 	args := []string{
@@ -46,7 +46,7 @@ func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration,
 		args = append(args, url)
 	}
 	g := &generator{done: make(chan struct{})}
-	g.cmd = exec.CommandContext(ctx, "wrk", args...) // kills it in the end: one that stands still hears nothing else
+	g.cmd = exec.CommandContext(ctx, "wrk", args...) // kills it when ctx ends: one that stands still hears nothing else
 	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
@@ -66,6 +66,12 @@ func (g *generator) signal(s syscall.Signal) error {
 		return fmt.Errorf("wrk: %w", err)
 	}
 	return nil
+}
+
+// kill ends it, whatever it does, and waits until it has ended.
+func (g *generator) kill() {
+	_ = g.signal(syscall.SIGKILL)
+	<-g.done
 }
 
 // end ends it before its time, and reads what it says.
