@@ -32,9 +32,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", serve[os.Args[1]](os.Args[2]))
 		os.Exit(exitFailed)
 	}
-	o, err := parse(os.Args[1:])
+	args, only := os.Args[1:], len(os.Args) > 1 && os.Args[1] == "check"
+	if only {
+		args = args[1:]
+	}
+	o, err := parse(args)
 	if err != nil {
-		os.Exit(exitUsage) // the flag package has said why
+		os.Exit(exitUsage) // it has said why
+	}
+	if only {
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err = run(ctx, o)
