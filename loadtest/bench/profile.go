@@ -16,11 +16,11 @@ func (b *bench) profiled(round int, name string, s *system, t target) target {
 	if b.profiles == "" || round > 0 {
 		return t
 	}
-	admins := map[string]string{"api": s.apiAdmin}
-	if s.consumer != nil {
-		admins["consumer"] = s.consumerAdmin
-	}
 	t.profile = func(ctx context.Context) error {
+		admins := map[string]string{"api": s.apiAdmin}
+		if s.consumer != nil { // by now
+			admins["consumer"] = s.consumerAdmin
+		}
 		var wg sync.WaitGroup
 		errs := make(chan error, len(admins))
 		for role, admin := range admins {
