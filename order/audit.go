@@ -99,15 +99,23 @@ const (
 	maxTarget = 192
 )
 
+// Fitted returns e as it is kept: each field cut to the size of its column.
+func (e AuditEntry) Fitted() AuditEntry {
+	e.By.Name = head(e.By.Name, maxActor)
+	e.Target = head(e.Target, maxTarget)
+	return e
+}
+
 // writeAudit is part of the transaction that changed something. What a process
 // of ours did is not in the log.
 func writeAudit(ctx context.Context, tx *sql.Tx, e AuditEntry) error {
 	if e.By == (Operator{}) {
 		return nil
 	}
+	e = e.Fitted()
 	_, err := tx.ExecContext(ctx, `INSERT INTO audit_log (at, actor, role, action, sale_id, target, value_before, value_after, command_id)
-		VALUES (NOW(3), ?, ?, ?, ?, ?, ?, ?, ?)`, []byte(head(e.By.Name, maxActor)), []byte(e.By.Role), []byte(e.Action), e.SaleID,
-		[]byte(head(e.Target, maxTarget)), nullable(string(e.Before)), nullable(string(e.After)), []byte(e.Command))
+		VALUES (NOW(3), ?, ?, ?, ?, ?, ?, ?, ?)`, []byte(e.By.Name), []byte(e.By.Role), []byte(e.Action), e.SaleID,
+		[]byte(e.Target), nullable(string(e.Before)), nullable(string(e.After)), []byte(e.Command))
 	if err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}

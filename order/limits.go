@@ -121,9 +121,12 @@ func changeLimits(ctx context.Context, tx *sql.Tx, c LimitsChange) (Limits, erro
 	if err != nil || after.Generation == before.Generation {
 		return before, err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE limits SET generation = ?, settings = ?, changed_at = NOW(3) WHERE id = 1`,
-		after.Generation, string(document(after.Values)))
+	settings, err := json.Marshal(after.Values)
 	if err != nil {
+		return before, err
+	}
+	if _, err = tx.ExecContext(ctx, `UPDATE limits SET generation = ?, settings = ?, changed_at = NOW(3) WHERE id = 1`,
+		after.Generation, string(settings)); err != nil {
 		return before, err
 	}
 	return after, writeAudit(ctx, tx, c.Entry(before, after))

@@ -50,7 +50,7 @@ func (r *rows) find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 }
 
 // lookup runs test in a bubble with a Lookup on a table with these rows.
-func lookup(t *testing.T, status map[order.ID]order.Status, test func(t *testing.T, l *order.Lookup, r *rows)) {
+func withReader(t *testing.T, status map[order.ID]order.Status, test func(t *testing.T, l *order.Lookup, r *rows)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &rows{status: status}
@@ -62,7 +62,7 @@ func lookup(t *testing.T, status map[order.ID]order.Status, test func(t *testing
 
 func TestLookupReadsForManyAtOnce(t *testing.T) {
 	t.Parallel()
-	lookup(t, nil, func(t *testing.T, l *order.Lookup, r *rows) {
+	withReader(t, nil, func(t *testing.T, l *order.Lookup, r *rows) {
 		r.status = map[order.ID]order.Status{}
 		var wg sync.WaitGroup
 		for i := range 1000 {
@@ -102,7 +102,7 @@ func TestLookupKeepsOnlyWhatCannotChangeAndNotForLong(t *testing.T) {
 		if status != "" {
 			table[1] = status
 		}
-		lookup(t, table, func(t *testing.T, l *order.Lookup, r *rows) {
+		withReader(t, table, func(t *testing.T, l *order.Lookup, r *rows) {
 			for range 3 {
 				got, err := l.Get(t.Context(), 1)
 				require.Equal(t, status == "", errors.Is(err, order.ErrNotFound))
@@ -118,7 +118,7 @@ func TestLookupKeepsOnlyWhatCannotChangeAndNotForLong(t *testing.T) {
 
 func TestLookupDoesNotTakeAnErrorForAnAnswer(t *testing.T) {
 	t.Parallel()
-	lookup(t, map[order.ID]order.Status{1: order.StatusPaid}, func(t *testing.T, l *order.Lookup, r *rows) {
+	withReader(t, map[order.ID]order.Status{1: order.StatusPaid}, func(t *testing.T, l *order.Lookup, r *rows) {
 		r.err = errors.New("down")
 		_, err := l.Get(t.Context(), 1)
 		require.ErrorIs(t, err, r.err)
@@ -131,7 +131,7 @@ func TestLookupDoesNotTakeAnErrorForAnAnswer(t *testing.T) {
 
 func TestLookupLetsACallerGoAndEnds(t *testing.T) {
 	t.Parallel()
-	lookup(t, nil, func(t *testing.T, l *order.Lookup, r *rows) {
+	withReader(t, nil, func(t *testing.T, l *order.Lookup, r *rows) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
 		defer cancel()
 		_, err := l.Get(ctx, 1)

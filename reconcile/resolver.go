@@ -47,12 +47,12 @@ const (
 )
 
 // NewResolver returns a Resolver.
-func NewResolver(store voider, ledger changeSink, queue offsets) *Resolver {
+func NewResolver(store voider, ledger changeSink, broker offsets) *Resolver {
 	marks, err := lru.New[order.ID, order.Offsets](maxMarks)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &Resolver{store: store, ledger: ledger, queue: queue, marks: marks}
+	return &Resolver{store: store, ledger: ledger, queue: broker, marks: marks}
 }
 
 // Resolve returns the verdict of o, an order that has no reservation in Redis
