@@ -29,7 +29,7 @@ fmt: ## format as the linters want it
 	@scripts/lint fmt
 
 bench: ## Go benchmarks of the hot pieces, with allocations; those of stores need the servers
-	go test -run "^$$" -bench . -benchmem ./order ./stock ./api ./internal/rocketmq
+	go test -run "^$$" -bench . -benchmem ./order/mysql ./stock ./api ./queue/rocketmq
 
 hooks: ## check what is committed, before it is
 	git config core.hooksPath scripts/hooks

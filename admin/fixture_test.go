@@ -19,8 +19,9 @@ import (
 	"seckill/admin"
 	"seckill/fleet"
 	"seckill/internal/config"
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
+	queuememory "seckill/queue/memory"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -44,7 +45,7 @@ func newDesk(t *testing.T) *desk {
 	t.Cleanup(func() { _ = rdb.Close() })
 	d.ledger = stock.New(rdb)
 	log := slog.New(slog.DiscardHandler)
-	loader := reconcile.NewLoader(d.store, d.store, d.ledger, memory.NewQueue(), log)
+	loader := reconcile.NewLoader(d.store, d.store, d.ledger, queuememory.NewQueue(), log)
 	d.service = admin.New(admin.Options{
 		Operations: d.store, Sales: d.store, AuditLog: d.store, OrderRows: d.store, Search: d.store, Letters: d.store, Reports: d.store,
 		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
 	"seckill/reconcile"
 	"seckill/stock"
 )

@@ -10,6 +10,8 @@ import (
 	"seckill/api"
 	"seckill/internal/testenv"
 	"seckill/order"
+	"seckill/order/lookup"
+	"seckill/order/mysql"
 	"seckill/stock"
 )
 
@@ -62,5 +64,5 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 // What the program passes in fits.
 var _ = api.Options{
 	Catalog: (*stock.Catalog)(nil), Reserver: (*stock.Collector)(nil), Stock: (*stock.Ledger)(nil), Results: (*stock.Ledger)(nil),
-	Lookup: (*order.Lookup)(nil), Orders: (*order.Store)(nil), IDs: (*order.IDMaker)(nil), Tokens: (*api.Verifier)(nil),
+	Lookup: (*lookup.Reader)(nil), Orders: (*mysql.Store)(nil), IDs: (*order.IDMaker)(nil), Tokens: (*api.Verifier)(nil),
 }

@@ -16,6 +16,7 @@ import (
 
 	"seckill/consumer"
 	"seckill/order"
+	"seckill/queue"
 )
 
 // mysql is a store that confirms everything, or does what a test asks.
@@ -125,13 +126,13 @@ func start(t *testing.T, workers int, change func(*rig)) *rig {
 	return r
 }
 
-func message(id int64) order.Message {
+func message(id int64) queue.Message {
 	o := order.Order{ID: order.ID(id), SaleID: 1, ShopperID: strconv.FormatInt(id, 10), Quantity: 1}
-	return order.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)}
+	return queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)}
 }
 
-func delivery(from, n int64) []order.Message {
-	ms := make([]order.Message, n)
+func delivery(from, n int64) []queue.Message {
+	ms := make([]queue.Message, n)
 	for i := range ms {
 		ms[i] = message(from + int64(i))
 	}
@@ -284,7 +285,7 @@ func TestGarbageIsSetAsideAndItsNeighboursSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, 1, nil)
 		defer r.stop()
-		ms := append(delivery(1, 2), order.Message{ID: "not-ours", Body: []byte("{")}, order.Message{ID: "77", Body: nil})
+		ms := append(delivery(1, 2), queue.Message{ID: "not-ours", Body: []byte("{")}, queue.Message{ID: "77", Body: nil})
 		require.NoError(t, r.receiver.Handle(t.Context(), ms))
 		require.Equal(t, 2, r.mysql.settled())
 		require.Len(t, r.mysql.buried, 2)

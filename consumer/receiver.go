@@ -9,6 +9,7 @@ import (
 
 	"seckill/internal/failpoint"
 	"seckill/order"
+	"seckill/queue"
 )
 
 type graveyard interface {
@@ -32,7 +33,7 @@ func NewReceiver(pool *Pool, dead graveyard, log *slog.Logger) *Receiver {
 // Handle settles one delivery. A nil error acknowledges it: each of its orders
 // has a verdict, each unreadable message is a dead letter. Any other error
 // wants the delivery again, with backoff.
-func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) (failure error) {
+func (r *Receiver) Handle(ctx context.Context, msgs []queue.Message) (failure error) {
 	if err := failpoint.Hit(ctx, failpoint.Delivered); err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (r *Receiver) Handle(ctx context.Context, msgs []order.Message) (failure er
 // maxKeptBody bounds what a dead letter keeps of a message.
 const maxKeptBody = 4 << 10
 
-func (r *Receiver) bury(ctx context.Context, m order.Message, why error) error {
+func (r *Receiver) bury(ctx context.Context, m queue.Message, why error) error {
 	id, err := order.ParseID(m.ID)
 	if err != nil {
 		id = 0 // not a message of ours

@@ -5,6 +5,7 @@ import (
 
 	"seckill/internal/telemetry"
 	"seckill/order"
+	"seckill/queue"
 )
 
 // traces are the spans of the traced orders of one delivery, by order; nil where
@@ -12,7 +13,7 @@ import (
 type traces map[order.ID]telemetry.Span
 
 // begin begins the span of an order that was delivered, if it is traced.
-func (p *Pool) begin(ctx context.Context, ts traces, m order.Message, o order.Order) traces {
+func (p *Pool) begin(ctx context.Context, ts traces, m queue.Message, o order.Order) traces {
 	span := p.opts.Tracer.Process(ctx, p.opts.Topic, m.Traceparent, int64(o.ID))
 	if !span.On() || ts[o.ID].On() { // the second of two is the same order, or a collision
 		return ts

@@ -12,7 +12,7 @@ import (
 	"seckill/consumer"
 	"seckill/internal/telemetry"
 	"seckill/internal/telemetry/telemetrytest"
-	"seckill/order"
+	"seckill/queue"
 )
 
 // tracing makes a rig trace, into a registry of its own.
@@ -21,7 +21,7 @@ func tracing(tracer *telemetry.Tracer, reg prometheus.Registerer) func(*rig) {
 }
 
 // sent is a message that belongs to a trace of its own.
-func sent(t *testing.T, tracer *telemetry.Tracer, id int64) order.Message {
+func sent(t *testing.T, tracer *telemetry.Tracer, id int64) queue.Message {
 	t.Helper()
 	m := message(id)
 	_, span := telemetrytest.Request(t, tracer)
@@ -37,7 +37,7 @@ func TestASettlingBatchIsLinkedWithItsTracedOrders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, 1, tracing(tracer, reg))
 		defer r.stop()
-		delivered := []order.Message{message(1), sent(t, tracer, 2), message(3), sent(t, tracer, 4)}
+		delivered := []queue.Message{message(1), sent(t, tracer, 2), message(3), sent(t, tracer, 4)}
 		require.NoError(t, r.receiver.Handle(t.Context(), delivered))
 	})
 	posts, orders, batch := spans.Named("POST /"), spans.Named("process T"), spans.One("settle")
@@ -93,7 +93,7 @@ func TestABatchWithoutTracedOrdersIsNoSpan(t *testing.T) {
 		defer r.stop()
 		bad := message(2)
 		bad.Traceparent = "garbage"
-		require.NoError(t, r.receiver.Handle(t.Context(), []order.Message{message(1), bad}))
+		require.NoError(t, r.receiver.Handle(t.Context(), []queue.Message{message(1), bad}))
 		require.Equal(t, 2, r.mysql.settled())
 	})
 	require.Empty(t, spans.All())
@@ -108,7 +108,7 @@ func TestAnOrderLeftWithoutAVerdictEndsItsSpanAsFailed(t *testing.T) {
 			tracing(tracer, prometheus.NewRegistry())(r)
 		})
 		acked := make(chan error, 1)
-		go func() { acked <- r.receiver.Handle(t.Context(), []order.Message{sent(t, tracer, 1)}) }()
+		go func() { acked <- r.receiver.Handle(t.Context(), []queue.Message{sent(t, tracer, 1)}) }()
 		synctest.Wait()
 		r.stop()
 		require.ErrorIs(t, <-acked, consumer.ErrStopped)
@@ -127,7 +127,7 @@ func TestAWriteBackThatFailsIsSeenInTheTrace(t *testing.T) {
 			tracing(tracer, prometheus.NewRegistry())(r)
 		})
 		defer r.stop()
-		require.NoError(t, r.receiver.Handle(t.Context(), []order.Message{sent(t, tracer, 1)}))
+		require.NoError(t, r.receiver.Handle(t.Context(), []queue.Message{sent(t, tracer, 1)}))
 	})
 	require.Equal(t, "*errors.errorString", spans.One("write back").Status.Description, "what an error says may name a shopper")
 	require.Equal(t, "Unset", spans.One("process T").Status.Code.String(), "the order has its verdict")

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"seckill/order"
+	"seckill/queue"
 )
 
 // Seal makes the ID that a shopper has of an order.
@@ -18,7 +19,7 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 // message is e as a topic stores it; seal may be nil. The body is written by
 // hand, field after field of Event: encoding/json takes twice as long, and
 // each order of a spike comes by here.
-func message(e order.Event, seal Seal) order.EventMessage {
+func message(e order.Event, seal Seal) queue.EventMessage {
 	sale, id := strconv.FormatInt(e.SaleID, 10), e.ID.String()
 	name := sale + "-" + strconv.FormatUint(e.Seq, 10) + "-" + id
 	b := make([]byte, 0, 768)
@@ -56,7 +57,7 @@ func message(e order.Event, seal Seal) order.EventMessage {
 	b = appendString(append(b, `,"currency":`...), e.Currency)
 	b = strconv.AppendUint(append(b, `,"sequence":`...), e.Seq, 10)
 	b = appendTime(append(b, `,"created_at":`...), e.ID.Time())
-	return order.EventMessage{ID: name, OrderID: e.ID, Status: e.Status, Body: append(b, `}}`...)}
+	return queue.EventMessage{ID: name, OrderID: e.ID, Status: e.Status, Body: append(b, `}}`...)}
 }
 
 func appendTime(b []byte, t time.Time) []byte {

@@ -8,8 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/queue"
 )
 
 func TestOneProcessSendsAndAnotherGoesOnWhenItIsGone(t *testing.T) {
@@ -131,13 +132,13 @@ func TestASlowBrokerIsSentWhatItTakes(t *testing.T) {
 
 func TestPagesShrinkToOneChangeWhileTheyFailAndGrowAgain(t *testing.T) {
 	t.Parallel()
-	f, out := newFixture(t), &outlet{fail: order.ErrNotStored}
+	f, out := newFixture(t), &outlet{fail: queue.ErrNotStored}
 	for range 200 {
 		f.settle(sale, 50)
 	}
 	r, _ := f.relay(f.store, out)
 	for range 12 {
-		require.ErrorIs(t, r.Step(t.Context()), order.ErrNotStored)
+		require.ErrorIs(t, r.Step(t.Context()), queue.ErrNotStored)
 	}
 	require.Equal(t, []int{2000, 1000, 500, 250, 100, 50, 50, 50, 50, 50, 50, 50}, out.sizes, "one change at least")
 	out.fail, out.sizes = nil, nil

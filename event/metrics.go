@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"seckill/order"
+	"seckill/queue"
 )
 
 // metrics is how far the events of all sales are behind, whichever process sends
@@ -59,7 +60,7 @@ func (m *metrics) lag(behind []order.EventCursor) {
 	m.oldest.Store(&at)
 }
 
-func (m *metrics) sent(ms []order.EventMessage, took time.Duration, err error) {
+func (m *metrics) sent(ms []queue.EventMessage, took time.Duration, err error) {
 	m.sends[err == nil].Observe(took.Seconds())
 	if err != nil {
 		return

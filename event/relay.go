@@ -16,6 +16,7 @@ import (
 
 	"seckill/internal/failpoint"
 	"seckill/order"
+	"seckill/queue"
 )
 
 type store interface { //nolint:interfacebloat // a log, and a cursor over it
@@ -29,7 +30,7 @@ type store interface { //nolint:interfacebloat // a log, and a cursor over it
 type publisher interface {
 	// Publish stores messages, those of one order in their order. Nil says that
 	// each of them is stored; after an error any of them may be.
-	Publish(ctx context.Context, ms []order.EventMessage) error
+	Publish(ctx context.Context, ms []queue.EventMessage) error
 }
 
 const (
@@ -243,7 +244,7 @@ func (r *Relay) publish(ctx context.Context, es []order.Event) error {
 	if len(es) == 0 { // changes of the sale itself
 		return nil
 	}
-	ms := make([]order.EventMessage, len(es))
+	ms := make([]queue.EventMessage, len(es))
 	for i, e := range es {
 		ms[i] = message(e, r.o.Seal)
 	}

@@ -16,21 +16,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/event"
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/queue"
 )
 
 // outlet is a topic that may fail, and may store a part before it does.
 type outlet struct {
 	mu     sync.Mutex
-	ms     []order.EventMessage
+	ms     []queue.EventMessage
 	fail   error
 	stores int           // messages of a failing call that are stored
 	each   time.Duration // that a message takes
 	sizes  []int         // of the pages
 }
 
-func (o *outlet) Publish(ctx context.Context, ms []order.EventMessage) error {
+func (o *outlet) Publish(ctx context.Context, ms []queue.EventMessage) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sizes = append(o.sizes, len(ms))
@@ -151,11 +152,11 @@ func TestTheCursorMovesOnlyOverWhatIsStored(t *testing.T) {
 	t.Parallel()
 	for _, stored := range []int{0, 2, 1000} {
 		f := newFixture(t)
-		out := &outlet{fail: fmt.Errorf("%w: no answer", order.ErrUnknown), stores: stored}
+		out := &outlet{fail: fmt.Errorf("%w: no answer", queue.ErrUnknown), stores: stored}
 		f.settle(sale, 3)
 		f.settle(sale, 3)
 		r, reg := f.relay(f.store, out)
-		require.ErrorIs(t, r.Step(t.Context()), order.ErrUnknown)
+		require.ErrorIs(t, r.Step(t.Context()), queue.ErrUnknown)
 		require.Zero(t, f.left(sale), "%d were stored, who knows", stored)
 		lag(t, reg, 2)
 		out.fail = nil
@@ -319,7 +320,7 @@ func TestAClosedSaleIsNotForgotten(t *testing.T) {
 func TestTheLagIsThatOfTheOldest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f, out := newFixture(t), &outlet{fail: order.ErrNotStored}
+		f, out := newFixture(t), &outlet{fail: queue.ErrNotStored}
 		r, reg := f.relay(f.store, out)
 		f.settle(sale, 1)
 		time.Sleep(30 * time.Second)

@@ -1,12 +1,6 @@
 package order
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-	"slices"
-	"time"
-)
+import "time"
 
 // DeadLetter is a message that could not be read or, with an empty MessageID,
 // the verdict on an order that can have no row of its own.
@@ -41,67 +35,15 @@ func (d DeadLetter) Fitted() DeadLetter {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
-const insertLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, NOW(3)) ON DUPLICATE KEY UPDATE order_id = dead_letters.order_id`
+// MaxLetters is how many dead letters of one name Letters returns.
+const MaxLetters = 100
 
-// Bury keeps a message that cannot be read. A letter that is there already,
-// by order, sale, shopper and message, is left alone.
-func (s *Store) Bury(ctx context.Context, d DeadLetter) error {
-	return s.retry(ctx, "bury", func(int) error {
-		_, err := bury(ctx, s.db, d)
-		return err
-	})
+// LetterCount is how many dead letters are kept.
+type LetterCount struct {
+	Messages int // that could not be read, until they are discarded
+	Verdicts int // on orders that can have no row of their own; they stay
 }
 
-// bury reports whether the letter is a new one.
-func bury(ctx context.Context, db execer, d DeadLetter) (fresh bool, err error) {
-	d = d.Fitted()
-	body := d.Body
-	if body == nil {
-		body = []byte{} // nil would be NULL
-	}
-	n, _, err := exec(ctx, db, insertLetter,
-		int64(d.OrderID), d.SaleID, []byte(d.ShopperID), []byte(d.MessageID), []byte(d.Reason), []byte(d.Detail), body)
-	if err != nil {
-		return false, fmt.Errorf("dead letter: %w", err)
-	}
-	return n == 1, nil
-}
-
-// collide writes the dead letters that are the verdicts on orders whose ID
-// belongs to another order.
-func (t *settling) collide(ctx context.Context) error {
-	slices.SortFunc(t.collided, func(a, b *Verdict) int { return byIdentity(a.Order, b.Order) })
-	for _, v := range t.collided {
-		fresh, err := bury(ctx, t.tx, DeadLetter{
-			OrderID: v.ID, SaleID: v.SaleID, ShopperID: v.ShopperID,
-			Reason: string(ReasonCollision), Detail: "the order ID belongs to another order",
-		})
-		if err != nil {
-			return err
-		}
-		if fresh {
-			t.fresh = append(t.fresh, v)
-		} else {
-			t.earlier = append(t.earlier, *v)
-		}
-	}
-	return nil
-}
-
-// DeadLetters returns the dead letters of a sale, or of all for sale 0, newest
-// first.
-func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]DeadLetter, error) {
-	var letters []DeadLetter
-	err := query(ctx, s.db, func(rows *sql.Rows) error {
-		var d DeadLetter
-		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
-		letters = append(letters, d)
-		return err
-	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
-		WHERE ? = 0 OR sale_id = ? ORDER BY created_at DESC, order_id DESC LIMIT ?`, saleID, saleID, limit)
-	if err != nil {
-		return nil, fmt.Errorf("order: dead letters: %w", err)
-	}
-	return letters, nil
-}
+// Verdict reports whether d is the verdict on its order, which polls and the
+// sweeper read, and no mere message.
+func (d DeadLetter) Verdict() bool { return d.MessageID == "" && d.OrderID != 0 }

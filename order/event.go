@@ -18,14 +18,6 @@ type Event struct {
 	SKU       string
 }
 
-// EventMessage is an event on its way: what a topic of events stores.
-type EventMessage struct {
-	ID      string // the same for the same event, for ever
-	OrderID ID     // messages of one order stay in their order
-	Status  Status // to be filtered by
-	Body    []byte
-}
-
 // EventCursor is how far the events of a sale have left.
 type EventCursor struct {
 	SaleID int64
@@ -77,7 +69,7 @@ func Events(cs []MadeAt, sale Sale, rows map[ID]Record) []Event {
 }
 
 // orderIDs returns the orders of changes, each once, sorted.
-func orderIDs(cs []MadeAt) []ID {
+func OrderIDs(cs []MadeAt) []ID {
 	var ids []ID
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
@@ -90,7 +82,7 @@ func orderIDs(cs []MadeAt) []ID {
 
 // gapless reports an error when the log does not go on right after a change:
 // what is missing would be events that nobody ever hears of.
-func gapless(saleID int64, after uint64, cs []MadeAt) error {
+func Gapless(saleID int64, after uint64, cs []MadeAt) error {
 	for _, c := range cs {
 		if after++; c.Seq != after {
 			return fmt.Errorf("order: change %d of sale %d is gone from the log, its events have not left", after, saleID)

@@ -1,9 +1,7 @@
 package order
 
 import (
-	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -77,66 +75,4 @@ func (c LimitsChange) Entry(before, after Limits) AuditEntry {
 		}
 	}
 	return AuditEntry{By: c.By, Action: "limits", Target: "limits", Before: document(was), After: document(is), Command: c.Command}
-}
-
-// Limits returns what operators have set: one read by primary key.
-func (s *Store) Limits(ctx context.Context) (Limits, error) {
-	l, err := readLimits(ctx, s.db, "")
-	if err != nil {
-		return Limits{}, fmt.Errorf("order: limits: %w", err)
-	}
-	return l, nil
-}
-
-// ChangeLimits changes limits, once for all calls with the same command, and
-// returns them as they are then, with the row of the audit log in the same
-// transaction. The errors are ErrInvalid, ErrStale, and ErrReused when the
-// command's name stands for another one.
-func (s *Store) ChangeLimits(ctx context.Context, c LimitsChange) (l Limits, err error) {
-	if err := ValidateCommand(c.Command); err != nil {
-		return Limits{}, err
-	}
-	err = s.retry(ctx, "change limits", func(int) error {
-		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			l, err = changeLimits(ctx, tx, c)
-			return err
-		})
-	})
-	return l, err
-}
-
-func changeLimits(ctx context.Context, tx *sql.Tx, c LimitsChange) (Limits, error) {
-	n, _, err := exec(ctx, tx, insertCommand, c.Command, 0, c.What())
-	if err != nil {
-		return Limits{}, err
-	}
-	before, err := readLimits(ctx, tx, " FOR UPDATE")
-	if err != nil {
-		return Limits{}, err
-	}
-	if n == 0 { // run before
-		return before, sameCommand(ctx, tx, c.Command, 0, c.What())
-	}
-	after, err := c.Over(before)
-	if err != nil || after.Generation == before.Generation {
-		return before, err
-	}
-	settings, err := json.Marshal(after.Values)
-	if err != nil {
-		return before, err
-	}
-	if _, err = tx.ExecContext(ctx, `UPDATE limits SET generation = ?, settings = ?, changed_at = NOW(3) WHERE id = 1`,
-		after.Generation, string(settings)); err != nil {
-		return before, err
-	}
-	return after, writeAudit(ctx, tx, c.Entry(before, after))
-}
-
-func readLimits(ctx context.Context, db rowQueryer, lock string) (l Limits, err error) {
-	var settings string
-	err = db.QueryRowContext(ctx, `SELECT generation, settings FROM limits WHERE id = 1`+lock).Scan(&l.Generation, &settings)
-	if err == nil {
-		err = json.Unmarshal([]byte(settings), &l.Values)
-	}
-	return l, err
 }

@@ -194,3 +194,19 @@ func (s *Sale) allows(next Sale) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Creation is an operator's command to make a sale.
+type Creation struct {
+	Command string // as an Operation's; empty for none
+	By      Operator
+	Sale    Sale // its ID is the caller's
+}
+
+// What is the command: its name stands for the terms, whatever ID the caller
+// made for the sale.
+func (c Creation) What() string {
+	s := c.Sale.AsCreated()
+	s.ID = 0
+	digest := sha256.Sum256(document(s))
+	return "create " + hex.EncodeToString(digest[:16])
+}

@@ -1,6 +1,7 @@
-// Package order holds an order and its sale, their identity, the message that
-// carries an order through the queue, and the MySQL store whose rows are the
-// verdicts. It knows nothing of HTTP, Redis or the broker.
+// Package order is the domain: an order and its sale, their identity, the
+// encodings of messages and changes, and the rules of settling, payments and
+// operations as pure functions. It imports nothing else of this module:
+// order/mysql and order/memory keep what it describes, by its rules.
 package order
 
 import (

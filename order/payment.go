@@ -74,16 +74,16 @@ type Expiry struct {
 // The size of a look for unpaid orders.
 const (
 	maxExpired    = 256  // orders cancelled in one transaction
-	expiryFirst   = 8    // changes read at first
-	expiryChanges = 256  // changes read at most
-	expiryOrders  = 1024 // orders looked at; more only where one change has more
+	ExpiryFirst   = 8    // changes read at first
+	ExpiryChanges = 256  // changes read at most
+	ExpiryOrders  = 1024 // orders looked at; more only where one change has more
 )
 
 // ExpiryPage returns the changes of cs, from the front, that one look takes,
 // and the orders that they confirmed.
 func ExpiryPage(cs []Change) (page []Change, confirmed []ID) {
 	for i, c := range cs {
-		if len(confirmed) >= expiryOrders || i == expiryChanges {
+		if len(confirmed) >= ExpiryOrders || i == ExpiryChanges {
 			return cs[:i], confirmed
 		}
 		for _, v := range c.Verdicts {
@@ -126,4 +126,13 @@ func PlanExpiry(after uint64, page []Change, left map[ID]time.Duration) (e Expir
 	}
 	slices.Sort(due)
 	return e, due
+}
+
+// leastToPay is how long any order of s may be unpaid, whatever its row says:
+// while an extension is still on its way to the rows, all of it.
+func (s Sale) LeastToPay() time.Duration {
+	if s.Extending {
+		return s.PayWithin
+	}
+	return 0
 }

@@ -17,6 +17,7 @@ import (
 
 	"seckill/internal/testenv"
 	"seckill/order"
+	"seckill/order/mysql"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -32,7 +33,7 @@ const large = 500_000
 //	go test -run '^$' -bench ReserveDuringAPass -benchtime 1x ./reconcile
 func BenchmarkReserveDuringAPass(b *testing.B) {
 	db := testenv.MySQL(b)
-	store, ledger := order.NewStore(db, slog.New(slog.DiscardHandler)), stock.New(testenv.Redis(b))
+	store, ledger := mysql.NewStore(db, slog.New(slog.DiscardHandler)), stock.New(testenv.Redis(b))
 	sale := fill(b, db, store)
 	loader := reconcile.NewLoader(store, store, ledger, &offsets{}, slog.New(slog.DiscardHandler))
 	b.Cleanup(func() { _ = ledger.Unload(context.Background(), sale.ID) })
@@ -129,7 +130,7 @@ func reserveAtPace(b *testing.B, ledger *stock.Ledger, saleID int64) []time.Dura
 }
 
 // fill makes an open sale with its orders in MySQL.
-func fill(b *testing.B, db *sql.DB, store *order.Store) order.Sale {
+func fill(b *testing.B, db *sql.DB, store *mysql.Store) order.Sale {
 	first, err := order.NewIDMaker(1).Next()
 	require.NoError(b, err)
 	first -= order.ID(time.Hour.Milliseconds()) << 22

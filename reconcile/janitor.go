@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"seckill/order"
+	"seckill/queue"
 )
 
 type closing interface { //nolint:interfacebloat // a sale's end is decided by all of it
@@ -43,7 +44,7 @@ type Janitor struct {
 // the first.
 type attempt struct {
 	at   time.Time
-	mark order.Offsets
+	mark queue.Offsets
 }
 
 // NewJanitor returns a Janitor; call Step once a second, from one goroutine.
@@ -135,7 +136,7 @@ func (j *Janitor) end(ctx context.Context, s order.Sale) error {
 // the first try and every order has its end. Events that have not left are sent
 // from MySQL, of a closed sale too: they keep nothing in Redis. First out of Redis: a sale that is
 // ended is not loaded again, while one that is closed would be forgotten there.
-func (j *Janitor) close(ctx context.Context, s order.Sale, loaded bool, mark order.Offsets) (order.Offsets, error) {
+func (j *Janitor) close(ctx context.Context, s order.Sale, loaded bool, mark queue.Offsets) (queue.Offsets, error) {
 	if mark == nil {
 		mark, err := j.queue.MaxOffsets(ctx)
 		if err != nil {

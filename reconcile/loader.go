@@ -11,6 +11,7 @@ import (
 
 	"seckill/internal/failpoint"
 	"seckill/order"
+	"seckill/queue"
 	"seckill/stock"
 )
 
@@ -32,8 +33,8 @@ type loading interface {
 
 // offsets tells how far the consumers have come in the queue.
 type offsets interface {
-	MaxOffsets(ctx context.Context) (order.Offsets, error)
-	Committed(ctx context.Context) (order.Offsets, error)
+	MaxOffsets(ctx context.Context) (queue.Offsets, error)
+	Committed(ctx context.Context) (queue.Offsets, error)
 }
 
 // Loader puts sales into Redis: at the operator's word, 10 minutes before they

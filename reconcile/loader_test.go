@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
 	"seckill/reconcile"
 )
 

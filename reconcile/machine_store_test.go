@@ -7,15 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/order/mysql"
 	"seckill/stock"
 )
 
 // checkedStore is the store on MySQL as the parts of package reconcile see it:
 // it has one sale, and whatever it decides the model has to decide as well.
 type checkedStore struct {
-	*order.Store
+	*mysql.Store
 
 	m     *machine
 	model *memory.Store

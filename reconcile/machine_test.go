@@ -12,9 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"seckill/internal/memory"
 	"seckill/internal/testenv"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/order/mysql"
+	"seckill/queue"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -31,7 +33,7 @@ func TestAnySequenceOfFaultsHeals(t *testing.T) {
 	t.Cleanup(func() { _ = wired.Close() })
 	wired.SetMaxOpenConns(4)
 	wired.SetMaxIdleConns(4)
-	store := order.NewStore(wired, slog.New(slog.DiscardHandler))
+	store := mysql.NewStore(wired, slog.New(slog.DiscardHandler))
 	ids := order.NewIDMaker(1)
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(t, rdb, db, w, store, ids)
@@ -115,12 +117,12 @@ type message struct {
 // passed is a queue that holds up no load.
 type passed struct{}
 
-func (passed) MaxOffsets(context.Context) (order.Offsets, error) { return order.Offsets{}, nil }
-func (passed) Committed(context.Context) (order.Offsets, error)  { return order.Offsets{}, nil }
+func (passed) MaxOffsets(context.Context) (queue.Offsets, error) { return queue.Offsets{}, nil }
+func (passed) Committed(context.Context) (queue.Offsets, error)  { return queue.Offsets{}, nil }
 
 var shoppers = []string{"ann", "bob", "cid"}
 
-func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, store *order.Store, ids *order.IDMaker) *machine {
+func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, store *mysql.Store, ids *order.IDMaker) *machine {
 	m := &machine{
 		t: t, rdb: rdb, db: db, wire: w, ids: ids, saleID: testenv.SaleID(), ledger: stock.New(rdb), told: map[who]order.Status{},
 		slots: rapid.IntRange(1, 3).Draw(t, "orders per shopper"), units: rapid.IntRange(1, 3).Draw(t, "units per order"),
@@ -189,15 +191,15 @@ func (m *machine) sale() order.Sale {
 }
 
 // MaxOffsets and Committed are those of the queue, one partition.
-func (m *machine) MaxOffsets(context.Context) (order.Offsets, error) {
-	return order.Offsets{"q": int64(len(m.queue))}, nil
+func (m *machine) MaxOffsets(context.Context) (queue.Offsets, error) {
+	return queue.Offsets{"q": int64(len(m.queue))}, nil
 }
 
-func (m *machine) Committed(context.Context) (order.Offsets, error) {
+func (m *machine) Committed(context.Context) (queue.Offsets, error) {
 	for i, msg := range m.queue {
 		if !msg.passed {
-			return order.Offsets{"q": int64(i)}, nil
+			return queue.Offsets{"q": int64(i)}, nil
 		}
 	}
-	return order.Offsets{"q": int64(len(m.queue))}, nil
+	return queue.Offsets{"q": int64(len(m.queue))}, nil
 }

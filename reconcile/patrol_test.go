@@ -14,10 +14,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/internal/testenv"
 	"seckill/order"
-	"seckill/order/ordertest"
+	"seckill/order/memory"
+	"seckill/order/mysql"
+	"seckill/order/storetest"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -28,7 +29,7 @@ const shortGrace = 1500 * time.Millisecond
 // beat is a sale that a patrol looks after, in a store and a Redis.
 type beat struct {
 	*testing.T
-	store  ordertest.Store
+	store  storetest.Store
 	rdb    redis.UniversalClient
 	ledger *stock.Ledger
 	loader *reconcile.Loader
@@ -67,11 +68,11 @@ func onBeats(t *testing.T, test func(b *beat)) {
 	})
 	t.Run("servers", func(t *testing.T) {
 		t.Parallel()
-		test(newBeat(t, order.NewStore(testenv.MySQL(t), slog.New(slog.DiscardHandler)), testenv.Redis(t)))
+		test(newBeat(t, mysql.NewStore(testenv.MySQL(t), slog.New(slog.DiscardHandler)), testenv.Redis(t)))
 	})
 }
 
-func newBeat(t *testing.T, store ordertest.Store, rdb redis.UniversalClient) *beat {
+func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *beat {
 	t.Helper()
 	b := &beat{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &lines{}}
 	log := slog.New(slog.NewTextHandler(b.log, nil))

@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
 	"seckill/reconcile"
 	"seckill/stock"
 )

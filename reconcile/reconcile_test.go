@@ -13,8 +13,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/queue"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -33,12 +34,12 @@ type shop struct {
 // offsets is a queue of which a test says how far it is.
 type offsets struct{ end, at atomic.Int64 }
 
-func (o *offsets) MaxOffsets(context.Context) (order.Offsets, error) {
-	return order.Offsets{"q": o.end.Load()}, nil
+func (o *offsets) MaxOffsets(context.Context) (queue.Offsets, error) {
+	return queue.Offsets{"q": o.end.Load()}, nil
 }
 
-func (o *offsets) Committed(context.Context) (order.Offsets, error) {
-	return order.Offsets{"q": o.at.Load()}, nil
+func (o *offsets) Committed(context.Context) (queue.Offsets, error) {
+	return queue.Offsets{"q": o.at.Load()}, nil
 }
 
 func open(t *testing.T, units, ordersPerShopper int) *shop {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"seckill/order"
+	"seckill/queue"
 )
 
 type voider interface {
@@ -30,7 +31,7 @@ type Resolver struct {
 	queue  offsets
 
 	// marks are what stood in the queue when an order was first missed.
-	marks *lru.Cache[order.ID, order.Offsets]
+	marks *lru.Cache[order.ID, queue.Offsets]
 	// asking lets pollers who ask the queue at the same moment ask it once.
 	asking singleflight.Group
 }
@@ -48,7 +49,7 @@ const (
 
 // NewResolver returns a Resolver.
 func NewResolver(store voider, ledger changeSink, broker offsets) *Resolver {
-	marks, err := lru.New[order.ID, order.Offsets](maxMarks)
+	marks, err := lru.New[order.ID, queue.Offsets](maxMarks)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
@@ -116,10 +117,10 @@ func (r *Resolver) lost(ctx context.Context, o order.Order) (bool, error) {
 	return at.Passed(mark), nil
 }
 
-func (r *Resolver) ask(ctx context.Context, what string, offsets func(context.Context) (order.Offsets, error)) (order.Offsets, error) {
+func (r *Resolver) ask(ctx context.Context, what string, offsets func(context.Context) (queue.Offsets, error)) (queue.Offsets, error) {
 	v, err, _ := r.asking.Do(what, func() (any, error) { return offsets(ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("ask the queue for its %s: %w", what, err)
 	}
-	return v.(order.Offsets), nil //nolint:errcheck // what the line above put there
+	return v.(queue.Offsets), nil //nolint:errcheck // what the line above put there
 }

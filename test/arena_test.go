@@ -21,8 +21,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/rocketmq"
 	"seckill/order"
+	"seckill/queue/rocketmq"
 	"seckill/stock"
 )
 

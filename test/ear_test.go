@@ -17,8 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/event"
-	"seckill/internal/rocketmq"
 	"seckill/order"
+	"seckill/queue"
+	"seckill/queue/rocketmq"
 )
 
 // ear is another system of the shop's: it consumes the order events under a
@@ -67,7 +68,7 @@ func eventSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-func (e *ear) hear(_ context.Context, batch []order.Message) error {
+func (e *ear) hear(_ context.Context, batch []queue.Message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, m := range batch {
@@ -78,7 +79,7 @@ func (e *ear) hear(_ context.Context, batch []order.Message) error {
 	return nil
 }
 
-func (e *ear) take(m order.Message) error {
+func (e *ear) take(m queue.Message) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Body))
 	if err == nil {
 		err = e.schema.Validate(doc)

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/event"
-	"seckill/internal/rocketmq"
 	"seckill/order"
+	"seckill/queue/rocketmq"
 )
 
 // rejections puts orders of a sale into the queue that no API let through.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/rocketmq"
 	"seckill/order"
+	"seckill/queue/rocketmq"
 )
 
 // underLoad buys with a crowd, and calls fault when a part of it has its

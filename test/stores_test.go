@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/rocketmq"
+	"seckill/queue/rocketmq"
 )
 
 // holdings is all that the stores hold of some sales: a checksum of each table,

@@ -12,9 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"seckill/internal/config"
-	"seckill/internal/rocketmq"
 	"seckill/internal/telemetry"
 	"seckill/order"
+	"seckill/order/mysql"
+	"seckill/queue"
+	"seckill/queue/rocketmq"
 )
 
 // backend is what the roles stand on: the real servers, or dev's embedded ones.
@@ -22,7 +24,7 @@ type backend struct {
 	redis  redis.UniversalClient
 	orders orderStore
 	desk   operatorStore // the same store, for operators
-	queue  queue
+	queue  orderQueue
 	db     *sql.DB           // nil where orders are in memory
 	tracer *telemetry.Tracer // nil: nothing is traced
 	close  func()
@@ -86,9 +88,9 @@ type operatorStore interface { //nolint:interfacebloat // the union of what admi
 }
 
 // queue is RocketMQ or its twin.
-type queue interface { //nolint:interfacebloat // the union of what the roles ask for
-	MaxOffsets(ctx context.Context) (order.Offsets, error)
-	Committed(ctx context.Context) (order.Offsets, error)
+type orderQueue interface { //nolint:interfacebloat // the union of what the roles ask for
+	MaxOffsets(ctx context.Context) (queue.Offsets, error)
+	Committed(ctx context.Context) (queue.Offsets, error)
 	Lag(ctx context.Context) (int64, error)
 	publisher(o publisherOptions) (publisher, error)
 	subscriber(o subscriberOptions) (subscriber, error)
@@ -108,7 +110,7 @@ type subscriber interface {
 }
 
 type eventTopic interface {
-	Publish(ctx context.Context, ms []order.EventMessage) error
+	Publish(ctx context.Context, ms []queue.EventMessage) error
 	Close(ctx context.Context) error
 }
 
@@ -119,7 +121,7 @@ type publisherOptions struct {
 }
 
 type subscriberOptions struct {
-	handle func(context.Context, []order.Message) error
+	handle func(context.Context, []queue.Message) error
 	drain  time.Duration
 	traced bool
 }
@@ -144,7 +146,7 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, &usageError{errors.Join(fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err), db.Close(), rdb.Close())}
 	}
-	store := order.NewStore(db, log)
+	store := mysql.NewStore(db, log)
 	return &backend{
 		redis: rdb, db: db, orders: store, desk: store, queue: &broker{admin, opts, eventOptions(cfg.RocketMQ, log)},
 		close: func() {

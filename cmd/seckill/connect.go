@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"seckill/internal/config"
-	"seckill/order"
+	"seckill/order/mysql"
 )
 
 // openRedis returns a client for one server, a Sentinel group or a Cluster. It
@@ -60,7 +60,7 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 // openDB returns a pool on MySQL. It connects when it is first used.
 func openDB(c config.MySQL) (*sql.DB, error) {
-	opts := order.DBOptions{MaxConns: c.MaxConns}
+	opts := mysql.DBOptions{MaxConns: c.MaxConns}
 	if c.NoTimeout {
 		opts.Timeout = -1
 	}
@@ -71,7 +71,7 @@ func openDB(c config.MySQL) (*sql.DB, error) {
 		}
 		opts.TLS = t
 	}
-	db, err := order.OpenDB(c.DSN, opts)
+	db, err := mysql.OpenDB(c.DSN, opts)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("SECKILL_MYSQL_DSN: %w", err)}
 	}

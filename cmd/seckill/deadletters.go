@@ -12,6 +12,7 @@ import (
 
 	"seckill/admin"
 	"seckill/order"
+	"seckill/order/mysql"
 )
 
 func newDeadLetters(p *process) *cobra.Command {
@@ -178,6 +179,6 @@ func (p *process) withLetters(fn func(*admin.Service) error) error {
 	}
 	defer db.Close()
 	log := p.logger(cfg)
-	store := order.NewStore(db, log)
+	store := mysql.NewStore(db, log)
 	return fn(admin.New(admin.Options{Sales: store, AuditLog: store, Letters: store, Log: log}))
 }

@@ -17,9 +17,11 @@ import (
 	"seckill/admin"
 	"seckill/fleet"
 	"seckill/internal/config"
-	"seckill/internal/memory"
 	"seckill/internal/telemetry"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/queue"
+	queuememory "seckill/queue/memory"
 )
 
 func newDev(p *process) *cobra.Command {
@@ -226,11 +228,11 @@ Ctrl-C stops it.
 
 // devQueue is the in-memory twin as a queue.
 type devQueue struct {
-	*memory.Queue
-	topic *memory.Topic
+	*queuememory.Queue
+	topic *queuememory.Topic
 }
 
-func newDevQueue() devQueue { return devQueue{memory.NewQueue(), memory.NewTopic()} }
+func newDevQueue() devQueue { return devQueue{queuememory.NewQueue(), queuememory.NewTopic()} }
 
 func (q devQueue) events() (eventTopic, error) { return q.topic, nil }
 
@@ -249,13 +251,13 @@ func (q devQueue) subscriber(o subscriberOptions) (subscriber, error) {
 const devTopic = "SECKILL_ORDER"
 
 type devPublisher struct {
-	queue *memory.Queue
+	queue *queuememory.Queue
 	opts  publisherOptions
 }
 
 func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
 	span := d.opts.tracer.Create(ctx, devTopic, int64(o.ID))
-	m := order.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o), Traceparent: span.Traceparent()}
+	m := queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o), Traceparent: span.Traceparent()}
 	err := d.opts.guard(func() error { return d.queue.PublishMessage(ctx, m) })
 	span.End(err)
 	return err

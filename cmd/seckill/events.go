@@ -14,8 +14,8 @@ import (
 
 	"seckill/admin"
 	"seckill/event"
-	"seckill/internal/rocketmq"
-	"seckill/order"
+	"seckill/queue"
+	"seckill/queue/rocketmq"
 )
 
 func newEvents(p *process) *cobra.Command {
@@ -68,7 +68,7 @@ is not disturbed. With --json each line is an event as it is in the topic, but f
 }
 
 type eventReader interface {
-	Read(ctx context.Context, fromStart bool, handle func([]order.Message) error) error
+	Read(ctx context.Context, fromStart bool, handle func([]queue.Message) error) error
 }
 
 // errEnough ends a tail that has shown what was wanted.
@@ -77,7 +77,7 @@ var errEnough = errors.New("enough")
 func (p *process) tailEvents(ctx context.Context, r eventReader, t tail) error {
 	shown := 0
 	var stopped error
-	err := r.Read(ctx, t.fromStart, func(ms []order.Message) error {
+	err := r.Read(ctx, t.fromStart, func(ms []queue.Message) error {
 		for _, m := range ms {
 			var ok bool
 			if ok, stopped = p.showEvent(m, t.sale); ok {
@@ -105,7 +105,7 @@ func (p *process) tailEvents(ctx context.Context, r eventReader, t tail) error {
 }
 
 // showEvent shows a message unless it is of another sale.
-func (p *process) showEvent(m order.Message, sale int64) (shown bool, err error) {
+func (p *process) showEvent(m queue.Message, sale int64) (shown bool, err error) {
 	e, err := event.Parse(m.Body)
 	if err != nil { // somebody else's
 		fmt.Fprintf(p.stderr, "message %s: %v\n", admin.Printable(m.ID), err)

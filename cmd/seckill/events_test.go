@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/event"
-	"seckill/internal/memory"
-	"seckill/order"
+	"seckill/queue"
+	"seckill/queue/memory"
 )
 
 // told is the topic after some orders of two sales.
@@ -25,7 +25,7 @@ func told(t *testing.T) *memory.Topic {
 			`","shopper_id":"` + shopper + `","status":"confirmed","quantity":2,"amount_minor":19800,"currency":"CNY","sku":"cup-1","reference":"` + reference + `","sequence":3}}`)
 	}
 	topic := memory.NewTopic()
-	require.NoError(t, topic.Publish(t.Context(), []order.EventMessage{
+	require.NoError(t, topic.Publish(t.Context(), []queue.EventMessage{
 		{ID: "7-3-512", Body: body("7", "42", "cart-1")},
 		{ID: "stranger", Body: []byte("{}")},
 		{ID: "8-3-512", Body: body("8", "43", "")},
@@ -86,7 +86,7 @@ func TestTailPassesOnNothingThatDoesHarm(t *testing.T) {
 	body, err := json.MarshalIndent(e, "", "\t")
 	require.NoError(t, err)
 	topic := memory.NewTopic()
-	require.NoError(t, topic.Publish(t.Context(), []order.EventMessage{{ID: bad, Body: body}, {ID: bad, Body: []byte("no JSON" + bad)}, {ID: bad, Body: append(body, '}')}}))
+	require.NoError(t, topic.Publish(t.Context(), []queue.EventMessage{{ID: bad, Body: body}, {ID: bad, Body: []byte("no JSON" + bad)}, {ID: bad, Body: append(body, '}')}}))
 	for _, asJSON := range []bool{false, true} {
 		out, errs, err := tailedOf(t, topic, &process{json: asJSON}, tail{})
 		require.NoError(t, err)
@@ -124,6 +124,6 @@ func TestTailSaysThatTheBrokerIsAway(t *testing.T) {
 
 type away struct{}
 
-func (away) Read(context.Context, bool, func([]order.Message) error) error {
+func (away) Read(context.Context, bool, func([]queue.Message) error) error {
 	return errors.New("connection refused")
 }

@@ -11,7 +11,7 @@ import (
 	"seckill/fleet"
 	"seckill/internal/checkup"
 	"seckill/internal/config"
-	"seckill/internal/rocketmq"
+	"seckill/queue/rocketmq"
 )
 
 // examiner looks at the servers and at the processes, for doctor and preflight.

@@ -20,7 +20,7 @@ import (
 
 	"seckill/internal/breaker"
 	"seckill/internal/config"
-	"seckill/internal/memory"
+	"seckill/order/memory"
 	"seckill/stock"
 )
 

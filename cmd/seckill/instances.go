@@ -11,7 +11,7 @@ import (
 	"seckill/admin"
 	"seckill/fleet"
 	"seckill/internal/config"
-	"seckill/order"
+	"seckill/order/mysql"
 	"seckill/stock"
 )
 
@@ -82,7 +82,7 @@ func (p *process) withFleet(fn func(*admin.Service) error) error {
 	}
 	defer rdb.Close()
 	log := p.logger(cfg)
-	store := order.NewStore(db, log)
+	store := mysql.NewStore(db, log)
 	return fn(admin.New(admin.Options{
 		Sales: store, Ledger: stock.New(rdb), Limits: store, LimitRules: admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit},
 		Fleet: newFleet(cfg, rdb), Log: log,

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/fleet"
-	"seckill/internal/memory"
+	"seckill/order/memory"
 	"seckill/stock"
 )
 

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/internal/config"
-	"seckill/internal/rocketmq"
-	"seckill/order"
+	"seckill/order/mysql"
+	"seckill/queue/rocketmq"
 )
 
 // migrateTimeout bounds one migration; those on large tables are documented
@@ -46,7 +46,7 @@ func (p *process) migrateUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	cfg.MySQL.NoTimeout = true // an ALTER of a large table takes as long as it takes
-	err = withDB(cfg.MySQL, func(db *sql.DB) error { return order.Migrate(ctx, db, log) })
+	err = withDB(cfg.MySQL, func(db *sql.DB) error { return mysql.Migrate(ctx, db, log) })
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (p *process) migrateStatus(ctx context.Context) error {
 	return withDB(cfg.MySQL, func(db *sql.DB) error {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		ms, err := order.MigrationStatus(ctx, db)
+		ms, err := mysql.MigrationStatus(ctx, db)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 
 	"seckill/admin"
 	"seckill/internal/config"
-	"seckill/internal/memory"
+	"seckill/order/memory"
 )
 
 const (

@@ -14,8 +14,8 @@ import (
 	"seckill/admin"
 	"seckill/fleet"
 	"seckill/internal/checkup"
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
 	"seckill/stock"
 )
 

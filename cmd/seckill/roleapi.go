@@ -20,6 +20,7 @@ import (
 	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/order"
+	"seckill/order/lookup"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -101,7 +102,7 @@ type front struct {
 	ids       *workerIDs
 	catalog   *stock.Catalog
 	collector *stock.Collector
-	lookup    *order.Lookup
+	lookup    *lookup.Reader
 	publisher publisher
 	backlog   *backlog
 	breakers  []*breaker.Breaker
@@ -140,7 +141,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
 	reg.MustRegister(newSaleMetrics(f.catalog.List))
 	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog, Observe: reserveMetrics(reg), Tracer: b.tracer})
-	f.lookup = order.NewLookup(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
+	f.lookup = lookup.New(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
 		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
 		return rs, err
 	})

@@ -19,6 +19,7 @@ import (
 	"seckill/internal/config"
 	"seckill/internal/simtest"
 	"seckill/order"
+	"seckill/queue"
 )
 
 // TestEveryPromiseHoldsInASimulation runs the whole program, wired as its roles
@@ -221,7 +222,7 @@ func (q simulatedQueue) events() (eventTopic, error) { return simulatedTopic(q),
 
 type simulatedTopic struct{ *simtest.Member }
 
-func (t simulatedTopic) Publish(ctx context.Context, ms []order.EventMessage) error {
+func (t simulatedTopic) Publish(ctx context.Context, ms []queue.EventMessage) error {
 	return t.PublishEvents(ctx, ms)
 }
 
@@ -242,7 +243,7 @@ func (simulatedPublisher) Close(context.Context) error { return nil }
 type simulatedSubscriber struct {
 	*simtest.Member
 
-	handle func(context.Context, []order.Message) error
+	handle func(context.Context, []queue.Message) error
 	drain  time.Duration
 }
 

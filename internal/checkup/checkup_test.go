@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/checkup"
-	"seckill/internal/rocketmq"
+	"seckill/queue/rocketmq"
 )
 
 // of returns the finding of that name.

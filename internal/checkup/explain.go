@@ -12,7 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"seckill/admin"
-	"seckill/internal/rocketmq"
+	"seckill/queue/rocketmq"
 )
 
 // down is the finding of a server that does not answer.

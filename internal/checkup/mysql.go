@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"seckill/fleet"
-	"seckill/order"
+	"seckill/order/mysql"
 )
 
 // MySQL looks at the server, at its schema, and at what keeps its commits.
@@ -31,7 +31,7 @@ func MySQL(ctx context.Context, db *sql.DB) []Finding {
 
 func schema(ctx context.Context, db *sql.DB) Finding {
 	const name = "mysql schema"
-	ms, _, err := ask(ctx, func(ctx context.Context) ([]order.Migration, error) { return order.MigrationStatus(ctx, db) })
+	ms, _, err := ask(ctx, func(ctx context.Context) ([]mysql.Migration, error) { return mysql.MigrationStatus(ctx, db) })
 	if err != nil {
 		return failure(name, explainMySQL(err), "%s", err)
 	}

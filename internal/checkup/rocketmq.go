@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"seckill/internal/rocketmq"
+	"seckill/queue/rocketmq"
 )
 
 // RocketMQ looks at name servers and brokers, at how they keep messages, and at

@@ -10,9 +10,9 @@ import (
 
 	"seckill/fleet"
 	"seckill/internal/checkup"
-	"seckill/internal/rocketmq"
 	"seckill/internal/testenv"
-	"seckill/order"
+	"seckill/order/mysql"
+	"seckill/queue/rocketmq"
 )
 
 func TestEveryMySQLThatThePromisesRestOnIsWell(t *testing.T) {
@@ -35,7 +35,7 @@ func TestEveryMySQLThatThePromisesRestOnIsWell(t *testing.T) {
 
 func TestAServerThatRefusesIsSaidToBeDownAndNoPasswordIsSaid(t *testing.T) {
 	t.Parallel()
-	db, err := order.OpenDB("someone:confidential@tcp(127.0.0.1:1)/x", order.DBOptions{})
+	db, err := mysql.OpenDB("someone:confidential@tcp(127.0.0.1:1)/x", mysql.DBOptions{})
 	require.NoError(t, err)
 	defer db.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Password: "confidential", MaxRetries: -1, DialerRetries: 1})

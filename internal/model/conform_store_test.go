@@ -7,13 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/internal/testenv"
 	"seckill/order"
+	"seckill/order/memory"
 )
 
 // The memory twin of order.Store stands for it: one suite holds both to the
-// same (order/ordertest).
+// same (order/storetest).
 func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(400) {

@@ -8,9 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/memory"
 	"seckill/internal/testenv"
 	"seckill/order"
+	"seckill/order/memory"
+	"seckill/queue"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -18,8 +19,8 @@ import (
 // noQueue is a queue with nothing in it.
 type noQueue struct{}
 
-func (noQueue) MaxOffsets(context.Context) (order.Offsets, error) { return order.Offsets{}, nil }
-func (noQueue) Committed(context.Context) (order.Offsets, error)  { return order.Offsets{}, nil }
+func (noQueue) MaxOffsets(context.Context) (queue.Offsets, error) { return queue.Offsets{}, nil }
+func (noQueue) Committed(context.Context) (queue.Offsets, error)  { return queue.Offsets{}, nil }
 
 // The trace of the mutant "no auditor" on the code itself: what it ends in is
 // what the model says, and a replay of the verdict, which is all that the

@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/queue"
+	"seckill/queue/memory"
 )
 
 // broker is the topic: some queues, each the twin, shared out among the
@@ -58,8 +59,8 @@ func (b *broker) put(ctx context.Context, id string, body []byte, copies int, he
 }
 
 // offsets adds up what each queue says.
-func (b *broker) offsets(ask func(*memory.Queue) (order.Offsets, error)) (order.Offsets, error) {
-	all := order.Offsets{}
+func (b *broker) offsets(ask func(*memory.Queue) (queue.Offsets, error)) (queue.Offsets, error) {
+	all := queue.Offsets{}
 	for i, q := range b.queues {
 		o, err := ask(q)
 		if err != nil {
@@ -157,9 +158,9 @@ func (m *Member) Publish(ctx context.Context, o order.Order) error {
 		m.p.w.trace.notef(m.p.name, "sent %d (copies %d, held %s)", o.ID, max(1, t.copies), t.held)
 		return nil
 	case t.refused:
-		return fmt.Errorf("%w: %w", order.ErrNotStored, errRefused)
+		return fmt.Errorf("%w: %w", queue.ErrNotStored, errRefused)
 	default:
-		return fmt.Errorf("%w: %w", order.ErrUnknown, errLost)
+		return fmt.Errorf("%w: %w", queue.ErrUnknown, errLost)
 	}
 }
 
@@ -171,18 +172,18 @@ func (m *Member) Probe(ctx context.Context) error {
 }
 
 // MaxOffsets returns where the next messages will stand.
-func (m *Member) MaxOffsets(ctx context.Context) (o order.Offsets, err error) {
+func (m *Member) MaxOffsets(ctx context.Context) (o queue.Offsets, err error) {
 	err = m.p.call(ctx, trouble{}, "offsets", func() error {
-		o, err = m.b.offsets(func(q *memory.Queue) (order.Offsets, error) { return q.MaxOffsets(ctx) })
+		o, err = m.b.offsets(func(q *memory.Queue) (queue.Offsets, error) { return q.MaxOffsets(ctx) })
 		return err
 	})
 	return o, err
 }
 
 // Committed returns how far the consumers have come.
-func (m *Member) Committed(ctx context.Context) (o order.Offsets, err error) {
+func (m *Member) Committed(ctx context.Context) (o queue.Offsets, err error) {
 	err = m.p.call(ctx, trouble{}, "offsets", func() error {
-		o, err = m.b.offsets(func(q *memory.Queue) (order.Offsets, error) { return q.Committed(ctx) })
+		o, err = m.b.offsets(func(q *memory.Queue) (queue.Offsets, error) { return q.Committed(ctx) })
 		return err
 	})
 	return o, err
@@ -196,7 +197,7 @@ func (m *Member) Lag(ctx context.Context) (n int64, err error) {
 
 // Consume delivers this member's share to handle until ctx is done, then
 // drains.
-func (m *Member) Consume(ctx context.Context, handle func(context.Context, []order.Message) error, drain time.Duration) error {
+func (m *Member) Consume(ctx context.Context, handle func(context.Context, []queue.Message) error, drain time.Duration) error {
 	m.b.join(m)
 	defer m.b.leave(m)
 	var all sync.WaitGroup
@@ -205,7 +206,7 @@ func (m *Member) Consume(ctx context.Context, handle func(context.Context, []ord
 		mine, changed := m.b.share(m)
 		part, stop := context.WithCancel(ctx)
 		for _, i := range mine {
-			s := m.b.queues[i].Subscribe(func(ctx context.Context, ms []order.Message) error { return m.deliver(ctx, i, ms, handle) })
+			s := m.b.queues[i].Subscribe(func(ctx context.Context, ms []queue.Message) error { return m.deliver(ctx, i, ms, handle) })
 			s.Handlers, s.DrainTimeout = 2, drain
 			all.Go(func() { _ = s.Run(part) }) // never fails
 		}
@@ -220,7 +221,7 @@ func (m *Member) Consume(ctx context.Context, handle func(context.Context, []ord
 
 // deliver hands messages over, late where the queue is stalled; a handler's
 // success may get lost.
-func (m *Member) deliver(ctx context.Context, queue int, ms []order.Message, handle func(context.Context, []order.Message) error) error {
+func (m *Member) deliver(ctx context.Context, queue int, ms []queue.Message, handle func(context.Context, []queue.Message) error) error {
 	var t trouble
 	if f, ok := m.p.strikes(queueStalled); ok && queue == f.n%len(m.b.queues) {
 		t.slow = f.delay

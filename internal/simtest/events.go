@@ -8,6 +8,7 @@ import (
 
 	"seckill/event"
 	"seckill/order"
+	"seckill/queue"
 )
 
 // topic is the topic of order events, and its reader: an honest consumer that
@@ -23,7 +24,7 @@ func newTopic() *topic {
 	return &topic{bodies: map[string]string{}, latest: map[string]event.Event{}}
 }
 
-func (t *topic) store(ms []order.EventMessage) {
+func (t *topic) store(ms []queue.EventMessage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, m := range ms {
@@ -45,7 +46,7 @@ func (t *topic) store(ms []order.EventMessage) {
 }
 
 // PublishEvents stores messages: all, none, or some from the front.
-func (m *Member) PublishEvents(ctx context.Context, ms []order.EventMessage) error {
+func (m *Member) PublishEvents(ctx context.Context, ms []queue.EventMessage) error {
 	var t trouble
 	_, t.refused = m.p.strikes(sendRefused)
 	_, t.lost = m.p.strikes(sendLost)
@@ -66,7 +67,7 @@ func (m *Member) PublishEvents(ctx context.Context, ms []order.EventMessage) err
 	})
 }
 
-func ids(ms []order.EventMessage) (all []string) {
+func ids(ms []queue.EventMessage) (all []string) {
 	for _, m := range ms {
 		all = append(all, m.ID)
 	}

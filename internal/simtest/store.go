@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
 )
 
 // Store is MySQL as one process reaches it: the twin, behind a wire on which a

@@ -14,8 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"seckill/internal/memory"
 	"seckill/order"
+	"seckill/order/memory"
 	"seckill/reconcile"
 	"seckill/stock"
 )

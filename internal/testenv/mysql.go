@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"seckill/order"
+	ordermysql "seckill/order/mysql"
 )
 
 // The variables that name the two servers.
@@ -54,14 +54,14 @@ func database(tb testing.TB, dsn string) *sql.DB {
 	})
 
 	cfg.DBName = name
-	migrator := open(tb, cfg, order.DBOptions{MaxConns: 4, Timeout: -1})
-	if err := order.Migrate(tb.Context(), migrator, slog.New(slog.DiscardHandler)); err != nil {
+	migrator := open(tb, cfg, ordermysql.DBOptions{MaxConns: 4, Timeout: -1})
+	if err := ordermysql.Migrate(tb.Context(), migrator, slog.New(slog.DiscardHandler)); err != nil {
 		tb.Fatalf("migrate %s: %v", name, err)
 	}
 	if err := migrator.Close(); err != nil {
 		tb.Fatalf("close %s: %v", name, err)
 	}
-	db := open(tb, cfg, order.DBOptions{MaxConns: 16})
+	db := open(tb, cfg, ordermysql.DBOptions{MaxConns: 16})
 	tb.Cleanup(func() { _ = db.Close() })
 	return db
 }
@@ -71,16 +71,16 @@ func statement(tb testing.TB, cfg *mysql.Config, query string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 	defer cancel()
-	db := open(tb, cfg, order.DBOptions{MaxConns: 4, Timeout: -1})
+	db := open(tb, cfg, ordermysql.DBOptions{MaxConns: 4, Timeout: -1})
 	defer db.Close()
 	if _, err := db.ExecContext(ctx, query); err != nil {
 		tb.Errorf("%s: %v", query, err)
 	}
 }
 
-func open(tb testing.TB, cfg *mysql.Config, opts order.DBOptions) *sql.DB {
+func open(tb testing.TB, cfg *mysql.Config, opts ordermysql.DBOptions) *sql.DB {
 	tb.Helper()
-	db, err := order.OpenDB(cfg.FormatDSN(), opts)
+	db, err := ordermysql.OpenDB(cfg.FormatDSN(), opts)
 	if err != nil {
 		tb.Fatalf("open %s at %s: %v", cfg.DBName, cfg.Addr, err)
 	}
@@ -110,7 +110,7 @@ func serverName(tb testing.TB, dsn string) string {
 	tb.Helper()
 	cfg := parse(tb, dsn)
 	reach(tb, "MySQL", cfg.Addr)
-	db := open(tb, cfg, order.DBOptions{})
+	db := open(tb, cfg, ordermysql.DBOptions{})
 	defer db.Close()
 	var version string
 	if err := db.QueryRowContext(tb.Context(), "SELECT VERSION()").Scan(&version); err != nil {

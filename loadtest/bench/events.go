@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"seckill/internal/rocketmq"
 	"seckill/order"
+	"seckill/order/mysql"
+	"seckill/queue/rocketmq"
 )
 
 // telling is a system of its own whose order events leave, and the topic that
@@ -18,7 +19,7 @@ import (
 type telling struct {
 	*system
 
-	store *order.Store
+	store *mysql.Store
 	topic *rocketmq.Admin
 }
 
@@ -30,7 +31,7 @@ func (b *bench) startTelling(ctx context.Context, srv *servers) error {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	t.store = order.NewStore(t.db, log)
+	t.store = mysql.NewStore(t.db, log)
 	t.topic, err = rocketmq.NewAdmin(rocketmq.Options{
 		NameServers: strings.Split(srv.env["SECKILL_ROCKETMQ_NAMESERVERS"], ","), Topic: t.own + "_event", Log: log,
 	})

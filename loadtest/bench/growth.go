@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seckill/order"
+	"seckill/order/mysql"
 )
 
 // growth is one line of the table that must be flat: what an order costs all
@@ -73,7 +74,7 @@ func (b *bench) grow(ctx context.Context, g *growth) error {
 
 // fill has so many others buy before, by the same steps without HTTP and queue.
 func (s *sale) fill(ctx context.Context, shoppers int) error {
-	store := order.NewStore(s.db, slog.New(slog.DiscardHandler))
+	store := mysql.NewStore(s.db, slog.New(slog.DiscardHandler))
 	worker, err := store.NextWorker(ctx)
 	if err != nil {
 		return err
@@ -107,7 +108,7 @@ func (s *sale) fill(ctx context.Context, shoppers int) error {
 
 const fillBatch = 100
 
-func (s *sale) fillBatch(ctx context.Context, store *order.Store, ids *order.IDMaker, saleID int64, from int) error {
+func (s *sale) fillBatch(ctx context.Context, store *mysql.Store, ids *order.IDMaker, saleID int64, from int) error {
 	batch := make([]order.Order, fillBatch)
 	for i := range batch {
 		id, err := ids.Next()

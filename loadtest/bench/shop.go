@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seckill/order"
+	"seckill/order/mysql"
 )
 
 // shop is what drains are compared with: plain programs that write the same
@@ -33,14 +34,14 @@ func (b *bench) newShop(ctx context.Context, name, dsn string) (*shop, error) {
 		return nil, err
 	}
 	s := &shop{b: b, ids: order.NewIDMaker(1), sale: 1}
-	if s.db, err = order.OpenDB(dsn, order.DBOptions{MaxConns: 8}); err != nil {
+	if s.db, err = mysql.OpenDB(dsn, mysql.DBOptions{MaxConns: 8}); err != nil {
 		return nil, err
 	}
-	if err := order.Migrate(ctx, s.db, slog.New(slog.DiscardHandler)); err != nil {
+	if err := mysql.Migrate(ctx, s.db, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	store := order.NewStore(s.db, slog.New(slog.DiscardHandler))
+	store := mysql.NewStore(s.db, slog.New(slog.DiscardHandler))
 	_, err = store.CreateSale(ctx, order.Sale{
 		ID: s.sale, Title: "benchmark", Currency: "CNY", PriceMinor: 9900, Total: 1e9, OrdersPerShopper: 1, UnitsPerOrder: 1,
 		StartsAt: now, EndsAt: now.Add(time.Hour), PayWithin: time.Hour,

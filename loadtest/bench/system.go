@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"seckill/order"
+	"seckill/order/mysql"
 	"seckill/stock"
 )
 
@@ -40,7 +40,7 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 		return nil, err
 	}
 	s := &system{b: b, name: name, own: own, srv: srv, ledger: stock.New(srv.rdb)}
-	if s.db, err = order.OpenDB(dsn, order.DBOptions{Timeout: -1}); err != nil {
+	if s.db, err = mysql.OpenDB(dsn, mysql.DBOptions{Timeout: -1}); err != nil {
 		return nil, err
 	}
 	s.env = os.Environ()

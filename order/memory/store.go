@@ -1,0 +1,166 @@
+// Package memory keeps sales and orders in memory, by the rules of package
+// order: for dev and for tests. It passes the suite of order/storetest, as
+// order/mysql does.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"seckill/order"
+)
+
+// Store is the twin of order.Store: the same methods, the same answers, in
+// memory and behind one lock. It forgets nothing, so it is for `seckill dev`
+// and tests only. What a method promises is said at order.Store.
+type Store struct {
+	mu       sync.Mutex
+	worker   int64
+	sales    map[int64]*order.Sale
+	orders   map[order.ID]*order.Record
+	shoppers map[shopper][]*order.Record // all orders of a shopper in a sale
+	changes  map[int64][][]byte          // by sale; the first has seq 1
+	made     map[int64][]time.Time       // when each of them was
+	cursors  map[int64]cursor            // of events, by sale
+	commands map[string]command
+	letters  map[letter]order.DeadLetter
+	payments map[string]payment
+	audit    []order.AuditEntry
+	limits   order.Limits
+}
+
+type shopper struct {
+	sale int64
+	id   string
+}
+
+// NewStore returns an empty Store.
+func NewStore() *Store {
+	return &Store{
+		sales:    make(map[int64]*order.Sale),
+		orders:   make(map[order.ID]*order.Record),
+		shoppers: make(map[shopper][]*order.Record),
+		changes:  make(map[int64][][]byte),
+		made:     make(map[int64][]time.Time),
+		cursors:  make(map[int64]cursor),
+		commands: make(map[string]command),
+		letters:  make(map[letter]order.DeadLetter),
+		payments: make(map[string]payment),
+		limits:   order.Limits{Generation: 1},
+	}
+}
+
+// Ping always succeeds.
+func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
+
+// NextWorker is order.Store's.
+func (s *Store) NextWorker(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worker++
+	return s.worker, nil
+}
+
+// LastWorker is order.Store's.
+func (s *Store) LastWorker(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.worker, nil
+}
+
+// Sale is order.Store's.
+func (s *Store) Sale(_ context.Context, id int64) (order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sale(id)
+}
+
+func (s *Store) sale(id int64) (order.Sale, error) {
+	sale, ok := s.sales[id]
+	if !ok {
+		return order.Sale{}, fmt.Errorf("sale %d: %w", id, order.ErrNotFound)
+	}
+	return *sale, nil
+}
+
+// Sales is order.Store's.
+func (s *Store) Sales(context.Context) ([]order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sales []order.Sale
+	for _, sale := range s.sales {
+		if sale.State != order.SaleClosed {
+			sales = append(sales, *sale)
+		}
+	}
+	newest := func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) }
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Or(leftOut(a)-leftOut(b), newest(a, b)) })
+	sales = sales[:min(len(sales), 1000)]
+	slices.SortFunc(sales, newest)
+	return sales, nil
+}
+
+// leftOut is higher for sales that a full list leaves out first.
+func leftOut(s order.Sale) int {
+	switch {
+	case s.State.Loaded():
+		return 0
+	case s.State == order.SaleScheduled && time.Until(s.StartsAt) > time.Hour:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// ClosedSales is order.Store's.
+func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []int64
+	for id, sale := range s.sales {
+		if sale.State == order.SaleClosed && (before == 0 || id < before) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b int64) int { return cmp.Compare(b, a) })
+	return ids[:min(len(ids), limit)], nil
+}
+
+// SalesBefore is order.Store's.
+func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sales []order.Sale
+	for id, sale := range s.sales {
+		if before == 0 || id < before {
+			sales = append(sales, *sale)
+		}
+	}
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	return sales[:min(len(sales), limit)], nil
+}
+
+// log appends a change and returns its seq.
+func (s *Store) log(c order.Change) uint64 {
+	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
+	s.made[c.SaleID] = append(s.made[c.SaleID], now())
+	return uint64(len(s.changes[c.SaleID]))
+}
+
+// RaiseEpoch is order.Store's.
+func (s *Store) RaiseEpoch(_ context.Context, id int64) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sale, ok := s.sales[id]
+	if !ok {
+		return 0, fmt.Errorf("sale %d: %w", id, order.ErrNotFound)
+	}
+	sale.Epoch++
+	return sale.Epoch, nil
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,13 @@
+package memory_test
+
+import (
+	"testing"
+
+	"seckill/order/memory"
+	"seckill/order/storetest"
+)
+
+func TestStoreConforms(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, memory.NewStore())
+}

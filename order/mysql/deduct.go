@@ -1,0 +1,175 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"seckill/internal/failpoint"
+	"seckill/internal/telemetry"
+	"seckill/order"
+)
+
+const (
+	deductUnits = `UPDATE sales SET available = available - ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ? AND available >= ?`
+	lockSale    = `SELECT available FROM sales WHERE id = ? FOR UPDATE`
+	// On a small table MySQL would scan instead of using the key, and wait for
+	// the rows of other batches while it holds the sale's.
+	rejectOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'rejected', reason = ?,
+		decided_at = NOW(3), pay_by = NULL WHERE id IN (`
+)
+
+var errNoFit = errors.New("a locked sale has fewer units than it had")
+
+// closeSales is the end of a transaction: the rows of its sales, which every
+// other batch wants, in ascending ID, each followed by its change. A sale of
+// which nothing was decided here takes no seq; one that does not exist has no
+// log.
+func (t *settling) closeSales(ctx context.Context) error {
+	slices.SortFunc(t.fresh, func(a, b *order.Verdict) int { return byIdentity(a.Order, b.Order) })
+	groups := bySale(t.fresh)
+	for _, saleID := range slices.Sorted(maps.Keys(groups)) {
+		terms, ok := t.terms[saleID]
+		if !ok {
+			continue
+		}
+		vs := groups[saleID]
+		if terms.slots > 1 {
+			if err := t.oneOrderPerKey(ctx, saleID, vs); err != nil {
+				return err
+			}
+		}
+		if err := t.closeSale(ctx, saleID, vs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneOrderPerKey rejects the orders whose key another live order of the
+// shopper has; no key counts as one. Only where there are several slots can
+// two orders with one key meet (Redis may have lost the first), and only under
+// the sale's lock are all rivals committed or waiting.
+func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order.Verdict) error {
+	if _, err := t.lock(ctx, saleID); err != nil {
+		return err
+	}
+	held, err := t.liveOrders(ctx, saleID, vs)
+	if err != nil {
+		return err
+	}
+	type purchase struct {
+		shopper string
+		key     uint64
+	}
+	bought := make(map[purchase]bool)
+	own := make(map[order.ID]bool, len(vs))
+	for _, v := range vs {
+		own[v.ID] = own[v.ID] || v.Status == order.StatusConfirmed // a collision's ID is not its own
+	}
+	for _, o := range slices.Concat(slices.Collect(maps.Values(held))...) {
+		if !own[o.ID] {
+			bought[purchase{o.ShopperID, o.Key}] = true
+		}
+	}
+	var refused []*order.Verdict
+	for _, v := range vs {
+		p := purchase{v.ShopperID, v.Key}
+		switch {
+		case v.Status != order.StatusConfirmed:
+		case bought[p]:
+			refused = append(refused, v)
+		default:
+			bought[p] = true
+		}
+	}
+	return t.reject(ctx, refused, order.ReasonPurchaseLimit)
+}
+
+// closeSale deducts the units of the confirmed orders and writes the change.
+func (t *settling) closeSale(ctx context.Context, saleID int64, vs []*order.Verdict) error {
+	seq, err := t.deduct(ctx, saleID, vs)
+	if errors.Is(err, errNoFit) { // reject what does not fit, then deduct the rest
+		if err = t.cut(ctx, saleID, vs); err == nil {
+			seq, err = t.deduct(ctx, saleID, vs)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c := order.Change{SaleID: saleID, Seq: seq, Verdicts: make([]order.Verdict, len(vs))}
+	for i, v := range vs {
+		v.Seq = seq
+		c.Verdicts[i] = *v
+	}
+	return writeChange(ctx, t.tx, c)
+}
+
+// deduct takes the units and the next seq, or neither: errNoFit.
+func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict) (seq uint64, err error) {
+	units := 0
+	for _, v := range vs {
+		if v.Status == order.StatusConfirmed {
+			units += v.Quantity
+		}
+	}
+	n, last, err := exec(ctx, t.tx, deductUnits, units, saleID, units)
+	if err == nil && n != 1 {
+		err = errNoFit
+	}
+	if err != nil {
+		return 0, fmt.Errorf("deduct: %w", err)
+	}
+	return uint64(last), nil
+}
+
+// cut rejects, in ID order, each order that does not fit what is left.
+func (t *settling) cut(ctx context.Context, saleID int64, vs []*order.Verdict) error {
+	available, err := t.lock(ctx, saleID)
+	if err != nil {
+		return err
+	}
+	var refused []*order.Verdict
+	for _, v := range vs {
+		switch {
+		case v.Status != order.StatusConfirmed:
+		case v.Quantity > available:
+			refused = append(refused, v)
+		default:
+			available -= v.Quantity
+		}
+	}
+	return t.reject(ctx, refused, order.ReasonSoldOut)
+}
+
+func (t *settling) lock(ctx context.Context, saleID int64) (available int, err error) {
+	ctx, span := telemetry.Statement(ctx, lockSale)
+	err = t.tx.QueryRowContext(ctx, lockSale, saleID).Scan(&available)
+	endStatement(span, err)
+	if err != nil {
+		return 0, fmt.Errorf("lock sale: %w", err)
+	}
+	return available, nil
+}
+
+// reject turns rows of this transaction into rejections. They are committed:
+// rolled back, they would deadlock with redeliveries that wait for them.
+func (t *settling) reject(ctx context.Context, vs []*order.Verdict, reason order.Reason) error {
+	if len(vs) == 0 {
+		return nil
+	}
+	for _, v := range vs {
+		v.Status, v.Reason = order.StatusRejected, reason
+	}
+	args := append([]any{string(reason)}, idsOf(vs)...)
+	statement := rejectOrders
+	if failpoint.Broken(failpoint.RefusalsVanish) {
+		statement, args = `DELETE FROM orders WHERE id IN (`, args[1:]
+	}
+	if _, _, err := exec(ctx, t.tx, statement+repeat("?", len(vs))+`)`, args...); err != nil {
+		return fmt.Errorf("reject: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"seckill/internal/failpoint"
+	"seckill/order"
+)
+
+// SetSaleState moves a sale to another state; a sale that is there already is
+// left alone. cmd names the command: run again under the same name, after an
+// unknown outcome, it does nothing. The errors are ErrNotFound and ErrConflict.
+func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
+	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
+}
+
+// Restock adds units, which may be negative, to what a sale sells. cmd is as
+// for SetSaleState. The errors are ErrNotFound, and ErrConflict when the sale
+// is over or fewer than -units are available.
+func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
+	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
+}
+
+const (
+	insertCommand = `INSERT INTO sale_commands (id, sale_id, what, created_at) VALUES (?, ?, ?, NOW(3))
+		ON DUPLICATE KEY UPDATE id = sale_commands.id`
+	updateSale = `UPDATE sales SET external_id = ?, title = ?, sku = ?, price_minor = ?, currency = ?, total = ?, available = ?,
+		orders_per_shopper = ?, units_per_order = ?, starts_at = ?, ends_at = ?, pay_within = ?,
+		require_permit = ?, require_claim = ?, state = ?, version = ?, voided = ?, extending = ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
+)
+
+// Operate runs an operation on a sale, once for all calls with the same
+// command, and returns the sale as it is then. What changed is in the sale's
+// log of changes and, where an operator gave the command, in the audit log, all
+// in one transaction. The errors are ErrNotFound, ErrStale, ErrInvalid, those of
+// the action, and ErrConflict when the command's name stands for another one.
+func (s *Store) Operate(ctx context.Context, op order.Operation) (sale order.Sale, err error) {
+	if err := order.ValidateCommand(op.Command); err != nil {
+		return order.Sale{}, err
+	}
+	err = s.retry(ctx, op.Action.What, func(int) error {
+		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			sale, err = operate(ctx, tx, op)
+			return err
+		})
+	})
+	return sale, err
+}
+
+func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, error) {
+	n, _, err := exec(ctx, tx, insertCommand, op.Command, op.SaleID, op.Action.What)
+	if err != nil {
+		return order.Sale{}, err
+	}
+	sale, err := readSale(ctx, tx, `WHERE id = ? FOR UPDATE`, op.SaleID)
+	if err != nil {
+		return order.Sale{}, err
+	}
+	if n == 0 && !failpoint.Broken(failpoint.RestockTwice) { // run before
+		return sale, sameCommand(ctx, tx, op.Command, op.SaleID, op.Action.What)
+	}
+	before := sale
+	effect, err := op.Do(&sale)
+	if err != nil || effect == nil {
+		return before, err
+	}
+	seq, err := writeSale(ctx, tx, sale)
+	if err != nil {
+		return before, err
+	}
+	sale.Seq = seq
+	if err := writeChange(ctx, tx, order.Change{SaleID: sale.ID, Seq: seq, Sale: effect}); err != nil {
+		return before, err
+	}
+	return sale, writeAudit(ctx, tx, op.Entry(before, sale))
+}
+
+// writeSale writes all that an operation may change, and returns the next seq.
+func writeSale(ctx context.Context, tx *sql.Tx, s order.Sale) (uint64, error) {
+	_, seq, err := exec(ctx, tx, updateSale, nullable(s.ExternalID), s.Title, s.SKU, s.PriceMinor, s.Currency, s.Total, s.Available,
+		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, int64(s.PayWithin/time.Second),
+		s.RequirePermit, s.RequireClaim, string(s.State), s.Version, s.Voided, s.Extending, s.ID)
+	if isDuplicate(err) {
+		return 0, fmt.Errorf("%w: another sale has the external ID %q", order.ErrConflict, s.ExternalID)
+	}
+	return uint64(seq), err
+}
+
+// sameCommand refuses a command whose name another one has.
+func sameCommand(ctx context.Context, tx *sql.Tx, cmd string, id int64, what string) error {
+	var oldSale int64
+	var old string
+	err := tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, cmd).Scan(&oldSale, &old)
+	if err == nil && (oldSale != id || old != what) {
+		err = fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, cmd, old, oldSale)
+	}
+	return err
+}

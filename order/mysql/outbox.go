@@ -1,0 +1,140 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"seckill/order"
+)
+
+// The log of changes is the outbox of events: what a change did to orders has
+// left once event_cursors has come to its seq. Whoever prunes sale_changes one
+// day must stay behind that cursor, as behind the expirer's and Redis's.
+
+// EventsBehind returns sales with changes whose events have not left, newest
+// first, at most limit: those that are closed, to which little happens, or those that are
+// not.
+func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
+	var found []order.EventCursor
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		var c order.EventCursor
+		var micros int64
+		err := rows.Scan(&c.SaleID, &c.Seq, &c.Last, &c.Holder, &micros)
+		c.Age = time.Duration(max(0, micros)) * time.Microsecond
+		found = append(found, c)
+		return err
+	}, `SELECT s.id, COALESCE(c.seq, 0), s.seq, IF(c.held_until > NOW(3), c.holder, ''),
+			COALESCE((SELECT TIMESTAMPDIFF(MICROSECOND, h.made_at, NOW(3)) FROM sale_changes h WHERE h.sale_id = s.id AND h.seq = COALESCE(c.seq, 0) + 1), 0)
+		FROM sales s LEFT JOIN event_cursors c ON c.sale_id = s.id
+		WHERE (s.state = 'closed') = ? AND s.seq > COALESCE(c.seq, 0) ORDER BY s.id DESC LIMIT ?`, closed, limit)
+	if err != nil {
+		return nil, fmt.Errorf("order: events behind: %w", err)
+	}
+	return found, nil
+}
+
+// HoldEvents makes holder the one that sends the events of a sale for some time,
+// from the change after seq on; false when another one is. It spares double work
+// and no more: whoever sends does no harm.
+func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
+	n, _, err := exec(ctx, s.db, `UPDATE event_cursors SET holder = ?, held_until = NOW(3) + INTERVAL ? MICROSECOND
+		WHERE sale_id = ? AND (holder = ? OR held_until <= NOW(3))`, []byte(holder), lease.Microseconds(), saleID, []byte(holder))
+	if err == nil && n == 0 { // held by another, or the first time
+		n, _, err = exec(ctx, s.db, `INSERT INTO event_cursors (sale_id, seq, holder, held_until) VALUES (?, 0, ?, NOW(3) + INTERVAL ? MICROSECOND)
+			ON DUPLICATE KEY UPDATE sale_id = event_cursors.sale_id`, saleID, []byte(holder), lease.Microseconds())
+	}
+	if err == nil && n == 1 {
+		err = s.db.QueryRowContext(ctx, `SELECT seq FROM event_cursors WHERE sale_id = ?`, saleID).Scan(&seq)
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("order: hold events of sale %d: %w", saleID, err)
+	}
+	return seq, n == 1, nil
+}
+
+// MoveEvents says that the events of all changes up to seq have left, and that
+// holder goes on. Only who has sent those since the last cursor may say so. The
+// cursor never moves back.
+func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
+	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET seq = GREATEST(seq, ?),
+		held_until = IF(holder = ?, NOW(3) + INTERVAL ? MICROSECOND, held_until) WHERE sale_id = ?`,
+		seq, []byte(holder), lease.Microseconds(), saleID)
+	if err != nil {
+		return fmt.Errorf("order: move events of sale %d: %w", saleID, err)
+	}
+	return nil
+}
+
+// ReleaseEvents lets another process send the events of a sale at once.
+func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
+	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET held_until = NOW(3) WHERE sale_id = ? AND holder = ?`, saleID, []byte(holder))
+	if err != nil {
+		return fmt.Errorf("order: release events of sale %d: %w", saleID, err)
+	}
+	return nil
+}
+
+const (
+	eventChanges = 64   // changes read for one page
+	eventRows    = 1024 // rows read by one statement
+)
+
+// EventPage returns the events of a sale's changes after seq, in their order: of
+// as many changes as hold at most so many orders, and of one at least. through
+// is the last of these changes, seq when there are none, and more is true when
+// there are further ones. An error says that the log has a gap.
+func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
+	page, more, err := s.made(ctx, saleID, after, orders)
+	if err != nil || len(page) == 0 {
+		return nil, after, false, err
+	}
+	sale, err := s.Sale(ctx, saleID)
+	if err != nil {
+		return nil, after, false, err
+	}
+	rows := make(map[order.ID]order.Record)
+	for ids := range slices.Chunk(order.OrderIDs(page), eventRows) {
+		if err := s.eventRows(ctx, ids, rows); err != nil {
+			return nil, after, false, fmt.Errorf("order: rows of events of sale %d: %w", saleID, err)
+		}
+	}
+	return order.Events(page, sale, rows), page[len(page)-1].Seq, more, nil
+}
+
+// made reads a page of changes with their times. What is beyond the page is not
+// decoded: of full changes that is most of what the statement returns.
+func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int) (cs []order.MadeAt, more bool, err error) {
+	read := 0
+	err = query(ctx, s.db, func(rows *sql.Rows) (err error) {
+		if read++; more {
+			return nil
+		}
+		var c order.MadeAt
+		var body sql.RawBytes
+		if err := rows.Scan(&c.Seq, &body, &c.At); err != nil {
+			return err
+		}
+		c.Change, err = order.DecodeChange(saleID, c.Seq, body)
+		cs = append(cs, c)
+		page := order.EventPage(cs, orders)
+		cs, more = page, len(page) < len(cs)
+		return err
+	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, eventChanges)
+	if err != nil {
+		return nil, false, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+	}
+	return cs, more || read == eventChanges, order.Gapless(saleID, after, cs)
+}
+
+// eventRows reads what a row has and the log has not, into rows.
+func (s *Store) eventRows(ctx context.Context, ids []order.ID, rows map[order.ID]order.Record) error {
+	return query(ctx, s.db, func(rs *sql.Rows) error {
+		var r order.Record
+		err := rs.Scan(&r.ID, &r.Reference, &r.UnitPrice)
+		rows[r.ID] = r
+		return err
+	}, `SELECT id, reference, unit_price FROM orders FORCE INDEX (PRIMARY) WHERE id IN (`+repeat("?", len(ids))+`)`, idArgs(ids)...)
+}

@@ -1,0 +1,147 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"seckill/order"
+)
+
+const recordColumns = `id, sale_id, shopper_id, slot, quantity, idem_key, reference, status, reason, unit_price, decided_at, pay_by`
+
+// scanRecord reads recordColumns and what follows them.
+func scanRecord(rows *sql.Rows, r *order.Record, more ...any) error {
+	var payBy sql.NullTime
+	err := rows.Scan(append([]any{
+		&r.ID, &r.SaleID, &r.ShopperID, &r.Slot, &r.Quantity, &r.Key, &r.Reference,
+		&r.Status, &r.Reason, &r.UnitPrice, &r.DecidedAt, &payBy,
+	}, more...)...)
+	r.PayBy = payBy.Time
+	return err
+}
+
+func (s *Store) records(ctx context.Context, where string, args ...any) ([]order.Record, error) {
+	var found []order.Record
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		var r order.Record
+		err := scanRecord(rows, &r)
+		found = append(found, r)
+		return err
+	}, `SELECT `+recordColumns+` FROM orders WHERE `+where, args...)
+	return found, err
+}
+
+// Find returns the rows of orders by ID, in any order; an ID without a row is
+// left out.
+func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = int64(id)
+	}
+	found, err := s.records(ctx, `id IN (`+repeat("?", len(ids))+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("order: find %d: %w", len(ids), err)
+	}
+	return found, nil
+}
+
+// ByShopper returns a shopper's orders in a sale, newest first: those before
+// an ID, or from the newest for 0.
+func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
+	found, err := s.records(ctx, `sale_id = ? AND shopper_id = ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`,
+		saleID, shopper, int64(before), int64(before), limit)
+	if err != nil {
+		return nil, fmt.Errorf("order: by shopper: %w", err)
+	}
+	return found, nil
+}
+
+// Verdicts reads what is known of orders, none of which may be decided. It
+// believes a row only if the sale and the shopper are the order's, and looks
+// for the others among the dead letters. Verdicts have Seq 0.
+func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
+	ids := make([]order.ID, len(os))
+	for i, o := range os {
+		ids[i] = o.ID
+	}
+	found, err := s.Find(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows := make(map[order.ID]order.Record, len(found))
+	for _, r := range found {
+		rows[r.ID] = r
+	}
+	for _, o := range os {
+		if r, ok := rows[o.ID]; ok && order.Same(r.Order, o) {
+			decided = append(decided, r.Verdict())
+		} else {
+			undecided = append(undecided, o)
+		}
+	}
+	if len(undecided) == 0 {
+		return decided, nil, nil
+	}
+	buried, err := s.buried(ctx, undecided)
+	if err != nil {
+		return nil, nil, err
+	}
+	undecided = slices.DeleteFunc(undecided, func(o order.Order) bool {
+		reason, ok := buried[identity(o)]
+		if ok {
+			decided = append(decided, order.Verdict{Order: o, Status: order.StatusRejected, Reason: reason})
+		}
+		return ok
+	})
+	return decided, undecided, nil
+}
+
+// identity leaves of o what makes it that order.
+func identity(o order.Order) order.Order {
+	return order.Order{ID: o.ID, SaleID: o.SaleID, ShopperID: o.ShopperID}
+}
+
+// buried returns the verdicts among the dead letters.
+func (s *Store) buried(ctx context.Context, os []order.Order) (map[order.Order]order.Reason, error) {
+	args := make([]any, len(os))
+	for i, o := range os {
+		args[i] = int64(o.ID)
+	}
+	reasons := make(map[order.Order]order.Reason)
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		var o order.Order
+		var reason order.Reason
+		err := rows.Scan(&o.ID, &o.SaleID, &o.ShopperID, &reason)
+		reasons[o] = reason
+		return err
+	}, `SELECT order_id, sale_id, shopper_id, reason FROM dead_letters WHERE message_id = '' AND order_id IN (`+repeat("?", len(os))+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("order: dead letters: %w", err)
+	}
+	return reasons, nil
+}
+
+// Changes returns the changes of a sale after a seq, in seq order. They are
+// gapless; a first one that is not after+1 means that the log was pruned.
+func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
+	var cs []order.Change
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		var seq uint64
+		var body sql.RawBytes
+		if err := rows.Scan(&seq, &body); err != nil {
+			return err
+		}
+		c, err := order.DecodeChange(saleID, seq, body)
+		cs = append(cs, c)
+		return err
+	}, `SELECT seq, changes FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+	}
+	return cs, nil
+}

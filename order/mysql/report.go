@@ -1,0 +1,125 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"seckill/order"
+)
+
+// reportLook is how many rows Report reads at a time.
+const reportLook = 5000
+
+// Report adds up a sale and, where page is not nil, hands all its orders to it, by
+// ID, at most 5,000 at a time: all as of one moment, so that the orders add up to
+// the report. page must not keep the slice. It may be slow: MySQL keeps old
+// versions of rows meanwhile, and nothing else. An error of page ends it.
+func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Record) error) (r order.Report, err error) {
+	r.Amounts = map[order.Status]int64{}
+	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
+		if r.Tally, err = tally(ctx, tx, saleID); err != nil {
+			return err
+		}
+		err := query(ctx, tx, func(rows *sql.Rows) error {
+			var status order.Status
+			var amount int64
+			err := rows.Scan(&status, &amount)
+			r.Amounts[status] = amount
+			return err
+		}, `SELECT status, SUM(quantity * unit_price) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
+		if err != nil || page == nil {
+			return err
+		}
+		for next := order.ID(0); ; {
+			var records []order.Record
+			if records, next, err = rowsAfter(ctx, tx, saleID, next, reportLook); err != nil {
+				return err
+			}
+			if len(records) > 0 {
+				if err := page(records); err != nil {
+					return err
+				}
+			}
+			if next == 0 {
+				return nil
+			}
+		}
+	})
+	if err != nil {
+		return order.Report{}, fmt.Errorf("order: report of sale %d: %w", saleID, err)
+	}
+	return r, nil
+}
+
+// snapshotPage is how many records Snapshot hands over at a time.
+const snapshotPage = 1000
+
+// Snapshot returns a sale and hands all its live orders to page, by ID, at
+// most 1,000 at a time, both as of one moment: the sale's Seq tells which
+// changes they hold. page must not keep the slice, nor take longer than the
+// server waits for its reader (a minute by default). An error of page ends it.
+func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (sale order.Sale, err error) {
+	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
+		if sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+			return err
+		}
+		records := make([]order.Record, 0, snapshotPage)
+		// One statement that is read as it comes: pages by ID of their own would
+		// each sort the rest of the sale.
+		err := query(ctx, tx, func(rows *sql.Rows) error {
+			if len(records) == snapshotPage {
+				if err := page(records); err != nil {
+					return err
+				}
+				records = records[:0]
+			}
+			var r order.Record
+			err := scanRecord(rows, &r)
+			records = append(records, r)
+			return err
+		}, `SELECT `+recordColumns+` FROM orders WHERE sale_id = ? AND live = 1 ORDER BY id`, saleID)
+		if err != nil || len(records) == 0 {
+			return err
+		}
+		return page(records)
+	})
+	if err != nil {
+		return order.Sale{}, fmt.Errorf("order: snapshot of sale %d: %w", saleID, err)
+	}
+	return sale, nil
+}
+
+// Tally counts the orders of a sale, all as of one moment. It reads every row
+// of the sale: not for a hot path.
+func (s *Store) Tally(ctx context.Context, saleID int64) (t order.Tally, err error) {
+	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
+		t, err = tally(ctx, tx, saleID)
+		return err
+	})
+	if err != nil {
+		return order.Tally{}, fmt.Errorf("order: tally of sale %d: %w", saleID, err)
+	}
+	return t, nil
+}
+
+func tally(ctx context.Context, tx *sql.Tx, saleID int64) (t order.Tally, err error) {
+	t = order.Tally{Orders: map[order.Status]int64{}, Units: map[order.Status]int64{}}
+	if t.Sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+		return t, err
+	}
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		var status order.Status
+		var orders, units int64
+		err := rows.Scan(&status, &orders, &units)
+		t.Orders[status], t.Units[status] = orders, units
+		if status.Live() {
+			t.LiveUnits += units
+		}
+		return err
+	}, `SELECT status, COUNT(*), SUM(quantity) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
+	if err != nil {
+		return t, err
+	}
+	return t, tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM dead_letters WHERE sale_id = ?`, saleID).Scan(&t.DeadLetters)
+}

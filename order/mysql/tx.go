@@ -1,0 +1,200 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"seckill/internal/failpoint"
+	"seckill/internal/telemetry"
+	"seckill/order"
+)
+
+// errUnknown: whether the transaction was committed is not known.
+var errUnknown = errors.New("outcome unknown")
+
+// inTx runs fn in one READ COMMITTED transaction and commits it when fn
+// returns nil. A connection whose BEGIN, COMMIT or ROLLBACK failed is
+// discarded: an open transaction that went back to the pool would be committed
+// by the next BEGIN.
+//
+// ctx bounds only the wait for a connection. The transaction goes on without
+// it, since a Commit under a context that has ended does not commit and a
+// statement cut off leaves locks behind; the driver's timeouts bound it.
+func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) (failure error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // gives it back to the pool
+	ctx, span := telemetry.Start(context.WithoutCancel(ctx), "transaction", telemetry.Internal)
+	defer func() { span.End(failure) }()
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		discard(conn)
+		return fmt.Errorf("begin: %w", err)
+	}
+	err = fn(ctx, tx)
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.BeforeCommit)
+	}
+	if err != nil {
+		if tx.Rollback() != nil {
+			discard(conn)
+		}
+		return err
+	}
+	_, commit := telemetry.Statement(ctx, "COMMIT")
+	err = tx.Commit()
+	commit.End(err)
+	if err == nil {
+		err = failpoint.Hit(ctx, failpoint.AfterCommit)
+	}
+	if err != nil {
+		discard(conn)
+		return fmt.Errorf("commit: %w: %w", errUnknown, err)
+	}
+	return nil
+}
+
+// discard keeps conn out of the pool.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+// inSnapshot runs fn in a read-only REPEATABLE READ transaction: all its reads
+// see the database as it was at the first of them.
+func (s *Store) inSnapshot(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing to commit
+	return fn(tx)
+}
+
+// errorKind says what to do about an error.
+type errorKind int
+
+const (
+	transient errorKind = iota // try again: everything that is not known to be final
+	badData                    // MySQL refuses the values: the same again fails again
+	final                      // an answer of ours
+)
+
+func kindOf(err error) errorKind {
+	if _, ok := errors.AsType[*order.FieldError](err); ok {
+		return final
+	}
+	for _, answer := range []error{order.ErrNotFound, order.ErrConflict, order.ErrStale, order.ErrInvalid, order.ErrBadChange} {
+		if errors.Is(err, answer) {
+			return final
+		}
+	}
+	if refused, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		switch refused.Number {
+		case 1048, 1264, 1265, 1292, 1366, 1406, 1690, 3819, 4025:
+			return badData
+		}
+	}
+	return transient
+}
+
+// maxTries bounds the tries of one call: 1213 and 1205 are normal when batches
+// want the same slots, and rarely come three times in a row. An outage is for
+// the caller to wait out.
+const maxTries = 6
+
+// retry runs fn until it succeeds, fails for good or has failed maxTries times.
+func (s *Store) retry(ctx context.Context, what string, fn func(try int) error) error {
+	for try := 0; ; try++ {
+		err := fn(try)
+		if err == nil {
+			return nil
+		}
+		if kindOf(err) != transient || try+1 == maxTries || !pause(ctx, jitter(try)) {
+			return fmt.Errorf("order: %s: %w", what, err)
+		}
+		s.log.DebugContext(ctx, "transaction tried again", "what", what, "try", try+1, "err", err)
+	}
+}
+
+// jitter returns up to 4, 8, … 64 ms: enough for two that deadlocked to miss
+// each other.
+func jitter(try int) time.Duration {
+	return time.Millisecond + rand.N(4*time.Millisecond<<min(try, 4))
+}
+
+// pause waits for d and reports whether ctx is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// exec returns the rows that changed and the value of LAST_INSERT_ID(expr).
+func exec(ctx context.Context, db execer, query string, args ...any) (rows, id int64, err error) {
+	ctx, span := telemetry.Statement(ctx, query)
+	res, err := db.ExecContext(ctx, query, args...)
+	endStatement(span, err)
+	if err != nil {
+		return 0, 0, err
+	}
+	if rows, err = res.RowsAffected(); err != nil {
+		return 0, 0, err
+	}
+	id, err = res.LastInsertId()
+	return rows, id, err
+}
+
+// query calls scan for each row.
+func query(ctx context.Context, db queryer, scan func(*sql.Rows) error, q string, args ...any) error {
+	ctx, span := telemetry.Statement(ctx, q)
+	rows, err := db.QueryContext(ctx, q, args...)
+	endStatement(span, err)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// endStatement ends the span of a statement; what refused it MySQL says in a
+// number.
+func endStatement(span telemetry.Span, err error) {
+	if refused, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		span.Text("db.response.status_code", strconv.Itoa(int(refused.Number)))
+	}
+	span.End(err)
+}
+
+// repeat returns group n times, with commas between.
+func repeat(group string, n int) string {
+	return group + strings.Repeat(", "+group, n-1)
+}

@@ -1,0 +1,54 @@
+// Package queue says what an order queue promises: what it delivers, the
+// positions in it, and the outcomes of sending. queue/rocketmq and queue/memory
+// keep these promises; queue/queuetest is the suite of both.
+package queue
+
+import (
+	"errors"
+	"time"
+)
+
+// Outcomes of publishing an order other than success. Every queue, the real
+// one and its twin, answers nil, ErrNotStored or ErrUnknown, wrapped.
+var (
+	// ErrNotStored: the queue surely does not hold the message.
+	ErrNotStored = errors.New("order: message not stored")
+	// ErrUnknown: the queue may or may not hold the message, for good.
+	ErrUnknown = errors.New("order: message stored or not, unknown")
+)
+
+// Message is what a queue delivers: at least once, in no order, with a body
+// that may be anything.
+type Message struct {
+	ID   string // the order ID in decimal, when the sender was ours
+	Body []byte // not to be changed
+	// Redelivered is true when the queue says that it delivered this before;
+	// false says nothing.
+	Redelivered bool
+	StoredAt    time.Time // by the queue's clock
+	// Traceparent is the trace that the message belongs to (W3C); empty for one
+	// that is not traced.
+	Traceparent string
+}
+
+// Offsets are positions in the queues of a topic, by "broker/queue".
+type Offsets map[string]int64
+
+// Passed reports whether o stands at or behind mark in every queue of mark.
+func (o Offsets) Passed(mark Offsets) bool {
+	for queue, at := range mark {
+		if o[queue] < at {
+			return false
+		}
+	}
+	return true
+}
+
+// Behind returns how many messages lie between o and mark.
+func (o Offsets) Behind(mark Offsets) int64 {
+	var n int64
+	for queue, at := range mark {
+		n += max(0, at-o[queue])
+	}
+	return n
+}

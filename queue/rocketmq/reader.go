@@ -1,0 +1,179 @@
+package rocketmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+
+	"seckill/queue"
+)
+
+const (
+	// readerGroup is the name under which Readers ask. The broker wants one; no
+	// offset is kept under it and nobody is a member, so that Readers disturb
+	// neither each other nor any consumer.
+	readerGroup = "SECKILL_READER"
+	readAtOnce  = 64
+	readEvery   = 200 * time.Millisecond // while nothing comes
+	// clockSkew is how much a broker's clock may differ from ours.
+	clockSkew = time.Minute
+
+	codePull             = 11
+	answerPullNotFound   = 19
+	answerPullRetry      = 20
+	answerPullMoved      = 21
+	pullSubscriptionFlag = 4 // the request says what it wants; no consumer is registered
+)
+
+// Reader reads a topic beside its consumers, as a person does who looks on.
+type Reader struct {
+	opts Options
+	rpc  *caller
+}
+
+// NewReader checks the options; Group is not used. The error is ErrOptions.
+func NewReader(opts Options) (*Reader, error) {
+	opts.Group = readerGroup
+	opts, err := opts.checked()
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{opts: opts, rpc: newCaller(opts)}, nil
+}
+
+// Read hands each message of the topic to handle, from those that come now or
+// from the oldest that is kept, until ctx is done, which is no error, or handle
+// returns one. Messages of one queue come in their order. While the broker is
+// away, once it has begun, it waits. Queues and brokers that the topic gets later
+// are read within half a minute, from what came since the beginning.
+func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.Message) error) error {
+	defer r.rpc.close()
+	in := reading{Reader: r, handle: handle, at: make(map[place]int64), addrs: make(map[string]string), since: time.Now().Add(-clockSkew)}
+	first, later := codeMaxOffset, codeSearchOffset
+	if fromStart {
+		first, later = codeMinOffset, codeMinOffset
+	}
+	if err := in.extend(ctx, first); err != nil {
+		return err
+	}
+	told, looked := false, time.Now()
+	for {
+		found, err := in.round(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			return refused.err
+		}
+		if err != nil && !told {
+			r.opts.Log.WarnContext(ctx, "topic cannot be read, will go on trying", "topic", r.opts.Topic, "err", err)
+		}
+		if err != nil || time.Since(looked) >= r.opts.refresh {
+			_ = in.extend(ctx, later) // brokers may have moved; if they cannot be found they are where they were
+			looked = time.Now()
+		}
+		told = err != nil
+		if !found && !pause(ctx, readEvery) {
+			return nil
+		}
+	}
+}
+
+// refusedError is what the caller's handler returned.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+
+// reading is one Read.
+type reading struct {
+	*Reader
+
+	handle func([]queue.Message) error
+	at     map[place]int64   // what to read next
+	addrs  map[string]string // of the brokers
+	since  time.Time         // of what came later than that nothing is left out
+}
+
+// extend learns where the brokers are, and where to read those queues from that
+// it does not know yet: where code says.
+func (in *reading) extend(ctx context.Context, code int) error {
+	shards, err := in.rpc.route(ctx, in.opts.NameServers, in.opts.Topic)
+	if err != nil {
+		return err
+	}
+	for _, s := range shards {
+		in.addrs[s.Broker] = s.Addr
+	}
+	a := Admin{opts: in.opts, rpc: in.rpc}
+	for _, s := range shards {
+		for q := range s.Queues {
+			if _, known := in.at[place{s.Broker, q}]; known {
+				continue
+			}
+			n, err := a.offset(ctx, s.Addr, code, map[string]string{
+				"topic": in.opts.Topic, "queueId": strconv.Itoa(q), "timestamp": strconv.FormatInt(in.since.UnixMilli(), 10),
+			})
+			if err != nil {
+				return err
+			}
+			in.at[place{s.Broker, q}] = max(0, n)
+		}
+	}
+	return nil
+}
+
+// round reads once from each queue, and reports whether there was anything.
+func (in *reading) round(ctx context.Context) (found bool, err error) {
+	var errs []error
+	for from := range in.at {
+		some, err := in.pull(ctx, from)
+		if _, refused := errors.AsType[*refusedError](err); refused {
+			return true, err
+		}
+		errs = append(errs, err)
+		found = found || some
+	}
+	return found, errors.Join(errs...)
+}
+
+// pull reads what one queue has next.
+func (in *reading) pull(ctx context.Context, from place) (some bool, err error) {
+	ans, err := in.rpc.call(ctx, in.addrs[from.broker], codePull, map[string]string{
+		"consumerGroup": in.opts.Group, "topic": in.opts.Topic, "queueId": strconv.Itoa(from.queue),
+		"queueOffset": strconv.FormatInt(in.at[from], 10), "maxMsgNums": strconv.Itoa(readAtOnce),
+		"sysFlag": strconv.Itoa(pullSubscriptionFlag), "commitOffset": "0", "suspendTimeoutMillis": "0",
+		"subscription": "*", "subVersion": "0", "expressionType": "TAG",
+	})
+	moved := answered(err, answerPullRetry) || answered(err, answerPullMoved) // what is not kept any more is passed over
+	switch {
+	case answered(err, answerPullNotFound):
+		return false, nil
+	case err != nil && !moved:
+		return false, err
+	}
+	next, err := strconv.ParseInt(ans.ext["nextBeginOffset"], 10, 64)
+	if err != nil {
+		return false, fmt.Errorf("rocketmq: malformed offset: %w", err)
+	}
+	if !moved {
+		if err := in.handle(messagesOf(ans.body)); err != nil {
+			return true, &refusedError{err}
+		}
+	}
+	some = next != in.at[from]
+	in.at[from] = next
+	return some, nil
+}
+
+func messagesOf(body []byte) []queue.Message {
+	found := primitive.DecodeMessage(body)
+	ms := make([]queue.Message, len(found))
+	for i, m := range found {
+		ms[i] = Message{ID: m.MsgId, Body: m.Body, StoredAt: time.UnixMilli(m.StoreTimestamp)}
+	}
+	return ms
+}

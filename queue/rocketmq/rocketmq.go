@@ -1,0 +1,126 @@
+// Package rocketmq publishes orders to RocketMQ and delivers them from there.
+// It is the only importer of the client and keeps what the client does not: an
+// outcome of a send that is never guessed, deliveries that are acknowledged
+// only when they were handled, and a return within seconds after the broker or
+// the name server was away, also when it is away at the start.
+package rocketmq
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"seckill/queue"
+)
+
+// Outcomes of Publish and Probe other than nil, and the shapes that the
+// in-memory twin shares.
+var (
+	ErrNotStored = queue.ErrNotStored
+	ErrUnknown   = queue.ErrUnknown
+)
+
+// ErrOptions is the error of options that cannot work.
+var ErrOptions = errors.New("rocketmq: bad options")
+
+type (
+	// Message is one delivered message.
+	Message = queue.Message
+	// Offsets are positions by "broker/queue".
+	Offsets = queue.Offsets
+)
+
+// DefaultProbeTopic is where Probe sends when Options name no other topic.
+const DefaultProbeTopic = "SECKILL_PROBE"
+
+// Options say where the broker is and what is ours there.
+type Options struct {
+	NameServers []string // host:port, each; a name is resolved at each connect
+	AccessKey   string   // with SecretKey: requests are signed
+	SecretKey   string
+	Namespace   string // put before the names of topics and groups, with a %
+	Topic       string // of the orders
+	ProbeTopic  string // "" is DefaultProbeTopic
+	Group       string // of the consumers
+	Log         *slog.Logger
+
+	refresh time.Duration // 0 is refreshEvery; tests set it
+}
+
+// refreshEvery is how often a topic's queues are asked for while nothing is
+// wrong: as often as the client does.
+const refreshEvery = 30 * time.Second
+
+// nameRE is what the broker allows in names.
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,127}$`)
+
+// checked returns o with defaults filled in and the namespace applied, as the
+// client does it: namespace%name. The client is not told the namespace: it
+// would put it before the topic of a message again at each further try.
+func (o Options) checked() (Options, error) {
+	o.Log = cmp.Or(o.Log, slog.Default())
+	o.refresh = cmp.Or(o.refresh, refreshEvery)
+	if o.ProbeTopic == "" {
+		o.ProbeTopic = DefaultProbeTopic
+	}
+	if len(o.NameServers) == 0 {
+		return o, fmt.Errorf("%w: no name server", ErrOptions)
+	}
+	if (o.AccessKey == "") != (o.SecretKey == "") {
+		return o, fmt.Errorf("%w: access key and secret key go together", ErrOptions)
+	}
+	servers := make([]string, len(o.NameServers))
+	for i, addr := range o.NameServers {
+		host, err := checkAddr(addr)
+		if err != nil {
+			return o, err
+		}
+		servers[i] = host
+	}
+	o.NameServers = servers
+	if o.Namespace != "" && !nameRE.MatchString(o.Namespace) {
+		return o, fmt.Errorf("%w: namespace %q", ErrOptions, o.Namespace)
+	}
+	for _, name := range []*string{&o.Topic, &o.ProbeTopic, &o.Group} {
+		if *name == "" && name == &o.Group {
+			continue // only who consumes needs a group
+		}
+		if !nameRE.MatchString(strings.TrimPrefix(*name, o.Namespace+"%")) {
+			return o, fmt.Errorf("%w: topic or group %q", ErrOptions, *name)
+		}
+		if o.Namespace != "" && !strings.HasPrefix(*name, o.Namespace+"%") {
+			*name = o.Namespace + "%" + *name
+		}
+	}
+	return o, nil
+}
+
+// checkAddr returns the host:port of a name server's address.
+func checkAddr(addr string) (string, error) {
+	plain := strings.TrimPrefix(strings.TrimSpace(addr), "http://")
+	host, port, err := net.SplitHostPort(plain)
+	if err != nil {
+		return "", fmt.Errorf("%w: name server %q wants host:port", ErrOptions, addr)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /;,@") {
+		return "", fmt.Errorf("%w: name server %q wants host:port", ErrOptions, addr)
+	}
+	return plain, nil
+}
+
+// resolvers returns the name servers as the client wants them: it refuses host
+// names unless they come with a scheme, which it then cuts off.
+func (o Options) resolvers() []string {
+	addrs := make([]string, len(o.NameServers))
+	for i, addr := range o.NameServers {
+		addrs[i] = "http://" + addr
+	}
+	return addrs
+}

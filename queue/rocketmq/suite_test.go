@@ -1,0 +1,102 @@
+package rocketmq_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/testenv"
+	"seckill/queue/queuetest"
+	"seckill/queue/rocketmq"
+)
+
+var topics atomic.Int64
+
+// options are of a topic and a group of the test's own.
+func options(tb testing.TB, servers []string) rocketmq.Options {
+	tb.Helper()
+	count := topics.Add(1)
+	n := fmt.Sprintf("%d_%d_%d", os.Getpid(), time.Now().UnixNano(), count)
+	o := rocketmq.Options{
+		NameServers: servers, Topic: "T_" + n, ProbeTopic: "P_" + n, Group: "G_" + n,
+		Log: slog.New(slog.DiscardHandler),
+	}
+	if count%2 == 0 { // half of the tests
+		o.Namespace = "NS"
+	}
+	if os.Getenv("TEST_LOG") != "" {
+		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return o
+}
+
+// made is options whose topics exist.
+func made(tb testing.TB, servers []string) (rocketmq.Options, *rocketmq.Admin) {
+	tb.Helper()
+	o := options(tb, servers)
+	admin, err := rocketmq.NewAdmin(o)
+	require.NoError(tb, err)
+	tb.Cleanup(admin.Close)
+	require.NoError(tb, admin.EnsureTopics(tb.Context(), 8))
+	removeTopics(tb, admin)
+	return o, admin
+}
+
+// removeTopics removes the topics with the test.
+func removeTopics(tb testing.TB, admin *rocketmq.Admin) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		admin.RemoveTopics(ctx)
+	})
+}
+
+func publisher(tb testing.TB, o rocketmq.Options, po rocketmq.PublisherOptions) *rocketmq.Publisher {
+	tb.Helper()
+	p, err := rocketmq.NewPublisher(o, po)
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		require.NoError(tb, p.Close(ctx))
+	})
+	return p
+}
+
+func connected(tb testing.TB, o rocketmq.Options, po rocketmq.PublisherOptions) *rocketmq.Publisher {
+	tb.Helper()
+	p := publisher(tb, o, po)
+	require.Eventually(tb, p.Connected, 10*time.Second, 5*time.Millisecond)
+	return p
+}
+
+func nameServers(tb testing.TB) []string {
+	tb.Helper()
+	return testenv.NameServers(tb)
+}
+
+func TestBrokerKeepsWhatEveryQueueMust(t *testing.T) {
+	t.Parallel()
+	servers := nameServers(t)
+	queuetest.Run(t, func(t *testing.T) queuetest.Queue {
+		t.Helper()
+		o, admin := made(t, servers)
+		p := connected(t, o, rocketmq.PublisherOptions{})
+		return queuetest.Queue{
+			Publish: p.Publish, PublishBody: p.PublishBody,
+			Subscribe: func(h queuetest.Handle) func(context.Context) error {
+				s, err := rocketmq.NewSubscriber(o, rocketmq.SubscriberOptions{Handle: h})
+				require.NoError(t, err)
+				return s.Run
+			},
+			Lag: admin.Lag, MaxOffsets: admin.MaxOffsets, Committed: admin.Committed,
+		}
+	})
+}
