@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -80,7 +81,7 @@ func (a *Auditor) Audit(ctx context.Context, saleID int64) ([]SaleAudit, error) 
 func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) {
 	found, err := a.check(ctx, saleID)
 	for deadline := time.Now().Add(a.grace); err == nil && len(found.Discrepancies) > 0 && time.Now().Before(deadline); {
-		if err := wait(ctx, 250*time.Millisecond); err != nil {
+		if err := loop.Pause(ctx, 250*time.Millisecond); err != nil {
 			return found, err
 		}
 		before := found.Discrepancies
@@ -95,7 +96,7 @@ func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) 
 	}
 	// An operator waits for it: a short rest, and it is through 500,000 orders in
 	// some seconds.
-	p := newPass(a.store, a.ledger, saleID, a.grace, func(ctx context.Context, took time.Duration) error { return wait(ctx, took/2) })
+	p := newPass(a.store, a.ledger, saleID, a.grace, func(ctx context.Context, took time.Duration) error { return loop.Pause(ctx, took/2) })
 	suspects, err := p.run(ctx)
 	if errors.Is(err, errMoved) { // loaded anew or unloaded: the next audit says more
 		return found, nil

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 )
 
@@ -81,7 +82,7 @@ func (e *Expirer) Step(ctx context.Context) error {
 				busy = true
 			default:
 				busy = true
-				rest(ctx, expiryRest*time.Since(began))
+				_ = loop.Pause(ctx, expiryRest*time.Since(began))
 			}
 		}
 		if len(errs) > 0 {
@@ -114,14 +115,4 @@ func (e *Expirer) forget(ss []order.Sale) {
 		next[s.ID] = e.next[s.ID]
 	}
 	e.next = next
-}
-
-// rest waits for d, or until ctx is done.
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 )
 
@@ -88,7 +89,7 @@ func (e *Extender) extend(ctx context.Context, s order.Sale, after order.ID) (or
 			return 0, e.store.Extended(ctx, s)
 		}
 		after = next
-		rest(ctx, expiryRest*time.Since(began))
+		_ = loop.Pause(ctx, expiryRest*time.Since(began))
 	}
 	return after, nil
 }

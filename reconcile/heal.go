@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 )
 
@@ -36,7 +37,7 @@ func (p *Patrol) readThrough(ctx context.Context, saleID int64) error {
 				return err
 			}
 		}
-		return wait(ctx, min(max(restFactor*took, restOf(work.units)), maxRest))
+		return loop.Pause(ctx, min(max(restFactor*took, restOf(work.units)), maxRest))
 	})
 	found, err := work.run(ctx)
 	if errors.Is(err, errMoved) {

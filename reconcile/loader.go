@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/queue"
 	"seckill/stock"
@@ -77,7 +78,7 @@ const (
 // other.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.wg.Wait()
-	return Loop(ctx, l.log, "load", func(step context.Context) error { return l.step(step, ctx) })
+	return loop.EverySecond(ctx, l.log, "load", func(step context.Context) error { return l.step(step, ctx) })
 }
 
 // step looks once; the loads that it begins live as long as life. It takes the
@@ -231,7 +232,7 @@ func (l *Loader) claim(ctx context.Context, saleID int64) error {
 		if mine || err != nil {
 			return err
 		}
-		if err := wait(ctx, 200*time.Millisecond); err != nil {
+		if err := loop.Pause(ctx, 200*time.Millisecond); err != nil {
 			return fmt.Errorf("wait for another load of sale %d: %w", saleID, err)
 		}
 		ms, err := l.ledger.Metas(ctx, []int64{saleID})

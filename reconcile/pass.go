@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -96,7 +97,7 @@ func (p *pass) run(ctx context.Context) ([]*suspect, error) {
 	if len(p.suspects) == 0 {
 		return nil, p.same(ctx)
 	}
-	if err := wait(ctx, time.Until(p.lastSeen.Add(p.grace))); err != nil {
+	if err := loop.Pause(ctx, time.Until(p.lastSeen.Add(p.grace))); err != nil {
 		return nil, err
 	}
 	return p.lookAgain(ctx)
@@ -309,19 +310,4 @@ func ordersOf(es []stock.Entry) []order.Order {
 // discrepancy is how s is listed.
 func (s *suspect) discrepancy() Discrepancy {
 	return Discrepancy{Kind: s.kind, OrderID: s.ID.String(), Detail: s.detail + advice(s.kind, s.SaleID)}
-}
-
-// wait returns after d, or with the error of ctx.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

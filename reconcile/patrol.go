@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -89,7 +90,7 @@ func NewPatrol(store patrolled, ledger patrolLedger, reg prometheus.Registerer, 
 // Run audits until ctx is done.
 func (p *Patrol) Run(ctx context.Context) error {
 	defer p.wg.Wait()
-	return loopEvery(ctx, patrolEvery, p.log, "audit", func(step context.Context) error { return p.step(step, ctx) })
+	return loop.Every(ctx, patrolEvery, p.log, "audit", func(step context.Context) error { return p.step(step, ctx) })
 }
 
 // step looks at every sale's counters, and begins the passes that are due;

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -64,7 +65,7 @@ const (
 // whose orders wait for the pool holds up no other.
 func (s *Sweeper) Run(ctx context.Context) error {
 	defer s.wg.Wait()
-	return Loop(ctx, s.log, "sweep", func(step context.Context) error { return s.step(step, ctx) })
+	return loop.EverySecond(ctx, s.log, "sweep", func(step context.Context) error { return s.step(step, ctx) })
 }
 
 // step begins to sweep each sale that is not being swept; the sweeps live as
@@ -129,7 +130,7 @@ func (s *Sweeper) look(ctx context.Context, saleID int64) (undecided []order.Ord
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, loop.StepTimeout)
 	defer cancel()
 	due, unread := s.reservations.Due(ctx, saleID, sweepPage)
 	if errors.Is(unread, stock.ErrNotLoaded) {

@@ -11,8 +11,8 @@ import (
 
 	"seckill/event"
 	"seckill/internal/config"
+	"seckill/internal/loop"
 	"seckill/order"
-	"seckill/reconcile"
 )
 
 // events is the part of the consumer role that sends order events.
@@ -46,7 +46,7 @@ const releaseTimeout = 2 * time.Second
 
 // run sends until ctx is done, then gives the sales to other processes.
 func (e *events) run(ctx context.Context) error {
-	err := reconcile.Loop(ctx, e.log, "events", e.relay.Step)
+	err := loop.EverySecond(ctx, e.log, "events", e.relay.Step)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := e.relay.Release(ctx); err != nil { // they come to it by themselves, some seconds later

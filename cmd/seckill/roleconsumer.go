@@ -14,6 +14,7 @@ import (
 	"seckill/fleet"
 	"seckill/internal/breaker"
 	"seckill/internal/config"
+	"seckill/internal/loop"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -127,11 +128,11 @@ func (k *back) run(ctx context.Context) error {
 	g.Go(func() error { return k.eviction.run(feed) })
 	g.Go(func() error { return k.loader.Run(feed) })
 	g.Go(func() error { return k.patrol.Run(feed) })
-	g.Go(func() error { return reconcile.Loop(feed, k.log, "tail", k.tail.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, k.log, "tail", k.tail.Step) })
 	g.Go(func() error { return k.sweeper.Run(feed) })
-	g.Go(func() error { return reconcile.Loop(feed, k.log, "expire", k.expirer.Step) })
-	g.Go(func() error { return reconcile.Loop(feed, k.log, "extend pay", k.extender.Step) })
-	g.Go(func() error { return reconcile.Loop(feed, k.log, "end and close", k.janitor.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, k.log, "expire", k.expirer.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, k.log, "extend pay", k.extender.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, k.log, "end and close", k.janitor.Step) })
 	if k.events != nil {
 		g.Go(func() error { return k.events.run(feed) })
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"seckill/internal/loop"
 )
 
 // sample is one measurement.
@@ -198,7 +200,7 @@ func (b *bench) running(ctx context.Context, t target) (*generator, error) {
 		return err == nil && least(before, now) > 0, err
 	})
 	if err == nil {
-		err = pause(ctx, b.warm)
+		err = loop.Pause(ctx, b.warm)
 	}
 	if err != nil {
 		g.kill()
@@ -236,7 +238,7 @@ func (b *bench) turn(ctx context.Context, t target, g *generator, d time.Duratio
 	if err := g.signal(syscall.SIGCONT); err != nil {
 		return sample{}, err
 	}
-	if err := pause(ctx, ramp); err != nil {
+	if err := loop.Pause(ctx, ramp); err != nil {
 		return sample{}, err
 	}
 	s, err := b.look(ctx, t, d)
@@ -275,7 +277,7 @@ func (b *bench) look(ctx context.Context, t target, d time.Duration) (sample, er
 		}
 		beside <- t.beside(ctx, over)
 	}()
-	err = pause(ctx, d)
+	err = loop.Pause(ctx, d)
 	close(over)
 	if err := errors.Join(err, <-beside); err != nil {
 		return sample{}, err

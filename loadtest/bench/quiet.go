@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"seckill/internal/loop"
 )
 
 const (
@@ -20,7 +22,7 @@ func (b *bench) quiet(ctx context.Context) error {
 	deadline := time.Now().Add(quietWithin)
 	for said := false; ; {
 		m := b.meter()
-		if err := pause(ctx, 2*time.Second); err != nil {
+		if err := loop.Pause(ctx, 2*time.Second); err != nil {
 			return err
 		}
 		_, foreign := m.read()

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -80,9 +81,9 @@ func (b *bench) collect(ctx context.Context) (sample, error) {
 			}
 		})
 	}
-	err = pause(ctx, b.warm)
+	err = loop.Pause(ctx, b.warm)
 	m, first, began := b.meter(), done.Load(), time.Now()
-	err = errors.Join(err, pause(ctx, b.seconds))
+	err = errors.Join(err, loop.Pause(ctx, b.seconds))
 	n, took := float64(done.Load()-first), time.Since(began)
 	s := sample{units: n, rate: n / took.Seconds()}
 	s.cpu, s.foreign = m.read()

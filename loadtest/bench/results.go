@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"seckill/internal/loop"
 )
 
 // results measures how long a shopper waits from the first byte of the POST
@@ -52,7 +54,7 @@ func (b *bench) idleResults(ctx context.Context) error {
 				return err
 			}
 			took = append(took, time.Since(began))
-			if err := pause(ctx, 5*time.Millisecond); err != nil { // so that nobody is busy any more
+			if err := loop.Pause(ctx, 5*time.Millisecond); err != nil { // so that nobody is busy any more
 				return err
 			}
 		}
@@ -101,9 +103,9 @@ func (b *bench) resultLimit(ctx context.Context) (rate float64, err error) {
 				}
 			})
 		}
-		err := pause(ctx, b.warm)
+		err := loop.Pause(ctx, b.warm)
 		before, began := done.Load(), time.Now()
-		err = errors.Join(err, pause(ctx, b.seconds))
+		err = errors.Join(err, loop.Pause(ctx, b.seconds))
 		rate = float64(done.Load()-before) / time.Since(began).Seconds()
 		stopped.Store(true)
 		wg.Wait()
@@ -143,7 +145,7 @@ func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note
 		for i := range n {
 			due := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 			if d := time.Until(due); d > time.Millisecond {
-				if err := pause(ctx, d); err != nil {
+				if err := loop.Pause(ctx, d); err != nil {
 					return err
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/order/mysql"
 )
@@ -68,7 +69,7 @@ func (s *shop) drive(ctx context.Context, conns int, work func(context.Context) 
 			}
 		})
 	}
-	err := pause(ctx, s.b.seconds)
+	err := loop.Pause(ctx, s.b.seconds)
 	stopped.Store(true)
 	wg.Wait()
 	n := float64(s.made.Load())

@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/loop"
 	"seckill/internal/telemetry"
 	"seckill/order"
 )
@@ -120,7 +121,7 @@ func (s *Store) retry(ctx context.Context, what string, fn func(try int) error) 
 		if err == nil {
 			return nil
 		}
-		if kindOf(err) != transient || try+1 == maxTries || !pause(ctx, jitter(try)) {
+		if kindOf(err) != transient || try+1 == maxTries || loop.Pause(ctx, jitter(try)) != nil {
 			return fmt.Errorf("order: %s: %w", what, err)
 		}
 		s.log.DebugContext(ctx, "transaction tried again", "what", what, "try", try+1, "err", err)
@@ -131,18 +132,6 @@ func (s *Store) retry(ctx context.Context, what string, fn func(try int) error) 
 // each other.
 func jitter(try int) time.Duration {
 	return time.Millisecond + rand.N(4*time.Millisecond<<min(try, 4))
-}
-
-// pause waits for d and reports whether ctx is still good.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }
 
 type execer interface {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"seckill/internal/loop"
 )
 
 // Admin makes topics and reads offsets. Safe for concurrent use.
@@ -51,7 +53,7 @@ func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
 		if err == nil || !timedOut(err) && !errors.Is(err, ErrNoBroker) {
 			return err
 		}
-		if !pause(ctx, 50*time.Millisecond) {
+		if loop.Pause(ctx, 50*time.Millisecond) != nil {
 			return err
 		}
 	}
@@ -103,7 +105,7 @@ func (a *Admin) await(ctx context.Context, topic string, brokers int) error {
 		if err == nil && len(shards) >= brokers {
 			return nil
 		}
-		if !pause(ctx, 20*time.Millisecond) {
+		if loop.Pause(ctx, 20*time.Millisecond) != nil {
 			return fmt.Errorf("wait for topic %s: %w", topic, errors.Join(ctx.Err(), err))
 		}
 	}
@@ -229,16 +231,4 @@ func (a *Admin) offset(ctx context.Context, addr string, code int, ext map[strin
 		return 0, fmt.Errorf("rocketmq: malformed offset: %w", err)
 	}
 	return n, nil
-}
-
-// pause waits for d; false when ctx was done first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

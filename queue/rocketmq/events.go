@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/queue"
 )
@@ -157,7 +158,7 @@ func (p *EventPublisher) sendBatch(ctx context.Context, at place, batch []byte) 
 			return sum(o == stored, doubt, err)
 		}
 		wait := wait/2 + rand.N(wait)
-		if time.Until(end) < wait+minTry || !pause(ctx, wait) {
+		if time.Until(end) < wait+minTry || loop.Pause(ctx, wait) != nil {
 			return sum(false, doubt, err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/loop"
+
 	client "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/producer"
@@ -148,7 +150,7 @@ func (l *link) run(ctx context.Context) {
 		if err == nil {
 			l.opts.Log.InfoContext(ctx, "producer connected", "topic", l.opts.Topic)
 			told = false
-			if !pause(ctx, gap) || !l.watch(ctx) {
+			if loop.Pause(ctx, gap) != nil || !l.watch(ctx) {
 				return
 			}
 			gap = l.nextGap(gap)
@@ -158,7 +160,7 @@ func (l *link) run(ctx context.Context) {
 			l.opts.Log.LogAttrs(ctx, slog.LevelWarn, "producer not connected", slog.Any("err", err))
 			told = true
 		}
-		if !pause(ctx, connectEvery) {
+		if loop.Pause(ctx, connectEvery) != nil {
 			return
 		}
 	}
@@ -187,7 +189,7 @@ func (l *link) watch(ctx context.Context) bool {
 		if l.stale(ctx) {
 			return true
 		}
-		if !pause(ctx, connectEvery) {
+		if loop.Pause(ctx, connectEvery) != nil {
 			return false
 		}
 	}
@@ -240,7 +242,7 @@ func (l *link) connect(ctx context.Context) error {
 	l.wrong.Store(false)
 	if old := l.cur.Swap(&connection{c, route}); old != nil {
 		l.calls.Go(func() {
-			pause(ctx, lingerOld)
+			_ = loop.Pause(ctx, lingerOld)
 			_ = old.client.Shutdown()
 		})
 	}

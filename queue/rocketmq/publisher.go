@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seckill/internal/failpoint"
+	"seckill/internal/loop"
 	"seckill/internal/telemetry"
 	"seckill/order"
 )
@@ -328,7 +329,7 @@ func (p *Publisher) send(batch []byte) (stuck bool, err error) {
 			return stuck, sum(o == stored, doubt, err)
 		}
 		wait := wait/2 + rand.N(wait)
-		if time.Until(end) < wait+minTry || !pause(ctx, wait) {
+		if time.Until(end) < wait+minTry || loop.Pause(ctx, wait) != nil {
 			return stuck, sum(false, doubt, err)
 		}
 	}

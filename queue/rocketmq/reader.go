@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 
+	"seckill/internal/loop"
 	"seckill/queue"
 )
 
@@ -77,7 +78,7 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.M
 			looked = time.Now()
 		}
 		told = err != nil
-		if !found && !pause(ctx, readEvery) {
+		if !found && loop.Pause(ctx, readEvery) != nil {
 			return nil
 		}
 	}

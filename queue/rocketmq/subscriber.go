@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"seckill/internal/loop"
 )
 
 const (
@@ -101,7 +103,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 			var err error
 			if in, err = s.open(ctx, hctx); err != nil {
 				s.tell(ctx, &told, err)
-				pause(ctx, openEvery)
+				_ = loop.Pause(ctx, openEvery)
 				continue
 			}
 			told = false
