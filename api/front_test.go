@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,7 +82,8 @@ func TestThePagesAskNoOtherHost(t *testing.T) {
 	s := newShop(t)
 	for path, kind := range map[string]string{
 		"/": "text/html", "/shopper/page.js": "text/javascript", "/shopper/page.css": "text/css",
-		"/docs": "text/html", "/docs/page.js": "text/javascript", "/docs/page.css": "text/css",
+		"/docs": "text/html", "/docs/page.js": "text/javascript",
+		"/docs/swagger-ui/swagger-ui-bundle.js": "text/javascript", "/docs/swagger-ui/swagger-ui.css": "text/css",
 	} {
 		a := s.get(t, path, "Authorization", "")
 		require.Equal(t, 200, a.StatusCode, path)
@@ -90,6 +92,12 @@ func TestThePagesAskNoOtherHost(t *testing.T) {
 		require.Contains(t, a.Header.Get("Content-Security-Policy"), "default-src 'none'")
 		require.NotContains(t, a.Header.Get("Content-Security-Policy"), "unsafe")
 		require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
+		for _, link := range regexp.MustCompile(`(?:src|href)="(/[^"]+)"`).FindAllStringSubmatch(a.text, -1) {
+			require.Equal(t, 200, s.get(t, link[1]).StatusCode, "%s in %s", link[1], path)
+		}
+		if strings.HasPrefix(path, "/docs/swagger-ui/") {
+			continue // held back by the policy alone
+		}
 		require.NotContains(t, a.text, "//cdn")
 		require.NotRegexp(t, `(src|href)="https?:`, a.text)
 		require.NotRegexp(t, `style="| on[a-z]+="|<script>|innerHTML|eval\(`, a.text)

@@ -74,7 +74,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routePermits, routeOrder, routeOrders, routeCancel, routePay, routeProblem, routeSpec, routePages, routeNone} {
 		m.routes[route] = &routeMetrics{name: route, duration: duration.WithLabelValues(route)}
 	}
-	for _, path := range pagePaths {
+	for path := range pages {
 		m.routes[path] = m.routes[routePages]
 	}
 	if reg != nil {

@@ -61,11 +61,11 @@ const (
 	routePay     = "/v1/payments"
 	routeProblem = "/problems/:code"
 	routeSpec    = "/openapi.json"
-	routePages   = "pages" // all of pagePaths
+	routePages   = "pages" // all of pages
 	routeNone    = "none"  // no such route
 )
 
-var pagePaths = []string{"/", "/shopper/page.js", "/shopper/page.css", "/docs", "/docs/page.js", "/docs/page.css"}
+var pages = web.Pages()
 
 // New returns a Server with its routes in place. It is ready until it is told
 // otherwise.
@@ -129,9 +129,8 @@ func (s *Server) routes() *echo.Echo {
 	e.POST(routePay, s.payment)
 	get(routeProblem, s.explain)
 	get(routeSpec, echo.WrapHandler(web.File(contentJSON[0], document)))
-	page := echo.WrapHandler(web.Pages())
-	for _, path := range pagePaths {
-		get(path, page)
+	for path, page := range pages {
+		get(path, echo.WrapHandler(page))
 	}
 	return e
 }
