@@ -29,7 +29,7 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 
 	s := newShop(t)
 	s.catalog = stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return []order.Sale{sale}, nil }, ledger, slog.New(slog.DiscardHandler))
-	collector := stock.NewCollector(ledger, stock.CollectorOptions{Catalog: s.catalog})
+	collector := stock.NewCollector(ledger, stock.CollectorOptions{SoldOut: s.catalog.MarkSoldOut})
 	t.Cleanup(collector.Close)
 	s.opts.Catalog, s.opts.Reserver, s.opts.Stock = s.catalog, collector, ledger
 	s.reopen(t)

@@ -18,8 +18,8 @@ type CollectorOptions struct {
 	// Guard runs the batch call, or refuses to without running it, as a
 	// circuit breaker does. Only failures of Redis reach it as errors.
 	Guard func(func() error) error
-	// Catalog is told when a sale has no unit left; may be nil.
-	Catalog *Catalog
+	// SoldOut is told when a sale has no unit left; may be nil.
+	SoldOut func(saleID int64)
 	// Observe is told of each batch: its size, how long it took, and the error
 	// that left it without an answer.
 	Observe func(batch int, took time.Duration, err error)
@@ -287,8 +287,8 @@ func (b *batch) run() {
 	results, err := b.reserve(ctx)
 	span.End(err)
 	b.opts.Observe(len(here), time.Since(began), err)
-	if err == nil && b.opts.Catalog != nil && results[0].Available <= 0 && !errors.Is(results[0].Err, ErrNotLoaded) {
-		b.opts.Catalog.MarkSoldOut(b.sale)
+	if err == nil && b.opts.SoldOut != nil && results[0].Available <= 0 && !errors.Is(results[0].Err, ErrNotLoaded) {
+		b.opts.SoldOut(b.sale)
 	}
 	for i, r := range here {
 		if err != nil {

@@ -232,7 +232,7 @@ func TestTheCollectorObservesAndMarksASaleSoldOut(t *testing.T) {
 		cat := stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return []order.Sale{f.sale}, nil }, f.l, slog.Default())
 		require.NoError(f, cat.Refresh(f.Context()))
 		var batches atomic.Int64
-		c := stock.NewCollector(f.l, stock.CollectorOptions{Catalog: cat, Observe: func(n int, took time.Duration, err error) {
+		c := stock.NewCollector(f.l, stock.CollectorOptions{SoldOut: cat.MarkSoldOut, Observe: func(n int, took time.Duration, err error) {
 			if n == 1 && took > 0 && err == nil {
 				batches.Add(1)
 			}

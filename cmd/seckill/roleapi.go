@@ -140,7 +140,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	registerBacklog(reg, f.backlog)
 	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
 	reg.MustRegister(newSaleMetrics(f.catalog.List))
-	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, Catalog: f.catalog, Observe: reserveMetrics(reg), Tracer: b.tracer})
+	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, SoldOut: f.catalog.MarkSoldOut, Observe: reserveMetrics(reg), Tracer: b.tracer})
 	f.lookup = lookup.New(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
 		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
 		return rs, err
