@@ -127,3 +127,12 @@ func currency(s string) bool {
 	}
 	return true
 }
+
+// SaleIDs returns the IDs of sales, in their order.
+func SaleIDs(ss []Sale) []int64 {
+	ids := make([]int64, len(ss))
+	for i, s := range ss {
+		ids[i] = s.ID
+	}
+	return ids
+}

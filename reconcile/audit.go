@@ -63,7 +63,7 @@ func (a *Auditor) Audit(ctx context.Context, saleID int64) ([]SaleAudit, error) 
 		if err != nil {
 			return nil, fmt.Errorf("list sales: %w", err)
 		}
-		ids = saleIDs(ss)
+		ids = order.SaleIDs(ss)
 	}
 	audits := make([]SaleAudit, 0, len(ids))
 	for _, id := range ids {

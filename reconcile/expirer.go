@@ -10,6 +10,7 @@ import (
 
 	"seckill/internal/loop"
 	"seckill/order"
+	"seckill/stock"
 )
 
 type expiring interface {
@@ -101,7 +102,7 @@ func (e *Expirer) look(ctx context.Context, sale order.Sale) (int, error) {
 	e.next[sale.ID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryLook)), sale.Version}
 	n := len(found.Verdicts)
 	if n > 0 {
-		writeBack(ctx, e.ledger, e.log, found.Verdicts...)
+		stock.WriteBack(ctx, e.ledger, e.log, found.Verdicts...)
 		e.expired(n)
 		e.log.InfoContext(ctx, "unpaid orders cancelled", "sale_id", sale.ID, "voided", sale.Voided, "orders", n)
 	}

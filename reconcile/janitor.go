@@ -69,7 +69,7 @@ func (j *Janitor) Step(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	ms, unread := j.ledger.Metas(ctx, saleIDs(ss))
+	ms, unread := j.ledger.Metas(ctx, order.SaleIDs(ss))
 	tried := make(map[int64]attempt)
 	errs := []error{unread}
 	for i, s := range ss {

@@ -89,7 +89,7 @@ func (l *Loader) step(ctx, life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	ms, unread := l.ledger.Metas(ctx, saleIDs(ss))
+	ms, unread := l.ledger.Metas(ctx, order.SaleIDs(ss))
 	unopened := map[int64]bool{}
 	for _, i := range rand.Perm(len(ss)) {
 		s := ss[i]

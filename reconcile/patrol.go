@@ -105,7 +105,7 @@ func (p *Patrol) step(ctx, life context.Context) error {
 		return err
 	}
 	p.m.letters(letters)
-	ms, err := p.ledger.Metas(ctx, saleIDs(ss))
+	ms, err := p.ledger.Metas(ctx, order.SaleIDs(ss))
 	listed, loaded := map[int64]bool{}, map[int64]bool{}
 	for i, s := range ss {
 		listed[s.ID] = true

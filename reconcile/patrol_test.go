@@ -19,6 +19,7 @@ import (
 	"seckill/order/memory"
 	"seckill/order/mysql"
 	"seckill/order/storetest"
+	queuememory "seckill/queue/memory"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -76,7 +77,7 @@ func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *be
 	t.Helper()
 	b := &beat{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &lines{}}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
-	b.loader = reconcile.NewLoader(store, store, b.ledger, &offsets{}, log)
+	b.loader = reconcile.NewLoader(store, store, b.ledger, queuememory.NewQueue(), log)
 	b.patrol = reconcile.NewPatrol(store, b.ledger, b.reg, log)
 	b.patrol.SetGrace(shortGrace)
 	// Made two minutes ago, as are the orders: nothing is young here.
@@ -220,7 +221,7 @@ func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
 		require.InDelta(b, time.Now().Unix(), b.metric("seckill_audit_last_success_timestamp_seconds", ""), 60)
 		require.Contains(b, b.log.text(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
 
-		require.NoError(b, reconcile.NewSweeper(b.store, b.ledger, b, quiet()).Step(b.Context()))
+		require.NoError(b, reconcile.NewSweeper(b.store, b.ledger, b, slog.New(slog.DiscardHandler)).Step(b.Context()))
 		require.Equal(b, fmt.Sprintf("S%d,0,1", lost.ID), b.entry(lost), "the sweeper has got it and settled it")
 		require.Equal(b, "available 93 pending 0 settled 7", b.units())
 		b.pass()

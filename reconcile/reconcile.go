@@ -23,11 +23,3 @@ type sales interface {
 type metas interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
 }
-
-func saleIDs(ss []order.Sale) []int64 {
-	ids := make([]int64, len(ss))
-	for i, s := range ss {
-		ids[i] = s.ID
-	}
-	return ids
-}

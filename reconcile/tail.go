@@ -47,7 +47,7 @@ func (t *Tail) Step(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	ms, err := t.sink.Metas(ctx, saleIDs(ss))
+	ms, err := t.sink.Metas(ctx, order.SaleIDs(ss))
 	errs := []error{err} // a shard that is away holds up no sale of another
 	due := t.seen
 	t.seen = make(map[int64]uint64, len(ss))

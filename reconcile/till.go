@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"seckill/order"
 	"seckill/stock"
@@ -34,21 +33,17 @@ func NewTill(store desk, ledger applier, guard func(func() error) error, log *sl
 	return &Till{store: store, ledger: ledger, guard: guard, log: log}
 }
 
-// writeBackTimeout bounds how long an ailing Redis holds up an answer that
-// stands already.
-const writeBackTimeout = time.Second
-
 // Cancel is order.Store's, and tells Redis.
 func (t *Till) Cancel(ctx context.Context, id order.ID) (v order.Verdict, err error) {
 	err = t.ask(func() error { v, err = t.store.Cancel(ctx, id); return err })
-	writeBack(ctx, t.ledger, t.log, v)
+	stock.WriteBack(ctx, t.ledger, t.log, v)
 	return v, err
 }
 
 // Pay is order.Store's, and tells Redis.
 func (t *Till) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err error) {
 	err = t.ask(func() error { r, err = t.store.Pay(ctx, p); return err })
-	writeBack(ctx, t.ledger, t.log, r.Verdict)
+	stock.WriteBack(ctx, t.ledger, t.log, r.Verdict)
 	return r, err
 }
 
@@ -67,18 +62,4 @@ func (t *Till) ask(fn func() error) error {
 		return err
 	})
 	return errors.Join(answer, err)
-}
-
-// writeBack tells Redis of verdicts of this process; those that were only read
-// (Seq 0) have no change.
-func writeBack(ctx context.Context, ledger applier, log *slog.Logger, vs ...order.Verdict) {
-	cs := order.Changes(vs)
-	if len(cs) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeBackTimeout)
-	defer cancel()
-	if err := ledger.Apply(ctx, cs); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
-		log.WarnContext(ctx, "change left to the tail", "orders", len(vs), "err", err)
-	}
 }

@@ -1,0 +1,34 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"seckill/order"
+)
+
+// writeBackTimeout bounds how long a slow Redis holds up an answer that is
+// final already.
+const writeBackTimeout = time.Second
+
+type applier interface {
+	Apply(ctx context.Context, cs []order.Change) error
+}
+
+// WriteBack applies the verdicts that this process has just committed to Redis;
+// those that were only read (Seq 0) have no change. It takes a second at most,
+// also when ctx ends. A failure is logged: the tail applies the change within
+// seconds.
+func WriteBack(ctx context.Context, ledger applier, log *slog.Logger, vs ...order.Verdict) {
+	cs := order.Changes(vs)
+	if len(cs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeBackTimeout)
+	defer cancel()
+	if err := ledger.Apply(ctx, cs); err != nil && !errors.Is(err, ErrNotLoaded) {
+		log.WarnContext(ctx, "change left to the tail", "orders", len(vs), "err", err)
+	}
+}
