@@ -3,7 +3,7 @@ package admin
 import (
 	"context"
 
-	"seckill/stock"
+	"seckill/catalog"
 )
 
 // Catalogue is stock.Digest of what both stores have now: every API that has
@@ -21,10 +21,10 @@ func (s *Service) Catalogue(ctx context.Context) (loaded int, digest string, err
 	if err != nil {
 		return 0, "", &UnavailableError{"redis", err}
 	}
-	all := make([]*stock.Copy, len(sales))
+	all := make([]*catalog.Snapshot, len(sales))
 	for i, sale := range sales {
-		all[i] = stock.NewCopy(sale, ms[i])
+		all[i] = catalog.NewSnapshot(sale, ms[i])
 	}
-	loaded, digest = stock.Digest(all)
+	loaded, digest = catalog.Fingerprint(all)
 	return loaded, digest, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/audit"
 	"seckill/fleet"
 	"seckill/internal/config"
 	"seckill/order"
@@ -49,7 +50,7 @@ func newDesk(t *testing.T) *desk {
 	d.service = admin.New(admin.Options{
 		Operations: d.store, Sales: d.store, AuditLog: d.store, OrderRows: d.store, Search: d.store, Letters: d.store, Reports: d.store,
 		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
-		Auditor: reconcile.NewAuditor(d.store, d.ledger), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader), Log: log,
+		Auditor: audit.NewAuditor(d.store, d.ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader), Log: log,
 	})
 	d.fleet = fleet.New(rdb, "shop")
 	d.service.Limits, d.service.Fleet = d.store, d.fleet

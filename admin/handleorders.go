@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"seckill/audit"
 	"seckill/order"
-	"seckill/reconcile"
 )
 
 func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
@@ -187,7 +187,7 @@ func (h *Handler) audit(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer(w, struct {
 		OK bool `json:"ok"`
-		reconcile.SaleAudit
+		audit.SaleAudit
 	}{len(found[0].Discrepancies) == 0, found[0]})
 	return nil
 }

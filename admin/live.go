@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"seckill/catalog"
 	"seckill/fleet"
 	"seckill/order"
 	"seckill/stock"
@@ -174,7 +175,7 @@ func viewLiveSale(s SaleStatus, at time.Time) LiveSaleView {
 	if !m.Now.IsZero() {
 		at = m.Now // it judges the window
 	}
-	now := stock.NewCopy(s.Sale, m)
+	now := catalog.NewSnapshot(s.Sale, m)
 	v := LiveSaleView{
 		ID: strconv.FormatInt(s.Sale.ID, 10), Title: s.Sale.Title, Status: now.Status(at), StartsAt: timestamp(now.StartsAt), EndsAt: timestamp(now.EndsAt),
 		Loaded: m.Loaded, Total: int64(now.Total), Available: int64(s.Sale.Available), Settled: int64(s.Sale.Total - s.Sale.Available),

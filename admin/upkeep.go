@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"seckill/audit"
 	"seckill/order"
 	"seckill/reconcile"
 )
@@ -18,7 +19,7 @@ type letters interface {
 
 // auditor compares both stores.
 type auditor interface {
-	Audit(ctx context.Context, saleID int64) ([]reconcile.SaleAudit, error)
+	Audit(ctx context.Context, saleID int64) ([]audit.SaleAudit, error)
 }
 
 // rebuilder loads a sale into Redis anew.
@@ -71,7 +72,7 @@ func (s *Service) Discard(ctx context.Context, c Call, name string) (int, error)
 
 // Audit compares both stores, order by order; of all sales that are not closed
 // for 0. It reads every row: not for a hot path.
-func (s *Service) Audit(ctx context.Context, saleID int64) ([]reconcile.SaleAudit, error) {
+func (s *Service) Audit(ctx context.Context, saleID int64) ([]audit.SaleAudit, error) {
 	audits, err := s.Auditor.Audit(ctx, saleID)
 	if err != nil && !errors.Is(err, order.ErrNotFound) {
 		err = &UnavailableError{"audit", err}

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"seckill/catalog"
 	"seckill/order"
-	"seckill/stock"
 )
 
 // maxBody is the largest body read. Ours have some 50 bytes.
@@ -25,7 +25,7 @@ type purchase struct {
 }
 
 // readPurchase reads and validates what a shopper asks for.
-func readPurchase(r *http.Request, sale *stock.Copy) (purchase, error) {
+func readPurchase(r *http.Request, sale *catalog.Snapshot) (purchase, error) {
 	if err := checkMedia(r); err != nil {
 		return purchase{}, err
 	}

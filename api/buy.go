@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/catalog"
 	"seckill/internal/failpoint"
 	"seckill/order"
 	"seckill/stock"
@@ -63,7 +64,7 @@ func (s *Server) buy(c echo.Context) error {
 
 // onSale finds the sale of a purchase in the local copy, and lets the copy
 // refuse it. An unknown ID reaches no store.
-func (s *Server) onSale(ctx context.Context, param string) (*stock.Copy, error) {
+func (s *Server) onSale(ctx context.Context, param string) (*catalog.Snapshot, error) {
 	id, ok := parseSaleID(param)
 	if !ok {
 		return nil, noSuchSale()
@@ -81,7 +82,7 @@ func (s *Server) onSale(ctx context.Context, param string) (*stock.Copy, error) 
 
 // known returns a sale of the local copy, filled in at most once a second for
 // all unknown IDs together.
-func (s *Server) known(ctx context.Context, id int64) (*stock.Copy, error) {
+func (s *Server) known(ctx context.Context, id int64) (*catalog.Snapshot, error) {
 	if !s.Catalog.Ready() {
 		return nil, fail(dependencyDown, nil)
 	}
@@ -136,7 +137,7 @@ func (s *Server) shopper(r *http.Request) (string, error) {
 }
 
 // buyer returns who wants to buy, if they may buy of this sale.
-func (s *Server) buyer(r *http.Request, sale *stock.Copy) (string, error) {
+func (s *Server) buyer(r *http.Request, sale *catalog.Snapshot) (string, error) {
 	who, err := s.identify(r)
 	if err == nil && sale.RequireClaim != "" && !who.Holds(sale.RequireClaim) {
 		err = fail(forbidden, nil)
@@ -166,7 +167,7 @@ func (s *Server) gate() error {
 }
 
 // reserve takes the units and answers.
-func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *stock.Copy, o order.Order) error {
+func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *catalog.Snapshot, o order.Order) error {
 	ctx := s.accepting.of(r.Context())
 	got, err := s.reserved(ctx, o)
 	switch {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/api"
+	"seckill/catalog"
 	"seckill/internal/contract"
-	"seckill/stock"
 )
 
 // agreed is the document that every answer of these tests is held against.
@@ -74,12 +74,12 @@ func TestALargeBodyIsRefusedEverywhere(t *testing.T) {
 }
 
 // brokenCatalog has a fault of ours.
-type brokenCatalog struct{ *stock.Catalog }
+type brokenCatalog struct{ *catalog.Catalog }
 
-func (brokenCatalog) Get(int64) (*stock.Copy, bool) { panic("a fault of ours") }
-func (brokenCatalog) List() []*stock.Copy           { panic("a fault of ours") }
-func (brokenCatalog) Now() time.Time                { panic("a fault of ours") }
-func (brokenCatalog) Ready() bool                   { return true }
+func (brokenCatalog) Get(int64) (*catalog.Snapshot, bool) { panic("a fault of ours") }
+func (brokenCatalog) List() []*catalog.Snapshot           { panic("a fault of ours") }
+func (brokenCatalog) Now() time.Time                      { panic("a fault of ours") }
+func (brokenCatalog) Ready() bool                         { return true }
 
 func TestAFaultOfOursIsSaidToBeOne(t *testing.T) {
 	t.Parallel()

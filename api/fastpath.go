@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"seckill/stock"
+	"seckill/catalog"
 )
 
 // front stands before Echo. It answers preflights, and the purchases that the
@@ -137,7 +137,7 @@ type prebuilt struct {
 func (r *refusals) get(k refusal, l lang) *prebuilt { return &r.answers[k][l] }
 
 // prebuilt returns the refusals of a sale, built at the first of them.
-func (f *front) prebuilt(sale *stock.Copy) *refusals {
+func (f *front) prebuilt(sale *catalog.Snapshot) *refusals {
 	if m := f.ready.Load(); m != nil {
 		if r, ok := (*m)[sale.ID]; ok && r.startsAt.Equal(sale.StartsAt) {
 			return r

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/api"
+	"seckill/catalog"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -31,7 +32,7 @@ const (
 // shop is a Server on fakes, which count how often they are asked.
 type shop struct {
 	opts    api.Options
-	catalog *stock.Catalog
+	catalog *catalog.Catalog
 	world   *world
 	logs    *syncBuffer
 	server  *api.Server
@@ -58,7 +59,7 @@ func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	for _, f := range change {
 		f(s)
 	}
-	s.catalog = stock.NewCatalog(w.list, w, log)
+	s.catalog = catalog.New(w.list, w, log)
 	s.opts.Catalog = s.catalog
 	s.reopen(tb)
 	return s

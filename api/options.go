@@ -6,20 +6,21 @@ import (
 	"net/netip"
 	"time"
 
+	"seckill/catalog"
 	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/stock"
 )
 
 // catalog is the local copy of the live sales.
-type catalog interface {
+type liveSales interface {
 	saleFinder
 	clock
 }
 
 type saleFinder interface {
-	Get(saleID int64) (*stock.Copy, bool)
-	List() []*stock.Copy
+	Get(saleID int64) (*catalog.Snapshot, bool)
+	List() []*catalog.Snapshot
 	Known(ctx context.Context, saleID int64) bool
 }
 
@@ -88,7 +89,7 @@ type challenge interface {
 
 // Options are what a Server needs. All are required unless they say otherwise.
 type Options struct {
-	Catalog   catalog   // stock.Catalog
+	Catalog   liveSales // stock.Catalog
 	Reserver  reserver  // stock.Collector
 	Publisher publisher // rocketmq.Publisher or its twin
 	Stock     ledger    // stock.Ledger

@@ -14,7 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"seckill/stock"
+	"seckill/catalog"
 )
 
 // HeaderPermit carries the permit of a purchase, where the sale requires one.
@@ -92,7 +92,7 @@ func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
 }
 
 // permitted refuses a purchase without the permit that its sale requires.
-func (s *Server) permitted(r *http.Request, sale *stock.Copy, shopper string) error {
+func (s *Server) permitted(r *http.Request, sale *catalog.Snapshot, shopper string) error {
 	values := r.Header[HeaderPermit]
 	switch {
 	case len(values) == 0:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"seckill/catalog"
 	"seckill/stock"
 )
 
@@ -25,7 +26,7 @@ func (k refusal) problem() *problem {
 }
 
 // refusalOf asks the local copy.
-func refusalOf(sale *stock.Copy, now time.Time) (refusal, bool) {
+func refusalOf(sale *catalog.Snapshot, now time.Time) (refusal, bool) {
 	switch err := sale.Refusal(now); {
 	case err == nil:
 		return 0, false
@@ -48,13 +49,13 @@ func refusalOf(sale *stock.Copy, now time.Time) (refusal, bool) {
 // nothingHeld reports whether no order holds units that could come back. Redis
 // does not know which orders are paid, so any settled one counts; and counters
 // from before the last units went say nothing of who holds them.
-func nothingHeld(sale *stock.Copy) bool {
+func nothingHeld(sale *catalog.Snapshot) bool {
 	return sale.Meta.Available <= 0 && sale.Meta.Pending == 0 && sale.Meta.Settled == 0
 }
 
 // retryWhen returns the Retry-After of a refusal: the start of a sale that has
 // not begun, else the problem's own.
-func retryWhen(p *problem, sale *stock.Copy, now time.Time) []string {
+func retryWhen(p *problem, sale *catalog.Snapshot, now time.Time) []string {
 	if p == saleNotOpen && sale.StartsAt.After(now) {
 		return wait(seconds(sale.StartsAt.Sub(now)))
 	}
@@ -62,7 +63,7 @@ func retryWhen(p *problem, sale *stock.Copy, now time.Time) []string {
 }
 
 // failure returns the refusal as an error, for those who come to it later.
-func (k refusal) failure(sale *stock.Copy, now time.Time) *failure {
+func (k refusal) failure(sale *catalog.Snapshot, now time.Time) *failure {
 	f := &failure{problem: k.problem(), saleID: sale.ID, final: k == refusedSoldOutForGood}
 	if k == refusedNotLoaded {
 		f = notReserved(nil)

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"net/http"
 
+	"seckill/catalog"
 	"seckill/order"
 	"seckill/stock"
 )
 
 // refused maps the refusal of Redis, which may know better than the local copy.
-func (s *Server) refused(sale *stock.Copy, shopper string, got stock.Reservation) error {
+func (s *Server) refused(sale *catalog.Snapshot, shopper string, got stock.Reservation) error {
 	now := s.Catalog.Now()
 	switch {
 	case errors.Is(got.Err, stock.ErrSoldOut):

@@ -9,7 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"seckill/stock"
+	"seckill/catalog"
 )
 
 // time answers GET /v1/time: the clock by which sales open and end.
@@ -39,13 +39,13 @@ func (s *Server) sales(c echo.Context) error {
 type salesBody struct{ last atomic.Pointer[encodedSales] }
 
 type encodedSales struct {
-	list []*stock.Copy // of which; the catalog never changes a list, it makes another
+	list []*catalog.Snapshot // of which; the catalog never changes a list, it makes another
 	at   time.Time
 	body []byte
 }
 
 // of returns the encoded list. Nobody may write to it.
-func (l *salesBody) of(c catalog) []byte {
+func (l *salesBody) of(c liveSales) []byte {
 	list := c.List()
 	if e := l.last.Load(); e != nil && sameList(e.list, list) && time.Since(e.at) < listFor {
 		return e.body
@@ -57,11 +57,11 @@ func (l *salesBody) of(c catalog) []byte {
 
 const listFor = time.Second
 
-func sameList(a, b []*stock.Copy) bool {
+func sameList(a, b []*catalog.Snapshot) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-func appendSales(b []byte, list []*stock.Copy, now time.Time) []byte {
+func appendSales(b []byte, list []*catalog.Snapshot, now time.Time) []byte {
 	b = append(b, `{"sales":[`...)
 	for i, sale := range list {
 		if i > 0 {
@@ -91,7 +91,7 @@ func (s *Server) sale(c echo.Context) error {
 	return nil
 }
 
-func appendSale(b []byte, c *stock.Copy, now time.Time) []byte {
+func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	b = append(b, `{"id":"`...)
 	b = strconv.AppendInt(b, c.ID, 10)
 	b = append(b, `","title":`...)

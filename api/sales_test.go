@@ -11,13 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/catalog"
 	"seckill/order"
-	"seckill/stock"
 )
 
 // slowCatalog knows one sale, and looks for others until it is let go.
 type slowCatalog struct {
-	*stock.Catalog
+	*catalog.Catalog
 
 	asked, letGo chan struct{}
 }
@@ -70,7 +70,7 @@ func TestFewMayWaitForAnUnknownSale(t *testing.T) {
 
 // countedCatalog counts how often a list is built: its time is asked for then.
 type countedCatalog struct {
-	*stock.Catalog
+	*catalog.Catalog
 
 	built int
 }

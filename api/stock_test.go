@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/api"
+	"seckill/catalog"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/order/lookup"
@@ -28,7 +29,7 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 	require.NoError(t, load.Finish(ctx, sale))
 
 	s := newShop(t)
-	s.catalog = stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return []order.Sale{sale}, nil }, ledger, slog.New(slog.DiscardHandler))
+	s.catalog = catalog.New(func(context.Context) ([]order.Sale, error) { return []order.Sale{sale}, nil }, ledger, slog.New(slog.DiscardHandler))
 	collector := stock.NewCollector(ledger, stock.CollectorOptions{SoldOut: s.catalog.MarkSoldOut})
 	t.Cleanup(collector.Close)
 	s.opts.Catalog, s.opts.Reserver, s.opts.Stock = s.catalog, collector, ledger
@@ -63,6 +64,6 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 
 // What the program passes in fits.
 var _ = api.Options{
-	Catalog: (*stock.Catalog)(nil), Reserver: (*stock.Collector)(nil), Stock: (*stock.Ledger)(nil), Results: (*stock.Ledger)(nil),
+	Catalog: (*catalog.Catalog)(nil), Reserver: (*stock.Collector)(nil), Stock: (*stock.Ledger)(nil), Results: (*stock.Ledger)(nil),
 	Lookup: (*lookup.Reader)(nil), Orders: (*mysql.Store)(nil), IDs: (*order.IDMaker)(nil), Tokens: (*api.Verifier)(nil),
 }

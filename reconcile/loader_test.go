@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/reconcile"
@@ -50,7 +51,7 @@ func TestASaleThatCannotBeOpenedOrLoadedKeepsNoOtherFromIt(t *testing.T) {
 		})
 		require.NoError(t, err)
 	}
-	store, log := stubborn{s.store, 109, 108}, &lines{}
+	store, log := stubborn{s.store, 109, 108}, &testenv.Logs{}
 	l := reconcile.NewLoader(store, store, s.ledger, s.queue, slog.New(slog.NewTextHandler(log, nil)))
 	for range 4 { // all are opened, then four at a time are loaded
 		require.NoError(t, l.Step(t.Context()))
@@ -64,8 +65,8 @@ func TestASaleThatCannotBeOpenedOrLoadedKeepsNoOtherFromIt(t *testing.T) {
 		}
 		require.Equal(t, want, sale.State, sale.ID)
 	}
-	require.Equal(t, 1, strings.Count(log.text(), `"sale not opened, will try again" sale_id=109`), log.text())
-	require.Contains(t, log.text(), `"sale not loaded, will try again" sale_id=108`)
+	require.Equal(t, 1, strings.Count(log.Text(), `"sale not opened, will try again" sale_id=109`), log.Text())
+	require.Contains(t, log.Text(), `"sale not loaded, will try again" sale_id=108`)
 	require.Eventually(t, func() bool {
 		require.NoError(t, l.Step(t.Context()))
 		ms, err := s.ledger.Metas(t.Context(), ids)

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/audit"
 	"seckill/order"
-	"seckill/reconcile"
 	"seckill/stock"
 )
 
@@ -198,8 +198,7 @@ func (m *machine) checkHealed() {
 		require.NoError(m.t, err)
 		require.LessOrEqual(m.t, len(fields), 13, "no mark is left")
 	}
-	auditor := reconcile.NewAuditor(m.store, m.ledger)
-	auditor.SetGrace(0)
+	auditor := audit.NewAuditor(m.store, m.ledger, 0)
 	found, err := auditor.Audit(m.ctx(), m.saleID)
 	require.NoError(m.t, err)
 	require.Empty(m.t, found[0].Discrepancies)

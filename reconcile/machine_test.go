@@ -12,10 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"seckill/audit"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/order/mysql"
+	"seckill/payment"
 	"seckill/queue"
 	"seckill/reconcile"
 	"seckill/stock"
@@ -84,8 +86,8 @@ type machine struct {
 	expirer  *reconcile.Expirer
 	loader   *reconcile.Loader
 	builder  *reconcile.Rebuilder
-	patrol   *reconcile.Patrol
-	till     *reconcile.Till
+	patrol   *audit.Background
+	till     *payment.Service
 
 	asked    []order.Order // what Redis has ever reserved
 	told     map[who]order.Status
@@ -135,9 +137,8 @@ func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, st
 	m.expirer = reconcile.NewExpirer(m.store, redis, nil, log)
 	m.loader = reconcile.NewLoader(m.store, m.store, m.ledger, passed{}, log)
 	m.builder = reconcile.NewRebuilder(m.store, redis, m.loader)
-	m.patrol = reconcile.NewPatrol(m.store, m.ledger, prometheus.NewRegistry(), log)
-	m.patrol.SetGrace(0)
-	m.till = reconcile.NewTill(m.store, redis, func(ask func() error) error { return ask() }, log)
+	m.patrol = audit.NewBackground(m.store, m.ledger, 0, prometheus.NewRegistry(), log)
+	m.till = payment.New(m.store, redis, func(ask func() error) error { return ask() }, log)
 
 	sale := order.Sale{
 		ID: m.saleID, Title: "t", PriceMinor: 1, Currency: "CNY", Total: rapid.IntRange(1, 6).Draw(t, "units"),

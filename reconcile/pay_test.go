@@ -12,10 +12,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/catalog"
 	"seckill/order"
 	"seckill/order/memory"
+	"seckill/payment"
 	"seckill/reconcile"
-	"seckill/stock"
 )
 
 func unguarded(fn func() error) error { return fn() }
@@ -49,14 +50,14 @@ func TestTheTillPutsACancelledUnitOnSaleAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t, 2, 1)
 	os := s.buy(t, 2)
-	catalog := stock.NewCatalog(s.store.Sales, s.ledger, quiet())
+	catalog := catalog.New(s.store.Sales, s.ledger, quiet())
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- catalog.Run(ctx) }()
 	soldOut := func() bool { c, ok := catalog.Get(s.sale.ID); return ok && c.SoldOut() }
 	require.Eventually(t, soldOut, 5*time.Second, time.Millisecond)
 
-	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	till := payment.New(s.store, s.ledger, unguarded, quiet())
 	v, err := till.Cancel(t.Context(), os[0].ID)
 	require.NoError(t, err)
 	require.Equal(t, order.StatusCancelled, v.Status)
@@ -73,7 +74,7 @@ func TestTheTillLeavesToTheTailWhatRedisCannotBeTold(t *testing.T) {
 	s := open(t, 3, 1)
 	os := s.buy(t, 3)
 	s.redis.SetError("away")
-	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	till := payment.New(s.store, s.ledger, unguarded, quiet())
 	_, err := till.Cancel(t.Context(), os[0].ID)
 	require.NoError(t, err, "it is cancelled, whatever Redis knows")
 	r, err := till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 1, Currency: "CNY"})
@@ -93,7 +94,7 @@ func TestTheBreakerCountsFaultsAndNotAnswers(t *testing.T) {
 	s := open(t, 3, 1)
 	os := s.buy(t, 1)
 	var seen []error
-	till := reconcile.NewTill(s.store, s.ledger, func(fn func() error) error {
+	till := payment.New(s.store, s.ledger, func(fn func() error) error {
 		err := fn()
 		seen = append(seen, err)
 		return err
@@ -108,7 +109,7 @@ func TestTheBreakerCountsFaultsAndNotAnswers(t *testing.T) {
 	_, err = till.Cancel(gone, os[0].ID)
 	require.Error(t, err)
 	require.Error(t, seen[2])
-	open := reconcile.NewTill(s.store, s.ledger, func(func() error) error { return errors.New("open") }, quiet())
+	open := payment.New(s.store, s.ledger, func(func() error) error { return errors.New("open") }, quiet())
 	_, err = open.Cancel(t.Context(), os[0].ID)
 	require.ErrorContains(t, err, "open")
 }
@@ -117,7 +118,7 @@ func TestUnpaidOrdersExpireAndTheirUnitsAreSoldAgain(t *testing.T) {
 	t.Parallel()
 	s := shortly(t, 600)
 	os := s.buy(t, 600)
-	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	till := payment.New(s.store, s.ledger, unguarded, quiet())
 	for _, o := range os[:100] {
 		_, err := till.Pay(t.Context(), order.Payment{EventID: o.ID.String(), OrderID: o.ID, AmountMinor: 100, Currency: "CNY"})
 		require.NoError(t, err)
@@ -246,7 +247,7 @@ func TestAVoidedSaleIsCancelledByTheNextStep(t *testing.T) {
 	os := s.buy(t, 300)
 	expirer := reconcile.NewExpirer(s.store, s.ledger, nil, quiet())
 	require.NoError(t, expirer.Step(t.Context()), "nothing is due for minutes")
-	till := reconcile.NewTill(s.store, s.ledger, unguarded, quiet())
+	till := payment.New(s.store, s.ledger, unguarded, quiet())
 	_, err := till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 1, Currency: "CNY"})
 	require.NoError(t, err)
 	_, err = s.store.Operate(t.Context(), order.Operation{

@@ -9,6 +9,7 @@ package reconcile
 
 import (
 	"context"
+	"time"
 
 	"seckill/order"
 	"seckill/stock"
@@ -22,4 +23,17 @@ type sales interface {
 // metas reads the state of sales in Redis, in the order of the IDs.
 type metas interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
+}
+
+type applier interface {
+	Apply(ctx context.Context, cs []order.Change) error
+}
+
+// claims lets one process of the fleet at a time do some work on a sale. A
+// claim saves work and nothing else: all that is done under it is safe to do
+// twice.
+type claims interface {
+	Claim(ctx context.Context, saleID int64, work string, ttl time.Duration) (bool, error)
+	Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error
+	Release(ctx context.Context, saleID int64, work string) error
 }

@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/audit"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/queue"
@@ -89,9 +90,9 @@ func (s *shop) meta(t *testing.T) stock.Meta {
 	return ms[0]
 }
 
-func (s *shop) audit(t *testing.T) reconcile.SaleAudit {
+func (s *shop) audit(t *testing.T) audit.SaleAudit {
 	t.Helper()
-	as, err := reconcile.NewAuditor(s.store, s.ledger).Audit(t.Context(), s.sale.ID)
+	as, err := audit.NewAuditor(s.store, s.ledger, audit.Grace).Audit(t.Context(), s.sale.ID)
 	require.NoError(t, err)
 	require.Len(t, as, 1)
 	return as[0]
@@ -309,7 +310,7 @@ func TestTheAuditJudgesAnOrderOfTheFuture(t *testing.T) {
 	require.NoError(t, pool{s}.Settle(t.Context(), []order.Order{s.orderOf(time.Hour)}))
 	s.redis.HDel("seckill:{7}:o", "alice")
 	a := s.audit(t)
-	require.True(t, slices.ContainsFunc(a.Discrepancies, func(d reconcile.Discrepancy) bool { return d.Kind == reconcile.KindUnknown }), "%+v", a.Discrepancies)
+	require.True(t, slices.ContainsFunc(a.Discrepancies, func(d audit.Discrepancy) bool { return d.Kind == audit.KindUnknown }), "%+v", a.Discrepancies)
 }
 
 func TestTheAuditNamesWhatDoesNotHold(t *testing.T) {
@@ -324,6 +325,6 @@ func TestTheAuditNamesWhatDoesNotHold(t *testing.T) {
 	s.redis.HSet("seckill:{7}:m", "available", "8")
 	a = s.audit(t)
 	require.Len(t, a.Discrepancies, 1)
-	require.Equal(t, reconcile.KindCounters, a.Discrepancies[0].Kind)
+	require.Equal(t, audit.KindCounters, a.Discrepancies[0].Kind)
 	require.Contains(t, a.Discrepancies[0].Detail, "available 8 + pending 0 + settled 3 is not the total 10")
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/catalog"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/stock"
@@ -229,7 +230,7 @@ func TestCloseAnswersWhoWaitsAndRefusesTheRest(t *testing.T) {
 func TestTheCollectorObservesAndMarksASaleSoldOut(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.load(2, 1)
-		cat := stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return []order.Sale{f.sale}, nil }, f.l, slog.Default())
+		cat := catalog.New(func(context.Context) ([]order.Sale, error) { return []order.Sale{f.sale}, nil }, f.l, slog.Default())
 		require.NoError(f, cat.Refresh(f.Context()))
 		var batches atomic.Int64
 		c := stock.NewCollector(f.l, stock.CollectorOptions{SoldOut: cat.MarkSoldOut, Observe: func(n int, took time.Duration, err error) {

@@ -3,6 +3,7 @@ package stock_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/catalog"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -117,4 +119,38 @@ func TestListenSubscribesAgainAndSaysThatAnythingMayHaveChanged(t *testing.T) {
 	f.hears(func() bool { return len(e.sales) > 0 && e.sales[0] == stock.AllSales }, e)
 	require.NoError(t, f.l.Announce(t.Context(), f.sale.ID))
 	f.hears(func() bool { return e.sales[len(e.sales)-1] == f.sale.ID }, e)
+}
+
+func TestTheCatalogHearsOfWhatTheLedgerDoes(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		list := []order.Sale{f.sale}
+		c := catalog.New(func(context.Context) ([]order.Sale, error) { return list, nil }, f.l, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(f.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		becomes := func(want error) {
+			f.Helper()
+			require.Eventually(f, func() bool {
+				s, ok := c.Get(f.sale.ID)
+				err := error(nil)
+				if ok {
+					err = s.Refusal(c.Now())
+				}
+				return ok && err == want //nolint:errorlint // as it is
+			}, 5*time.Second, 5*time.Millisecond)
+		}
+		becomes(stock.ErrNotLoaded)
+		f.load(1, 1)
+		becomes(nil)
+		o := f.pending("ann")
+		becomes(stock.ErrSoldOut)
+		f.apply(f.change(rejected(o)))
+		becomes(nil)
+		f.apply(f.saleChange(order.SaleEffect{State: order.SalePaused}))
+		becomes(stock.ErrPaused)
+		require.NoError(f, f.l.Unload(f.Context(), f.sale.ID))
+		becomes(stock.ErrNotLoaded)
+		cancel()
+		require.NoError(f, <-done)
+	})
 }

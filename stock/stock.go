@@ -4,9 +4,8 @@
 // decides. So the package promises that every script may be run again, by
 // anyone and in any order, and that a sale which is not loaded stays untouched.
 //
-// On top of the Ledger stand the Collector, which makes one script call of the
-// reservations that arrive together, and the Catalog, the local copy of every
-// sale, from which most refusals are answered without asking Redis.
+// On top of the Ledger stands the Collector, which makes one script call of the
+// reservations that arrive together.
 package stock
 
 import (

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/audit"
 	"seckill/internal/checkup"
-	"seckill/reconcile"
 )
 
 // preflight is `preflight SALE --json`.
@@ -144,7 +144,7 @@ func (s *shop) requireReportIsTheAudit(sale string) {
 	out, code := command(s.t, s.env, "", "audit", sale, "--json")
 	require.Zero(s.t, code, out)
 	var audit struct {
-		Sales []reconcile.SaleAudit `json:"sales"`
+		Sales []audit.SaleAudit `json:"sales"`
 	}
 	require.NoError(s.t, json.Unmarshal([]byte(out), &audit))
 	out, code = command(s.t, s.env, "", "sale", "report", sale, "--json")

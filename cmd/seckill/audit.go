@@ -10,13 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/audit"
 	"seckill/order"
-	"seckill/reconcile"
 )
 
 type auditReport struct {
-	OK    bool                  `json:"ok"`
-	Sales []reconcile.SaleAudit `json:"sales"`
+	OK    bool              `json:"ok"`
+	Sales []audit.SaleAudit `json:"sales"`
 }
 
 // watchEvery is the pause between two rounds of `audit --watch`.

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
 
+	"seckill/catalog"
 	"seckill/fleet"
 	"seckill/order/memory"
 	"seckill/stock"
@@ -244,10 +245,10 @@ func TestMetricsFollowASale(t *testing.T) {
 
 func TestASaleThatIsNotLoadedHasNoSeries(t *testing.T) {
 	t.Parallel()
-	copies := []*stock.Copy{{Meta: stock.Meta{Loaded: true, Total: 10, Available: 7, Pending: 2, Settled: 1, Now: time.Unix(100, 0), OldestPending: time.Unix(98, 0)}}}
+	copies := []*catalog.Snapshot{{Meta: stock.Meta{Loaded: true, Total: 10, Available: 7, Pending: 2, Settled: 1, Now: time.Unix(100, 0), OldestPending: time.Unix(98, 0)}}}
 	copies[0].ID = 5
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(newSaleMetrics(func() []*stock.Copy { return copies }))
+	reg.MustRegister(newSaleMetrics(func() []*catalog.Snapshot { return copies }))
 	text := exposed(t, reg)
 	require.Equal(t, "7", value(text, `seckill_stock_available_units{sale="5"}`))
 	require.Equal(t, "2", value(text, `seckill_stock_pending_units{sale="5"}`))

@@ -12,6 +12,7 @@ import (
 
 	"seckill/admin"
 	"seckill/api"
+	"seckill/audit"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/reconcile"
@@ -25,7 +26,7 @@ func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service 
 	return admin.New(admin.Options{
 		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk, Reports: b.desk,
 		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
-		Auditor: reconcile.NewAuditor(b.orders, ledger), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
+		Auditor: audit.NewAuditor(b.orders, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
 		Limits: b.desk, LimitRules: admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit}, Fleet: newFleet(cfg, b.redis),
 	})
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // payment is what `pay` sends, as the payment provider would.
-type payment struct {
+type paymentBody struct {
 	OrderID     string `json:"order_id"`
 	AmountMinor int64  `json:"amount_minor"`
 	Currency    string `json:"currency"`
@@ -27,7 +27,7 @@ type payment struct {
 
 func newPay(p *process) *cobra.Command {
 	var url, event string
-	var pay payment
+	var pay paymentBody
 	c := &cobra.Command{
 		Use:   "pay ORDER",
 		Short: "Stand in for the payment provider: sign a payment of an order and send it",
@@ -65,7 +65,7 @@ SECKILL_PAYMENT_SECRETS signs. Sent again with the same --event it is the same p
 }
 
 // pay sends a payment and prints its outcome.
-func (p *process) pay(ctx context.Context, url string, secret []byte, event string, pay payment) error {
+func (p *process) pay(ctx context.Context, url string, secret []byte, event string, pay paymentBody) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
 	body, err := json.Marshal(pay)

@@ -16,11 +16,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"seckill/api"
+	"seckill/catalog"
 	"seckill/fleet"
 	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/order/lookup"
+	"seckill/payment"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -100,7 +102,7 @@ type front struct {
 	cfg       config.Config
 	log       *slog.Logger
 	ids       *workerIDs
-	catalog   *stock.Catalog
+	catalog   *catalog.Catalog
 	collector *stock.Collector
 	lookup    *lookup.Reader
 	publisher publisher
@@ -138,7 +140,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
 	}
 	registerBacklog(reg, f.backlog)
-	f.catalog = stock.NewCatalog(b.orders.Sales, ledger, log)
+	f.catalog = catalog.New(b.orders.Sales, ledger, log)
 	reg.MustRegister(newSaleMetrics(f.catalog.List))
 	f.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, SoldOut: f.catalog.MarkSoldOut, Observe: reserveMetrics(reg), Tracer: b.tracer})
 	f.lookup = lookup.New(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
@@ -154,7 +156,7 @@ func newFront(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: f.lookup,
 		Orders:   guardedOrders{b.orders, mysqlBreaker.Do},
 		Resolver: reconcile.NewResolver(guardedOrders{b.orders, mysqlBreaker.Do}, ledger, b.queue),
-		Till:     reconcile.NewTill(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
+		Till:     payment.New(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: f.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: f.gate(redisBreaker, queueBreaker), Quiet: f.backlog.few,
 		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"seckill/audit"
 	"seckill/consumer"
 	"seckill/fleet"
 	"seckill/internal/breaker"
@@ -80,7 +81,7 @@ type back struct {
 	loader      *reconcile.Loader
 	tail        *reconcile.Tail
 	sweeper     *reconcile.Sweeper
-	patrol      *reconcile.Patrol
+	patrol      *audit.Background
 	expirer     *reconcile.Expirer
 	extender    *reconcile.Extender
 	janitor     *reconcile.Janitor
@@ -104,7 +105,7 @@ func newBack(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog
 	k.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
 	k.tail = reconcile.NewTail(b.orders, ledger)
 	k.sweeper = reconcile.NewSweeper(b.orders, ledger, k.pool, log)
-	k.patrol = reconcile.NewPatrol(b.orders, ledger, reg, log)
+	k.patrol = audit.NewBackground(b.orders, ledger, audit.Grace, reg, log)
 	k.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
 	k.extender = reconcile.NewExtender(b.orders, log)
 	k.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)

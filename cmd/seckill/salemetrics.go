@@ -5,18 +5,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"seckill/stock"
+	"seckill/catalog"
 )
 
 // saleMetrics exports the local copy of each sale that is loaded: at most a
 // second old, and no store is asked for a scrape. A sale that is unloaded has
 // no series from then on.
 type saleMetrics struct {
-	sales                                      func() []*stock.Copy
+	sales                                      func() []*catalog.Snapshot
 	total, available, pending, settled, oldest *prometheus.Desc
 }
 
-func newSaleMetrics(sales func() []*stock.Copy) *saleMetrics {
+func newSaleMetrics(sales func() []*catalog.Snapshot) *saleMetrics {
 	of := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("seckill_"+name, help, []string{"sale"}, nil)
 	}

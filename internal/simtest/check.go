@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"seckill/audit"
 	"seckill/order"
-	"seckill/reconcile"
 	"seckill/stock"
 )
 
@@ -253,7 +253,7 @@ func (w *world) entries(ctx context.Context, i int, live map[order.ID]order.Reco
 
 // audit asks the program's own.
 func (w *world) audit() (found []string) {
-	audits, err := reconcile.NewAuditor(w.twin, w.ledger).Audit(context.Background(), 0)
+	audits, err := audit.NewAuditor(w.twin, w.ledger, audit.Grace).Audit(context.Background(), 0)
 	if err != nil {
 		return []string{"audit: " + err.Error()}
 	}

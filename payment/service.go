@@ -1,4 +1,5 @@
-package reconcile
+// Package payment cancels and pays orders: MySQL decides, Redis is told at once.
+package payment
 
 import (
 	"context"
@@ -9,7 +10,7 @@ import (
 	"seckill/stock"
 )
 
-type desk interface {
+type store interface {
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 }
@@ -21,27 +22,27 @@ type applier interface {
 // Till cancels and pays orders: MySQL decides, and Redis is told at once, so
 // that returned units are on sale again. Where telling fails, the tail does it
 // within seconds.
-type Till struct {
-	store  desk
+type Service struct {
+	store  store
 	ledger applier
 	guard  func(func() error) error
 	log    *slog.Logger
 }
 
 // NewTill returns a Till. guard is the breaker of MySQL.
-func NewTill(store desk, ledger applier, guard func(func() error) error, log *slog.Logger) *Till {
-	return &Till{store: store, ledger: ledger, guard: guard, log: log}
+func New(store store, ledger applier, guard func(func() error) error, log *slog.Logger) *Service {
+	return &Service{store: store, ledger: ledger, guard: guard, log: log}
 }
 
 // Cancel is order.Store's, and tells Redis.
-func (t *Till) Cancel(ctx context.Context, id order.ID) (v order.Verdict, err error) {
+func (t *Service) Cancel(ctx context.Context, id order.ID) (v order.Verdict, err error) {
 	err = t.ask(func() error { v, err = t.store.Cancel(ctx, id); return err })
 	stock.WriteBack(ctx, t.ledger, t.log, v)
 	return v, err
 }
 
 // Pay is order.Store's, and tells Redis.
-func (t *Till) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err error) {
+func (t *Service) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err error) {
 	err = t.ask(func() error { r, err = t.store.Pay(ctx, p); return err })
 	stock.WriteBack(ctx, t.ledger, t.log, r.Verdict)
 	return r, err
@@ -49,7 +50,7 @@ func (t *Till) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err e
 
 // ask calls fn through the guard, which is to count the server's faults and
 // not its answers.
-func (t *Till) ask(fn func() error) error {
+func (t *Service) ask(fn func() error) error {
 	var answer error
 	err := t.guard(func() error {
 		err := fn()

@@ -1,4 +1,4 @@
-package reconcile
+package audit
 
 import (
 	"cmp"
@@ -20,20 +20,20 @@ type auditRows interface {
 }
 
 type auditEntries interface {
-	metas
+	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
 	Scan(ctx context.Context, saleID int64, cursor uint64, count int64) (es []stock.Entry, next uint64, err error)
 	EntriesOf(ctx context.Context, saleID int64, shoppers []string) ([]stock.Entry, error)
 }
 
 const (
-	// grace is how long a discrepancy may be work in progress: between a commit
+	// Grace is how long a discrepancy may be work in progress: between a commit
 	// and its write-back the stores differ rightly.
-	grace = 5 * time.Second
+	Grace = 5 * time.Second
 	// A page is small: while Redis reads one it serves nobody else.
 	entriesAtOnce = 100
 	rowsAtOnce    = 250
 	// maxSuspects bounds what a pass looks at twice; the next one finds more.
-	maxSuspects = 5000
+	maxMismatches = 5000
 )
 
 // errMoved: the sale was loaded or unloaded meanwhile, so that nothing can be
@@ -43,7 +43,7 @@ var errMoved = errors.New("the sale was loaded anew during the audit")
 // pass compares every order of one sale, a page at a time: first each entry of
 // Redis with its row, then each live row with its entry. What differs is looked
 // at once more when the grace is over. For one use.
-type pass struct {
+type scan struct {
 	rows    auditRows
 	entries auditEntries
 	saleID  int64
@@ -51,7 +51,7 @@ type pass struct {
 	rest  func(ctx context.Context, took time.Duration) error
 	grace time.Duration
 
-	suspects  map[who]*suspect
+	suspects  map[who]*mismatch
 	uncounted int // suspects beyond maxSuspects
 	lastSeen  time.Time
 	epoch     uint64
@@ -70,19 +70,19 @@ type who struct {
 func whose(o order.Order) who { return who{o.ID, o.ShopperID} }
 
 // suspect is an order that was found to differ.
-type suspect struct {
+type mismatch struct {
 	order.Order
 	kind, detail string
 	entry        *stock.Entry
 	verdict      *order.Verdict
 }
 
-func newPass(rows auditRows, entries auditEntries, saleID int64, grace time.Duration, rest func(context.Context, time.Duration) error) *pass {
-	return &pass{rows: rows, entries: entries, saleID: saleID, grace: grace, rest: rest, suspects: map[who]*suspect{}}
+func newScan(rows auditRows, entries auditEntries, saleID int64, grace time.Duration, rest func(context.Context, time.Duration) error) *scan {
+	return &scan{rows: rows, entries: entries, saleID: saleID, grace: grace, rest: rest, suspects: map[who]*mismatch{}}
 }
 
 // run returns the orders that differ and did so a grace ago as well.
-func (p *pass) run(ctx context.Context) ([]*suspect, error) {
+func (p *scan) run(ctx context.Context) ([]*mismatch, error) {
 	m, err := p.meta(ctx)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (p *pass) run(ctx context.Context) ([]*suspect, error) {
 	return p.lookAgain(ctx)
 }
 
-func (p *pass) meta(ctx context.Context) (stock.Meta, error) {
+func (p *scan) meta(ctx context.Context) (stock.Meta, error) {
 	ms, err := p.entries.Metas(ctx, []int64{p.saleID})
 	if err != nil {
 		return stock.Meta{}, fmt.Errorf("read sale %d in Redis: %w", p.saleID, err)
@@ -115,7 +115,7 @@ func (p *pass) meta(ctx context.Context) (stock.Meta, error) {
 }
 
 // same is errMoved when Redis holds another load than at the beginning.
-func (p *pass) same(ctx context.Context) error {
+func (p *scan) same(ctx context.Context) error {
 	m, err := p.meta(ctx)
 	if err == nil && m.Epoch != p.epoch {
 		err = errMoved
@@ -123,7 +123,7 @@ func (p *pass) same(ctx context.Context) error {
 	return err
 }
 
-func (p *pass) readEntries(ctx context.Context) error {
+func (p *scan) readEntries(ctx context.Context) error {
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 		start := time.Now()
 		es, next, err := p.entries.Scan(ctx, p.saleID, cursor, entriesAtOnce)
@@ -147,7 +147,7 @@ func (p *pass) readEntries(ctx context.Context) error {
 	return nil
 }
 
-func (p *pass) judgeEntries(ctx context.Context, es []stock.Entry) error {
+func (p *scan) judgeEntries(ctx context.Context, es []stock.Entry) error {
 	for len(es) > 0 { // a small sale comes in one piece, whatever was asked for
 		some := es[:min(len(es), rowsAtOnce)]
 		es = es[len(some):]
@@ -162,7 +162,7 @@ func (p *pass) judgeEntries(ctx context.Context, es []stock.Entry) error {
 	return nil
 }
 
-func (p *pass) readRows(ctx context.Context) (err error) {
+func (p *scan) readRows(ctx context.Context) (err error) {
 	if p.before, err = p.rows.Sale(ctx, p.saleID); err != nil {
 		return fmt.Errorf("read sale %d: %w", p.saleID, err)
 	}
@@ -186,7 +186,7 @@ func (p *pass) readRows(ctx context.Context) (err error) {
 	return nil
 }
 
-func (p *pass) judgeRows(ctx context.Context, page []order.Record) error {
+func (p *scan) judgeRows(ctx context.Context, page []order.Record) error {
 	os := make([]order.Order, len(page))
 	for i, r := range page {
 		os[i] = r.Order
@@ -204,33 +204,33 @@ func (p *pass) judgeRows(ctx context.Context, page []order.Record) error {
 }
 
 // judge notes an order that differs, unless it is so young that it may.
-func (p *pass) judge(o order.Order, e *stock.Entry, v *order.Verdict) {
+func (p *scan) judge(o order.Order, e *stock.Entry, v *order.Verdict) {
 	age := time.Since(o.ID.Time()).Abs() // a date in the future: a wrong clock; the second look comes after the grace anyway
 	kind, detail := compare(e, v, age)
 	if kind == "" || age < p.grace {
 		return
 	}
-	if _, known := p.suspects[whose(o)]; !known && len(p.suspects) == maxSuspects {
+	if _, known := p.suspects[whose(o)]; !known && len(p.suspects) == maxMismatches {
 		p.uncounted++
 		return
 	}
-	p.suspects[whose(o)] = &suspect{Order: o, kind: kind, detail: detail, entry: e, verdict: v}
+	p.suspects[whose(o)] = &mismatch{Order: o, kind: kind, detail: detail, entry: e, verdict: v}
 	p.lastSeen = time.Now()
 }
 
 // lookAgain keeps of the suspects those that differ in the same way as before.
-func (p *pass) lookAgain(ctx context.Context) ([]*suspect, error) {
+func (p *scan) lookAgain(ctx context.Context) ([]*mismatch, error) {
 	m, err := p.meta(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// What the tail has yet to apply explains itself.
 	behind := m.Applied < p.after.Seq
-	all := make([]*suspect, 0, len(p.suspects))
+	all := make([]*mismatch, 0, len(p.suspects))
 	for _, s := range p.suspects {
 		all = append(all, s)
 	}
-	var stand []*suspect
+	var stand []*mismatch
 	for len(all) > 0 {
 		some := all[:min(len(all), rowsAtOnce)]
 		all = all[len(some):]
@@ -244,12 +244,12 @@ func (p *pass) lookAgain(ctx context.Context) ([]*suspect, error) {
 			}
 		}
 	}
-	slices.SortFunc(stand, func(a, b *suspect) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(stand, func(a, b *mismatch) int { return cmp.Compare(a.ID, b.ID) })
 	return stand, p.same(ctx)
 }
 
 // look compares the orders as they are now. The kind of those that agree is empty.
-func (p *pass) look(ctx context.Context, of []*suspect) ([]*suspect, error) {
+func (p *scan) look(ctx context.Context, of []*mismatch) ([]*mismatch, error) {
 	os := make([]order.Order, len(of))
 	for i, s := range of {
 		os[i] = s.Order
@@ -262,16 +262,16 @@ func (p *pass) look(ctx context.Context, of []*suspect) ([]*suspect, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := make([]*suspect, len(os))
+	now := make([]*mismatch, len(os))
 	for i, o := range os {
-		s := &suspect{Order: o, entry: entries[whose(o)], verdict: verdicts[whose(o)]}
+		s := &mismatch{Order: o, entry: entries[whose(o)], verdict: verdicts[whose(o)]}
 		s.kind, s.detail = compare(s.entry, s.verdict, time.Since(o.ID.Time()).Abs())
 		now[i] = s
 	}
 	return now, nil
 }
 
-func (p *pass) verdicts(ctx context.Context, os []order.Order) (map[who]*order.Verdict, error) {
+func (p *scan) verdicts(ctx context.Context, os []order.Order) (map[who]*order.Verdict, error) {
 	decided, _, err := p.rows.Verdicts(ctx, os)
 	if err != nil {
 		return nil, fmt.Errorf("read verdicts of sale %d: %w", p.saleID, err)
@@ -283,7 +283,7 @@ func (p *pass) verdicts(ctx context.Context, os []order.Order) (map[who]*order.V
 	return byOrder, nil
 }
 
-func (p *pass) entriesOf(ctx context.Context, os []order.Order) (map[who]*stock.Entry, error) {
+func (p *scan) entriesOf(ctx context.Context, os []order.Order) (map[who]*stock.Entry, error) {
 	shoppers := make([]string, len(os))
 	for i, o := range os {
 		shoppers[i] = o.ShopperID
@@ -308,6 +308,6 @@ func ordersOf(es []stock.Entry) []order.Order {
 }
 
 // discrepancy is how s is listed.
-func (s *suspect) discrepancy() Discrepancy {
+func (s *mismatch) discrepancy() Discrepancy {
 	return Discrepancy{Kind: s.kind, OrderID: s.ID.String(), Detail: s.detail + advice(s.kind, s.SaleID)}
 }

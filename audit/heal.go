@@ -1,4 +1,4 @@
-package reconcile
+package audit
 
 import (
 	"context"
@@ -25,12 +25,12 @@ const (
 	restLarge = 3 * time.Millisecond
 )
 
-// readThrough compares all orders of a sale and heals those that differ.
-func (p *Patrol) readThrough(ctx context.Context, saleID int64) error {
+// Scan compares all orders of a sale and heals those that differ.
+func (p *Background) Scan(ctx context.Context, saleID int64) error {
 	start := time.Now()
 	kept := start
-	var work *pass
-	work = newPass(p.store, p.ledger, saleID, p.grace, func(ctx context.Context, took time.Duration) error {
+	var work *scan
+	work = newScan(p.store, p.ledger, saleID, p.grace, func(ctx context.Context, took time.Duration) error {
 		if time.Since(kept) > passLease/3 {
 			kept = time.Now()
 			if err := p.ledger.Keep(ctx, saleID, passName, passLease); err != nil {
@@ -70,7 +70,7 @@ func restOf(units int64) time.Duration {
 
 // heal replays the verdicts of what differs, sends the overdue to the sweeper,
 // and returns what differs still.
-func (p *Patrol) heal(ctx context.Context, work *pass, found []*suspect) ([]*suspect, error) {
+func (p *Background) heal(ctx context.Context, work *scan, found []*mismatch) ([]*mismatch, error) {
 	var decided []order.Verdict
 	var undecided []order.Order
 	for _, s := range found {
@@ -90,7 +90,7 @@ func (p *Patrol) heal(ctx context.Context, work *pass, found []*suspect) ([]*sus
 			return nil, fmt.Errorf("hand %d orders of sale %d to the sweeper: %w", len(undecided), work.saleID, err)
 		}
 	}
-	var still []*suspect
+	var still []*mismatch
 	for rest := found; len(rest) > 0; {
 		some := rest[:min(len(rest), rowsAtOnce)]
 		rest = rest[len(some):]
@@ -111,7 +111,7 @@ func (p *Patrol) heal(ctx context.Context, work *pass, found []*suspect) ([]*sus
 // rowsAddUp checks the sale's row against the live rows that a pass has
 // added up. While the sale sells these are of different moments, so only what
 // cannot be explained by that is looked at, by counting all rows at once.
-func (p *Patrol) rowsAddUp(ctx context.Context, work *pass) (bad []Discrepancy, oversold int64, err error) {
+func (p *Background) rowsAddUp(ctx context.Context, work *scan) (bad []Discrepancy, oversold int64, err error) {
 	quiet := work.before.Seq == work.after.Seq
 	sale := work.after
 	if work.liveUnits <= int64(sale.Total) && (!quiet || work.liveUnits+int64(sale.Available) == int64(sale.Total)) {
@@ -133,7 +133,7 @@ func (p *Patrol) rowsAddUp(ctx context.Context, work *pass) (bad []Discrepancy, 
 }
 
 // report logs what a pass has found, within bounds.
-func (p *Patrol) report(ctx context.Context, saleID int64, found, still []*suspect, whole []Discrepancy) {
+func (p *Background) report(ctx context.Context, saleID int64, found, still []*mismatch, whole []Discrepancy) {
 	for _, d := range whole {
 		p.log.ErrorContext(ctx, "audit: the sale does not add up", "sale_id", saleID, "kind", d.Kind, "detail", d.Detail)
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package audit
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 	"seckill/stock"
 )
 
-type patrolLedger interface {
+type backgroundLedger interface {
 	auditEntries
 	healing
 	claims
 }
 
-type patrolled interface {
+type backgroundStore interface {
 	tallies
 	CountLetters(ctx context.Context) (order.LetterCount, error)
 }
@@ -42,11 +42,11 @@ type claims interface {
 // process of the fleet. An order that differs for longer than the grace is
 // healed by replaying its verdict, never by setting a counter. What no replay
 // heals is logged with what an operator can do.
-type Patrol struct {
-	store  patrolled
-	ledger patrolLedger
+type Background struct {
+	store  backgroundStore
+	ledger backgroundLedger
 	log    *slog.Logger
-	m      *patrolMetrics
+	m      *metrics
 	grace  time.Duration
 
 	mu      sync.Mutex
@@ -79,23 +79,23 @@ const (
 )
 
 // NewPatrol returns a Patrol that exports its findings to reg.
-func NewPatrol(store patrolled, ledger patrolLedger, reg prometheus.Registerer, log *slog.Logger) *Patrol {
-	return &Patrol{
-		store: store, ledger: ledger, log: log, m: newPatrolMetrics(reg), grace: grace,
+func NewBackground(store backgroundStore, ledger backgroundLedger, grace time.Duration, reg prometheus.Registerer, log *slog.Logger) *Background {
+	return &Background{
+		store: store, ledger: ledger, log: log, m: newMetrics(reg), grace: grace,
 		passing: map[int64]bool{}, slots: make(chan struct{}, maxPasses),
 		seen: map[int64]map[string]sighting{}, tried: map[int64]time.Time{},
 	}
 }
 
 // Run audits until ctx is done.
-func (p *Patrol) Run(ctx context.Context) error {
+func (p *Background) Run(ctx context.Context) error {
 	defer p.wg.Wait()
 	return loop.Every(ctx, patrolEvery, p.log, "audit", func(step context.Context) error { return p.step(step, ctx) })
 }
 
 // step looks at every sale's counters, and begins the passes that are due;
 // these live as long as life.
-func (p *Patrol) step(ctx, life context.Context) error {
+func (p *Background) step(ctx, life context.Context) error {
 	ss, err := p.store.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
@@ -116,7 +116,7 @@ func (p *Patrol) step(ctx, life context.Context) error {
 		p.look(ctx, s, ms[i])
 		if ms[i].Loaded {
 			loaded[s.ID] = true
-			p.pass(life, s.ID)
+			p.scanSale(life, s.ID)
 		}
 	}
 	p.forget(listed)
@@ -131,13 +131,13 @@ func (p *Patrol) step(ctx, life context.Context) error {
 }
 
 // forget drops what is remembered of sales that are closed.
-func (p *Patrol) forget(listed map[int64]bool) {
+func (p *Background) forget(listed map[int64]bool) {
 	maps.DeleteFunc(p.seen, func(id int64, _ map[string]sighting) bool { return !listed[id] })
 	maps.DeleteFunc(p.tried, func(id int64, _ time.Time) bool { return !listed[id] })
 }
 
 // look judges a sale by what two reads tell, whatever its size.
-func (p *Patrol) look(ctx context.Context, s order.Sale, m stock.Meta) {
+func (p *Background) look(ctx context.Context, s order.Sale, m stock.Meta) {
 	var bad []Discrepancy
 	switch {
 	case m.Loaded:
@@ -176,7 +176,7 @@ func (p *Patrol) look(ctx context.Context, s order.Sale, m stock.Meta) {
 }
 
 // pass reads through a sale, some at a time, if it is this process that is to.
-func (p *Patrol) pass(ctx context.Context, saleID int64) {
+func (p *Background) scanSale(ctx context.Context, saleID int64) {
 	if time.Since(p.tried[saleID]) < tryEvery-time.Second || !p.begin(saleID) {
 		return
 	}
@@ -191,7 +191,7 @@ func (p *Patrol) pass(ctx context.Context, saleID int64) {
 		}
 		mine, err := p.ledger.Claim(ctx, saleID, passName, passLease)
 		if mine && err == nil {
-			err = p.readThrough(ctx, saleID)
+			err = p.Scan(ctx, saleID)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "audit: pass not finished", "sale_id", saleID, "err", err)
@@ -199,7 +199,7 @@ func (p *Patrol) pass(ctx context.Context, saleID int64) {
 	})
 }
 
-func (p *Patrol) begin(saleID int64) bool {
+func (p *Background) begin(saleID int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.passing[saleID] {
@@ -209,7 +209,7 @@ func (p *Patrol) begin(saleID int64) bool {
 	return true
 }
 
-func (p *Patrol) end(saleID int64) {
+func (p *Background) end(saleID int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.passing, saleID)

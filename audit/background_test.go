@@ -1,4 +1,4 @@
-package reconcile_test
+package audit_test
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/audit"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/order/memory"
@@ -34,29 +34,11 @@ type beat struct {
 	rdb    redis.UniversalClient
 	ledger *stock.Ledger
 	loader *reconcile.Loader
-	patrol *reconcile.Patrol
+	patrol *audit.Background
 	reg    *prometheus.Registry
 	sale   order.Sale
 	ids    int64
-	log    *lines
-}
-
-// lines is what the patrol logs.
-type lines struct {
-	mu sync.Mutex
-	strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Builder.Write(b)
-}
-
-func (l *lines) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.String()
+	log    *testenv.Logs
 }
 
 // onBeats runs a test on the twin and miniredis and on the real servers.
@@ -75,11 +57,10 @@ func onBeats(t *testing.T, test func(b *beat)) {
 
 func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *beat {
 	t.Helper()
-	b := &beat{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &lines{}}
+	b := &beat{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &testenv.Logs{}}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
 	b.loader = reconcile.NewLoader(store, store, b.ledger, queuememory.NewQueue(), log)
-	b.patrol = reconcile.NewPatrol(store, b.ledger, b.reg, log)
-	b.patrol.SetGrace(shortGrace)
+	b.patrol = audit.NewBackground(store, b.ledger, shortGrace, b.reg, log)
 	// Made two minutes ago, as are the orders: nothing is young here.
 	b.ids = int64(b.now()) - 120_000<<22
 	sale, err := store.CreateSale(t.Context(), order.Sale{
@@ -166,7 +147,7 @@ func (b *beat) units() string {
 
 func (b *beat) pass() {
 	b.Helper()
-	require.NoError(b, b.patrol.ReadThrough(b.Context(), b.sale.ID))
+	require.NoError(b, b.patrol.Scan(b.Context(), b.sale.ID))
 }
 
 // metric is the value of a series, or -1 where there is none.
@@ -187,10 +168,9 @@ func (b *beat) metric(name, label string) float64 {
 func (b *beat) found(kind string) int { return int(b.metric("seckill_audit_discrepancies", kind)) }
 
 // audit is the command's.
-func (b *beat) audit() []reconcile.Discrepancy {
+func (b *beat) audit() []audit.Discrepancy {
 	b.Helper()
-	a := reconcile.NewAuditor(b.store, b.ledger)
-	a.SetGrace(shortGrace)
+	a := audit.NewAuditor(b.store, b.ledger, shortGrace)
 	as, err := a.Audit(b.Context(), b.sale.ID)
 	require.NoError(b, err)
 	return as[0].Discrepancies
@@ -216,16 +196,18 @@ func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
 		require.Equal(b, fmt.Sprintf("S%d,0,1", confirmed.ID), b.entry(confirmed))
 		require.Equal(b, fmt.Sprintf("C%d,-,1", cancelled.ID), b.entry(cancelled))
 		require.Equal(b, fmt.Sprintf("C%d,-,1", gone.ID), b.entry(gone))
-		require.Equal(b, []int{2, 1, 1}, []int{b.found(reconcile.KindVerdict), b.found(reconcile.KindCancelled), b.found(reconcile.KindOverdue)})
+		require.Equal(b, []int{2, 1, 1}, []int{b.found(audit.KindVerdict), b.found(audit.KindCancelled), b.found(audit.KindOverdue)})
 		require.InDelta(b, 3, b.metric("seckill_audit_healed_total", ""), 0)
 		require.InDelta(b, time.Now().Unix(), b.metric("seckill_audit_last_success_timestamp_seconds", ""), 60)
-		require.Contains(b, b.log.text(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
+		require.Contains(b, b.log.Text(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
 
-		require.NoError(b, reconcile.NewSweeper(b.store, b.ledger, b, slog.New(slog.DiscardHandler)).Step(b.Context()))
-		require.Equal(b, fmt.Sprintf("S%d,0,1", lost.ID), b.entry(lost), "the sweeper has got it and settled it")
+		due, err := b.ledger.Due(b.Context(), b.sale.ID, 10)
+		require.NoError(b, err)
+		require.Equal(b, []order.Order{lost}, due, "the sweeper gets it")
+		require.NoError(b, b.Settle(b.Context(), due))
 		require.Equal(b, "available 93 pending 0 settled 7", b.units())
 		b.pass()
-		require.Zero(b, b.found(reconcile.KindVerdict))
+		require.Zero(b, b.found(audit.KindVerdict))
 		require.Empty(b, b.audit())
 	})
 }
@@ -245,21 +227,21 @@ func TestAPassListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
 		before := b.units()
 
 		b.pass()
-		for _, kind := range []string{reconcile.KindUnknown, reconcile.KindGivenBack, reconcile.KindDiffers, reconcile.KindNoRow} {
+		for _, kind := range []string{audit.KindUnknown, audit.KindGivenBack, audit.KindDiffers, audit.KindNoRow} {
 			require.Equal(b, 1, b.found(kind), kind)
 		}
 		require.Zero(b, b.metric("seckill_audit_healed_total", ""))
 		require.Equal(b, before, b.units(), "no counter was set")
-		require.Contains(b, b.log.text(), fmt.Sprintf("order_id=%d kind=%s", unknown.ID, reconcile.KindUnknown))
-		require.Contains(b, b.log.text(), fmt.Sprintf("`seckill rebuild %d`", b.sale.ID))
+		require.Contains(b, b.log.Text(), fmt.Sprintf("order_id=%d kind=%s", unknown.ID, audit.KindUnknown))
+		require.Contains(b, b.log.Text(), fmt.Sprintf("`seckill rebuild %d`", b.sale.ID))
 
 		listed := map[string]string{}
 		for _, d := range b.audit() {
 			listed[d.Kind] = d.OrderID
 		}
 		require.Equal(b, map[string]string{
-			reconcile.KindUnknown: unknown.ID.String(), reconcile.KindGivenBack: back.ID.String(),
-			reconcile.KindDiffers: differs.ID.String(), reconcile.KindNoRow: ghost.ID.String(),
+			audit.KindUnknown: unknown.ID.String(), audit.KindGivenBack: back.ID.String(),
+			audit.KindDiffers: differs.ID.String(), audit.KindNoRow: ghost.ID.String(),
 		}, listed)
 	})
 }
@@ -280,7 +262,7 @@ func TestAPassLeavesAloneWhatIsUnderWay(t *testing.T) {
 		}()
 		b.pass()
 		<-done
-		for _, kind := range []string{reconcile.KindVerdict, reconcile.KindNoRow} {
+		for _, kind := range []string{audit.KindVerdict, audit.KindNoRow} {
 			require.Zero(b, b.found(kind), kind)
 		}
 	})
@@ -294,10 +276,10 @@ func TestAnOrderThatTheTailHasYetToApplyIsNoDiscrepancyOfItsOwn(t *testing.T) {
 		require.NoError(b, b.rdb.HDel(b.Context(), b.key("o"), "a").Err()) // Redis came back older
 		require.NoError(b, b.rdb.HSet(b.Context(), b.key("m"), "available", 100, "pending", 0).Err())
 		b.pass()
-		require.Zero(b, b.found(reconcile.KindUnknown))
+		require.Zero(b, b.found(audit.KindUnknown))
 		ds := b.audit()
 		require.Len(b, ds, 1, "the cursor says it all: %v", ds)
-		require.Equal(b, reconcile.KindCursor, ds[0].Kind)
+		require.Equal(b, audit.KindCursor, ds[0].Kind)
 	})
 }
 
@@ -311,8 +293,8 @@ func TestASaleThatIsLoadedAnewDuringAPassIsNotJudged(t *testing.T) {
 			_ = b.loader.Load(context.Background(), b.sale.ID)
 		}()
 		b.pass()
-		require.Zero(b, b.found(reconcile.KindUnknown))
-		require.Contains(b, b.log.text(), "loaded anew")
+		require.Zero(b, b.found(audit.KindUnknown))
+		require.Contains(b, b.log.Text(), "loaded anew")
 		require.Empty(b, b.audit())
 	})
 }
@@ -326,16 +308,16 @@ func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
 
 		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", 1).Err())
 		step()
-		require.Zero(b, b.found(reconcile.KindCounters), "seen once is no discrepancy")
+		require.Zero(b, b.found(audit.KindCounters), "seen once is no discrepancy")
 		time.Sleep(shortGrace)
 		step()
-		require.Equal(b, 1, b.found(reconcile.KindCounters))
+		require.Equal(b, 1, b.found(audit.KindCounters))
 		step()
-		require.Equal(b, 1, strings.Count(b.log.text(), "does not add up"), "said once: %s", b.log.text())
+		require.Equal(b, 1, strings.Count(b.log.Text(), "does not add up"), "said once: %s", b.log.Text())
 		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", -1).Err())
 		step()
-		require.Zero(b, b.found(reconcile.KindCounters))
-		require.Contains(b, b.log.text(), "adds up again")
+		require.Zero(b, b.found(audit.KindCounters))
+		require.Contains(b, b.log.Text(), "adds up again")
 
 		require.NoError(b, b.rdb.HSet(b.Context(), b.key("m"), "settled", 101, "available", -2).Err())
 		step()
@@ -355,12 +337,12 @@ func TestOneOfTheFleetReadsThroughASale(t *testing.T) {
 	onBeats(t, func(b *beat) {
 		b.buy("a")
 		for range 3 {
-			p := reconcile.NewPatrol(b.store, b.ledger, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+			p := audit.NewBackground(b.store, b.ledger, audit.Grace, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 			require.NoError(b, p.Step(b.Context()))
 			require.NoError(b, p.Step(b.Context()))
 			p.Wait()
 		}
-		require.Equal(b, 1, strings.Count(b.log.text(), "pass done"))
+		require.Equal(b, 1, strings.Count(b.log.Text(), "pass done"))
 	})
 }
 
@@ -397,8 +379,8 @@ func TestTwoOrdersOfOneIDAreNotMistakenForEachOther(t *testing.T) {
 		_, err := b.store.Settle(b.Context(), []order.Order{ann}) // refused, and Redis is not told
 		require.NoError(b, err)
 		b.pass()
-		require.Equal(b, 1, b.found(reconcile.KindVerdict))
-		require.Equal(b, 0, b.found(reconcile.KindNoRow))
+		require.Equal(b, 1, b.found(audit.KindVerdict))
+		require.Equal(b, 0, b.found(audit.KindNoRow))
 		require.Contains(b, b.entry(ann), "R")
 		require.Contains(b, b.entry(bob), "S")
 	})

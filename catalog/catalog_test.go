@@ -1,8 +1,9 @@
-package stock_test
+package catalog_test
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/catalog"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -25,6 +27,8 @@ type stores struct {
 	ahead        time.Duration // of the clock of Redis
 	onSale       func(int64)
 }
+
+var errAway = errors.New("the store is away")
 
 func (s *stores) sales(context.Context) ([]order.Sale, error) {
 	s.mu.Lock()
@@ -71,14 +75,14 @@ func (s *stores) open(id, available int64) {
 }
 
 // watching runs a catalog of sale 1, open with 5 of 100 units, in a bubble.
-func watching(t *testing.T, test func(t *testing.T, c *stock.Catalog, s *stores, log *bytes.Buffer)) {
+func watching(t *testing.T, test func(t *testing.T, c *catalog.Catalog, s *stores, log *bytes.Buffer)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
 		s.open(1, 5)
 		var log bytes.Buffer
-		c := stock.NewCatalog(s.sales, s, slog.New(slog.NewTextHandler(&log, nil)))
+		c := catalog.New(s.sales, s, slog.New(slog.NewTextHandler(&log, nil)))
 		require.False(t, c.Ready())
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -90,7 +94,7 @@ func watching(t *testing.T, test func(t *testing.T, c *stock.Catalog, s *stores,
 	})
 }
 
-func refusal(t *testing.T, c *stock.Catalog, id int64) error {
+func refusal(t *testing.T, c *catalog.Catalog, id int64) error {
 	t.Helper()
 	s, ok := c.Get(id)
 	require.True(t, ok)
@@ -98,7 +102,7 @@ func refusal(t *testing.T, c *stock.Catalog, id int64) error {
 }
 
 func TestTheCatalogFollowsMessagesAtOnceAndTheStoresWithinTwoSeconds(t *testing.T) {
-	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, _ *bytes.Buffer) {
 		require.True(t, c.Ready())
 		require.NoError(t, refusal(t, c, 1))
 		s.set(func() { m := s.metas[1]; m.State = order.SalePaused; s.metas[1] = m })
@@ -124,7 +128,7 @@ func TestTheCatalogFollowsMessagesAtOnceAndTheStoresWithinTwoSeconds(t *testing.
 }
 
 func TestTheSoldOutFlagClearsWhenStockReturns(t *testing.T) {
-	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, _ *bytes.Buffer) {
 		s.set(func() { m := s.metas[1]; m.Available = 0; s.metas[1] = m })
 		c.MarkSoldOut(1)
 		c.MarkSoldOut(99)
@@ -139,9 +143,9 @@ func TestTheSoldOutFlagClearsWhenStockReturns(t *testing.T) {
 }
 
 func TestTheLastCopyStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
-	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, log *bytes.Buffer) {
+	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, log *bytes.Buffer) {
 		c.MarkSoldOut(1)
-		s.set(func() { s.redis, s.mysql = errDown, errDown })
+		s.set(func() { s.redis, s.mysql = errAway, errAway })
 		time.Sleep(10 * time.Second)
 		require.ErrorIs(t, refusal(t, c, 1), stock.ErrSoldOut, "the flag too")
 		require.True(t, c.Ready())
@@ -154,7 +158,7 @@ func TestTheLastCopyStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
 }
 
 func TestASaleThatRedisLostIsNotLoaded(t *testing.T) {
-	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, _ *bytes.Buffer) {
 		s.set(func() { delete(s.metas, 1) })
 		time.Sleep(1100 * time.Millisecond)
 		require.ErrorIs(t, refusal(t, c, 1), stock.ErrNotLoaded)
@@ -162,7 +166,7 @@ func TestASaleThatRedisLostIsNotLoaded(t *testing.T) {
 }
 
 func TestASaleThatRedisLostAtItsOpeningIsNotScheduledAgain(t *testing.T) {
-	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, _ *bytes.Buffer) {
 		// MySQL's list is up to 1 s old: in it the sale has yet to be opened.
 		s.set(func() { s.open(2, 1); s.list[1].State = order.SaleScheduled })
 		time.Sleep(2100 * time.Millisecond)
@@ -178,12 +182,12 @@ func TestASaleThatRedisLostAtItsOpeningIsNotScheduledAgain(t *testing.T) {
 
 func TestTheCatalogIsNotReadyUntilBothStoresAnswered(t *testing.T) {
 	t.Parallel()
-	s := &stores{metas: map[int64]stock.Meta{}, mysql: errDown}
-	c := stock.NewCatalog(s.sales, s, slog.Default())
-	require.ErrorIs(t, c.Refresh(t.Context()), errDown)
+	s := &stores{metas: map[int64]stock.Meta{}, mysql: errAway}
+	c := catalog.New(s.sales, s, slog.Default())
+	require.ErrorIs(t, c.Refresh(t.Context()), errAway)
 	require.False(t, c.Ready())
-	s.mysql, s.redis = nil, errDown
-	require.ErrorIs(t, c.Refresh(t.Context()), errDown)
+	s.mysql, s.redis = nil, errAway
+	require.ErrorIs(t, c.Refresh(t.Context()), errAway)
 	require.False(t, c.Ready())
 	s.redis = nil
 	require.NoError(t, c.Refresh(t.Context()))
@@ -191,7 +195,7 @@ func TestTheCatalogIsNotReadyUntilBothStoresAnswered(t *testing.T) {
 }
 
 func TestTheClockIsThatOfRedis(t *testing.T) {
-	watching(t, func(t *testing.T, c *stock.Catalog, s *stores, _ *bytes.Buffer) {
+	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, _ *bytes.Buffer) {
 		require.Equal(t, time.Now(), c.Now())
 		s.set(func() { s.ahead = 2 * time.Hour })
 		time.Sleep(1100 * time.Millisecond)
@@ -207,7 +211,7 @@ func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
-		c := stock.NewCatalog(s.sales, s, slog.Default())
+		c := catalog.New(s.sales, s, slog.Default())
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() { require.False(t, c.Known(t.Context(), int64(i+1))) })
@@ -232,7 +236,7 @@ func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 			return s.sales(ctx)
 		}
-		c := stock.NewCatalog(slow, s, slog.Default())
+		c := catalog.New(slow, s, slog.Default())
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
@@ -248,7 +252,7 @@ func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
 func TestGetAllocatesNothing(t *testing.T) {
 	s := &stores{metas: map[int64]stock.Meta{}}
 	s.open(1, 1)
-	c := stock.NewCatalog(s.sales, s, slog.Default())
+	c := catalog.New(s.sales, s, slog.Default())
 	require.NoError(t, c.Refresh(t.Context()))
 	now := c.Now()
 	require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -290,7 +294,7 @@ func TestWhatACopySays(t *testing.T) {
 				list:  []order.Sale{{ID: 1, Total: 100, Available: 100, State: tc.state, StartsAt: now.Add(-time.Minute), EndsAt: now.Add(time.Minute)}},
 				metas: map[int64]stock.Meta{1: tc.meta},
 			}
-			c := stock.NewCatalog(s.sales, s, slog.Default())
+			c := catalog.New(s.sales, s, slog.Default())
 			require.NoError(t, c.Refresh(t.Context()))
 			got, ok := c.Get(1)
 			require.True(t, ok)
@@ -299,38 +303,4 @@ func TestWhatACopySays(t *testing.T) {
 			require.Equal(t, tc.display, got.Display())
 		})
 	}
-}
-
-func TestTheCatalogHearsOfWhatTheLedgerDoes(t *testing.T) {
-	onBoth(t, func(f *fixture) {
-		list := []order.Sale{f.sale}
-		c := stock.NewCatalog(func(context.Context) ([]order.Sale, error) { return list, nil }, f.l, slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithCancel(f.Context())
-		done := make(chan error, 1)
-		go func() { done <- c.Run(ctx) }()
-		becomes := func(want error) {
-			f.Helper()
-			require.Eventually(f, func() bool {
-				s, ok := c.Get(f.sale.ID)
-				err := error(nil)
-				if ok {
-					err = s.Refusal(c.Now())
-				}
-				return ok && err == want //nolint:errorlint // as it is
-			}, 5*time.Second, 5*time.Millisecond)
-		}
-		becomes(stock.ErrNotLoaded)
-		f.load(1, 1)
-		becomes(nil)
-		o := f.pending("ann")
-		becomes(stock.ErrSoldOut)
-		f.apply(f.change(rejected(o)))
-		becomes(nil)
-		f.apply(f.saleChange(order.SaleEffect{State: order.SalePaused}))
-		becomes(stock.ErrPaused)
-		require.NoError(f, f.l.Unload(f.Context(), f.sale.ID))
-		becomes(stock.ErrNotLoaded)
-		cancel()
-		require.NoError(f, <-done)
-	})
 }

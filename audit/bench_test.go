@@ -1,4 +1,4 @@
-package reconcile_test
+package audit_test
 
 import (
 	"context"
@@ -15,9 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"seckill/audit"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/order/mysql"
+	queuememory "seckill/queue/memory"
 	"seckill/reconcile"
 	"seckill/stock"
 )
@@ -35,7 +37,7 @@ func BenchmarkReserveDuringAPass(b *testing.B) {
 	db := testenv.MySQL(b)
 	store, ledger := mysql.NewStore(db, slog.New(slog.DiscardHandler)), stock.New(testenv.Redis(b))
 	sale := fill(b, db, store)
-	loader := reconcile.NewLoader(store, store, ledger, &offsets{}, slog.New(slog.DiscardHandler))
+	loader := reconcile.NewLoader(store, store, ledger, queuememory.NewQueue(), slog.New(slog.DiscardHandler))
 	b.Cleanup(func() { _ = ledger.Unload(context.Background(), sale.ID) })
 	measure := func(name string, fn func() error) {
 		start := time.Now()
@@ -45,15 +47,15 @@ func BenchmarkReserveDuringAPass(b *testing.B) {
 	b.ResetTimer()
 	measure("load-s", func() error { return loader.Load(b.Context(), sale.ID) })
 	gate := &gated{Ledger: ledger}
-	patrol := reconcile.NewPatrol(store, gate, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-	measure("pass-s", func() error { return patrol.ReadThrough(b.Context(), sale.ID) })
+	patrol := audit.NewBackground(store, gate, audit.Grace, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	measure("pass-s", func() error { return patrol.Scan(b.Context(), sale.ID) })
 
 	gate.Lock()
 	ctx, stop := context.WithCancel(b.Context())
 	var passes sync.WaitGroup
 	passes.Go(func() {
 		for ctx.Err() == nil {
-			_ = patrol.ReadThrough(ctx, sale.ID)
+			_ = patrol.Scan(ctx, sale.ID)
 		}
 	})
 	p50, p99 := map[string][]time.Duration{}, map[string][]time.Duration{}

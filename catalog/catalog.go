@@ -1,4 +1,7 @@
-package stock
+// Package catalog keeps each process's local copy of every sale that is not
+// closed: what MySQL and Redis last said of it. It refuses what needs no store
+// to be refused.
+package catalog
 
 import (
 	"context"
@@ -9,11 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
-	"golang.org/x/sync/errgroup"
-
 	"seckill/order"
+	"seckill/stock"
 )
 
 const (
@@ -33,7 +36,7 @@ const (
 
 // watched is the part of the Ledger that the catalog looks at.
 type watched interface {
-	Metas(ctx context.Context, saleIDs []int64) ([]Meta, error)
+	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
 	Now(ctx context.Context) (time.Time, error)
 	Listen(ctx context.Context, onResult func(int64, []order.ID), onSale func(int64)) error
 }
@@ -59,30 +62,30 @@ type Catalog struct {
 
 // copies is one state of the catalog.
 type copies struct {
-	byID map[int64]*Copy
-	list []*Copy // in the order of the sales function
+	byID map[int64]*Snapshot
+	list []*Snapshot // in the order of the sales function
 }
 
 // NewCatalog returns a Catalog of the sales that the function lists, with what
 // the ledger says of each. It is empty until Refresh or Run.
-func NewCatalog(sales func(ctx context.Context) ([]order.Sale, error), ledger watched, log *slog.Logger) *Catalog {
+func New(sales func(ctx context.Context) ([]order.Sale, error), ledger watched, log *slog.Logger) *Catalog {
 	c := &Catalog{sales: sales, ledger: ledger, log: log}
 	c.copies.Store(&copies{})
 	return c
 }
 
 // Get returns the copy of a sale. It neither locks nor allocates.
-func (c *Catalog) Get(saleID int64) (*Copy, bool) {
+func (c *Catalog) Get(saleID int64) (*Snapshot, bool) {
 	s, ok := c.copies.Load().byID[saleID]
 	return s, ok
 }
 
 // List returns all copies, in the order of the sales function. The caller must
 // not change it.
-func (c *Catalog) List() []*Copy { return c.copies.Load().list }
+func (c *Catalog) List() []*Snapshot { return c.copies.Load().list }
 
 // Digest is Digest of the copies.
-func (c *Catalog) Digest() (loaded int, digest string) { return Digest(c.List()) }
+func (c *Catalog) Fingerprint() (loaded int, digest string) { return Fingerprint(c.List()) }
 
 // Ready reports whether both stores have answered once.
 func (c *Catalog) Ready() bool { return c.ready.Load() }
@@ -159,18 +162,18 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 	defer c.reading.Unlock()
 	metas, err := c.look(ctx)
 	old := c.copies.Load().byID
-	next := &copies{byID: make(map[int64]*Copy, len(c.list)), list: make([]*Copy, len(c.list))}
+	next := &copies{byID: make(map[int64]*Snapshot, len(c.list)), list: make([]*Snapshot, len(c.list))}
 	for i, s := range c.list {
 		s.State = later(s.State, old[s.ID])
-		var fresh *Copy
+		var fresh *Snapshot
 		switch before := old[s.ID]; {
 		case i < len(metas) && metas[i].Err == nil:
-			fresh = NewCopy(s, metas[i])
+			fresh = NewSnapshot(s, metas[i])
 		case before != nil:
-			fresh = NewCopy(s, before.Meta)
+			fresh = NewSnapshot(s, before.Meta)
 			fresh.soldOut.Store(before.SoldOut())
 		default:
-			fresh = NewCopy(s, Meta{})
+			fresh = NewSnapshot(s, stock.Meta{})
 		}
 		next.byID[s.ID], next.list[i] = fresh, fresh
 	}
@@ -183,7 +186,7 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 
 // look asks Redis for every sale, or without any for its time, and sets the
 // clock by it.
-func (c *Catalog) look(ctx context.Context) ([]Meta, error) {
+func (c *Catalog) look(ctx context.Context) ([]stock.Meta, error) {
 	ids := make([]int64, len(c.list))
 	for i, s := range c.list {
 		ids[i] = s.ID

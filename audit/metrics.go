@@ -1,4 +1,4 @@
-package reconcile
+package audit
 
 import (
 	"sync"
@@ -14,7 +14,7 @@ import (
 // patrolMetrics are the findings of this process. A pass is made by one
 // process of the fleet: its findings stand until its next one, or for as long
 // as one may be expected from another.
-type patrolMetrics struct {
+type metrics struct {
 	discrepancies *prometheus.GaugeVec
 	lastSuccess   prometheus.Gauge
 	oversold      prometheus.Gauge
@@ -37,9 +37,9 @@ type findings struct {
 // passStands is how long the findings of a pass are shown.
 const passStands = 3 * time.Minute
 
-func newPatrolMetrics(reg prometheus.Registerer) *patrolMetrics {
+func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
-	m := &patrolMetrics{
+	m := &metrics{
 		discrepancies: f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_audit_discrepancies", Help: "What the last look and the last pass of this process found; healed ones too, until the next pass."}, []string{"kind"}),
 		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last read through a sale, or had none to read; take the maximum over the fleet."}),
 		oversold:      f.NewGauge(prometheus.GaugeOpts{Name: "seckill_oversold_units", Help: "Units of live orders beyond the totals of their sales."}),
@@ -54,7 +54,7 @@ func newPatrolMetrics(reg prometheus.Registerer) *patrolMetrics {
 	return m
 }
 
-func (m *patrolMetrics) of(saleID int64) *findings {
+func (m *metrics) of(saleID int64) *findings {
 	f := m.sales[saleID]
 	if f == nil {
 		f = &findings{}
@@ -63,13 +63,13 @@ func (m *patrolMetrics) of(saleID int64) *findings {
 	return f
 }
 
-func (m *patrolMetrics) letters(n order.LetterCount) {
+func (m *metrics) letters(n order.LetterCount) {
 	m.deadLetters.WithLabelValues("message").Set(float64(n.Messages))
 	m.deadLetters.WithLabelValues("verdict").Set(float64(n.Verdicts))
 }
 
 // looked records what stands after a look at a sale's counters.
-func (m *patrolMetrics) looked(saleID int64, kinds []string, s stock.Meta) {
+func (m *metrics) looked(saleID int64, kinds []string, s stock.Meta) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.of(saleID)
@@ -78,7 +78,7 @@ func (m *patrolMetrics) looked(saleID int64, kinds []string, s stock.Meta) {
 }
 
 // passed records what a pass has found in a sale.
-func (m *patrolMetrics) passed(saleID int64, found []*suspect, whole []Discrepancy, oversold int64) {
+func (m *metrics) passed(saleID int64, found []*mismatch, whole []Discrepancy, oversold int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.of(saleID)
@@ -95,7 +95,7 @@ func (m *patrolMetrics) passed(saleID int64, found []*suspect, whole []Discrepan
 
 // keep drops what passes found in sales that are no longer loaded, and all that
 // was found in those that are not even listed.
-func (m *patrolMetrics) keep(listed, loaded map[int64]bool) {
+func (m *metrics) keep(listed, loaded map[int64]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, f := range m.sales {
@@ -111,7 +111,7 @@ func (m *patrolMetrics) keep(listed, loaded map[int64]bool) {
 }
 
 // show adds up the findings of all sales.
-func (m *patrolMetrics) show() {
+func (m *metrics) show() {
 	sum := make(map[string]int, len(kinds))
 	var oversold int64
 	for _, f := range m.sales {

@@ -1,4 +1,7 @@
-package reconcile
+// Package audit compares what MySQL and Redis hold of each sale and order.
+// Auditor does it once and changes nothing; Background does it for as long as a
+// process runs, heals what a replay can heal and exports the rest as metrics.
+package audit
 
 import (
 	"context"
@@ -14,7 +17,7 @@ import (
 )
 
 type tallies interface {
-	sales
+	Sales(ctx context.Context) ([]order.Sale, error)
 	auditRows
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 }
@@ -44,8 +47,8 @@ type Auditor struct {
 	grace  time.Duration
 }
 
-// NewAuditor returns an Auditor.
-func NewAuditor(store tallies, ledger auditEntries) *Auditor {
+// NewAuditor returns an Auditor; grace is Grace, or less in a test.
+func NewAuditor(store tallies, ledger auditEntries, grace time.Duration) *Auditor {
 	return &Auditor{store: store, ledger: ledger, grace: grace}
 }
 
@@ -96,7 +99,7 @@ func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) 
 	}
 	// An operator waits for it: a short rest, and it is through 500,000 orders in
 	// some seconds.
-	p := newPass(a.store, a.ledger, saleID, a.grace, func(ctx context.Context, took time.Duration) error { return loop.Pause(ctx, took/2) })
+	p := newScan(a.store, a.ledger, saleID, a.grace, func(ctx context.Context, took time.Duration) error { return loop.Pause(ctx, took/2) })
 	suspects, err := p.run(ctx)
 	if errors.Is(err, errMoved) { // loaded anew or unloaded: the next audit says more
 		return found, nil
@@ -109,7 +112,7 @@ func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) 
 }
 
 // list adds what was found of orders, within bounds.
-func (s *SaleAudit) list(suspects []*suspect, more int) {
+func (s *SaleAudit) list(suspects []*mismatch, more int) {
 	for i, o := range suspects {
 		if i == maxListed {
 			more += len(suspects) - i

@@ -1,0 +1,25 @@
+package testenv
+
+import (
+	"strings"
+	"sync"
+)
+
+// Logs keeps what is logged, for a test to read.
+type Logs struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *Logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.Write(b)
+}
+
+// Text returns what was logged so far.
+func (l *Logs) Text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.String()
+}
