@@ -116,8 +116,8 @@ func readObject(r *http.Request, known []string, set func(key string, value []by
 	if err != nil || len(body) == 0 {
 		return err
 	}
-	if p := decodeObject(body, known, set); p != nil {
-		return fail(p, nil)
+	if err := decodeObject(body, known, set); err != nil {
+		return fail(problemOf(err), nil)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ func decodePurchase(body []byte) (purchaseBody, *problem) {
 	if len(body) == 0 {
 		return p, nil
 	}
-	problem := decodeObject(body, purchaseFields, func(key string, value []byte) (ok bool) {
+	err := decodeObject(body, purchaseFields, func(key string, value []byte) (ok bool) {
 		switch key {
 		case "quantity":
 			p.quantity, ok = integer(value)
@@ -35,7 +36,7 @@ func decodePurchase(body []byte) (purchaseBody, *problem) {
 		}
 		return ok
 	})
-	return p, problem
+	return p, problemOf(err)
 }
 
 // decodePayment reads the body of a payment, all of whose fields are required:
@@ -44,7 +45,7 @@ func decodePurchase(body []byte) (purchaseBody, *problem) {
 func decodePayment(body []byte) (payment, *problem) {
 	p := payment{}
 	p.AmountMinor = -1
-	problem := decodeObject(body, paymentFields, func(key string, value []byte) (ok bool) {
+	err := decodeObject(body, paymentFields, func(key string, value []byte) (ok bool) {
 		switch key {
 		case "order_id":
 			p.ref, ok = unquote(value)
@@ -55,7 +56,7 @@ func decodePayment(body []byte) (payment, *problem) {
 		}
 		return ok
 	})
-	return p, problem
+	return p, problemOf(err)
 }
 
 var (
@@ -64,25 +65,43 @@ var (
 	challengeFields = []string{"challenge"}
 )
 
+// What can be wrong with a body.
+var (
+	errMalformed    = errors.New("strictjson: malformed")
+	errUnknownField = errors.New("strictjson: unknown field")
+)
+
+// problemOf is the problem of an error of decodeObject; nil for none.
+func problemOf(err error) *problem {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errUnknownField):
+		return unexpectedField
+	default:
+		return malformedJSON
+	}
+}
+
 // decodeObject reads a body of one object and calls set with each of the known
 // keys and its raw value; false says that the value is of another type. Every
 // other reading of a body than the one meant is refused: repeated keys, keys
-// in another case, anything after the object. The problem is malformedJSON or
-// unexpectedField.
-func decodeObject(body []byte, known []string, set func(key string, value []byte) bool) *problem {
+// in another case, anything after the object. The error is errMalformed or
+// errUnknownField.
+func decodeObject(body []byte, known []string, set func(key string, value []byte) bool) error {
 	if !utf8.Valid(body) || !json.Valid(body) || depth(body) > maxDepth {
-		return malformedJSON
+		return errMalformed
 	}
 	s := scanner{b: body}
 	if s.space(); s.b[0] != '{' {
-		return malformedJSON
+		return errMalformed
 	}
 	seen := make(map[string]struct{}, 4)
-	var unexpected *problem
+	var unexpected error
 	for s.b = s.b[1:]; s.next(); {
 		key, ok := unquote(s.value())
 		if _, twice := seen[key]; twice || !ok {
-			return malformedJSON
+			return errMalformed
 		}
 		seen[key] = struct{}{}
 		s.space()
@@ -95,10 +114,10 @@ func decodeObject(body []byte, known []string, set func(key string, value []byte
 		case slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }):
 			ok = false
 		default:
-			unexpected = unexpectedField
+			unexpected = errUnknownField
 		}
 		if !ok {
-			return malformedJSON
+			return errMalformed
 		}
 	}
 	return unexpected
