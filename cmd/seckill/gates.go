@@ -46,9 +46,9 @@ func proxies(c config.API) []netip.Prefix {
 	return ps
 }
 
-func newVerifier(auth config.Auth) (*api.Verifier, error) {
-	return verifier("SECKILL_JWT_PUBLIC_KEYS", auth.JWTPublicKeys,
-		api.VerifierOptions{Secrets: auth.JWTSecrets, Issuer: auth.Issuer, Audience: auth.Audience})
+func newVerifier(keys config.Auth) (*api.Verifier, error) {
+	return verifier("SECKILL_JWT_PUBLIC_KEYS", keys.JWTPublicKeys,
+		api.VerifierOptions{Secrets: keys.JWTSecrets, Issuer: keys.Issuer, Audience: keys.Audience})
 }
 
 // verifier reads the public keys of a setting, by their files.
