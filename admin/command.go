@@ -12,7 +12,7 @@ func NewCommand() string { return "cmd-" + rand.Text() }
 
 // commandID is the name of a command that is made of parts. Whatever an
 // operator sends, it is never the name of a command of our own processes.
-func commandID(parts ...string) string {
+func CommandID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "key-" + hex.EncodeToString(sum[:20])
 }

@@ -93,7 +93,7 @@ func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
 
 // ofAll is the part of a command on all sales that one of them gets.
 func ofAll(c Call, sale order.Sale) Call {
-	return Call{By: c.By, Command: commandID(c.Command, strconv.FormatInt(sale.ID, 10))}
+	return Call{By: c.By, Command: CommandID(c.Command, strconv.FormatInt(sale.ID, 10))}
 }
 
 // SaleStatus is a sale in both stores.

@@ -78,7 +78,7 @@ func viewMeta(m stock.Meta) *RedisView {
 }
 
 // viewResult is a sale after an action.
-func viewResult(r Result) SaleView {
+func ViewResult(r Result) SaleView {
 	v := ViewSale(r.Sale)
 	inForce := r.Behind == nil
 	v.InForce = &inForce

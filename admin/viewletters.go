@@ -39,7 +39,7 @@ type MessageView struct {
 // ViewLetter is d without its body.
 func ViewLetter(d order.DeadLetter) LetterView {
 	return LetterView{
-		MessageID: Printable(d.MessageID), OrderID: number(int64(d.OrderID)), SaleID: number(d.SaleID),
+		MessageID: Printable(d.MessageID), OrderID: FormatID(int64(d.OrderID)), SaleID: FormatID(d.SaleID),
 		ShopperID: Printable(d.ShopperID), Reason: Printable(d.Reason), Verdict: d.Verdict(),
 		CreatedAt: d.CreatedAt, Size: len(d.Body),
 	}
@@ -50,7 +50,7 @@ func ViewWhole(d order.DeadLetter) LetterView {
 	v := ViewLetter(d)
 	v.Detail, v.Body = Printable(d.Detail), hex.EncodeToString(d.Body)
 	if o, err := order.DecodeMessage(d.Body); err == nil {
-		v.Decoded = &MessageView{o.ID.String(), number(o.SaleID), o.ShopperID, o.Slot, o.Quantity, "", o.Reference}
+		v.Decoded = &MessageView{o.ID.String(), FormatID(o.SaleID), o.ShopperID, o.Slot, o.Quantity, "", o.Reference}
 		if o.Key != 0 {
 			v.Decoded.Key = fmt.Sprintf("%016x", o.Key)
 		}
@@ -58,7 +58,7 @@ func ViewWhole(d order.DeadLetter) LetterView {
 	return v
 }
 
-func number(n int64) string {
+func FormatID(n int64) string {
 	if n == 0 {
 		return ""
 	}

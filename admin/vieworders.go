@@ -35,7 +35,7 @@ type OrderView struct {
 func ViewOrder(f Found) OrderView {
 	o := f.Order
 	v := OrderView{
-		ID: o.ID.String(), SaleID: number(o.SaleID), ShopperID: o.ShopperID, Quantity: o.Quantity, Reference: o.Reference,
+		ID: o.ID.String(), SaleID: FormatID(o.SaleID), ShopperID: o.ShopperID, Quantity: o.Quantity, Reference: o.Reference,
 		Status: string(order.StatusPending), ReservedAt: timestamp(o.ID.Time()),
 	}
 	if o.Key != 0 {

@@ -9,6 +9,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
+	"seckill/internal/ratelimit"
 	"seckill/order"
 )
 
@@ -21,7 +22,7 @@ type archive struct {
 	found  *lru.Cache[int64, order.Sale]
 	absent *lru.Cache[int64, time.Time] // when it was not found
 	flight singleflight.Group
-	rate   *rateLimiter
+	rate   *ratelimit.Limiter
 }
 
 const (
@@ -33,7 +34,7 @@ const (
 var errArchiveBusy = errors.New("api: too many looks for sales")
 
 func newArchive(orders store) *archive {
-	a := &archive{orders: orders, rate: newRateLimiter(archiveLooks, archiveLooks)}
+	a := &archive{orders: orders, rate: ratelimit.New(archiveLooks, archiveLooks)}
 	a.found, _ = lru.New[int64, order.Sale](archiveSize) // fails for a size below 1 only
 	a.absent, _ = lru.New[int64, time.Time](archiveSize)
 	return a
@@ -49,7 +50,7 @@ func (a *archive) get(ctx context.Context, id int64) (order.Sale, error) {
 		return order.Sale{}, order.ErrNotFound
 	}
 	v, err, _ := a.flight.Do(strconv.FormatInt(id, 10), func() (any, error) {
-		if _, ok := a.rate.take(""); !ok {
+		if _, ok := a.rate.Take(""); !ok {
 			return order.Sale{}, errArchiveBusy
 		}
 		// For all who wait for it, so not cut short by the first one's leaving.

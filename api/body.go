@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"seckill/catalog"
+	"seckill/internal/strictjson"
 	"seckill/order"
 )
 
@@ -116,7 +117,7 @@ func readObject(r *http.Request, known []string, set func(key string, value []by
 	if err != nil || len(body) == 0 {
 		return err
 	}
-	if err := decodeObject(body, known, set); err != nil {
+	if err := strictjson.Object(body, known, set); err != nil {
 		return fail(problemOf(err), nil)
 	}
 	return nil

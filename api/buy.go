@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
+	"seckill/internal/auth"
 	"seckill/internal/failpoint"
 	"seckill/order"
 	"seckill/stock"
@@ -106,25 +107,25 @@ func (s *Server) known(ctx context.Context, id int64) (*catalog.Snapshot, error)
 // identify returns who sent the request, by its token, unless they or their
 // address ask too often. The address comes first: it costs less than a token,
 // and forged ones count too.
-func (s *Server) identify(r *http.Request) (Identity, error) {
-	if s.addresses.on() {
-		if late, ok := s.addresses.take(address(r, s.TrustedProxies)); !ok {
-			return Identity{}, tooOften(late)
+func (s *Server) identify(r *http.Request) (auth.Identity, error) {
+	if s.addresses.On() {
+		if late, ok := s.addresses.Take(address(r, s.TrustedProxies)); !ok {
+			return auth.Identity{}, tooOften(late)
 		}
 	}
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
-		return Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
+		return auth.Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
+		return auth.Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
 	}
 	who, err := s.Tokens.Verify(token)
 	if err != nil {
 		return who, &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
 	}
-	if late, ok := s.shoppers.take(who.Shopper); !ok {
+	if late, ok := s.shoppers.Take(who.Shopper); !ok {
 		return who, tooOften(late)
 	}
 	return who, nil

@@ -19,6 +19,7 @@ import (
 
 	"seckill/api"
 	"seckill/catalog"
+	"seckill/internal/auth"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -46,7 +47,7 @@ func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	w.metas[openSale] = metaOf(w.sales[0])
 	sealer, err := order.NewSealer(bytes.Repeat([]byte{7}, 32))
 	require.NoError(tb, err)
-	verifier, err := api.NewVerifier(api.VerifierOptions{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "iss", Audience: "aud"})
+	verifier, err := auth.New(auth.Options{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "iss", Audience: "aud"})
 	require.NoError(tb, err)
 	permits, err := api.NewPermits([][]byte{[]byte(secretKey)}, 2*minute)
 	require.NoError(tb, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/api"
+	"seckill/internal/auth"
 	"seckill/stock"
 )
 
@@ -139,9 +140,9 @@ func TestKeysOfEachKindAreTakenByTheirKid(t *testing.T) {
 	der, err := x509.MarshalPKIXPublicKey(&rsaPrivate.PublicKey)
 	require.NoError(t, err)
 	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	rsaPublic, err := api.ParsePublicKey(text)
+	rsaPublic, err := auth.ParsePublicKey(text)
 	require.NoError(t, err)
-	v, err := api.NewVerifier(api.VerifierOptions{
+	v, err := auth.New(auth.Options{
 		Secrets: map[string][]byte{"": []byte(secretKey), "new": []byte(secretKey + "2")},
 		Keys:    map[string]crypto.PublicKey{"ed": edPublic, "rsa": rsaPublic}, Issuer: "iss", Audience: "aud",
 	})
@@ -160,11 +161,11 @@ func TestKeysOfEachKindAreTakenByTheirKid(t *testing.T) {
 		sign(jwt.SigningMethodRS512, rsaPrivate, "rsa", nil),
 	} {
 		_, err := v.Verify(bad)
-		require.ErrorIs(t, err, api.ErrToken)
+		require.ErrorIs(t, err, auth.ErrToken)
 	}
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
-	for _, o := range []api.VerifierOptions{
+	for _, o := range []auth.Options{
 		{Issuer: "i", Audience: "a"},
 		{Secrets: map[string][]byte{"": []byte("short")}, Issuer: "i", Audience: "a"},
 		{Secrets: map[string][]byte{"": []byte(secretKey)}, Audience: "a"},
@@ -173,7 +174,7 @@ func TestKeysOfEachKindAreTakenByTheirKid(t *testing.T) {
 		{Keys: map[string]crypto.PublicKey{"x": 1}, Issuer: "i", Audience: "a"},
 		{Secrets: map[string][]byte{"x": []byte(secretKey)}, Keys: map[string]crypto.PublicKey{"x": edPublic}, Issuer: "i", Audience: "a"},
 	} {
-		_, err := api.NewVerifier(o)
+		_, err := auth.New(o)
 		require.Error(t, err)
 	}
 }
@@ -181,7 +182,7 @@ func TestKeysOfEachKindAreTakenByTheirKid(t *testing.T) {
 func TestATokenKnownOnceStillExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v, err := api.NewVerifier(api.VerifierOptions{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "iss", Audience: "aud"})
+		v, err := auth.New(auth.Options{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "iss", Audience: "aud"})
 		require.NoError(t, err)
 		tok := token("42")
 		_, err = v.Verify(tok)
@@ -189,7 +190,7 @@ func TestATokenKnownOnceStillExpires(t *testing.T) {
 		time.Sleep(61 * minute)
 		for range 2 {
 			_, err = v.Verify(tok)
-			require.ErrorIs(t, err, api.ErrToken)
+			require.ErrorIs(t, err, auth.ErrToken)
 		}
 	})
 }

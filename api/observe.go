@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"seckill/internal/ratelimit"
 )
 
 // statusGone is counted for a request whose client went away before its answer.
@@ -149,18 +151,18 @@ func plainID(s string) bool {
 // refused request into a line.
 type logGate struct {
 	log     *slog.Logger
-	rate    *rateLimiter
+	rate    *ratelimit.Limiter
 	skipped atomic.Int64
 }
 
 const logsPerSecond = 20
 
 func newLogGate(log *slog.Logger) *logGate {
-	return &logGate{log: log, rate: newRateLimiter(logsPerSecond, logsPerSecond)}
+	return &logGate{log: log, rate: ratelimit.New(logsPerSecond, logsPerSecond)}
 }
 
 func (g *logGate) error(ctx context.Context, msg string, attrs ...slog.Attr) {
-	if _, ok := g.rate.take(msg); !ok {
+	if _, ok := g.rate.Take(msg); !ok {
 		g.skipped.Add(1)
 		return
 	}

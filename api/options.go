@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"seckill/catalog"
+	"seckill/internal/auth"
 	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/stock"
@@ -78,7 +79,7 @@ type idSource interface {
 }
 
 type tokens interface {
-	Verify(token string) (Identity, error)
+	Verify(token string) (auth.Identity, error)
 }
 
 // challenge tells whether the answer to a challenge, such as a captcha, is

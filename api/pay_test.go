@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/api"
+	"seckill/internal/webhook"
 	"seckill/order"
 )
 
@@ -80,12 +80,12 @@ func newTill(t *testing.T) (*shop, *till, order.Order) {
 }
 
 // callback is a signed payment.
-func callback(secret []byte, event string, at time.Time, body string) *http.Request {
+func Callback(secret []byte, event string, at time.Time, body string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/v1/payments", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("webhook-id", event)
 	r.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
-	r.Header.Set("webhook-signature", api.SignCallback(secret, event, at, []byte(body)))
+	r.Header.Set("webhook-signature", webhook.Sign(secret, event, at, []byte(body)))
 	return r
 }
 
@@ -99,7 +99,7 @@ func TestTheSignatureIsThatOfStandardWebhooks(t *testing.T) {
 	secret, err := base64.StdEncoding.DecodeString("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	require.NoError(t, err)
 	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-		api.SignCallback(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`)))
+		webhook.Sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`)))
 }
 
 func TestAPaymentPaysItsOrderOnce(t *testing.T) {
@@ -108,14 +108,14 @@ func TestAPaymentPaysItsOrderOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, f, o := newTill(t)
-			a := s.do(t, callback(secret, "evt_1", time.Now(), paymentOf(s.publicID(o), 19800, "CNY")))
+			a := s.do(t, Callback(secret, "evt_1", time.Now(), paymentOf(s.publicID(o), 19800, "CNY")))
 			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 			require.JSONEq(t, `{"outcome":"paid"}`, a.text)
 			require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 			require.Equal(t, []order.Payment{{EventID: "evt_1", OrderID: o.ID, AmountMinor: 19800, Currency: "CNY"}}, f.paid)
 			require.Equal(t, "paid", s.get(t, "/v1/orders/"+s.publicID(o)).str("status"))
 
-			a = s.do(t, callback(secret, "evt_2", time.Now(), paymentOf(o.ID.String(), 19800, "CNY")))
+			a = s.do(t, Callback(secret, "evt_2", time.Now(), paymentOf(o.ID.String(), 19800, "CNY")))
 			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 			require.JSONEq(t, `{"outcome":"refund_required"}`, a.text)
 		})
@@ -130,23 +130,23 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 	other := o
 	other.ShopperID = "43"
 	change := func(header, value string) *http.Request {
-		r := callback(newSecret, "evt_1", now, good)
+		r := Callback(newSecret, "evt_1", now, good)
 		r.Header.Del(header)
 		if value != "" {
 			r.Header.Set(header, value)
 		}
 		return r
 	}
-	twice := callback(newSecret, "evt_1", now, good)
+	twice := Callback(newSecret, "evt_1", now, good)
 	twice.Header.Add("webhook-id", "evt_2")
-	changed := callback(newSecret, "evt_1", now, good)
-	changed.Body = callback(newSecret, "evt_1", now, strings.Replace(good, "19800", "19801", 1)).Body
+	changed := Callback(newSecret, "evt_1", now, good)
+	changed.Body = Callback(newSecret, "evt_1", now, strings.Replace(good, "19800", "19801", 1)).Body
 	tests := map[string]struct {
 		r      *http.Request
 		status int
 		code   string
 	}{
-		"another secret":         {callback(bytes.Repeat([]byte{3}, 32), "evt_1", now, good), 401, "signature-invalid"},
+		"another secret":         {Callback(bytes.Repeat([]byte{3}, 32), "evt_1", now, good), 401, "signature-invalid"},
 		"another event":          {change("webhook-id", "evt_2"), 401, "signature-invalid"},
 		"another time":           {change("webhook-timestamp", strconv.FormatInt(now.Unix()-1, 10)), 401, "signature-invalid"},
 		"another body":           {changed, 401, "signature-invalid"},
@@ -156,24 +156,24 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		"a time that is none":    {change("webhook-timestamp", "now"), 401, "signature-invalid"},
 		"two events":             {twice, 401, "signature-invalid"},
 		"half a signature":       {change("webhook-signature", "v1,"), 401, "signature-invalid"},
-		"another version":        {change("webhook-signature", "v2"+api.SignCallback(newSecret, "evt_1", now, []byte(good))[2:]), 401, "signature-invalid"},
+		"another version":        {change("webhook-signature", "v2"+webhook.Sign(newSecret, "evt_1", now, []byte(good))[2:]), 401, "signature-invalid"},
 		"many signatures":        {change("webhook-signature", strings.Repeat("v1,AAAA ", 9)), 401, "signature-invalid"},
-		"five minutes old":       {callback(newSecret, "evt_1", now.Add(-5*minute-2*time.Second), good), 401, "signature-invalid"},
-		"five minutes ahead":     {callback(newSecret, "evt_1", now.Add(5*minute+3*time.Second), good), 401, "signature-invalid"},
+		"five minutes old":       {Callback(newSecret, "evt_1", now.Add(-5*minute-2*time.Second), good), 401, "signature-invalid"},
+		"five minutes ahead":     {Callback(newSecret, "evt_1", now.Add(5*minute+3*time.Second), good), 401, "signature-invalid"},
 		"a shopper's token only": {request(http.MethodPost, "/v1/payments", good), 401, "signature-invalid"},
-		"too little":             {callback(newSecret, "evt_1", now, paymentOf(id, 19799, "CNY")), 422, "wrong-amount"},
-		"another currency":       {callback(newSecret, "evt_1", now, paymentOf(id, 19800, "USD")), 422, "wrong-amount"},
-		"no currency":            {callback(newSecret, "evt_1", now, paymentOf(id, 19800, "yuan")), 422, "validation"},
-		"a negative amount":      {callback(newSecret, "evt_1", now, paymentOf(id, -19800, "CNY")), 422, "validation"},
-		"nothing":                {callback(newSecret, "evt_1", now, `{}`), 422, "validation"},
-		"an unknown field":       {callback(newSecret, "evt_1", now, `{"paid":true}`), 400, "unexpected-field"},
-		"a repeated field":       {callback(newSecret, "evt_1", now, good[:len(good)-1]+`,"currency":"USD"}`), 400, "malformed-json"},
-		"an amount as text":      {callback(newSecret, "evt_1", now, `{"amount_minor":"19800"}`), 400, "malformed-json"},
-		"no JSON":                {callback(newSecret, "evt_1", now, `paid`), 400, "malformed-json"},
-		"no body":                {callback(newSecret, "evt_1", now, ``), 400, "malformed-json"},
-		"an unknown order":       {callback(newSecret, "evt_1", now, paymentOf("123", 19800, "CNY")), 404, "not-found"},
-		"a forged order":         {callback(newSecret, "evt_1", now, paymentOf(s.publicID(other), 19800, "CNY")), 404, "not-found"},
-		"an order that is none":  {callback(newSecret, "evt_1", now, paymentOf("x", 19800, "CNY")), 404, "not-found"},
+		"too little":             {Callback(newSecret, "evt_1", now, paymentOf(id, 19799, "CNY")), 422, "wrong-amount"},
+		"another currency":       {Callback(newSecret, "evt_1", now, paymentOf(id, 19800, "USD")), 422, "wrong-amount"},
+		"no currency":            {Callback(newSecret, "evt_1", now, paymentOf(id, 19800, "yuan")), 422, "validation"},
+		"a negative amount":      {Callback(newSecret, "evt_1", now, paymentOf(id, -19800, "CNY")), 422, "validation"},
+		"nothing":                {Callback(newSecret, "evt_1", now, `{}`), 422, "validation"},
+		"an unknown field":       {Callback(newSecret, "evt_1", now, `{"paid":true}`), 400, "unexpected-field"},
+		"a repeated field":       {Callback(newSecret, "evt_1", now, good[:len(good)-1]+`,"currency":"USD"}`), 400, "malformed-json"},
+		"an amount as text":      {Callback(newSecret, "evt_1", now, `{"amount_minor":"19800"}`), 400, "malformed-json"},
+		"no JSON":                {Callback(newSecret, "evt_1", now, `paid`), 400, "malformed-json"},
+		"no body":                {Callback(newSecret, "evt_1", now, ``), 400, "malformed-json"},
+		"an unknown order":       {Callback(newSecret, "evt_1", now, paymentOf("123", 19800, "CNY")), 404, "not-found"},
+		"a forged order":         {Callback(newSecret, "evt_1", now, paymentOf(s.publicID(other), 19800, "CNY")), 404, "not-found"},
+		"an order that is none":  {Callback(newSecret, "evt_1", now, paymentOf("x", 19800, "CNY")), 404, "not-found"},
 		"another media type":     {change("Content-Type", "text/plain"), 415, "unsupported-media"},
 	}
 	for name, tt := range tests {
@@ -181,7 +181,7 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		require.Equal(t, order.StatusConfirmed, s.world.rows[o.ID].Status, name)
 	}
 	require.Len(t, f.paid, 3, "only what is signed and whole reaches the till")
-	a := s.do(t, callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
+	a := s.do(t, Callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 }
 
@@ -190,14 +190,14 @@ func TestPaymentsThatCannotBeTakenNow(t *testing.T) {
 	s, f, o := newTill(t)
 	body := paymentOf(o.ID.String(), 19800, "CNY")
 	f.err = errors.New("away")
-	a := s.do(t, callback(newSecret, "evt_1", time.Now(), body))
+	a := s.do(t, Callback(newSecret, "evt_1", time.Now(), body))
 	problem(t, a, 503, "dependency-down")
 	require.NotEmpty(t, a.Header.Get("Retry-After"))
 	f.err = order.ErrConflict
-	problem(t, s.do(t, callback(newSecret, "evt_1", time.Now(), body)), 422, "event-reused")
+	problem(t, s.do(t, Callback(newSecret, "evt_1", time.Now(), body)), 422, "event-reused")
 
 	off := newShop(t)
-	a = off.do(t, callback(newSecret, "evt_1", time.Now(), body))
+	a = off.do(t, Callback(newSecret, "evt_1", time.Now(), body))
 	problem(t, a, 503, "payments-off")
 	require.Contains(t, a.str("detail"), "SECKILL_PAYMENT_SECRETS")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/webhook"
 	"seckill/order"
 )
 
@@ -79,7 +80,7 @@ type payment struct {
 
 // readPayment reads a callback and believes it only if it is signed and new.
 func (s *Server) readPayment(r *http.Request) (payment, error) {
-	cb, err := callbackOf(r.Header, s.Catalog.Now())
+	cb, err := webhook.Parse(r.Header, s.Catalog.Now())
 	if err != nil {
 		return payment{}, forged(err)
 	}
@@ -92,14 +93,14 @@ func (s *Server) readPayment(r *http.Request) (payment, error) {
 	if err != nil {
 		return payment{}, err
 	}
-	if !cb.signed(s.PaymentSecrets, body) {
+	if !cb.SignedWith(s.PaymentSecrets, body) {
 		return payment{}, forged(errors.New("no secret made the signature"))
 	}
 	p, problem := decodePayment(body)
 	if problem != nil {
 		return payment{}, fail(problem, nil)
 	}
-	p.EventID = cb.event
+	p.EventID = cb.EventID
 	var bad []fieldError
 	if p.ref == "" {
 		bad = append(bad, fieldError{"/order_id", "is required: the order's ID"})

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
+	"seckill/internal/strictjson"
 )
 
 // HeaderPermit carries the permit of a purchase, where the sale requires one.
@@ -147,7 +148,7 @@ func (s *Server) permit(c echo.Context) error {
 // readChallenge reads the answer to a challenge, which may be missing.
 func readChallenge(r *http.Request) (answer string, err error) {
 	err = readObject(r, challengeFields, func(_ string, value []byte) (ok bool) {
-		answer, ok = unquote(value)
+		answer, ok = strictjson.String(value)
 		return ok
 	})
 	return answer, err

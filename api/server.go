@@ -17,6 +17,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/ratelimit"
 	"seckill/order"
 	"seckill/web"
 )
@@ -34,8 +35,8 @@ type Server struct {
 	paying     inflight
 	looking    inflight
 	shown      salesBody
-	shoppers   *rateLimiter
-	addresses  *rateLimiter
+	shoppers   *ratelimit.Limiter
+	addresses  *ratelimit.Limiter
 	accepting  deadlines
 	requests   requestIDs
 	logs       *logGate
@@ -81,8 +82,8 @@ func New(o Options) *Server {
 		hub:       newHub(),
 		archive:   newArchive(o.Orders),
 		hurried:   newHurried(),
-		shoppers:  newRateLimiter(0, 0),
-		addresses: newRateLimiter(0, 0),
+		shoppers:  ratelimit.New(0, 0),
+		addresses: ratelimit.New(0, 0),
 		accepting: deadlines{within: acceptWithin},
 		requests:  newRequestIDs(),
 		logs:      newLogGate(o.Log),
@@ -103,8 +104,8 @@ func (s *Server) SetLimits(l Limits) {
 	s.permitting.limit.Store(int64(l.BuyInflight)) // a slow check of challenges is not in the way of buying
 	s.polling.limit.Store(int64(l.PollInflight))
 	s.hub.setLimit(l.HeldPolls)
-	s.shoppers.set(l.ShopperRPS, l.ShopperBurst)
-	s.addresses.set(l.AddressRPS, int(l.AddressRPS*addressBurst))
+	s.shoppers.Set(l.ShopperRPS, l.ShopperBurst)
+	s.addresses.Set(l.AddressRPS, int(l.AddressRPS*addressBurst))
 }
 
 // addressBurst is the burst of an address, in seconds of its rate.

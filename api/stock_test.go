@@ -9,6 +9,7 @@ import (
 
 	"seckill/api"
 	"seckill/catalog"
+	"seckill/internal/auth"
 	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/order/lookup"
@@ -65,5 +66,5 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 // What the program passes in fits.
 var _ = api.Options{
 	Catalog: (*catalog.Catalog)(nil), Reserver: (*stock.Collector)(nil), Stock: (*stock.Ledger)(nil), Results: (*stock.Ledger)(nil),
-	Lookup: (*lookup.Reader)(nil), Orders: (*mysql.Store)(nil), IDs: (*order.IDMaker)(nil), Tokens: (*api.Verifier)(nil),
+	Lookup: (*lookup.Reader)(nil), Orders: (*mysql.Store)(nil), IDs: (*order.IDMaker)(nil), Tokens: (*auth.Verifier)(nil),
 }

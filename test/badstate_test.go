@@ -20,7 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"seckill/api"
+	"seckill/internal/webhook"
 )
 
 const operatorSecret = "what operators' tokens are signed with in tests"
@@ -118,7 +118,7 @@ func (b *badShop) badPayments(t *testing.T) {
 	signed := func(name, body, event string, at time.Time, secret string, status int, code string) ask {
 		return ask{name, "POST", "/v1/payments", body, []string{
 			"Authorization", "", "webhook-id", event, "webhook-timestamp", strconv.FormatInt(at.Unix(), 10),
-			"webhook-signature", api.SignCallback([]byte(secret), event, at, []byte(body)),
+			"webhook-signature", webhook.Sign([]byte(secret), event, at, []byte(body)),
 		}, status, code}
 	}
 	good, now := body(location, 9900, "CNY"), time.Now()

@@ -22,6 +22,7 @@ import (
 
 	"seckill/api"
 	"seckill/internal/contract"
+	"seckill/internal/webhook"
 )
 
 // agreed is the API's document: whatever a shopper of these tests is answered,
@@ -134,10 +135,10 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 		require.NoError(t, err)
 		header.Set("Content-Type", "application/json")
 	}
-	if event := header.Get(api.HeaderEventID); event != "" {
+	if event := header.Get(webhook.HeaderEventID); event != "" {
 		now := time.Now()
-		header.Set(api.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-		header.Set(api.HeaderSignature, api.SignCallback([]byte(paymentSecret), event, now, text))
+		header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+		header.Set(webhook.HeaderSignature, webhook.Sign([]byte(paymentSecret), event, now, text))
 	} else {
 		header.Set("Authorization", "Bearer "+c.tokens[0])
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/admin/http"
 )
 
 // operator gives commands to one process of a shop, over its admin listener.
@@ -28,12 +29,12 @@ func (s *shop) operator(p *process, name string) *operator {
 	s.t.Helper()
 	token, code := command(s.t, s.env, "", "token", "--operator", name, "--role", "operator")
 	require.Zero(s.t, code)
-	return &operator{t: s.t, url: "http://" + p.args[len(p.args)-1] + admin.Prefix, token: strings.TrimSpace(token)}
+	return &operator{t: s.t, url: "http://" + p.args[len(p.args)-1] + adminhttp.Prefix, token: strings.TrimSpace(token)}
 }
 
 // at is the same operator at another process.
 func (o *operator) at(p *process) *operator {
-	return &operator{t: o.t, url: "http://" + p.args[len(p.args)-1] + admin.Prefix, token: o.token}
+	return &operator{t: o.t, url: "http://" + p.args[len(p.args)-1] + adminhttp.Prefix, token: o.token}
 }
 
 // decision is what a process answered to an operator.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/api"
+	"seckill/internal/webhook"
 )
 
 const paymentSecret = "what the payment provider signs with in tests"
@@ -33,9 +33,9 @@ func (c *crowd) pay(order, event string, amount int) string {
 			return err.Error()
 		}
 		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set(api.HeaderEventID, event)
-		req.Header.Set(api.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-		req.Header.Set(api.HeaderSignature, api.SignCallback([]byte(paymentSecret), event, now, []byte(body)))
+		req.Header.Set(webhook.HeaderEventID, event)
+		req.Header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+		req.Header.Set(webhook.HeaderSignature, webhook.Sign([]byte(paymentSecret), event, now, []byte(body)))
 		resp, err := c.client.Do(req)
 		if err != nil {
 			continue // a provider tries again

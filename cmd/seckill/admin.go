@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/internal/config"
 )
 
@@ -30,7 +30,7 @@ type health struct {
 func adminHandler(listen string, reg *prometheus.Registry, h health, operators http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	if operators != nil {
-		mux.Handle(admin.Prefix, operators)
+		mux.Handle(adminhttp.Prefix, operators)
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/order"
 	"seckill/order/mysql"
 )
@@ -137,7 +138,7 @@ ends every order whose message is unreadable. A dead letter that is itself the v
 				case errors.Is(err, order.ErrNotFound):
 					return &noLetterError{admin.Printable(admin.ParseMessageID(args[0]))}
 				case errors.Is(err, order.ErrConflict):
-					return errors.New(admin.Reason(err))
+					return errors.New(adminhttp.Reason(err))
 				case err != nil:
 					return err
 				case p.json:

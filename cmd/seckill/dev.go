@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/fleet"
 	"seckill/internal/config"
 	"seckill/internal/telemetry"
@@ -152,7 +153,7 @@ func devTokens(cfg config.Config, sale order.Sale) (devStarted, error) {
 	if err != nil {
 		return devStarted{}, err
 	}
-	operator, err := newMinter(operatorsTokens(cfg, admin.Operate), expires)
+	operator, err := newMinter(operatorsTokens(cfg, adminhttp.Operate), expires)
 	if err != nil {
 		return devStarted{}, err
 	}

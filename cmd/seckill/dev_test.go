@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"seckill/admin"
+	"seckill/admin/http"
 )
 
 // dev runs `seckill dev` inside the test and returns what its first line says.
@@ -98,7 +99,7 @@ func TestInDevTheLimitsAndBothInstancesAreThere(t *testing.T) {
 	d, stop := dev(t)
 	defer func() { require.Zero(t, stop()) }()
 	ask := func(method, path, body, tag string) (status int, text string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+admin.Prefix+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+adminhttp.Prefix+path, strings.NewReader(body))
 		require.NoError(t, err)
 		req.Header = http.Header{"Authorization": {"Bearer " + d.AdminToken}, "Content-Type": {"application/json"}}
 		if tag != "" {

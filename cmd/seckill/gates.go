@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"seckill/api"
+	"seckill/internal/auth"
 	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/internal/siteverify"
@@ -46,22 +47,22 @@ func proxies(c config.API) []netip.Prefix {
 	return ps
 }
 
-func newVerifier(keys config.Auth) (*api.Verifier, error) {
+func newVerifier(keys config.Auth) (*auth.Verifier, error) {
 	return verifier("SECKILL_JWT_PUBLIC_KEYS", keys.JWTPublicKeys,
-		api.VerifierOptions{Secrets: keys.JWTSecrets, Issuer: keys.Issuer, Audience: keys.Audience})
+		auth.Options{Secrets: keys.JWTSecrets, Issuer: keys.Issuer, Audience: keys.Audience})
 }
 
 // verifier reads the public keys of a setting, by their files.
-func verifier(setting string, files map[string]string, opts api.VerifierOptions) (*api.Verifier, error) {
+func verifier(setting string, files map[string]string, opts auth.Options) (*auth.Verifier, error) {
 	opts.Keys = map[string]crypto.PublicKey{}
 	for kid, path := range files {
 		pem, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", setting, err)
 		}
-		if opts.Keys[kid], err = api.ParsePublicKey(pem); err != nil {
+		if opts.Keys[kid], err = auth.ParsePublicKey(pem); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", setting, path, err)
 		}
 	}
-	return api.NewVerifier(opts)
+	return auth.New(opts)
 }

@@ -11,8 +11,9 @@ import (
 	"strings"
 
 	"seckill/admin"
-	"seckill/api"
+	"seckill/admin/http"
 	"seckill/audit"
+	"seckill/internal/auth"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/reconcile"
@@ -41,12 +42,12 @@ func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler,
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	return admin.NewHandler(newService(cfg, b, log), tokens), nil
+	return adminhttp.NewHandler(newService(cfg, b, log), tokens), nil
 }
 
 // operatorTokens tells operators by tokens under keys and an audience of their
 // own. The claim `role` says what they may do.
-type operatorTokens struct{ *api.Verifier }
+type operatorTokens struct{ *auth.Verifier }
 
 // rememberedOperators bounds the tokens that are remembered.
 const rememberedOperators = 1024
@@ -62,7 +63,7 @@ func newOperatorTokens(cfg config.Config) (operatorTokens, error) {
 	if cfg.Admin.Audience == cfg.Auth.Audience {
 		return operatorTokens{}, errors.New("SECKILL_ADMIN_JWT_AUDIENCE is SECKILL_JWT_AUDIENCE: operators need one of their own")
 	}
-	v, err := verifier("SECKILL_ADMIN_JWT_PUBLIC_KEYS", cfg.Admin.JWTPublicKeys, api.VerifierOptions{
+	v, err := verifier("SECKILL_ADMIN_JWT_PUBLIC_KEYS", cfg.Admin.JWTPublicKeys, auth.Options{
 		Secrets: cfg.Admin.JWTSecrets, Issuer: cfg.Auth.Issuer, Audience: cfg.Admin.Audience, CacheSize: rememberedOperators,
 	})
 	return operatorTokens{v}, err
@@ -74,7 +75,7 @@ func (t operatorTokens) Operator(token string) (order.Operator, error) {
 	if err != nil {
 		return order.Operator{}, err
 	}
-	for _, role := range admin.Roles() {
+	for _, role := range adminhttp.Roles() {
 		if who.Holds("role=" + role) {
 			return order.Operator{Name: who.Shopper, Role: role}, nil
 		}
@@ -98,7 +99,7 @@ func thisOperator() order.Operator {
 		}
 		return r
 	}, "cli:"+name+"@"+host)
-	return order.Operator{Name: plain, Role: admin.Operate}
+	return order.Operator{Name: plain, Role: adminhttp.Operate}
 }
 
 // thisCall is a command of whoever runs this one.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/internal/config"
 	"seckill/order/memory"
 )
@@ -98,7 +99,7 @@ func TestDevServesOperators(t *testing.T) {
 	d, stop := dev(t)
 	defer stop()
 	ask := func(method, path string) (sale admin.SaleView) {
-		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+admin.Prefix+path, http.NoBody)
+		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+adminhttp.Prefix+path, http.NoBody)
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer "+d.AdminToken)
 		resp, err := http.DefaultClient.Do(req)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/order"
 )
 
@@ -31,7 +32,7 @@ func (e *noOrderError) Error() string {
 func (e *noOrderError) Unwrap() error { return order.ErrNotFound }
 
 func orderArg(s string) (order.ID, error) {
-	id, err := admin.ParseOrderID(s)
+	id, err := adminhttp.ParseOrderID(s)
 	if err != nil {
 		return 0, &usageError{fmt.Errorf("an order's ID is a decimal number, or the 32 characters that the shopper has, got %q", s)}
 	}
@@ -166,7 +167,7 @@ func newOrderCancel(p *process) *cobra.Command {
 				case errors.Is(err, order.ErrNotFound):
 					return &noOrderError{args[0]}
 				case errors.Is(err, order.ErrConflict):
-					return errors.New(admin.Reason(err))
+					return errors.New(adminhttp.Reason(err))
 				case err != nil:
 					return err
 				case p.json:

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"seckill/api"
+	"seckill/internal/webhook"
 	"seckill/order"
 )
 
@@ -78,9 +78,9 @@ func (p *process) pay(ctx context.Context, url string, secret []byte, event stri
 	}
 	now := time.Now()
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(api.HeaderEventID, event)
-	req.Header.Set(api.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set(api.HeaderSignature, api.SignCallback(secret, event, now, body))
+	req.Header.Set(webhook.HeaderEventID, event)
+	req.Header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	req.Header.Set(webhook.HeaderSignature, webhook.Sign(secret, event, now, body))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return &dependencyError{"api", err}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/internal/config"
 )
 
@@ -77,7 +78,7 @@ func TestTheREADMEsNameEveryCommandAndNoOther(t *testing.T) {
 
 func TestTheREADMEsNameEveryRouteOfOperatorsAndNoOther(t *testing.T) {
 	t.Parallel()
-	served := admin.NewHandler(admin.New(admin.Options{}), nil).Routes()
+	served := adminhttp.NewHandler(admin.New(admin.Options{}), nil).Routes()
 	for _, name := range languages {
 		var named []string
 		for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /admin/v1/[^`]*)` \\|").FindAllStringSubmatch(document(t, name), -1) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/stock"
@@ -202,7 +203,7 @@ func ofSale(id int64, err error) error {
 	case errors.Is(err, order.ErrNotFound):
 		return &noSaleError{id}
 	case errors.Is(err, order.ErrConflict):
-		return errors.New(admin.Reason(err))
+		return errors.New(adminhttp.Reason(err))
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
 
-	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/internal/config"
 	"seckill/order"
 )
@@ -32,7 +32,7 @@ func newToken(p *process) *cobra.Command {
 	c.Flags().IntVar(&o.shoppers, "shoppers", 0, "how many tokens, for the shoppers K, K+1, …; one a line")
 	c.Flags().IntVar(&o.first, "first", 1, "K, the first shopper of --shoppers")
 	c.Flags().StringVar(&o.operator, "operator", "", "an operator's name, for the audit log; the token is one for the admin API")
-	c.Flags().StringVar(&o.role, "role", admin.Viewer, "of --operator: "+strings.Join(admin.Roles(), " or "))
+	c.Flags().StringVar(&o.role, "role", adminhttp.Viewer, "of --operator: "+strings.Join(adminhttp.Roles(), " or "))
 	c.Flags().DurationVar(&o.valid, "valid", 24*time.Hour, "how long a token is valid")
 	return c
 }
@@ -52,8 +52,8 @@ func (o tokenOptions) terms(p *process) (tokenTerms, error) {
 		return shopperTokens(cfg), err
 	}
 	cfg, err := p.settings("admin_jwt_secrets")
-	if err == nil && !slices.Contains(admin.Roles(), o.role) {
-		err = &usageError{fmt.Errorf("--role is %s, got %q", strings.Join(admin.Roles(), " or "), o.role)}
+	if err == nil && !slices.Contains(adminhttp.Roles(), o.role) {
+		err = &usageError{fmt.Errorf("--role is %s, got %q", strings.Join(adminhttp.Roles(), " or "), o.role)}
 	}
 	return operatorsTokens(cfg, o.role), err
 }

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"seckill/api"
+	"seckill/internal/webhook"
 	"seckill/order"
 )
 
@@ -338,9 +338,9 @@ func (c *crowd) pay(id string, amount, at int) {
 	now := time.Now()
 	event := "event-" + plain(id)
 	h := http.Header{}
-	h.Set(api.HeaderEventID, event)
-	h.Set(api.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-	h.Set(api.HeaderSignature, api.SignCallback(c.w.program.Secret, event, now, []byte(body)))
+	h.Set(webhook.HeaderEventID, event)
+	h.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	h.Set(webhook.HeaderSignature, webhook.Sign(c.w.program.Secret, event, now, []byte(body)))
 	a, ok := c.ask(request{api: at, method: http.MethodPost, path: "/v1/payments", body: body, header: h})
 	if !ok || a.status != http.StatusOK {
 		return

@@ -80,7 +80,7 @@ func TestSentinelsOfLibrariesAreNamed(t *testing.T) {
 func TestSentinelsOfOurOwnAreNamed(t *testing.T) {
 	t.Parallel()
 	found := 0
-	for _, dir := range []string{"api", "consumer", "order", "order/mysql", "order/lookup", "queue", "queue/rocketmq", "stock", "internal/breaker", "internal/failpoint"} {
+	for _, dir := range []string{"api", "internal/auth", "consumer", "order", "order/mysql", "order/lookup", "queue", "queue/rocketmq", "stock", "internal/breaker", "internal/failpoint"} {
 		for name, text := range sentinelsOf(t, filepath.Join("../..", dir)) {
 			found++
 			require.Equal(t, text, told(t, errors.New(text)), "%s: %s", dir, name)

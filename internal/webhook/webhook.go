@@ -1,4 +1,6 @@
-package api
+// Package webhook signs callbacks and checks their signatures, as Standard
+// Webhooks has them.
+package webhook
 
 import (
 	"crypto/hmac"
@@ -34,7 +36,7 @@ const (
 )
 
 // SignCallback returns the value of webhook-signature for a callback.
-func SignCallback(secret []byte, eventID string, at time.Time, body []byte) string {
+func Sign(secret []byte, eventID string, at time.Time, body []byte) string {
 	return signatureV1 + base64.StdEncoding.EncodeToString(callbackMAC(secret, eventID, strconv.FormatInt(at.Unix(), 10), body))
 }
 
@@ -48,16 +50,16 @@ func callbackMAC(secret []byte, eventID, at string, body []byte) []byte {
 }
 
 // callback is a request's webhook headers.
-type callback struct {
-	event, at  string
-	signatures []string
+type Callback struct {
+	EventID, at string
+	signatures  []string
 }
 
 // callbackOf reads the headers and checks the time. The error is the cause of
 // a refusal, for the log.
-func callbackOf(h http.Header, now time.Time) (callback, error) {
-	c := callback{event: only(h, HeaderEventID), at: only(h, HeaderTimestamp)}
-	if !order.ValidEventID(c.event) {
+func Parse(h http.Header, now time.Time) (Callback, error) {
+	c := Callback{EventID: only(h, HeaderEventID), at: only(h, HeaderTimestamp)}
+	if !order.ValidEventID(c.EventID) {
 		return c, fmt.Errorf("%s is missing or malformed", HeaderEventID)
 	}
 	sec, err := strconv.ParseInt(c.at, 10, 64)
@@ -84,9 +86,9 @@ func only(h http.Header, name string) string {
 
 // signed reports whether one of the signatures was made with one of the
 // secrets.
-func (c callback) signed(secrets [][]byte, body []byte) bool {
+func (c Callback) SignedWith(secrets [][]byte, body []byte) bool {
 	for _, secret := range secrets {
-		want := callbackMAC(secret, c.event, c.at, body)
+		want := callbackMAC(secret, c.EventID, c.at, body)
 		for _, s := range c.signatures {
 			mac, ok := strings.CutPrefix(s, signatureV1)
 			got, err := base64.StdEncoding.DecodeString(mac)

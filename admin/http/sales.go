@@ -1,10 +1,11 @@
-package admin
+package adminhttp
 
 import (
 	"net/http"
 	"strconv"
 	"time"
 
+	"seckill/admin"
 	"seckill/order"
 )
 
@@ -28,9 +29,9 @@ func (h *Handler) listSales(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l := list[SaleView]{Items: make([]SaleView, len(found))}
+	l := list[admin.SaleView]{Items: make([]admin.SaleView, len(found))}
 	for i, s := range found {
-		l.Items[i] = ViewSale(s)
+		l.Items[i] = admin.ViewSale(s)
 	}
 	if len(found) == limit {
 		l.Next = l.Items[limit-1].ID
@@ -49,7 +50,7 @@ func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("ETag", etag(s.Sale.Version))
-	answer(w, ViewStatus(s))
+	answer(w, admin.ViewStatus(s))
 	return nil
 }
 
@@ -82,7 +83,7 @@ func (h *Handler) createSale(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", Prefix+"sales/"+strconv.FormatInt(made.Sale.ID, 10))
 	w.Header().Set("ETag", etag(made.Sale.Version))
-	writeJSON(w, http.StatusCreated, "application/json", viewResult(made))
+	writeJSON(w, http.StatusCreated, "application/json", admin.ViewResult(made))
 	return nil
 }
 
@@ -153,7 +154,7 @@ func actionOf(name string, b *body) (order.Action, bool) {
 	case "extend-pay":
 		return extension(b), true
 	default:
-		return Moves(name)
+		return admin.Moves(name)
 	}
 }
 
@@ -178,17 +179,17 @@ func extension(b *body) order.Action {
 }
 
 // done acts, and answers with the sale: 202 while Redis does not know it yet.
-func (h *Handler) done(w http.ResponseWriter, r *http.Request, c Call, id int64, a order.Action) error {
+func (h *Handler) done(w http.ResponseWriter, r *http.Request, c admin.Call, id int64, a order.Action) error {
 	result, err := h.service.Act(r.Context(), c, id, a)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("ETag", etag(result.Sale.Version))
-	writeJSON(w, statusOf(result), "application/json", viewResult(result))
+	writeJSON(w, statusOf(result), "application/json", admin.ViewResult(result))
 	return nil
 }
 
-func statusOf(rs ...Result) int {
+func statusOf(rs ...admin.Result) int {
 	for _, r := range rs {
 		if r.Behind != nil {
 			return http.StatusAccepted
@@ -206,9 +207,9 @@ func (h *Handler) pauseAll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l := list[SaleView]{Items: make([]SaleView, len(paused))}
+	l := list[admin.SaleView]{Items: make([]admin.SaleView, len(paused))}
 	for i, p := range paused {
-		l.Items[i] = viewResult(p)
+		l.Items[i] = admin.ViewResult(p)
 	}
 	writeJSON(w, statusOf(paused...), "application/json", l)
 	return nil
@@ -231,9 +232,9 @@ func (h *Handler) auditLog(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l := list[AuditView]{Items: make([]AuditView, len(entries))}
+	l := list[admin.AuditView]{Items: make([]admin.AuditView, len(entries))}
 	for i, e := range entries {
-		l.Items[i] = ViewAudit(e)
+		l.Items[i] = admin.ViewAudit(e)
 	}
 	if len(entries) == limit {
 		l.Next = l.Items[limit-1].ID

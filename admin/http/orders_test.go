@@ -1,4 +1,4 @@
-package admin_test
+package adminhttp_test
 
 import (
 	"encoding/json"

@@ -1,6 +1,10 @@
-package admin
+package adminhttp
 
-import "net/http"
+import (
+	"net/http"
+
+	"seckill/admin"
+)
 
 func (h *Handler) showLimits(w http.ResponseWriter, r *http.Request) error {
 	l, err := h.service.LimitsInForce(r.Context())
@@ -47,9 +51,9 @@ func (h *Handler) listInstances(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l := list[InstanceView]{Items: make([]InstanceView, len(found))}
+	l := list[admin.InstanceView]{Items: make([]admin.InstanceView, len(found))}
 	for i, f := range found {
-		l.Items[i] = ViewInstance(f)
+		l.Items[i] = admin.ViewInstance(f)
 	}
 	answer(w, l)
 	return nil

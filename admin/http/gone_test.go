@@ -1,4 +1,4 @@
-package admin_test
+package adminhttp_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/reconcile"
@@ -46,7 +46,7 @@ func (l *told) Announce(ctx context.Context, saleID int64) error {
 
 // asOneWhoLeaves sends a POST of alice under a context that leave ends.
 func (d *desk) asOneWhoLeaves(ctx context.Context, path string) int {
-	req := httptest.NewRequestWithContext(ctx, http.MethodPost, admin.Prefix+path, nil)
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, adminhttp.Prefix+path, nil)
 	req.Header.Set("Authorization", "Bearer alice")
 	rec := httptest.NewRecorder()
 	d.handler.ServeHTTP(rec, req)

@@ -1,4 +1,5 @@
-package api
+// Package auth verifies the tokens (JWT) of shoppers and operators.
+package auth
 
 import (
 	"crypto"
@@ -22,7 +23,7 @@ import (
 )
 
 // ErrToken is the error of a token that proves nothing.
-var ErrToken = errors.New("api: token refused")
+var ErrToken = errors.New("auth: token refused")
 
 const (
 	maxToken      = 4 << 10
@@ -33,7 +34,7 @@ const (
 )
 
 // VerifierOptions say which tokens are believed.
-type VerifierOptions struct {
+type Options struct {
 	Secrets  map[string][]byte           // HS256, by kid; 32 bytes or more
 	Keys     map[string]crypto.PublicKey // ed25519.PublicKey (EdDSA) or *rsa.PublicKey (RS256), by kid
 	Issuer   string
@@ -68,7 +69,7 @@ type verified struct {
 
 // NewVerifier checks the options: at least one key, none weak, an issuer and
 // an audience.
-func NewVerifier(o VerifierOptions) (*Verifier, error) {
+func New(o Options) (*Verifier, error) {
 	if o.Issuer == "" || o.Audience == "" {
 		return nil, errors.New("api: tokens need an issuer and an audience")
 	}

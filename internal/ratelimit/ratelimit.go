@@ -1,4 +1,5 @@
-package api
+// Package ratelimit limits how often each caller may ask.
+package ratelimit
 
 import (
 	"hash/maphash"
@@ -18,7 +19,7 @@ const (
 // MB), which is nothing to the garbage collector; where there is no room, the
 // bucket that is full first is forgotten, which is the one that loses least. The
 // pace may change at any time; who has a bucket keeps it.
-type rateLimiter struct {
+type Limiter struct {
 	started time.Time
 	pace    atomic.Pointer[pace] // nil lets everything pass
 	seed    maphash.Seed
@@ -38,9 +39,9 @@ type rateSet struct {
 }
 
 // newRateLimiter returns one that lets everything pass for a rate of 0.
-func newRateLimiter(perSecond float64, burst int) *rateLimiter {
-	l := &rateLimiter{started: time.Now(), seed: maphash.MakeSeed(), sets: make([]rateSet, rateSets)}
-	l.set(perSecond, burst)
+func New(perSecond float64, burst int) *Limiter {
+	l := &Limiter{started: time.Now(), seed: maphash.MakeSeed(), sets: make([]rateSet, rateSets)}
+	l.Set(perSecond, burst)
 	return l
 }
 
@@ -49,7 +50,7 @@ func newRateLimiter(perSecond float64, burst int) *rateLimiter {
 const longestBurst = 100 * 365 * 24 * time.Hour
 
 // set changes the pace for all callers.
-func (l *rateLimiter) set(perSecond float64, burst int) {
+func (l *Limiter) Set(perSecond float64, burst int) {
 	if perSecond <= 0 {
 		l.pace.Store(nil)
 		return
@@ -60,11 +61,11 @@ func (l *rateLimiter) set(perSecond float64, burst int) {
 }
 
 // on reports whether it refuses anybody.
-func (l *rateLimiter) on() bool { return l.pace.Load() != nil }
+func (l *Limiter) On() bool { return l.pace.Load() != nil }
 
 // take takes a token of the caller's bucket, or says how long until there is
 // one.
-func (l *rateLimiter) take(caller string) (time.Duration, bool) {
+func (l *Limiter) Take(caller string) (time.Duration, bool) {
 	p := l.pace.Load()
 	if p == nil {
 		return 0, true

@@ -1,4 +1,4 @@
-package admin_test
+package adminhttp_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/order"
 )
 
@@ -36,7 +37,7 @@ func TestAReportIsWhatTheAuditCountsAndAnExportIsLogged(t *testing.T) {
 	require.Equal(t, audits, r.Tally)
 	require.Empty(t, d.history(order.AuditQuery{Actor: "carol"}), "sums are no export")
 
-	call := admin.Call{By: order.Operator{Name: "carol", Role: admin.Operate}, Command: admin.NewCommand()}
+	call := admin.Call{By: order.Operator{Name: "carol", Role: adminhttp.Operate}, Command: admin.NewCommand()}
 	lines := 0
 	exported, err := d.service.Export(t.Context(), call, id, func(rs []order.Record) error { lines += len(rs); return nil })
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"encoding/base64"
@@ -19,7 +19,7 @@ var quickSecret = []byte("0123456789abcdef0123456789abcdef")
 
 func quickVerifier(tb testing.TB) *Verifier {
 	tb.Helper()
-	v, err := NewVerifier(VerifierOptions{
+	v, err := New(Options{
 		Secrets: map[string][]byte{"": quickSecret, "b": []byte("fedcba9876543210fedcba9876543210")}, Issuer: "seckill", Audience: "shoppers",
 	})
 	require.NoError(tb, err)

@@ -1,4 +1,6 @@
-package admin
+// Package adminhttp is the operators' HTTP: handlers and routes. What they do is
+// admin's.
+package adminhttp
 
 import (
 	"context"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"seckill/admin"
 	"seckill/order"
 )
 
@@ -36,19 +39,19 @@ const Prefix = "/admin/v1/"
 // Handler is the HTTP API of a Service, under Prefix. Everything needs an
 // operator's token; everything but GET needs the role operator.
 type Handler struct {
-	service *Service
+	service *admin.Service
 	tokens  tokens
 	mux     *http.ServeMux
 	served  []string
 	heavy   chan struct{} // bounds what reads whole sales
-	glances *glances
+	glances *liveCache
 }
 
 // NewHandler returns the HTTP API of a Service. More of it is added with Handle
 // before it serves.
-func NewHandler(s *Service, t tokens) *Handler {
+func NewHandler(s *admin.Service, t tokens) *Handler {
 	h := &Handler{service: s, tokens: t, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
-	h.glances = newGlances(func(ctx context.Context, saleID int64) (Live, error) { return s.Live(ctx, saleID) })
+	h.glances = newLiveCache(func(ctx context.Context, saleID int64) (admin.Live, error) { return s.Live(ctx, saleID) })
 	h.routes()
 	return h
 }
@@ -175,7 +178,7 @@ func problemOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	if _, ok := errors.AsType[*UnavailableError](err); ok {
+	if _, ok := errors.AsType[*admin.UnavailableError](err); ok {
 		return fail(dependencyDown, err)
 	}
 	if fields := fieldErrors(err); len(fields) > 0 {
@@ -230,13 +233,13 @@ func fieldErrors(err error) (fields []fieldError) {
 }
 
 // call is the request as a call of the service, with If-Match if it was sent.
-func (h *Handler) call(r *http.Request) (Call, error) {
-	c := Call{By: By(r.Context()), Command: NewCommand()}
+func (h *Handler) call(r *http.Request) (admin.Call, error) {
+	c := admin.Call{By: By(r.Context()), Command: admin.NewCommand()}
 	if keys, sent := r.Header["Idempotency-Key"]; sent {
 		if len(keys) != 1 || keys[0] == "" || !order.ValidReference(keys[0]) {
 			return c, fail(keyInvalid, nil)
 		}
-		c.Command = commandID(c.By.Name, keys[0])
+		c.Command = admin.CommandID(c.By.Name, keys[0])
 	}
 	if tags, sent := r.Header["If-Match"]; sent {
 		n, err := strconv.ParseUint(strings.Trim(tags[0], `"`), 10, 64)

@@ -1,4 +1,4 @@
-package admin
+package adminhttp
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"seckill/admin"
 )
 
 const (
@@ -19,26 +21,26 @@ const (
 
 // glances share looks at live sales among all who watch: whatever their number,
 // the servers are asked once in glanceHolds for a sale.
-type glances struct {
-	look   func(ctx context.Context, saleID int64) (Live, error)
-	kept   *lru.Cache[int64, glance]
+type liveCache struct {
+	look   func(ctx context.Context, saleID int64) (admin.Live, error)
+	kept   *lru.Cache[int64, cachedLive]
 	flight singleflight.Group
 }
 
 // glance is the answer to all who ask for it; nobody changes it.
-type glance struct {
+type cachedLive struct {
 	at   time.Time
-	view LiveView
+	view admin.LiveView
 	err  error
 }
 
-func newGlances(look func(ctx context.Context, saleID int64) (Live, error)) *glances {
-	kept, _ := lru.New[int64, glance](glancesKept) // fails for a size below 1 only
-	return &glances{look: look, kept: kept}
+func newLiveCache(look func(ctx context.Context, saleID int64) (admin.Live, error)) *liveCache {
+	kept, _ := lru.New[int64, cachedLive](glancesKept) // fails for a size below 1 only
+	return &liveCache{look: look, kept: kept}
 }
 
 // get is ViewLive of Service.Live, at most glanceHolds old.
-func (g *glances) get(ctx context.Context, saleID int64) (LiveView, error) {
+func (g *liveCache) get(ctx context.Context, saleID int64) (admin.LiveView, error) {
 	if seen, ok := g.fresh(saleID); ok {
 		return seen.view, seen.err
 	}
@@ -49,15 +51,15 @@ func (g *glances) get(ctx context.Context, saleID int64) (LiveView, error) {
 		// For all who wait for it, so not cut short by the first one's leaving. Each
 		// question to a server is bounded.
 		l, err := g.look(context.WithoutCancel(ctx), saleID)
-		seen := glance{at: time.Now(), view: ViewLive(l), err: err}
+		seen := cachedLive{at: time.Now(), view: admin.ViewLive(l), err: err}
 		g.kept.Add(saleID, seen)
 		return seen, nil
 	})
-	seen, _ := v.(glance)
+	seen, _ := v.(cachedLive)
 	return seen.view, seen.err
 }
 
-func (g *glances) fresh(saleID int64) (glance, bool) {
+func (g *liveCache) fresh(saleID int64) (cachedLive, bool) {
 	seen, ok := g.kept.Get(saleID)
 	return seen, ok && time.Since(seen.at) < glanceHolds
 }

@@ -1,4 +1,4 @@
-package admin_test
+package adminhttp_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/fleet"
 	"seckill/order"
 	"seckill/stock"
@@ -63,9 +64,9 @@ const gathering = 3
 // watchers is the API on slow servers, and what looks at a sale there.
 func watchers() (servers *slow, look func(ctx context.Context, saleID int) *httptest.ResponseRecorder) {
 	servers = &slow{}
-	h := admin.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), people{})
+	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), people{})
 	return servers, func(ctx context.Context, saleID int) *httptest.ResponseRecorder {
-		req := httptest.NewRequestWithContext(ctx, http.MethodGet, admin.Prefix+"live?sale_id="+strconv.Itoa(saleID), http.NoBody)
+		req := httptest.NewRequestWithContext(ctx, http.MethodGet, adminhttp.Prefix+"live?sale_id="+strconv.Itoa(saleID), http.NoBody)
 		req.Header.Set("Authorization", "Bearer victor")
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, req)

@@ -1,4 +1,4 @@
-package admin_test
+package adminhttp_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/admin/http"
 	"seckill/audit"
 	"seckill/fleet"
 	"seckill/internal/config"
@@ -35,7 +36,7 @@ type desk struct {
 	ledger  *stock.Ledger
 	fleet   *fleet.Fleet
 	service *admin.Service
-	handler *admin.Handler
+	handler *adminhttp.Handler
 	ids     *order.IDMaker
 }
 
@@ -57,7 +58,7 @@ func newDesk(t *testing.T) *desk {
 	own, err := config.Load(nil, "")
 	require.NoError(t, err)
 	d.service.LimitRules = admin.LimitRules{Configured: own.Limits(), Parse: config.ParseLimit}
-	d.handler = admin.NewHandler(d.service, people{})
+	d.handler = adminhttp.NewHandler(d.service, people{})
 	return d
 }
 
@@ -65,7 +66,7 @@ func newDesk(t *testing.T) *desk {
 type people struct{}
 
 func (people) Operator(token string) (order.Operator, error) {
-	roles := map[string]string{"alice": admin.Operate, "bob": admin.Operate, "victor": admin.Viewer, "nobody": ""}
+	roles := map[string]string{"alice": adminhttp.Operate, "bob": adminhttp.Operate, "victor": adminhttp.Viewer, "nobody": ""}
 	role, ok := roles[token]
 	if !ok {
 		return order.Operator{}, errors.New("no such token")
@@ -93,7 +94,7 @@ type reply struct {
 // as sends a request of that person; headers are names and values in turn.
 func (d *desk) as(who, method, path, body string, headers ...string) reply {
 	d.t.Helper()
-	req := httptest.NewRequestWithContext(d.t.Context(), method, admin.Prefix+path, strings.NewReader(body))
+	req := httptest.NewRequestWithContext(d.t.Context(), method, adminhttp.Prefix+path, strings.NewReader(body))
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}

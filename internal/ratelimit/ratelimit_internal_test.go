@@ -1,4 +1,4 @@
-package api
+package ratelimit
 
 import (
 	"strconv"
@@ -12,22 +12,22 @@ import (
 func TestACallerKeepsTheirBucketAmongManyOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newRateLimiter(1, 3)
+		l := New(1, 3)
 		for range 3 {
-			_, ok := l.take("ann")
+			_, ok := l.Take("ann")
 			require.True(t, ok)
 		}
 		for i := range rateSets { // an eighth of the table
-			_, ok := l.take(strconv.Itoa(i))
+			_, ok := l.Take(strconv.Itoa(i))
 			require.True(t, ok, "a new caller has a full bucket")
 		}
-		late, ok := l.take("ann")
+		late, ok := l.Take("ann")
 		require.False(t, ok)
 		require.Equal(t, time.Second, late)
 		time.Sleep(late)
-		_, ok = l.take("ann")
+		_, ok = l.Take("ann")
 		require.True(t, ok)
-		_, ok = l.take("ann")
+		_, ok = l.Take("ann")
 		require.False(t, ok, "one token a second")
 	})
 }

@@ -1,4 +1,4 @@
-package admin
+package adminhttp
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"seckill/admin"
 	"seckill/audit"
 	"seckill/order"
 )
@@ -23,20 +24,20 @@ func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, next, err := h.service.Orders(r.Context(), OrderQuery{
+	page, next, err := h.service.Orders(r.Context(), admin.OrderQuery{
 		SaleID: sale, Shopper: q.Get("shopper"), Reference: q.Get("reference"), Before: order.ID(before), Limit: limit,
 	})
-	if errors.Is(err, ErrQuery) {
+	if errors.Is(err, admin.ErrQuery) {
 		return invalid("?sale_id", "wants sale_id, or shopper; sale_id may be with shopper or with reference")
 	}
 	if err != nil {
 		return err
 	}
-	l := list[OrderView]{Items: make([]OrderView, len(page))}
+	l := list[admin.OrderView]{Items: make([]admin.OrderView, len(page))}
 	for i, f := range page {
-		l.Items[i] = ViewOrder(f)
+		l.Items[i] = admin.ViewOrder(f)
 	}
-	l.Next = number(int64(next))
+	l.Next = admin.FormatID(int64(next))
 	answer(w, l)
 	return nil
 }
@@ -78,7 +79,7 @@ func (h *Handler) showOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, ViewOrder(f))
+	answer(w, admin.ViewOrder(f))
 	return nil
 }
 
@@ -107,8 +108,8 @@ func (h *Handler) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := done.Verdict
-	writeJSON(w, statusOf(Result{Behind: done.Behind}), "application/json",
-		cancelledView{v.ID.String(), number(v.SaleID), string(v.Status), done.Behind == nil})
+	writeJSON(w, statusOf(admin.Result{Behind: done.Behind}), "application/json",
+		cancelledView{v.ID.String(), admin.FormatID(v.SaleID), string(v.Status), done.Behind == nil})
 	return nil
 }
 
@@ -129,22 +130,22 @@ func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l := list[LetterView]{Items: make([]LetterView, len(found))}
+	l := list[admin.LetterView]{Items: make([]admin.LetterView, len(found))}
 	for i, d := range found {
-		l.Items[i] = ViewLetter(d)
+		l.Items[i] = admin.ViewLetter(d)
 	}
 	answer(w, l)
 	return nil
 }
 
 func (h *Handler) showLetter(w http.ResponseWriter, r *http.Request) error {
-	found, err := h.service.Letter(r.Context(), ParseMessageID(r.PathValue("id")))
+	found, err := h.service.Letter(r.Context(), admin.ParseMessageID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}
-	l := list[LetterView]{Items: make([]LetterView, len(found))}
+	l := list[admin.LetterView]{Items: make([]admin.LetterView, len(found))}
 	for i, d := range found {
-		l.Items[i] = ViewWhole(d)
+		l.Items[i] = admin.ViewWhole(d)
 	}
 	answer(w, l)
 	return nil
@@ -155,7 +156,7 @@ func (h *Handler) discard(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := h.service.Discard(r.Context(), c, ParseMessageID(r.PathValue("id")))
+	n, err := h.service.Discard(r.Context(), c, admin.ParseMessageID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}
@@ -219,6 +220,6 @@ func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, rebuiltView{number(id), done.WasLoaded, done.Settled})
+	answer(w, rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled})
 	return nil
 }
