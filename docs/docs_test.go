@@ -44,11 +44,13 @@ func read(t *testing.T, path string) string {
 }
 
 var (
-	fence   = regexp.MustCompile("(?ms)^```.*?^```$")             //nolint:gochecknoglobals // compiled once
-	target  = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`) //nolint:gochecknoglobals // compiled once
-	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)                 //nolint:gochecknoglobals // compiled once
-	unnamed = regexp.MustCompile(`[^\p{L}\p{N} _-]`)              //nolint:gochecknoglobals // compiled once
-	aTest   = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)(…?)`") //nolint:gochecknoglobals // compiled once
+	fence   = regexp.MustCompile("(?ms)^```.*?^```$")                            //nolint:gochecknoglobals // compiled once
+	target  = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)                //nolint:gochecknoglobals // compiled once
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)                                //nolint:gochecknoglobals // compiled once
+	unnamed = regexp.MustCompile(`[^\p{L}\p{N} _-]`)                             //nolint:gochecknoglobals // compiled once
+	shape   = regexp.MustCompile("(?m)^(#+|```[a-z]*|\\||[0-9]+\\.|-) ?")        //nolint:gochecknoglobals // compiled once
+	command = regexp.MustCompile("`((?:seckill|GET|POST|PATCH|scripts/)[^`]*)`") //nolint:gochecknoglobals // compiled once
+	aTest   = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)(…?)`")                //nolint:gochecknoglobals // compiled once
 )
 
 // anchors returns the names by which a page's headings are linked on GitHub.
@@ -95,6 +97,30 @@ func TestEveryTestThatAPageNamesExists(t *testing.T) {
 				name += "("
 			}
 			require.Contains(t, code.String(), name, page)
+		}
+	}
+}
+
+// The languages of a page have the same headings, tables, lists and code blocks,
+// and name the same commands, settings and paths.
+func TestTheLanguagesOfAPageAgree(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("zh-CN/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	pairs := map[string]string{"../README.zh-CN.md": "../README.md"}
+	for _, page := range pages {
+		pairs[page] = filepath.Base(page)
+	}
+	for chinese, english := range pairs {
+		for _, part := range []*regexp.Regexp{shape, command} {
+			var of [2][]string
+			for i, page := range []string{english, chinese} {
+				for _, m := range part.FindAllStringSubmatch(read(t, page), -1) {
+					of[i] = append(of[i], m[1])
+				}
+			}
+			require.Equal(t, of[0], of[1], chinese)
 		}
 	}
 }
