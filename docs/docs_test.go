@@ -43,14 +43,14 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-var (
-	fence   = regexp.MustCompile("(?ms)^```.*?^```$")                            //nolint:gochecknoglobals // compiled once
-	target  = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)                //nolint:gochecknoglobals // compiled once
-	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)                                //nolint:gochecknoglobals // compiled once
-	unnamed = regexp.MustCompile(`[^\p{L}\p{N} _-]`)                             //nolint:gochecknoglobals // compiled once
-	shape   = regexp.MustCompile("(?m)^(#+|```[a-z]*|\\||[0-9]+\\.|-) ?")        //nolint:gochecknoglobals // compiled once
-	command = regexp.MustCompile("`((?:seckill|GET|POST|PATCH|scripts/)[^`]*)`") //nolint:gochecknoglobals // compiled once
-	aTest   = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)(…?)`")                //nolint:gochecknoglobals // compiled once
+var ( //nolint:gochecknoglobals // compiled once
+	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
+	target  = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	unnamed = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	shape   = regexp.MustCompile("(?m)^(#+|```[a-z]*|\\||[0-9]+\\.|-) ?")
+	command = regexp.MustCompile("`((?:seckill|GET|POST|PATCH|scripts/)[^`]*)`")
+	aTest   = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)(…?)`")
 )
 
 // anchors returns the names by which a page's headings are linked on GitHub.
