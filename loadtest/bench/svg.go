@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"time"
 )
 
 // The picture: a plot with its axes, all in pixels.
@@ -32,18 +33,45 @@ func spikeLines() []line {
 	return []line{
 		{"refused/s", "#9aa0a6", perSecond(func(p point) float64 { return p.refused })},
 		{"accepted/s", "#1a73e8", perSecond(func(p point) float64 { return p.accepted })},
-		{"committed/s", "#188038", perSecond(func(p point) float64 { return p.settled })},
+		{"settled/s", "#188038", perSecond(func(p point) float64 { return p.settled })},
 		{"backlog", "#d93025", func(_, now point) float64 { return max(now.accepted-now.settled, 0) }},
 	}
 }
 
+// smooth is the least time over which a rate is drawn: a sample may be late.
+const smooth = 500 * time.Millisecond
+
+// curves returns what each line shows until some time after the sale is sold
+// out: times in seconds, and a value for each of them by line.
+func (r *spike) curves() (times []float64, values [][]float64) {
+	lines, before := spikeLines(), 0
+	values = make([][]float64, len(lines))
+	for k, now := range r.points {
+		if now.at.Seconds() > max(5, 3*r.SoldIn) {
+			break
+		}
+		for before+1 < k && now.at-r.points[before+1].at >= smooth {
+			before++
+		}
+		if now.at-r.points[before].at < smooth {
+			continue
+		}
+		times = append(times, now.at.Seconds())
+		for i, l := range lines {
+			values[i] = append(values[i], l.at(r.points[before], now))
+		}
+	}
+	return times, values
+}
+
 // svg draws the spike over time.
 func (r *spike) svg() []byte {
+	times, values := r.curves()
 	var most, length float64
-	for i := 1; i < len(r.points); i++ {
-		length = r.points[i].at.Seconds()
-		for _, l := range spikeLines() {
-			most = max(most, l.at(r.points[i-1], r.points[i]))
+	for i, at := range times {
+		length = at
+		for _, line := range values {
+			most = max(most, line[i])
 		}
 	}
 	step := niceStep(most)
@@ -63,8 +91,8 @@ func (r *spike) svg() []byte {
 	}
 	for i, l := range spikeLines() {
 		fmt.Fprintf(&w, `<polyline fill="none" stroke="%s" stroke-width="2" points="`, l.colour)
-		for k := 1; k < len(r.points); k++ {
-			fmt.Fprintf(&w, "%.1f,%.1f ", x(r.points[k].at.Seconds()), y(l.at(r.points[k-1], r.points[k])))
+		for k, at := range times {
+			fmt.Fprintf(&w, "%.1f,%.1f ", x(at), y(values[i][k]))
 		}
 		fmt.Fprintf(&w, `"/><text x="%d" y="%d" fill="%s">%s</text>`+"\n", left+i*110, base+42, l.colour, l.name)
 	}
