@@ -17,23 +17,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/config"
-	"seckill/internal/simtest"
 	"seckill/order"
 	"seckill/queue"
+	"seckill/test/simulation"
 )
 
 // TestEveryPromiseHoldsInASimulation runs the whole program, wired as its roles
 // are, through SECKILL_SIM_SEEDS seeds from SECKILL_SIM_SEED on.
 func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 	t.Parallel()
-	run := &simulation{count: setting(t, "SECKILL_SIM_SEEDS", simulatedSeeds), first: setting(t, "SECKILL_SIM_SEED", 1), begin: time.Now()}
+	run := &summary{count: setting(t, "SECKILL_SIM_SEEDS", simulatedSeeds), first: setting(t, "SECKILL_SIM_SEED", 1), begin: time.Now()}
 	program := simulated(t)
 	t.Cleanup(func() { run.report(t) })
 	for seed := run.first; seed < run.first+run.count; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r, err := simtest.Run(seed, program)
+				r, err := simulation.Run(seed, program)
 				require.NoError(t, err)
 				run.note(r)
 				if len(r.Breaches) > 0 {
@@ -45,7 +45,7 @@ func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 }
 
 // simulation is what became of many seeds.
-type simulation struct {
+type summary struct {
 	first, count uint64
 	begin        time.Time
 
@@ -59,7 +59,7 @@ const (
 	progressEvery  = 500
 )
 
-func (s *simulation) note(r simtest.Result) {
+func (s *summary) note(r simulation.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seeds++
@@ -77,7 +77,7 @@ func (s *simulation) note(r simtest.Result) {
 
 // report logs the sums and, where SECKILL_SIM_RESULTS names a file, adds a line
 // to it.
-func (s *simulation) report(t *testing.T) {
+func (s *summary) report(t *testing.T) {
 	took := time.Since(s.begin).Round(time.Second)
 	t.Logf("%d seeds from %d in %s: %d failed; %d orders accepted, %d calls went wrong, %d crashes, slowest to heal %s",
 		s.seeds, s.first, took, s.failed, s.accepted, s.injected, s.crashes, s.slowest)
@@ -105,37 +105,37 @@ func setting(t *testing.T, name string, def uint64) uint64 {
 }
 
 // simulated is the program, its roles wired as they are on real servers.
-func simulated(t *testing.T) simtest.Program {
+func simulated(t *testing.T) simulation.Program {
 	t.Helper()
 	cfg, err := devConfig()
 	require.NoError(t, err)
 	mint, err := newMinter(shopperTokens(cfg), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	tokens := map[string]string{}
-	for i := range simtest.Shoppers {
+	for i := range simulation.Shoppers {
 		shopper := "shopper-" + strconv.Itoa(i)
 		tokens[shopper], err = mint(shopper)
 		require.NoError(t, err)
 	}
-	return simtest.Program{
-		API:      func(s simtest.Servers) (simtest.API, error) { return simulatedAPI(cfg, s) },
-		Consumer: func(s simtest.Servers) (func(context.Context) error, error) { return simulatedConsumer(cfg, s) },
+	return simulation.Program{
+		API:      func(s simulation.Servers) (simulation.API, error) { return simulatedAPI(cfg, s) },
+		Consumer: func(s simulation.Servers) (func(context.Context) error, error) { return simulatedConsumer(cfg, s) },
 		Token:    func(shopper string) string { return tokens[shopper] },
 		Secret:   cfg.API.PaymentSecrets[0],
 	}
 }
 
-func simulatedAPI(cfg config.Config, s simtest.Servers) (simtest.API, error) {
+func simulatedAPI(cfg config.Config, s simulation.Servers) (simulation.API, error) {
 	b, err := simulatedBackend(cfg, s)
 	if err != nil {
-		return simtest.API{}, err
+		return simulation.API{}, err
 	}
 	front, err := newFront(cfg, b, prometheus.NewRegistry(), s.Log)
 	if err != nil {
-		return simtest.API{}, err
+		return simulation.API{}, err
 	}
 	front.server.IDs = skewed{front.ids, s.Skew}
-	return simtest.API{
+	return simulation.API{
 		Handler: front.server.Handler(),
 		Ready:   func() bool { return front.ready() == nil && front.gate(front.breakers...)() == nil },
 		Run: func(ctx context.Context) error {
@@ -149,7 +149,7 @@ func simulatedAPI(cfg config.Config, s simtest.Servers) (simtest.API, error) {
 	}, nil
 }
 
-func simulatedConsumer(cfg config.Config, s simtest.Servers) (func(context.Context) error, error) {
+func simulatedConsumer(cfg config.Config, s simulation.Servers) (func(context.Context) error, error) {
 	b, err := simulatedBackend(cfg, s)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (k *back) resizeForEver(ctx context.Context, cfg config.Config) {
 	}
 }
 
-func simulatedBackend(cfg config.Config, s simtest.Servers) (*backend, error) {
+func simulatedBackend(cfg config.Config, s simulation.Servers) (*backend, error) {
 	cfg.Redis.Addrs = []string{"127.0.0.1:6379"}
 	opts, err := redisOptions(cfg.Redis)
 	if err != nil {
@@ -208,7 +208,7 @@ func (s skewed) Next() (order.ID, error) {
 	return id + order.ID(s.ahead.Milliseconds()<<22), err
 }
 
-type simulatedQueue struct{ *simtest.Member }
+type simulatedQueue struct{ *simulation.Member }
 
 func (q simulatedQueue) publisher(o publisherOptions) (publisher, error) {
 	return simulatedPublisher{q.Member, o}, nil
@@ -220,7 +220,7 @@ func (q simulatedQueue) subscriber(o subscriberOptions) (subscriber, error) {
 
 func (q simulatedQueue) events() (eventTopic, error) { return simulatedTopic(q), nil }
 
-type simulatedTopic struct{ *simtest.Member }
+type simulatedTopic struct{ *simulation.Member }
 
 func (t simulatedTopic) Publish(ctx context.Context, ms []queue.EventMessage) error {
 	return t.PublishEvents(ctx, ms)
@@ -229,7 +229,7 @@ func (t simulatedTopic) Publish(ctx context.Context, ms []queue.EventMessage) er
 func (simulatedTopic) Close(context.Context) error { return nil }
 
 type simulatedPublisher struct {
-	*simtest.Member
+	*simulation.Member
 
 	opts publisherOptions
 }
@@ -241,7 +241,7 @@ func (p simulatedPublisher) Publish(ctx context.Context, o order.Order) error {
 func (simulatedPublisher) Close(context.Context) error { return nil }
 
 type simulatedSubscriber struct {
-	*simtest.Member
+	*simulation.Member
 
 	handle func(context.Context, []queue.Message) error
 	drain  time.Duration

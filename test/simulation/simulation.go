@@ -1,4 +1,4 @@
-// Package simtest simulates the whole pipeline in one process and in virtual
+// Package simulation simulates the whole pipeline in one process and in virtual
 // time: two API and two consumer processes of the real program on the twins of
 // its servers, shoppers, and faults at every step between a process and a
 // server. A seed draws who comes, what they do and what goes wrong; afterwards
@@ -8,7 +8,7 @@
 // the faults with their times and chances. It does not fix in which order the
 // goroutines of one virtual moment run, nor the jitter of the program, so a
 // failure may want several tries.
-package simtest
+package simulation
 
 import (
 	"context"
