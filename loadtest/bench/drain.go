@@ -2,9 +2,19 @@ package main
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"seckill/internal/loop"
+	"seckill/order"
+	"seckill/order/mysql"
 )
 
 // roundDrain measures what is accepted with consumers off, how fast a consumer
@@ -107,4 +117,167 @@ func (b *bench) onMySQL8(ctx context.Context) error {
 		b.add("drain_tx_mysql8", ours, base)
 	}
 	return nil
+}
+
+// shop is what drains are compared with: plain programs that write the same
+// rows to the same server, in a database of their own.
+type shop struct {
+	b    *bench
+	db   *sql.DB
+	ids  *order.IDMaker
+	sale int64
+	next atomic.Int64 // the next shopper
+	made atomic.Int64 // orders of this measurement
+}
+
+// newShop makes the database, and a sale with more units than anybody can buy.
+func (b *bench) newShop(ctx context.Context, name, dsn string) (*shop, error) {
+	dsn, err := withDatabase(ctx, dsn, fmt.Sprintf("bench_shop_%s_%d", name, time.Now().UnixNano()))
+	if err != nil {
+		return nil, err
+	}
+	s := &shop{b: b, ids: order.NewIDMaker(1), sale: 1}
+	if s.db, err = mysql.OpenDB(dsn, mysql.DBOptions{MaxConns: 8}); err != nil {
+		return nil, err
+	}
+	if err := mysql.Migrate(ctx, s.db, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	store := mysql.NewStore(s.db, slog.New(slog.DiscardHandler))
+	_, err = store.CreateSale(ctx, order.Sale{
+		ID: s.sale, Title: "benchmark", Currency: "CNY", PriceMinor: 9900, Total: 1e9, OrdersPerShopper: 1, UnitsPerOrder: 1,
+		StartsAt: now, EndsAt: now.Add(time.Hour), PayWithin: time.Hour,
+	})
+	return s, err
+}
+
+// drive has so many connections work for the time of a measurement.
+func (s *shop) drive(ctx context.Context, conns int, work func(context.Context) error) (sample, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make(chan error, conns)
+	var stopped atomic.Bool
+	s.made.Store(0)
+	m, began := s.b.meter(), time.Now()
+	var wg sync.WaitGroup
+	for range conns {
+		wg.Go(func() {
+			for !stopped.Load() {
+				if err := work(ctx); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	err := loop.Pause(ctx, s.b.seconds)
+	stopped.Store(true)
+	wg.Wait()
+	n := float64(s.made.Load())
+	got := sample{units: n, rate: n / time.Since(began).Seconds()}
+	got.cpu, got.foreign = m.read()
+	close(errs)
+	for e := range errs {
+		err = errors.Join(err, e)
+	}
+	return got, err
+}
+
+const orderColumns = `INSERT INTO orders (id, sale_id, shopper_id, slot, live, quantity, unit_price, status, reason, attempt, idem_key, reference, created_at, decided_at, pay_by) VALUES `
+
+const orderRow = `(?, ?, ?, 0, 1, 1, 9900, 'confirmed', '', 1, 0, '', NOW(3), UTC_TIMESTAMP(3), NOW(3) + INTERVAL 1 HOUR)`
+
+// oneByOne is the usual program: a transaction for each order, on eight
+// connections. It takes the contended row last, which is its best order.
+func (s *shop) oneByOne(ctx context.Context) (sample, error) {
+	got, err := s.drive(ctx, 8, func(ctx context.Context) error {
+		id, err := s.ids.Next()
+		if err != nil {
+			return err
+		}
+		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+		if err != nil {
+			return err
+		}
+		if err := s.buy(ctx, tx, order.Order{ID: id, SaleID: s.sale, ShopperID: s.shopper(), Quantity: 1}); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		s.made.Add(1)
+		return tx.Commit()
+	})
+	if err != nil {
+		return got, err
+	}
+	return got, s.balanced(ctx, got)
+}
+
+func (s *shop) shopper() string { return strconv.FormatInt(s.next.Add(1), 10) }
+
+func (s *shop) buy(ctx context.Context, tx *sql.Tx, o order.Order) error {
+	if _, err := tx.ExecContext(ctx, orderColumns+orderRow, o.ID, o.SaleID, o.ShopperID); err != nil {
+		return err
+	}
+	res, err := tx.ExecContext(ctx, `UPDATE sales SET available = available - 1, seq = LAST_INSERT_ID(seq + 1) WHERE id = ? AND available >= 1`, o.SaleID)
+	if err != nil {
+		return err
+	}
+	seq, err := res.LastInsertId()
+	if err != nil {
+		return err
+	}
+	change := order.Changes([]order.Verdict{{Order: o, Status: order.StatusConfirmed, Seq: uint64(seq)}})[0]
+	_, err = tx.ExecContext(ctx, `INSERT INTO sale_changes (sale_id, seq, changes) VALUES (?, ?, ?)`, o.SaleID, seq, order.EncodeChange(change))
+	return err
+}
+
+// balanced fails when the baseline did not do its work.
+func (s *shop) balanced(ctx context.Context, got sample) error {
+	var rows, changes, sold float64
+	err := s.db.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM orders), (SELECT COUNT(*) FROM sale_changes), (SELECT total - available FROM sales)`).Scan(&rows, &changes, &sold)
+	if err == nil && (rows != got.units || changes != rows || sold != rows) {
+		err = fmt.Errorf("the baseline made %.0f orders, %.0f rows, %.0f changes and sold %.0f units", got.units, rows, changes, sold)
+	}
+	return errors.Join(err, s.clear(ctx))
+}
+
+// bulkRows and bulkConns are where more no longer help.
+const (
+	bulkRows  = 1000
+	bulkConns = 2
+)
+
+// bulk is the limit: the same rows, many at once, and nothing else.
+func (s *shop) bulk(ctx context.Context) (sample, error) {
+	query := orderColumns + orderRow + strings.Repeat(","+orderRow, bulkRows-1)
+	got, err := s.drive(ctx, bulkConns, func(ctx context.Context) error {
+		args := make([]any, 0, 3*bulkRows)
+		for range bulkRows {
+			id, err := s.ids.Next()
+			if err != nil {
+				return err
+			}
+			args = append(args, id, s.sale, s.shopper())
+		}
+		_, err := s.db.ExecContext(ctx, query, args...)
+		s.made.Add(bulkRows)
+		return err
+	})
+	return got, errors.Join(err, s.clear(ctx))
+}
+
+func (s *shop) clear(ctx context.Context) error {
+	for _, q := range []string{"TRUNCATE TABLE orders", "TRUNCATE TABLE sale_changes", "UPDATE sales SET available = total, seq = 0"} {
+		if _, err := s.db.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shop) close() error {
+	if s == nil {
+		return nil
+	}
+	return s.db.Close()
 }
