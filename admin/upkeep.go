@@ -55,7 +55,7 @@ func (s *Service) Discard(ctx context.Context, c Call, name string) (int, error)
 	}
 	discarded := 0
 	for _, d := range found {
-		if d.Verdict() {
+		if d.IsVerdict() {
 			continue
 		}
 		_, err := ask(ctx, func(ctx context.Context) (int, error) { return 0, s.Letters.DiscardAs(ctx, c.By, c.Command, d) })

@@ -16,7 +16,7 @@ import (
 type auditRows interface {
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error)
-	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error)
+	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error)
 }
 
 type auditEntries interface {
@@ -166,7 +166,7 @@ func (p *scan) readRows(ctx context.Context) (err error) {
 	if p.before, err = p.rows.Sale(ctx, p.saleID); err != nil {
 		return fmt.Errorf("read sale %d: %w", p.saleID, err)
 	}
-	for after, first := (order.Place{}), true; first || after != (order.Place{}); first = false {
+	for after, first := (order.SlotCursor{}), true; first || after != (order.SlotCursor{}); first = false {
 		start := time.Now()
 		page, next, err := p.rows.LiveOrders(ctx, p.saleID, after, rowsAtOnce)
 		if err != nil {

@@ -22,17 +22,25 @@ func (s Sale) AsCreated() Sale {
 	return s
 }
 
-// SameTerms reports whether creating other again may answer s: all that the
-// shop says of a sale is the same. The total counts until the first change.
-func (s Sale) SameTerms(other Sale) bool {
-	a, b := s.AsCreated(), other.AsCreated()
-	if s.Seq > 0 {
+// Repeats returns ErrConflict unless creating s again may return old: all that
+// the shop says of a sale is the same. The total counts until the first change.
+func (s Sale) Repeats(old Sale) error {
+	a, b := old.AsCreated(), s.AsCreated()
+	if old.Seq > 0 {
 		b.Total, b.Available = a.Total, a.Available
 	}
-	if s.ExternalID != "" {
+	if old.ExternalID != "" {
 		b.ID = a.ID
 	}
-	return a == b
+	if a != b {
+		return fmt.Errorf("%w: sale %d has other terms", ErrConflict, old.ID)
+	}
+	return nil
+}
+
+// ExternalIDTaken is the error of a sale whose external ID is another sale's.
+func (s Sale) ExternalIDTaken() error {
+	return fmt.Errorf("%w: another sale has the external ID %q", ErrConflict, s.ExternalID)
 }
 
 // Move takes s to another state. The effect is nil when it is there already,
@@ -75,6 +83,21 @@ func StateCommand(to SaleState) string { return "set " + string(to) }
 
 // RestockCommand is the one of Restock.
 func RestockCommand(units int) string { return "restock " + strconv.Itoa(units) }
+
+// Command is what the name of a command stands for.
+type Command struct {
+	SaleID int64 // 0: of no sale
+	What   string
+}
+
+// Repeats returns ErrReused unless c is the command before, which has the same
+// name.
+func (c Command) Repeats(name string, before Command) error {
+	if c == before {
+		return nil
+	}
+	return fmt.Errorf("%w: command %s was %q of sale %d", ErrReused, name, before.What, before.SaleID)
+}
 
 // ValidateCommand checks the name of a command: 1-64 printable ASCII bytes,
 // else ErrInvalid.

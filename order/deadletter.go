@@ -1,6 +1,9 @@
 package order
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // DeadLetter is a message that could not be read or, with an empty MessageID,
 // the verdict on an order that can have no row of its own.
@@ -15,6 +18,19 @@ type DeadLetter struct {
 	CreatedAt time.Time // set by the store
 }
 
+// VerdictLetter is the dead letter of a verdict that can have no row.
+func VerdictLetter(v Verdict, detail string, body []byte) DeadLetter {
+	return DeadLetter{OrderID: v.ID, SaleID: v.SaleID, ShopperID: v.ShopperID, Reason: string(v.Reason), Detail: detail, Body: body}
+}
+
+// CheckDiscard returns ErrConflict for a verdict, which must stay.
+func (d DeadLetter) CheckDiscard() error {
+	if d.IsVerdict() {
+		return fmt.Errorf("%w: this dead letter is the verdict on order %d", ErrConflict, d.OrderID)
+	}
+	return nil
+}
+
 // Sizes of the columns: a dead letter is cut to fit, since nothing may refuse it.
 const (
 	maxMessageIDSize = 128
@@ -26,7 +42,7 @@ const (
 // Fitted returns d as it is kept: each field cut to the size of its column.
 func (d DeadLetter) Fitted() DeadLetter {
 	d.MessageID = head(d.MessageID, maxMessageIDSize)
-	d.ShopperID = head(d.ShopperID, maxShopperSize)
+	d.ShopperID = head(d.ShopperID, MaxShopperID)
 	d.Reason = head(d.Reason, maxLetterReason)
 	d.Detail = head(d.Detail, maxDetailSize)
 	d.Body = d.Body[:min(len(d.Body), maxBodySize)]
@@ -44,6 +60,6 @@ type LetterCount struct {
 	Verdicts int // on orders that can have no row of their own; they stay
 }
 
-// Verdict reports whether d is the verdict on its order, which polls and the
-// sweeper read, and no mere message.
-func (d DeadLetter) Verdict() bool { return d.MessageID == "" && d.OrderID != 0 }
+// IsVerdict reports whether d is the verdict on its order, which polls and the
+// sweeper read, and not just a message.
+func (d DeadLetter) IsVerdict() bool { return d.MessageID == "" && d.OrderID != 0 }

@@ -37,6 +37,9 @@ type MadeAt struct {
 	At time.Time
 }
 
+// EventChanges is how many changes are read for a page of events, at most.
+const EventChanges = 64
+
 // EventPage returns the changes of cs, from the front, that hold at most so many
 // orders together; at least one of them.
 func EventPage(cs []MadeAt, orders int) []MadeAt {

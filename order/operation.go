@@ -15,6 +15,9 @@ type Operator struct {
 	Role string
 }
 
+// IsZero reports whether o is a process of ours.
+func (o Operator) IsZero() bool { return o == Operator{} }
+
 // Operation is one command of an operator on a sale.
 type Operation struct {
 	// Command names it: run again under the same name, after an unknown outcome,
@@ -45,7 +48,7 @@ func (o Operation) Do(s *Sale) (*SaleEffect, error) {
 		return nil, err
 	}
 	effect, err := o.Action.do(s)
-	if err == nil && effect != nil && o.By != (Operator{}) {
+	if err == nil && effect != nil && !o.By.IsZero() {
 		s.Version++
 	}
 	return effect, err
@@ -209,4 +212,12 @@ func (c Creation) What() string {
 	s.ID = 0
 	digest := sha256.Sum256(document(s))
 	return "create " + hex.EncodeToString(digest[:16])
+}
+
+// Validate checks the sale's fields, as Sale.Validate does, and the command's name.
+func (c Creation) Validate() error {
+	if err := c.Sale.Validate(); err != nil || c.Command == "" {
+		return err
+	}
+	return ValidateCommand(c.Command)
 }

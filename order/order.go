@@ -48,10 +48,10 @@ const (
 
 // Limits of the fields of an order. Each fits its column.
 const (
-	MaxSlots       = 16 // orders per shopper and sale
-	MaxQuantity    = 1_000_000
-	maxShopperSize = 64
-	maxRefSize     = 64
+	MaxSlots     = 16 // orders per shopper and sale
+	MaxQuantity  = 1_000_000
+	MaxShopperID = 64
+	maxRefSize   = 64
 )
 
 // Order is what a shopper asked for: the reservation in Redis, the message in
@@ -90,7 +90,7 @@ func (o Order) Validate() error {
 
 // ValidShopperID reports whether s is 1-64 printable ASCII bytes, no spaces.
 func ValidShopperID(s string) bool {
-	return s != "" && len(s) <= maxShopperSize && printable(s, '!')
+	return s != "" && len(s) <= MaxShopperID && printable(s, '!')
 }
 
 // ValidReference reports whether s is at most 64 printable ASCII bytes.

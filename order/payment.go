@@ -58,10 +58,32 @@ func (p Payment) Validate() error {
 	return nil
 }
 
-// Owes reports whether p is what the order of r costs in its sale's currency.
-// A rejected order costs nothing: whatever came for it has to go back.
-func (p Payment) Owes(r Record, currency string) bool {
-	return r.Status == StatusRejected || p.AmountMinor == r.UnitPrice*int64(r.Quantity) && p.Currency == currency
+// CheckAmount returns ErrAmount unless p is what the order of r costs in the
+// currency of its sale, which is nil if there is none. A rejected order costs
+// nothing: any payment for it has to be refunded.
+func (p Payment) CheckAmount(r Record, sale *Sale) error {
+	if r.Status == StatusRejected || p.AmountMinor == r.UnitPrice*int64(r.Quantity) && p.Currency == sale.Currency {
+		return nil
+	}
+	return fmt.Errorf("%w: order %d", ErrAmount, p.OrderID)
+}
+
+// Repeats returns ErrConflict unless p is the payment before, which has the same
+// event.
+func (p Payment) Repeats(before Payment) error {
+	if before == p {
+		return nil
+	}
+	return fmt.Errorf("%w: event %s was a payment of order %d", ErrConflict, p.EventID, before.OrderID)
+}
+
+// CheckCancelled returns ErrConflict unless the order is cancelled: when it was
+// not confirmed, it cannot be.
+func (r Record) CheckCancelled() error {
+	if r.Status == StatusCancelled {
+		return nil
+	}
+	return fmt.Errorf("%w: order %d is %s", ErrConflict, r.ID, r.Status)
 }
 
 // Expiry is what one look for unpaid orders of a sale came to.
@@ -128,11 +150,25 @@ func PlanExpiry(after uint64, page []Change, left map[ID]time.Duration) (e Expir
 	return e, due
 }
 
-// leastToPay is how long any order of s may be unpaid, whatever its row says:
-// while an extension is still on its way to the rows, all of it.
+// NothingToExpire is the Expiry of a sale without further changes: an order that
+// is confirmed from now on has all its time to pay.
+func NothingToExpire(after uint64, payWithin time.Duration) Expiry {
+	return Expiry{Seq: after, Wait: max(payWithin, time.Second)}
+}
+
+// LeastToPay is how long any order of s may be unpaid, whatever its row says:
+// until an extension has come to the rows, all of PayWithin.
 func (s Sale) LeastToPay() time.Duration {
 	if s.Extending {
 		return s.PayWithin
 	}
 	return 0
+}
+
+// TimeToPay returns how much longer the order of r may be unpaid.
+func (s Sale) TimeToPay(r Record, now time.Time) time.Duration {
+	if s.Voided {
+		return 0
+	}
+	return max(r.PayBy.Sub(now), r.DecidedAt.Add(s.LeastToPay()).Sub(now))
 }

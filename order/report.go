@@ -15,3 +15,17 @@ type Tally struct {
 	LiveUnits   int64 // confirmed and paid: Sale.Total - Sale.Available, or something is wrong
 	DeadLetters int64
 }
+
+// NewTally returns the Tally of a sale without orders.
+func NewTally(s Sale) Tally {
+	return Tally{Sale: s, Orders: map[Status]int64{}, Units: map[Status]int64{}}
+}
+
+// Add counts orders of one status and their units.
+func (t *Tally) Add(s Status, orders, units int64) {
+	t.Orders[s] += orders
+	t.Units[s] += units
+	if s.Live() {
+		t.LiveUnits += units
+	}
+}

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -127,6 +128,9 @@ func currency(s string) bool {
 	}
 	return true
 }
+
+// NewestFirst sorts sales.
+func NewestFirst(a, b Sale) int { return cmp.Compare(b.ID, a.ID) }
 
 // SaleIDs returns the IDs of sales, in their order.
 func SaleIDs(ss []Sale) []int64 {

@@ -64,7 +64,7 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error)
 	MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error
 	ReleaseEvents(ctx context.Context, saleID int64, holder string) error
-	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) ([]order.Record, order.Place, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) ([]order.Record, order.SlotCursor, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
 

@@ -15,7 +15,7 @@ func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range s.letters {
-		if d.Verdict() {
+		if d.IsVerdict() {
 			n.Verdicts++
 		} else {
 			n.Messages++
@@ -34,7 +34,7 @@ func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, err
 	}
 	var letters []order.DeadLetter
 	for _, d := range s.letters {
-		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.Verdict() && id > 0 && d.OrderID == id {
+		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && id > 0 && d.OrderID == id {
 			letters = append(letters, d)
 		}
 	}
@@ -54,11 +54,10 @@ func (s *Store) DiscardAs(_ context.Context, by order.Operator, cmd string, d or
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
-	_, ok := s.letters[key]
-	switch {
-	case d.Verdict():
-		return fmt.Errorf("discard: %w: the letter is the verdict on order %d", order.ErrConflict, d.OrderID)
-	case !ok:
+	if err := d.CheckDiscard(); err != nil {
+		return err
+	}
+	if _, ok := s.letters[key]; !ok {
 		return fmt.Errorf("discard %q: %w", d.MessageID, order.ErrNotFound)
 	}
 	delete(s.letters, key)
@@ -78,12 +77,12 @@ type letter struct {
 func (s *Store) Bury(_ context.Context, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bury(d)
+	s.addDeadLetter(d)
 	return nil
 }
 
-// bury reports whether the letter is a new one.
-func (s *Store) bury(d order.DeadLetter) bool {
+// addDeadLetter reports whether the letter is a new one.
+func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 	d = d.Fitted()
 	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
 	if _, ok := s.letters[key]; ok {

@@ -28,9 +28,9 @@ func (s *Store) ChangeLimits(_ context.Context, c order.LimitsChange) (order.Lim
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, this := s.currentLimits(), command{what: c.What()}
+	before, this := s.currentLimits(), order.Command{What: c.What()}
 	if old, ok := s.commands[c.Command]; ok {
-		return before, sameCommand(c.Command, old, this)
+		return before, this.Repeats(c.Command, old)
 	}
 	after, err := c.Over(before)
 	if err != nil {

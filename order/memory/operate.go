@@ -2,17 +2,10 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"seckill/order"
 )
-
-// command is what the name of one stands for.
-type command struct {
-	sale int64
-	what string
-}
 
 // CreateSale is order.Store's.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
@@ -21,17 +14,17 @@ func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, er
 
 // Create is order.Store's.
 func (s *Store) Create(_ context.Context, c order.Creation) (order.Sale, error) {
-	if err := c.Sale.Validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return order.Sale{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.Sale = c.Sale.AsCreated()
 	if before, ok := s.commands[c.Command]; ok {
-		if before.what != c.What() {
-			return order.Sale{}, fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, c.Command, before.what, before.sale)
+		if err := (order.Command{SaleID: before.SaleID, What: c.What()}).Repeats(c.Command, before); err != nil {
+			return order.Sale{}, err
 		}
-		return s.sale(before.sale)
+		return s.sale(before.SaleID)
 	}
 	old := s.sales[c.Sale.ID]
 	for _, other := range s.sales {
@@ -39,16 +32,17 @@ func (s *Store) Create(_ context.Context, c order.Creation) (order.Sale, error) 
 			old = other
 		}
 	}
-	if old != nil && !old.SameTerms(c.Sale) {
-		return *old, fmt.Errorf("%w: sale %d has other terms", order.ErrConflict, old.ID)
-	}
-	if old == nil {
+	if old != nil {
+		if err := c.Sale.Repeats(*old); err != nil {
+			return *old, err
+		}
+	} else {
 		old = &c.Sale
 		s.sales[old.ID] = old
 		s.note(c.Entry())
 	}
 	if c.Command != "" {
-		s.commands[c.Command] = command{old.ID, c.What()}
+		s.commands[c.Command] = order.Command{SaleID: old.ID, What: c.What()}
 	}
 	return *old, nil
 }
@@ -74,9 +68,9 @@ func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, erro
 	if err != nil {
 		return order.Sale{}, err
 	}
-	c := command{op.SaleID, op.Action.What}
+	c := order.Command{SaleID: op.SaleID, What: op.Action.What}
 	if old, ok := s.commands[op.Command]; ok {
-		return sale, sameCommand(op.Command, old, c)
+		return sale, c.Repeats(op.Command, old)
 	}
 	before := sale
 	effect, err := op.Do(&sale)
@@ -95,17 +89,10 @@ func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, erro
 	return sale, nil
 }
 
-func sameCommand(name string, old, c command) error {
-	if old != c {
-		return fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, name, old.what, old.sale)
-	}
-	return nil
-}
-
 func (s *Store) uniqueExternalID(sale order.Sale) error {
 	for id, other := range s.sales {
 		if id != sale.ID && sale.ExternalID != "" && other.ExternalID == sale.ExternalID {
-			return fmt.Errorf("%w: another sale has the external ID %q", order.ErrConflict, sale.ExternalID)
+			return sale.ExternalIDTaken()
 		}
 	}
 	return nil
@@ -113,9 +100,10 @@ func (s *Store) uniqueExternalID(sale order.Sale) error {
 
 // note appends a row to the audit log.
 func (s *Store) note(e order.AuditEntry) {
-	if e.By == (order.Operator{}) {
+	if e.By.IsZero() {
 		return
 	}
+	e = e.Fitted()
 	e.ID, e.At = int64(len(s.audit)+1), now()
 	s.audit = append(s.audit, e)
 }
@@ -127,9 +115,9 @@ func (s *Store) Note(_ context.Context, e order.AuditEntry) (bool, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := command{e.SaleID, e.Action}
+	c := order.Command{SaleID: e.SaleID, What: e.Action}
 	if old, ok := s.commands[e.Command]; ok {
-		return false, sameCommand(e.Command, old, c)
+		return false, c.Repeats(e.Command, old)
 	}
 	s.commands[e.Command] = c
 	s.note(e)

@@ -78,7 +78,7 @@ func (s *Store) ReleaseEvents(_ context.Context, saleID int64, holder string) er
 
 // EventPage is order.Store's.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
-	cs, err := s.Changes(ctx, saleID, after, 64)
+	cs, err := s.Changes(ctx, saleID, after, order.EventChanges)
 	if err != nil || len(cs) == 0 {
 		return nil, after, false, err
 	}
@@ -101,5 +101,5 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 			}
 		}
 	}
-	return order.Events(page, sale, rows), page[len(page)-1].Seq, len(page) < len(cs) || len(cs) == 64, nil
+	return order.Events(page, sale, rows), page[len(page)-1].Seq, len(page) < len(cs) || len(cs) == order.EventChanges, nil
 }

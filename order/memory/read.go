@@ -83,7 +83,7 @@ func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Reco
 		return order.Sale{}, err
 	}
 	records = slices.DeleteFunc(records, func(r order.Record) bool { return !r.Status.Live() })
-	for records := range slices.Chunk(records, 1000) {
+	for records := range slices.Chunk(records, order.SnapshotPage) {
 		if err := page(records); err != nil {
 			return order.Sale{}, err
 		}
@@ -117,7 +117,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	for _, o := range records {
 		r.Amounts[o.Status] += int64(o.Quantity) * o.UnitPrice
 	}
-	for records := range slices.Chunk(records, 5000) {
+	for records := range slices.Chunk(records, order.ReportPage) {
 		if page == nil || err != nil {
 			break
 		}
@@ -132,13 +132,9 @@ func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
 	if err != nil {
 		return order.Tally{}, err
 	}
-	t := order.Tally{Sale: sale, Orders: map[order.Status]int64{}, Units: map[order.Status]int64{}}
+	t := order.NewTally(sale)
 	for _, r := range records {
-		t.Orders[r.Status]++
-		t.Units[r.Status] += int64(r.Quantity)
-		if r.Status.Live() {
-			t.LiveUnits += int64(r.Quantity)
-		}
+		t.Add(r.Status, 1, int64(r.Quantity))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

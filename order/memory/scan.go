@@ -9,19 +9,19 @@ import (
 )
 
 // LiveOrders is order.Store's.
-func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error) {
+func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var rows []*order.Record
 	for _, r := range s.orders {
-		if r.SaleID == saleID && (after == (order.Place{}) || comparePlaces(placeOf(r), after) > 0) {
+		if r.SaleID == saleID && (after == (order.SlotCursor{}) || compareCursors(r.SlotCursor(), after) > 0) {
 			rows = append(rows, r)
 		}
 	}
-	slices.SortFunc(rows, func(a, b *order.Record) int { return comparePlaces(placeOf(a), placeOf(b)) })
+	slices.SortFunc(rows, func(a, b *order.Record) int { return compareCursors(a.SlotCursor(), b.SlotCursor()) })
 	if len(rows) >= limit {
 		rows = rows[:limit]
-		next = placeOf(rows[limit-1])
+		next = rows[limit-1].SlotCursor()
 	}
 	for _, r := range rows {
 		if r.Status.Live() {
@@ -31,16 +31,12 @@ func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.Place, l
 	return page, next, nil
 }
 
-func placeOf(r *order.Record) order.Place {
-	return order.Place{ShopperID: r.ShopperID, Slot: r.Slot, Dead: !r.Status.Live()}
-}
-
-// comparePlaces orders as the unique key does: in a slot the dead come first.
-func comparePlaces(a, b order.Place) int {
+// compareCursors sorts as the unique key does: in a slot the dead come first.
+func compareCursors(a, b order.SlotCursor) int {
 	return cmp.Or(cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.Slot, b.Slot), cmp.Compare(alive(a), alive(b)))
 }
 
-func alive(p order.Place) int {
+func alive(p order.SlotCursor) int {
 	if p.Dead {
 		return 0
 	}

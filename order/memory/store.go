@@ -26,7 +26,7 @@ type Store struct {
 	changes  map[int64][][]byte          // by sale; the first has seq 1
 	made     map[int64][]time.Time       // when each of them was
 	cursors  map[int64]cursor            // of events, by sale
-	commands map[string]command
+	commands map[string]order.Command
 	letters  map[letter]order.DeadLetter
 	payments map[string]payment
 	audit    []order.AuditEntry
@@ -47,7 +47,7 @@ func NewStore() *Store {
 		changes:  make(map[int64][][]byte),
 		made:     make(map[int64][]time.Time),
 		cursors:  make(map[int64]cursor),
-		commands: make(map[string]command),
+		commands: make(map[string]order.Command),
 		letters:  make(map[letter]order.DeadLetter),
 		payments: make(map[string]payment),
 		limits:   order.Limits{Generation: 1},
@@ -97,10 +97,9 @@ func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 			sales = append(sales, *sale)
 		}
 	}
-	newest := func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) }
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Or(leftOut(a)-leftOut(b), newest(a, b)) })
-	sales = sales[:min(len(sales), 1000)]
-	slices.SortFunc(sales, newest)
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Or(leftOut(a)-leftOut(b), order.NewestFirst(a, b)) })
+	sales = sales[:min(len(sales), order.MaxSales)]
+	slices.SortFunc(sales, order.NewestFirst)
 	return sales, nil
 }
 
@@ -109,7 +108,7 @@ func leftOut(s order.Sale) int {
 	switch {
 	case s.State.Loaded():
 		return 0
-	case s.State == order.SaleScheduled && time.Until(s.StartsAt) > time.Hour:
+	case s.State == order.SaleScheduled && time.Until(s.StartsAt) > order.StartsSoon:
 		return 2
 	default:
 		return 1
@@ -140,7 +139,7 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 			sales = append(sales, *sale)
 		}
 	}
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(sales, order.NewestFirst)
 	return sales[:min(len(sales), limit)], nil
 }
 
@@ -149,6 +148,12 @@ func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
 	s.made[c.SaleID] = append(s.made[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
+}
+
+// record logs new verdicts of a sale's orders as its next change.
+func (s *Store) record(sale *order.Sale, vs []*order.Verdict) {
+	sale.Seq++
+	s.log(order.NewChange(sale.ID, sale.Seq, vs))
 }
 
 // RaiseEpoch is order.Store's.

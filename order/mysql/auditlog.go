@@ -13,7 +13,7 @@ import (
 // writeAudit is part of the transaction that changed something. What a process
 // of ours did is not in the log.
 func writeAudit(ctx context.Context, tx *sql.Tx, e order.AuditEntry) error {
-	if e.By == (order.Operator{}) {
+	if e.By.IsZero() {
 		return nil
 	}
 	e = e.Fitted()
@@ -39,7 +39,7 @@ func (s *Store) Note(ctx context.Context, e order.AuditEntry) (fresh bool, err e
 				return err
 			}
 			if fresh = n == 1; !fresh {
-				return sameCommand(ctx, tx, e.Command, e.SaleID, e.Action)
+				return checkRepeat(ctx, tx, e.Command, order.Command{SaleID: e.SaleID, What: e.Action})
 			}
 			return writeAudit(ctx, tx, e)
 		})

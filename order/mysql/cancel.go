@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -41,10 +40,7 @@ func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id 
 	if err != nil {
 		return order.Verdict{}, fmt.Errorf("order: cancel %d: %w", id, err)
 	}
-	if r.Status != order.StatusCancelled {
-		return r.Verdict(), fmt.Errorf("%w: order %d is %s", order.ErrConflict, id, r.Status)
-	}
-	return r.Verdict(), nil
+	return r.Verdict(), r.CheckCancelled()
 }
 
 func (s *Store) find(ctx context.Context, id order.ID) (order.Record, error) {
@@ -70,8 +66,12 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 		return order.Expiry{}, err
 	}
 	if len(page) == 0 { // what is confirmed from now on has all its time
-		terms, err := s.saleTerms(ctx, []order.Order{{SaleID: saleID}})
-		return order.Expiry{Seq: after, Wait: max(terms[saleID].payWithin, time.Second)}, err
+		sales, err := s.terms(ctx, []order.Order{{SaleID: saleID}})
+		var payWithin time.Duration
+		if sale := sales[saleID]; sale != nil {
+			payWithin = sale.PayWithin
+		}
+		return order.NothingToExpire(after, payWithin), err
 	}
 	sale, err := s.Sale(ctx, saleID) // not from memory: what an operator has decided holds at once
 	if err != nil {
@@ -137,15 +137,13 @@ func (s *Store) unpaid(ctx context.Context, sale order.Sale, ids []order.ID) (ma
 	}
 	left := make(map[order.ID]time.Duration, len(ids))
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
-		var id order.ID
-		var micros int64
-		err := rows.Scan(&id, &micros)
-		if left[id] = time.Duration(micros) * time.Microsecond; sale.Voided {
-			left[id] = 0
-		}
+		var r order.Record
+		var now time.Time
+		err := rows.Scan(&r.ID, &r.DecidedAt, &r.PayBy, &now)
+		left[r.ID] = sale.TimeToPay(r, now)
 		return err
-	}, `SELECT id, TIMESTAMPDIFF(MICROSECOND, NOW(3), GREATEST(pay_by, decided_at + INTERVAL ? SECOND)) FROM orders FORCE INDEX (PRIMARY)
-		WHERE id IN (`+repeat("?", len(ids))+`) AND status = 'confirmed'`, append([]any{seconds(sale.LeastToPay())}, idArgs(ids)...)...)
+	}, `SELECT id, decided_at, pay_by, NOW(3) FROM orders FORCE INDEX (PRIMARY)
+		WHERE id IN (`+repeat("?", len(ids))+`) AND status = 'confirmed'`, idArgs(ids)...)
 	return left, err
 }
 
@@ -192,41 +190,40 @@ func cancelled(ctx context.Context, tx *sql.Tx, ids []order.ID, update string, a
 	if err != nil || n == 0 {
 		return nil, err
 	}
-	bySale := map[int64][]order.Verdict{}
+	var all []*order.Verdict
 	err = query(ctx, tx, func(rows *sql.Rows) error {
 		var r order.Record
 		err := scanRecord(rows, &r)
-		bySale[r.SaleID] = append(bySale[r.SaleID], r.Verdict())
+		v := r.Verdict()
+		all = append(all, &v)
 		return err
-	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (PRIMARY) WHERE attempt = ? AND id IN (`+repeat("?", len(ids))+`) ORDER BY id`,
+	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (PRIMARY) WHERE attempt = ? AND id IN (`+repeat("?", len(ids))+`)`,
 		append([]any{attempt}, idArgs(ids)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read back: %w", err)
 	}
-	var all []order.Verdict
-	for _, saleID := range slices.Sorted(maps.Keys(bySale)) {
-		vs := bySale[saleID]
-		if err := giveBack(ctx, tx, saleID, vs); err != nil {
+	var vs []order.Verdict
+	for saleID, group := range order.BySale(all) {
+		c, err := giveBack(ctx, tx, saleID, group)
+		if err != nil {
 			return nil, err
 		}
-		all = append(all, vs...)
+		vs = append(vs, c.Verdicts...)
 	}
-	return all, nil
+	return vs, nil
 }
 
-// giveBack returns the units of cancelled orders to their sale, with the
-// change, whose seq it sets.
-func giveBack(ctx context.Context, tx *sql.Tx, saleID int64, vs []order.Verdict) error {
+// giveBack returns the units of cancelled orders to their sale, and writes the
+// change.
+func giveBack(ctx context.Context, tx *sql.Tx, saleID int64, vs []*order.Verdict) (order.Change, error) {
 	units := 0
 	for _, v := range vs {
 		units += v.Quantity
 	}
 	_, seq, err := exec(ctx, tx, returnUnits, units, saleID)
 	if err != nil {
-		return fmt.Errorf("give back: %w", err)
+		return order.Change{}, fmt.Errorf("give back: %w", err)
 	}
-	for i := range vs {
-		vs[i].Seq = uint64(seq)
-	}
-	return writeChange(ctx, tx, order.Change{SaleID: saleID, Seq: uint64(seq), Verdicts: vs})
+	c := order.NewChange(saleID, uint64(seq), vs)
+	return c, writeChange(ctx, tx, c)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"time"
 
 	"seckill/order"
 )
@@ -25,13 +23,8 @@ func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, er
 // with ErrReused if that had other terms. A field that is out of range is a
 // *FieldError.
 func (s *Store) Create(ctx context.Context, c order.Creation) (sale order.Sale, err error) {
-	if err := c.Sale.Validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return order.Sale{}, err
-	}
-	if c.Command != "" {
-		if err := order.ValidateCommand(c.Command); err != nil {
-			return order.Sale{}, err
-		}
 	}
 	c.Sale = c.Sale.AsCreated()
 	err = s.retry(ctx, "create sale", func(int) error {
@@ -52,12 +45,12 @@ func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, erro
 	sale := c.Sale
 	_, err := tx.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
 		sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
-		sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), sale.RequirePermit, sale.RequireClaim, string(sale.State))
+		sale.StartsAt, sale.EndsAt, seconds(sale.PayWithin), sale.RequirePermit, sale.RequireClaim, string(sale.State))
 	if isDuplicate(err) { // made before, perhaps by a try whose answer was lost
 		old, err := readSale(ctx, tx, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,
 			sale.ID, nullable(sale.ExternalID), nullable(sale.ExternalID))
-		if err == nil && !old.SameTerms(sale) {
-			err = fmt.Errorf("%w: sale %d has other terms", order.ErrConflict, old.ID)
+		if err == nil {
+			err = sale.Repeats(old)
 		}
 		return old, err
 	}
@@ -73,15 +66,14 @@ func madeBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, 
 	if err != nil || n == 1 {
 		return order.Sale{}, err
 	}
-	var id int64
-	var what string
-	if err := tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, c.Command).Scan(&id, &what); err != nil {
+	before, err := readCommand(ctx, tx, c.Command)
+	if err == nil {
+		err = order.Command{SaleID: before.SaleID, What: c.What()}.Repeats(c.Command, before)
+	}
+	if err != nil {
 		return order.Sale{}, err
 	}
-	if what != c.What() {
-		return order.Sale{}, fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, c.Command, what, id)
-	}
-	made, err := readSale(ctx, tx, `WHERE id = ?`, id)
+	made, err := readSale(ctx, tx, `WHERE id = ?`, before.SaleID)
 	if errors.Is(err, order.ErrNotFound) { // a sale with its external ID was there: its terms are the same
 		made, err = readSale(ctx, tx, `WHERE external_id = ?`, c.Sale.ExternalID)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 
 	"seckill/order"
 )
@@ -36,22 +35,20 @@ func bury(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err e
 	return n == 1, nil
 }
 
-// collide writes the dead letters that are the verdicts on orders whose ID
+// addCollisions writes the dead letters that are the verdicts on orders whose ID
 // belongs to another order.
-func (t *settling) collide(ctx context.Context) error {
-	slices.SortFunc(t.collided, func(a, b *order.Verdict) int { return byIdentity(a.Order, b.Order) })
-	for _, v := range t.collided {
-		fresh, err := bury(ctx, t.tx, order.DeadLetter{
-			OrderID: v.ID, SaleID: v.SaleID, ShopperID: v.ShopperID,
-			Reason: string(order.ReasonCollision), Detail: "the order ID belongs to another order",
-		})
-		if err != nil {
-			return err
-		}
-		if fresh {
-			t.fresh = append(t.fresh, v)
-		} else {
-			t.earlier = append(t.earlier, *v)
+func (t *settling) addCollisions(ctx context.Context) error {
+	for _, vs := range order.BySale(t.collided) {
+		for _, v := range vs {
+			fresh, err := bury(ctx, t.tx, order.VerdictLetter(*v, "the order ID belongs to another order", nil))
+			if err != nil {
+				return err
+			}
+			if fresh {
+				t.fresh = append(t.fresh, v)
+			} else {
+				t.earlier = append(t.earlier, *v)
+			}
 		}
 	}
 	return nil
@@ -124,8 +121,8 @@ func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
 // DiscardAs is Discard by an operator, under the name of a command for the
 // audit log.
 func (s *Store) DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
-	if d.Verdict() {
-		return fmt.Errorf("order: discard: %w: the letter is the verdict on order %d", order.ErrConflict, d.OrderID)
+	if err := d.CheckDiscard(); err != nil {
+		return err
 	}
 	return s.retry(ctx, "discard", func(int) error {
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"seckill/internal/failpoint"
 	"seckill/internal/telemetry"
@@ -28,15 +26,12 @@ var errNoFit = errors.New("a locked sale has fewer units than it had")
 // which nothing was decided here takes no seq; one that does not exist has no
 // log.
 func (t *settling) closeSales(ctx context.Context) error {
-	slices.SortFunc(t.fresh, func(a, b *order.Verdict) int { return byIdentity(a.Order, b.Order) })
-	groups := bySale(t.fresh)
-	for _, saleID := range slices.Sorted(maps.Keys(groups)) {
-		terms, ok := t.terms[saleID]
-		if !ok {
+	for saleID, vs := range order.BySale(t.fresh) {
+		sale := t.sales[saleID]
+		if sale == nil {
 			continue
 		}
-		vs := groups[saleID]
-		if terms.slots > 1 {
+		if sale.OrdersPerShopper > 1 {
 			if err := t.oneOrderPerKey(ctx, saleID, vs); err != nil {
 				return err
 			}
@@ -60,32 +55,7 @@ func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order
 	if err != nil {
 		return err
 	}
-	type purchase struct {
-		shopper string
-		key     uint64
-	}
-	bought := make(map[purchase]bool)
-	own := make(map[order.ID]bool, len(vs))
-	for _, v := range vs {
-		own[v.ID] = own[v.ID] || v.Status == order.StatusConfirmed // a collision's ID is not its own
-	}
-	for _, o := range slices.Concat(slices.Collect(maps.Values(held))...) {
-		if !own[o.ID] {
-			bought[purchase{o.ShopperID, o.Key}] = true
-		}
-	}
-	var refused []*order.Verdict
-	for _, v := range vs {
-		p := purchase{v.ShopperID, v.Key}
-		switch {
-		case v.Status != order.StatusConfirmed:
-		case bought[p]:
-			refused = append(refused, v)
-		default:
-			bought[p] = true
-		}
-	}
-	return t.reject(ctx, refused, order.ReasonPurchaseLimit)
+	return t.reject(ctx, order.RepeatedKeys(vs, held), order.ReasonPurchaseLimit)
 }
 
 // closeSale deducts the units of the confirmed orders and writes the change.
@@ -99,12 +69,7 @@ func (t *settling) closeSale(ctx context.Context, saleID int64, vs []*order.Verd
 	if err != nil {
 		return err
 	}
-	c := order.Change{SaleID: saleID, Seq: seq, Verdicts: make([]order.Verdict, len(vs))}
-	for i, v := range vs {
-		v.Seq = seq
-		c.Verdicts[i] = *v
-	}
-	return writeChange(ctx, t.tx, c)
+	return writeChange(ctx, t.tx, order.NewChange(saleID, seq, vs))
 }
 
 // deduct takes the units and the next seq, or neither: errNoFit.
@@ -131,17 +96,7 @@ func (t *settling) cut(ctx context.Context, saleID int64, vs []*order.Verdict) e
 	if err != nil {
 		return err
 	}
-	var refused []*order.Verdict
-	for _, v := range vs {
-		switch {
-		case v.Status != order.StatusConfirmed:
-		case v.Quantity > available:
-			refused = append(refused, v)
-		default:
-			available -= v.Quantity
-		}
-	}
-	return t.reject(ctx, refused, order.ReasonSoldOut)
+	return t.reject(ctx, order.Unsupplied(vs, available), order.ReasonSoldOut)
 }
 
 func (t *settling) lock(ctx context.Context, saleID int64) (available int, err error) {

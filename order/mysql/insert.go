@@ -54,12 +54,15 @@ func (t *settling) insert(ctx context.Context, vs []*order.Verdict) (int, error)
 func (t *settling) values(vs []*order.Verdict) []any {
 	args := make([]any, 0, 14*len(vs))
 	for _, v := range vs {
-		terms := t.terms[v.SaleID]
+		var price int64
+		if sale := t.sales[v.SaleID]; sale != nil {
+			price = sale.PriceMinor
+		}
 		var live, payWithin any // NULL makes pay_by NULL
 		if v.Status == order.StatusConfirmed {
-			live, payWithin = 1, int64(terms.payWithin/time.Second)
+			live, payWithin = 1, seconds(t.sales[v.SaleID].PayWithin)
 		}
-		args = append(args, int64(v.ID), v.SaleID, v.ShopperID, v.Slot, live, v.Quantity, terms.price,
+		args = append(args, int64(v.ID), v.SaleID, v.ShopperID, v.Slot, live, v.Quantity, price,
 			string(v.Status), string(v.Reason), t.attempt, v.Key, v.Reference, v.ID.Time(), payWithin)
 	}
 	return args

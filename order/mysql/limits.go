@@ -45,7 +45,7 @@ func changeLimits(ctx context.Context, tx *sql.Tx, c order.LimitsChange) (order.
 		return order.Limits{}, err
 	}
 	if n == 0 { // run before
-		return before, sameCommand(ctx, tx, c.Command, 0, c.What())
+		return before, checkRepeat(ctx, tx, c.Command, order.Command{What: c.What()})
 	}
 	after, err := c.Over(before)
 	if err != nil || after.Generation == before.Generation {

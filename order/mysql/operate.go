@@ -3,8 +3,6 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"time"
 
 	"seckill/internal/failpoint"
 	"seckill/order"
@@ -60,7 +58,7 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 		return order.Sale{}, err
 	}
 	if n == 0 && !failpoint.Broken(failpoint.RestockTwice) { // run before
-		return sale, sameCommand(ctx, tx, op.Command, op.SaleID, op.Action.What)
+		return sale, checkRepeat(ctx, tx, op.Command, order.Command{SaleID: op.SaleID, What: op.Action.What})
 	}
 	before := sale
 	effect, err := op.Do(&sale)
@@ -81,21 +79,24 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 // writeSale writes all that an operation may change, and returns the next seq.
 func writeSale(ctx context.Context, tx *sql.Tx, s order.Sale) (uint64, error) {
 	_, seq, err := exec(ctx, tx, updateSale, nullable(s.ExternalID), s.Title, s.SKU, s.PriceMinor, s.Currency, s.Total, s.Available,
-		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, int64(s.PayWithin/time.Second),
+		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, seconds(s.PayWithin),
 		s.RequirePermit, s.RequireClaim, string(s.State), s.Version, s.Voided, s.Extending, s.ID)
 	if isDuplicate(err) {
-		return 0, fmt.Errorf("%w: another sale has the external ID %q", order.ErrConflict, s.ExternalID)
+		return 0, s.ExternalIDTaken()
 	}
 	return uint64(seq), err
 }
 
-// sameCommand refuses a command whose name another one has.
-func sameCommand(ctx context.Context, tx *sql.Tx, cmd string, id int64, what string) error {
-	var oldSale int64
-	var old string
-	err := tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, cmd).Scan(&oldSale, &old)
-	if err == nil && (oldSale != id || old != what) {
-		err = fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, cmd, old, oldSale)
+// checkRepeat returns order.ErrReused unless c is the command that has its name.
+func checkRepeat(ctx context.Context, tx *sql.Tx, name string, c order.Command) error {
+	before, err := readCommand(ctx, tx, name)
+	if err != nil {
+		return err
 	}
-	return err
+	return c.Repeats(name, before)
+}
+
+func readCommand(ctx context.Context, tx *sql.Tx, name string) (c order.Command, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, name).Scan(&c.SaleID, &c.What)
+	return c, err
 }

@@ -77,10 +77,8 @@ func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) 
 	return nil
 }
 
-const (
-	eventChanges = 64   // changes read for one page
-	eventRows    = 1024 // rows read by one statement
-)
+// eventRows is how many rows one statement reads.
+const eventRows = 1024
 
 // EventPage returns the events of a sale's changes after seq, in their order: of
 // as many changes as hold at most so many orders, and of one at least. through
@@ -122,11 +120,11 @@ func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int
 		page := order.EventPage(cs, orders)
 		cs, more = page, len(page) < len(cs)
 		return err
-	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, eventChanges)
+	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
 	if err != nil {
 		return nil, false, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
 	}
-	return cs, more || read == eventChanges, order.Gapless(saleID, after, cs)
+	return cs, more || read == order.EventChanges, order.Gapless(saleID, after, cs)
 }
 
 // eventRows reads what a row has and the log has not, into rows.

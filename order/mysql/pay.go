@@ -8,9 +8,6 @@ import (
 	"seckill/order"
 )
 
-// extendAtOnce is how many rows one transaction of ExtendPage looks at.
-const extendAtOnce = 256
-
 // ExtendPage moves pay_by of a sale's unpaid orders to what its PayWithin says,
 // among the next 256 rows after an ID, of whatever sale, and returns where to go
 // on; 0 when there is nothing more. After 0 begins at the sale. It moves no
@@ -19,7 +16,7 @@ func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID)
 	after = order.FirstOrder(sale.ID, after)
 	var looked int
 	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0), COUNT(*) FROM (SELECT id FROM orders FORCE INDEX (PRIMARY)
-		WHERE id > ? ORDER BY id LIMIT ?) p`, int64(after), extendAtOnce).Scan(&next, &looked)
+		WHERE id > ? ORDER BY id LIMIT ?) p`, int64(after), order.ExtendPage).Scan(&next, &looked)
 	if err == nil && looked > 0 {
 		err = s.retry(ctx, "extend pay", func(int) error {
 			return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -33,7 +30,7 @@ func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID)
 	if err != nil {
 		return 0, fmt.Errorf("order: extend pay of sale %d: %w", sale.ID, err)
 	}
-	if looked < extendAtOnce {
+	if looked < order.ExtendPage {
 		next = 0
 	}
 	return next, nil
@@ -69,17 +66,18 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	if err != nil {
 		return order.Receipt{}, fmt.Errorf("order: pay %d: %w", p.OrderID, err)
 	}
-	terms, err := s.saleTerms(ctx, []order.Order{r.Order})
+	sales, err := s.terms(ctx, []order.Order{r.Order})
 	if err != nil {
 		return order.Receipt{}, fmt.Errorf("order: pay %d: %w", p.OrderID, err)
 	}
-	if !p.Owes(r, terms[r.SaleID].currency) {
-		return order.Receipt{}, fmt.Errorf("%w: order %d", order.ErrAmount, p.OrderID)
+	sale := sales[r.SaleID]
+	if err := p.CheckAmount(r, sale); err != nil {
+		return order.Receipt{}, err
 	}
 	var receipt order.Receipt
 	err = s.retry(ctx, "pay", func(int) error {
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			receipt, err = pay(ctx, tx, p, r.Verdict(), terms[r.SaleID].voided)
+			receipt, err = pay(ctx, tx, p, r, sale)
 			return err
 		})
 	})
@@ -97,10 +95,10 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 // pay decides by the order's row, which it holds while it looks whether the
 // event is a new one. No status but confirmed ever changes, and no sale is voided
 // and then not, so an event that finds another one would find it again.
-func pay(ctx context.Context, tx *sql.Tx, p order.Payment, v order.Verdict, voided bool) (order.Receipt, error) {
-	receipt := order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: v}
+func pay(ctx context.Context, tx *sql.Tx, p order.Payment, r order.Record, sale *order.Sale) (order.Receipt, error) {
+	receipt := order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}
 	var paid int64
-	if !voided {
+	if sale != nil && !sale.Voided {
 		var err error
 		if paid, _, err = exec(ctx, tx, payOrder, int64(p.OrderID)); err != nil {
 			return order.Receipt{}, fmt.Errorf("pay order: %w", err)
@@ -122,12 +120,12 @@ func pay(ctx context.Context, tx *sql.Tx, p order.Payment, v order.Verdict, void
 	if paid == 0 {
 		return receipt, nil
 	}
-	_, seq, err := exec(ctx, tx, countChange, v.SaleID)
+	_, seq, err := exec(ctx, tx, countChange, r.SaleID)
 	if err != nil {
 		return order.Receipt{}, fmt.Errorf("count change: %w", err)
 	}
-	receipt.Verdict.Status, receipt.Verdict.Seq = order.StatusPaid, uint64(seq)
-	return receipt, writeChange(ctx, tx, order.Change{SaleID: v.SaleID, Seq: uint64(seq), Verdicts: []order.Verdict{receipt.Verdict}})
+	receipt.Verdict.Status = order.StatusPaid
+	return receipt, writeChange(ctx, tx, order.NewChange(r.SaleID, uint64(seq), []*order.Verdict{&receipt.Verdict}))
 }
 
 // earlierOutcome is that of an event which came before; ErrConflict when it
@@ -139,10 +137,7 @@ func earlierOutcome(ctx context.Context, tx *sql.Tx, p order.Payment) (outcome o
 	if err != nil {
 		return "", fmt.Errorf("read payment: %w", err)
 	}
-	if before != p {
-		return "", fmt.Errorf("%w: event %s was a payment of order %d", order.ErrConflict, p.EventID, before.OrderID)
-	}
-	return outcome, nil
+	return outcome, p.Repeats(before)
 }
 
 // Unpaid reports whether a sale has a confirmed order. It may read every live

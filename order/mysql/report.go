@@ -8,9 +8,6 @@ import (
 	"seckill/order"
 )
 
-// reportLook is how many rows Report reads at a time.
-const reportLook = 5000
-
 // Report adds up a sale and, where page is not nil, hands all its orders to it, by
 // ID, at most 5,000 at a time: all as of one moment, so that the orders add up to
 // the report. page must not keep the slice. It may be slow: MySQL keeps old
@@ -33,7 +30,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 		}
 		for next := order.ID(0); ; {
 			var records []order.Record
-			if records, next, err = rowsAfter(ctx, tx, saleID, next, reportLook); err != nil {
+			if records, next, err = rowsAfter(ctx, tx, saleID, next, order.ReportPage); err != nil {
 				return err
 			}
 			if len(records) > 0 {
@@ -52,9 +49,6 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	return r, nil
 }
 
-// snapshotPage is how many records Snapshot hands over at a time.
-const snapshotPage = 1000
-
 // Snapshot returns a sale and hands all its live orders to page, by ID, at
 // most 1,000 at a time, both as of one moment: the sale's Seq tells which
 // changes they hold. page must not keep the slice, nor take longer than the
@@ -64,11 +58,11 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 		if sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
 			return err
 		}
-		records := make([]order.Record, 0, snapshotPage)
+		records := make([]order.Record, 0, order.SnapshotPage)
 		// One statement that is read as it comes: pages by ID of their own would
 		// each sort the rest of the sale.
 		err := query(ctx, tx, func(rows *sql.Rows) error {
-			if len(records) == snapshotPage {
+			if len(records) == order.SnapshotPage {
 				if err := page(records); err != nil {
 					return err
 				}
@@ -104,18 +98,16 @@ func (s *Store) Tally(ctx context.Context, saleID int64) (t order.Tally, err err
 }
 
 func tally(ctx context.Context, tx *sql.Tx, saleID int64) (t order.Tally, err error) {
-	t = order.Tally{Orders: map[order.Status]int64{}, Units: map[order.Status]int64{}}
-	if t.Sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+	sale, err := readSale(ctx, tx, `WHERE id = ?`, saleID)
+	if err != nil {
 		return t, err
 	}
+	t = order.NewTally(sale)
 	err = query(ctx, tx, func(rows *sql.Rows) error {
 		var status order.Status
 		var orders, units int64
 		err := rows.Scan(&status, &orders, &units)
-		t.Orders[status], t.Units[status] = orders, units
-		if status.Live() {
-			t.LiveUnits += units
-		}
+		t.Add(status, orders, units)
 		return err
 	}, `SELECT status, COUNT(*), SUM(quantity) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
 	if err != nil {

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,9 +15,6 @@ import (
 
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
 	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch, version, voided, extending`
-
-// maxSales bounds a list of sales.
-const maxSales = 1000
 
 // Sale returns a sale, or ErrNotFound.
 func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
@@ -40,17 +36,17 @@ func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 		sales = append(sales, sale)
 		return err
 	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed'
-		ORDER BY state IN ('open', 'paused') DESC, state = 'scheduled' AND starts_at > NOW(3) + INTERVAL 1 HOUR, id DESC LIMIT ?`, maxSales+1)
+		ORDER BY state IN ('open', 'paused') DESC, state = 'scheduled' AND starts_at > NOW(3) + INTERVAL ? SECOND, id DESC LIMIT ?`, seconds(order.StartsSoon), order.MaxSales+1)
 	if err != nil {
 		return nil, fmt.Errorf("order: sales: %w", err)
 	}
-	if len(sales) > maxSales {
-		sales = sales[:maxSales]
+	if len(sales) > order.MaxSales {
+		sales = sales[:order.MaxSales]
 		if s.crowded.Allow() {
-			s.log.WarnContext(ctx, "more sales than are looked after: end or close some", "at_most", maxSales)
+			s.log.WarnContext(ctx, "more sales than are looked after: end or close some", "at_most", order.MaxSales)
 		}
 	}
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(sales, order.NewestFirst)
 	return sales, nil
 }
 
@@ -83,6 +79,50 @@ func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]ord
 		return nil, fmt.Errorf("order: sales: %w", err)
 	}
 	return sales, nil
+}
+
+// remembered is a sale as it was read. Orders depend on its terms alone: all but
+// the time to pay and whether it is voided are fixed once the sale is open.
+type remembered struct {
+	sale *order.Sale
+	read time.Time
+}
+
+// termsFor is how long terms are believed: what operators change of them is in
+// force everywhere within a second.
+const termsFor = time.Second
+
+// terms returns the sales that the orders name, with terms not older than a
+// second; sales that do not exist are left out. Their counters may be of any age.
+func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*order.Sale, error) {
+	known := make(map[int64]*order.Sale, 1)
+	var missing []any
+	for _, o := range orders {
+		if _, ok := known[o.SaleID]; ok || slices.Contains(missing, any(o.SaleID)) {
+			continue
+		}
+		if r, ok := s.remembered.Get(o.SaleID); ok && time.Since(r.read) < termsFor {
+			known[o.SaleID] = r.sale
+		} else {
+			missing = append(missing, o.SaleID)
+		}
+	}
+	if len(missing) == 0 {
+		return known, nil
+	}
+	asked := time.Now()
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		sale, err := scanSale(rows)
+		known[sale.ID] = &sale
+		if sale.State != order.SaleScheduled { // anything may change until it is open
+			s.remembered.Add(sale.ID, remembered{&sale, asked})
+		}
+		return err
+	}, `SELECT `+saleColumns+` FROM sales WHERE id IN (`+repeat("?", len(missing))+`)`, missing...)
+	if err != nil {
+		return nil, fmt.Errorf("terms: %w", err)
+	}
+	return known, nil
 }
 
 // RaiseEpoch starts a load of the sale into Redis and returns its number. It

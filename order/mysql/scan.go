@@ -11,9 +11,9 @@ import (
 // LiveOrders looks at the next orders of a sale by shopper and slot, at most
 // limit, and returns those that are live, and where to go on. Each call costs a
 // range of the unique key and its rows, whatever else was sold meanwhile.
-func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error) {
+func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	where, args := `sale_id = ?`, []any{saleID}
-	if after != (order.Place{}) {
+	if after != (order.SlotCursor{}) {
 		var live any // matches none
 		if after.Dead {
 			live = 1
@@ -26,18 +26,17 @@ func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.Place,
 		var r order.Record
 		err := scanRecord(rows, &r)
 		looked++
-		next = order.Place{ShopperID: r.ShopperID, Slot: r.Slot, Dead: !r.Status.Live()}
-		if !next.Dead {
+		if next = r.SlotCursor(); !next.Dead {
 			page = append(page, r)
 		}
 		return err
 	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (orders_slot) WHERE `+where+` ORDER BY shopper_id, slot, live LIMIT ?`,
 		append(args, limit)...)
 	if err != nil {
-		return nil, order.Place{}, fmt.Errorf("order: live orders of sale %d: %w", saleID, err)
+		return nil, order.SlotCursor{}, fmt.Errorf("order: live orders of sale %d: %w", saleID, err)
 	}
 	if looked < limit {
-		next = order.Place{}
+		next = order.SlotCursor{}
 	}
 	return page, next, nil
 }

@@ -19,11 +19,11 @@ import (
 // call would have done. A call that has begun a transaction ends it, whatever
 // becomes of its context.
 type Store struct {
-	db      *sql.DB
-	log     *slog.Logger
-	terms   *lru.Cache[int64, terms]
-	inserts inserts
-	crowded *rate.Limiter // of what is logged about too many sales
+	db         *sql.DB
+	log        *slog.Logger
+	remembered *lru.Cache[int64, remembered] // see terms
+	inserts    inserts
+	crowded    *rate.Limiter // of what is logged about too many sales
 }
 
 // rememberedSales bounds the sales whose terms are remembered.
@@ -31,11 +31,11 @@ const rememberedSales = 4096
 
 // NewStore returns a Store on a pool of OpenDB with a schema of Migrate.
 func NewStore(db *sql.DB, log *slog.Logger) *Store {
-	cache, err := lru.New[int64, terms](rememberedSales)
+	cache, err := lru.New[int64, remembered](rememberedSales)
 	if err != nil {
 		panic(err) // the size is not positive
 	}
-	return &Store{db: db, log: log, terms: cache, crowded: rate.NewLimiter(rate.Every(time.Minute), 1)}
+	return &Store{db: db, log: log, remembered: cache, crowded: rate.NewLimiter(rate.Every(time.Minute), 1)}
 }
 
 // Ping reports whether the server answers.

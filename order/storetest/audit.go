@@ -36,7 +36,7 @@ func livePages(t *testing.T, s *suite) {
 	for _, limit := range []int{1, 2, 3, 7, 1000} {
 		var got []order.ID
 		calls := 0
-		for after, first := (order.Place{}), true; first || after != (order.Place{}); first = false {
+		for after, first := (order.SlotCursor{}), true; first || after != (order.SlotCursor{}); first = false {
 			page, next, err := s.store.LiveOrders(t.Context(), sale.ID, after, limit)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(page), limit)
@@ -73,9 +73,9 @@ func lettersDiscarded(t *testing.T, s *suite) {
 	require.NoError(t, err)
 	require.Len(t, found, 2)
 	slices.SortFunc(found, func(a, b order.DeadLetter) int { return len(a.MessageID) - len(b.MessageID) })
-	require.True(t, found[0].Verdict())
+	require.True(t, found[0].IsVerdict())
 	require.Equal(t, "b", found[0].ShopperID)
-	require.False(t, found[1].Verdict())
+	require.False(t, found[1].IsVerdict())
 	require.Equal(t, []byte{1, 2}, found[1].Body)
 
 	require.ErrorIs(t, s.store.Discard(t.Context(), found[0]), order.ErrConflict, "a verdict stays")
@@ -107,6 +107,6 @@ func lettersDiscarded(t *testing.T, s *suite) {
 	found, err = s.store.Letters(t.Context(), many[0].ID.String())
 	require.NoError(t, err)
 	require.Len(t, found, order.MaxLetters)
-	require.False(t, found[0].Verdict(), "what can be discarded comes first")
-	require.True(t, found[1].Verdict())
+	require.False(t, found[0].IsVerdict(), "what can be discarded comes first")
+	require.True(t, found[1].IsVerdict())
 }

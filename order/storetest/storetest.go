@@ -43,7 +43,7 @@ type Store interface {
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
-	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) ([]order.Record, order.Place, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) ([]order.Record, order.SlotCursor, error)
 	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
 	CountLetters(ctx context.Context) (order.LetterCount, error)
 	Discard(ctx context.Context, d order.DeadLetter) error

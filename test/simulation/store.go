@@ -216,7 +216,7 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 }
 
 // LiveOrders is order.Store's.
-func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error) {
+func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	page, err = ask(ctx, s, "live orders", reads, func() (rs []order.Record, err error) {
 		rs, next, err = s.twin.LiveOrders(ctx, saleID, after, limit)
 		return rs, err
