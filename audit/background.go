@@ -23,7 +23,7 @@ type backgroundLedger interface {
 
 type backgroundStore interface {
 	tallies
-	CountLetters(ctx context.Context) (order.LetterCount, error)
+	CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error)
 }
 
 type healing interface {
@@ -100,7 +100,7 @@ func (p *Background) step(ctx, life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	letters, err := p.store.CountLetters(ctx)
+	letters, err := p.store.CountDeadLetters(ctx)
 	if err != nil {
 		return err
 	}

@@ -355,7 +355,7 @@ func TestDeadLettersAreCountedAsTheyAreKept(t *testing.T) {
 			return b.metric("seckill_dead_letters", kind)
 		}
 		for range 3 { // delivered again and again
-			require.NoError(b, b.store.Bury(b.Context(), letter))
+			require.NoError(b, b.store.AddDeadLetter(b.Context(), letter))
 			require.InDelta(b, 1, counted("message"), 0)
 		}
 		require.NoError(b, b.store.Discard(b.Context(), letter))

@@ -54,7 +54,7 @@ func (m *mysql) Settle(_ context.Context, batch []order.Order) ([]order.Verdict,
 	return vs, nil
 }
 
-func (m *mysql) Bury(_ context.Context, d order.DeadLetter) error {
+func (m *mysql) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.buried = append(m.buried, d)

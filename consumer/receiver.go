@@ -13,8 +13,8 @@ import (
 )
 
 type graveyard interface {
-	// Bury keeps an unreadable message; again is no error.
-	Bury(ctx context.Context, d order.DeadLetter) error
+	// AddDeadLetter keeps an unreadable message; again is no error.
+	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
 }
 
 // Receiver turns deliveries of the queue into orders for the pool.
@@ -83,7 +83,7 @@ func (r *Receiver) bury(ctx context.Context, m queue.Message, why error) error {
 		MessageID: m.ID, OrderID: id, Reason: "unreadable", Detail: why.Error(),
 		Body: m.Body[:min(len(m.Body), maxKeptBody)],
 	}
-	if err := r.dead.Bury(ctx, d); err != nil {
+	if err := r.dead.AddDeadLetter(ctx, d); err != nil {
 		return fmt.Errorf("dead letter %q: %w", m.ID, err)
 	}
 	r.log.WarnContext(ctx, "message set aside in dead_letters", "message_id", m.ID, "bytes", len(m.Body), "err", why)

@@ -18,8 +18,8 @@ type DeadLetter struct {
 	CreatedAt time.Time // set by the store
 }
 
-// VerdictLetter is the dead letter of a verdict that can have no row.
-func VerdictLetter(v Verdict, detail string, body []byte) DeadLetter {
+// VerdictDeadLetter is the dead letter of a verdict that can have no row.
+func VerdictDeadLetter(v Verdict, detail string, body []byte) DeadLetter {
 	return DeadLetter{OrderID: v.ID, SaleID: v.SaleID, ShopperID: v.ShopperID, Reason: string(v.Reason), Detail: detail, Body: body}
 }
 
@@ -51,11 +51,11 @@ func (d DeadLetter) Fitted() DeadLetter {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
-// MaxLetters is how many dead letters of one name Letters returns.
-const MaxLetters = 100
+// MaxDeadLetters is how many dead letters of one name Letters returns.
+const MaxDeadLetters = 100
 
-// LetterCount is how many dead letters are kept.
-type LetterCount struct {
+// DeadLetterCount is how many dead letters are kept.
+type DeadLetterCount struct {
 	Messages int // that could not be read, until they are discarded
 	Verdicts int // on orders that can have no row of their own; they stay
 }

@@ -30,8 +30,8 @@ type EventCursor struct {
 // Behind returns how many changes have events that have not left.
 func (c EventCursor) Behind() uint64 { return c.Last - min(c.Seq, c.Last) }
 
-// MadeAt is a change and when it was made.
-type MadeAt struct {
+// TimedChange is a change and when it was made.
+type TimedChange struct {
 	Change
 
 	At time.Time
@@ -42,7 +42,7 @@ const EventChanges = 64
 
 // EventPage returns the changes of cs, from the front, that hold at most so many
 // orders together; at least one of them.
-func EventPage(cs []MadeAt, orders int) []MadeAt {
+func EventPage(cs []TimedChange, orders int) []TimedChange {
 	for i, c := range cs {
 		if orders -= len(c.Verdicts); orders < 0 {
 			return cs[:max(1, i)]
@@ -54,7 +54,7 @@ func EventPage(cs []MadeAt, orders int) []MadeAt {
 // Events returns the events of changes in their order; rows are those of their
 // orders. A collision makes none: its order ID is another order's, and a dead
 // letter tells operators of it.
-func Events(cs []MadeAt, sale Sale, rows map[ID]Record) []Event {
+func Events(cs []TimedChange, sale Sale, rows map[ID]Record) []Event {
 	var es []Event
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
@@ -72,7 +72,7 @@ func Events(cs []MadeAt, sale Sale, rows map[ID]Record) []Event {
 }
 
 // orderIDs returns the orders of changes, each once, sorted.
-func OrderIDs(cs []MadeAt) []ID {
+func OrderIDs(cs []TimedChange) []ID {
 	var ids []ID
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
@@ -85,7 +85,7 @@ func OrderIDs(cs []MadeAt) []ID {
 
 // gapless reports an error when the log does not go on right after a change:
 // what is missing would be events that nobody ever hears of.
-func Gapless(saleID int64, after uint64, cs []MadeAt) error {
+func Gapless(saleID int64, after uint64, cs []TimedChange) error {
 	for _, c := range cs {
 		if after++; c.Seq != after {
 			return fmt.Errorf("order: change %d of sale %d is gone from the log, its events have not left", after, saleID)

@@ -137,15 +137,15 @@ func Same(a, b Order) bool {
 	return a.ID == b.ID && a.SaleID == b.SaleID && a.ShopperID == b.ShopperID
 }
 
-// ID is an order ID: 41 bits of milliseconds since 2025, 13 bits of worker
-// number, 9 bits of sequence. It is the reservation's name in Redis, the
+// ID is an order ID: 41 bits of milliseconds since 2025, 13 bits of node
+// ID, 9 bits of sequence. It is the reservation's name in Redis, the
 // message ID in RocketMQ and the primary key in MySQL.
 type ID int64
 
 const (
 	sequenceBits = 9
-	workerBits   = 13
-	timeShift    = sequenceBits + workerBits
+	nodeBits     = 13
+	timeShift    = sequenceBits + nodeBits
 	// epochMillis is 2025-01-01T00:00:00Z; 41 bits last until 2094.
 	epochMillis = 1_735_689_600_000
 )

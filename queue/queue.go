@@ -12,9 +12,9 @@ import (
 // one and its twin, answers nil, ErrNotStored or ErrUnknown, wrapped.
 var (
 	// ErrNotStored: the queue surely does not hold the message.
-	ErrNotStored = errors.New("order: message not stored")
+	ErrNotStored = errors.New("queue: message not stored")
 	// ErrUnknown: the queue may or may not hold the message, for good.
-	ErrUnknown = errors.New("order: message stored or not, unknown")
+	ErrUnknown = errors.New("queue: message stored or not, unknown")
 )
 
 // Message is what a queue delivers: at least once, in no order, with a body

@@ -83,7 +83,7 @@ func (f *front) look(self *fleet.Instance) fleet.Totals {
 		self.Listen = reachable(*at, self.Host)
 	}
 	if m := f.ids.maker.Load(); m != nil {
-		self.Worker = m.Worker()
+		self.Worker = m.NodeID()
 	}
 	self.SalesLoaded, self.SalesDigest = f.catalog.Fingerprint()
 	self.BreakersOpen = openBreakers(f.breakers...)

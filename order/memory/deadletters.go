@@ -10,11 +10,11 @@ import (
 	"seckill/order"
 )
 
-// CountLetters is order.Store's.
-func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
+// CountDeadLetters is order.Store's.
+func (s *Store) CountDeadLetters(context.Context) (n order.DeadLetterCount, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, d := range s.letters {
+	for _, d := range s.deadLetters {
 		if d.IsVerdict() {
 			n.Verdicts++
 		} else {
@@ -24,8 +24,8 @@ func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
 	return n, nil
 }
 
-// Letters is order.Store's.
-func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, error) {
+// DeadLettersNamed is order.Store's.
+func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, err := order.ParseID(name)
@@ -33,7 +33,7 @@ func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, err
 		id = 0
 	}
 	var letters []order.DeadLetter
-	for _, d := range s.letters {
+	for _, d := range s.deadLetters {
 		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && id > 0 && d.OrderID == id {
 			letters = append(letters, d)
 		}
@@ -41,7 +41,7 @@ func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, err
 	slices.SortFunc(letters, func(a, b order.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.MessageID, b.MessageID))
 	})
-	return letters[:min(len(letters), order.MaxLetters)], nil
+	return letters[:min(len(letters), order.MaxDeadLetters)], nil
 }
 
 // Discard is order.Store's.
@@ -53,28 +53,28 @@ func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
 func (s *Store) DiscardAs(_ context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+	key := deadLetterKey{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
 	if err := d.CheckDiscard(); err != nil {
 		return err
 	}
-	if _, ok := s.letters[key]; !ok {
+	if _, ok := s.deadLetters[key]; !ok {
 		return fmt.Errorf("discard %q: %w", d.MessageID, order.ErrNotFound)
 	}
-	delete(s.letters, key)
+	delete(s.deadLetters, key)
 	s.note(order.DiscardEntry(by, cmd, d))
 	return nil
 }
 
-// letter is the primary key of a dead letter.
-type letter struct {
+// deadLetterKey is the primary key of a dead letter.
+type deadLetterKey struct {
 	order   order.ID
 	sale    int64
 	shopper string
 	message string
 }
 
-// Bury is order.Store's.
-func (s *Store) Bury(_ context.Context, d order.DeadLetter) error {
+// AddDeadLetter is order.Store's.
+func (s *Store) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addDeadLetter(d)
@@ -84,13 +84,13 @@ func (s *Store) Bury(_ context.Context, d order.DeadLetter) error {
 // addDeadLetter reports whether the letter is a new one.
 func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 	d = d.Fitted()
-	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
-	if _, ok := s.letters[key]; ok {
+	key := deadLetterKey{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+	if _, ok := s.deadLetters[key]; ok {
 		return false
 	}
 	d.CreatedAt = now()
 	d.Body = slices.Clone(d.Body)
-	s.letters[key] = d
+	s.deadLetters[key] = d
 	return true
 }
 
@@ -98,7 +98,7 @@ func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 func (s *Store) DeadLetters(_ context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	letters := slices.SortedFunc(maps.Values(s.letters), func(a, b order.DeadLetter) int {
+	letters := slices.SortedFunc(maps.Values(s.deadLetters), func(a, b order.DeadLetter) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.OrderID, a.OrderID))
 	})
 	letters = slices.DeleteFunc(letters, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })

@@ -30,7 +30,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 		if sale.Seq <= at.seq || (sale.State == order.SaleClosed) != closed {
 			continue
 		}
-		c := order.EventCursor{SaleID: id, Seq: at.seq, Last: sale.Seq, Age: time.Since(s.made[id][at.seq])}
+		c := order.EventCursor{SaleID: id, Seq: at.seq, Last: sale.Seq, Age: time.Since(s.changedAt[id][at.seq])}
 		if time.Now().Before(at.until) {
 			c.Holder = at.holder
 		}
@@ -88,9 +88,9 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 	if err != nil {
 		return nil, after, false, fmt.Errorf("events: %w", err)
 	}
-	made := make([]order.MadeAt, len(cs))
+	made := make([]order.TimedChange, len(cs))
 	for i, c := range cs {
-		made[i] = order.MadeAt{Change: c, At: s.made[saleID][c.Seq-1]}
+		made[i] = order.TimedChange{Change: c, At: s.changedAt[saleID][c.Seq-1]}
 	}
 	page := order.EventPage(made, orders)
 	rows := make(map[order.ID]order.Record)

@@ -33,11 +33,11 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	defer s.mu.Unlock()
 	for _, o := range os {
 		r, ok := s.orders[o.ID]
-		d, buried := s.letters[letter{order: o.ID, sale: o.SaleID, shopper: o.ShopperID}]
+		d, rejected := s.deadLetters[deadLetterKey{order: o.ID, sale: o.SaleID, shopper: o.ShopperID}]
 		switch {
 		case ok && order.Same(r.Order, o):
 			decided = append(decided, r.Verdict())
-		case buried:
+		case rejected:
 			decided = append(decided, order.Verdict{Order: o, Status: order.StatusRejected, Reason: order.Reason(d.Reason)})
 		default:
 			undecided = append(undecided, o)
@@ -138,7 +138,7 @@ func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, d := range s.letters {
+	for _, d := range s.deadLetters {
 		if d.SaleID == saleID {
 			t.DeadLetters++
 		}

@@ -52,7 +52,7 @@ func (t *settling) run(orders []order.Order) {
 		}
 		if len(o.ShopperID) > order.MaxShopperID {
 			v = order.Tombstone(o, order.ReasonPoison)
-			t.store.addDeadLetter(order.VerdictLetter(*v, "", order.AppendMessage(nil, o)))
+			t.store.addDeadLetter(order.VerdictDeadLetter(*v, "", order.AppendMessage(nil, o)))
 			t.earlier = append(t.earlier, *v)
 			continue
 		}
@@ -101,7 +101,7 @@ func (t *settling) liveOrders(saleID int64, vs []*order.Verdict) map[string][]or
 func (t *settling) insert(v *order.Verdict) bool {
 	if r, ok := t.store.orders[v.ID]; ok {
 		old := order.Existing(v.Order, *r)
-		if old.Reason == order.ReasonCollision && t.store.addDeadLetter(order.VerdictLetter(old, "", nil)) {
+		if old.Reason == order.ReasonCollision && t.store.addDeadLetter(order.VerdictDeadLetter(old, "", nil)) {
 			t.fresh = append(t.fresh, &old)
 		} else {
 			t.earlier = append(t.earlier, old)

@@ -18,19 +18,19 @@ import (
 // memory and behind one lock. It forgets nothing, so it is for `seckill dev`
 // and tests only. What a method promises is said at order.Store.
 type Store struct {
-	mu       sync.Mutex
-	worker   int64
-	sales    map[int64]*order.Sale
-	orders   map[order.ID]*order.Record
-	shoppers map[shopper][]*order.Record // all orders of a shopper in a sale
-	changes  map[int64][][]byte          // by sale; the first has seq 1
-	made     map[int64][]time.Time       // when each of them was
-	cursors  map[int64]cursor            // of events, by sale
-	commands map[string]order.Command
-	letters  map[letter]order.DeadLetter
-	payments map[string]payment
-	audit    []order.AuditEntry
-	limits   order.Limits
+	mu          sync.Mutex
+	nodeID      int64
+	sales       map[int64]*order.Sale
+	orders      map[order.ID]*order.Record
+	shoppers    map[shopper][]*order.Record // all orders of a shopper in a sale
+	changes     map[int64][][]byte          // by sale; the first has seq 1
+	changedAt   map[int64][]time.Time       // when each of them was
+	cursors     map[int64]cursor            // of events, by sale
+	commands    map[string]order.Command
+	deadLetters map[deadLetterKey]order.DeadLetter
+	payments    map[string]payment
+	audit       []order.AuditEntry
+	limits      order.Limits
 }
 
 type shopper struct {
@@ -41,35 +41,35 @@ type shopper struct {
 // NewStore returns an empty Store.
 func NewStore() *Store {
 	return &Store{
-		sales:    make(map[int64]*order.Sale),
-		orders:   make(map[order.ID]*order.Record),
-		shoppers: make(map[shopper][]*order.Record),
-		changes:  make(map[int64][][]byte),
-		made:     make(map[int64][]time.Time),
-		cursors:  make(map[int64]cursor),
-		commands: make(map[string]order.Command),
-		letters:  make(map[letter]order.DeadLetter),
-		payments: make(map[string]payment),
-		limits:   order.Limits{Generation: 1},
+		sales:       make(map[int64]*order.Sale),
+		orders:      make(map[order.ID]*order.Record),
+		shoppers:    make(map[shopper][]*order.Record),
+		changes:     make(map[int64][][]byte),
+		changedAt:   make(map[int64][]time.Time),
+		cursors:     make(map[int64]cursor),
+		commands:    make(map[string]order.Command),
+		deadLetters: make(map[deadLetterKey]order.DeadLetter),
+		payments:    make(map[string]payment),
+		limits:      order.Limits{Generation: 1},
 	}
 }
 
 // Ping always succeeds.
 func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
 
-// NextWorker is order.Store's.
-func (s *Store) NextWorker(context.Context) (int64, error) {
+// NextNodeID is order.Store's.
+func (s *Store) NextNodeID(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.worker++
-	return s.worker, nil
+	s.nodeID++
+	return s.nodeID, nil
 }
 
-// LastWorker is order.Store's.
-func (s *Store) LastWorker(context.Context) (int64, error) {
+// LastNodeID is order.Store's.
+func (s *Store) LastNodeID(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.worker, nil
+	return s.nodeID, nil
 }
 
 // Sale is order.Store's.
@@ -146,7 +146,7 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 // log appends a change and returns its seq.
 func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
-	s.made[c.SaleID] = append(s.made[c.SaleID], now())
+	s.changedAt[c.SaleID] = append(s.changedAt[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
 }
 

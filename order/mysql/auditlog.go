@@ -75,7 +75,7 @@ func (s *Store) AuditLog(ctx context.Context, q order.AuditQuery) ([]order.Audit
 	}, `SELECT id, at, actor, role, action, sale_id, target, value_before, value_after, command_id FROM audit_log
 		WHERE `+strings.Join(where, ` AND `)+` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)...)
 	if err != nil {
-		return nil, fmt.Errorf("order: audit log: %w", err)
+		return nil, fmt.Errorf("mysql: audit log: %w", err)
 	}
 	return entries, nil
 }

@@ -38,7 +38,7 @@ func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id 
 	}
 	r, err := s.find(ctx, id)
 	if err != nil {
-		return order.Verdict{}, fmt.Errorf("order: cancel %d: %w", id, err)
+		return order.Verdict{}, fmt.Errorf("mysql: cancel %d: %w", id, err)
 	}
 	return r.Verdict(), r.CheckCancelled()
 }
@@ -79,7 +79,7 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	}
 	left, err := s.unpaid(ctx, sale, confirmed)
 	if err != nil {
-		return order.Expiry{}, fmt.Errorf("order: unpaid orders of sale %d: %w", saleID, err)
+		return order.Expiry{}, fmt.Errorf("mysql: unpaid orders of sale %d: %w", saleID, err)
 	}
 	e, due := order.PlanExpiry(after, page, left)
 	if len(due) == 0 {

@@ -38,7 +38,7 @@ func (s *Store) Create(ctx context.Context, c order.Creation) (sale order.Sale, 
 
 func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
 	if c.Command != "" {
-		if made, err := madeBefore(ctx, tx, c); err != nil || made.ID != 0 {
+		if made, err := createdBefore(ctx, tx, c); err != nil || made.ID != 0 {
 			return made, err
 		}
 	}
@@ -60,8 +60,8 @@ func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, erro
 	return sale, writeAudit(ctx, tx, c.Entry())
 }
 
-// madeBefore keeps the command, or returns the sale that it made before.
-func madeBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
+// createdBefore keeps the command, or returns the sale that it made before.
+func createdBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
 	n, _, err := exec(ctx, tx, insertCommand, c.Command, c.Sale.ID, c.What())
 	if err != nil || n == 1 {
 		return order.Sale{}, err

@@ -8,26 +8,26 @@ import (
 	"seckill/order"
 )
 
-const insertLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
+const insertDeadLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, NOW(3)) ON DUPLICATE KEY UPDATE order_id = dead_letters.order_id`
 
-// Bury keeps a message that cannot be read. A letter that is there already,
+// AddDeadLetter keeps a message that cannot be read. A letter that is there already,
 // by order, sale, shopper and message, is left alone.
-func (s *Store) Bury(ctx context.Context, d order.DeadLetter) error {
+func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
 	return s.retry(ctx, "bury", func(int) error {
-		_, err := bury(ctx, s.db, d)
+		_, err := addDeadLetter(ctx, s.db, d)
 		return err
 	})
 }
 
-// bury reports whether the letter is a new one.
-func bury(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err error) {
+// addDeadLetter reports whether it is a new one.
+func addDeadLetter(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err error) {
 	d = d.Fitted()
 	body := d.Body
 	if body == nil {
 		body = []byte{} // nil would be NULL
 	}
-	n, _, err := exec(ctx, db, insertLetter,
+	n, _, err := exec(ctx, db, insertDeadLetter,
 		int64(d.OrderID), d.SaleID, []byte(d.ShopperID), []byte(d.MessageID), []byte(d.Reason), []byte(d.Detail), body)
 	if err != nil {
 		return false, fmt.Errorf("dead letter: %w", err)
@@ -40,7 +40,7 @@ func bury(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err e
 func (t *settling) addCollisions(ctx context.Context) error {
 	for _, vs := range order.BySale(t.collided) {
 		for _, v := range vs {
-			fresh, err := bury(ctx, t.tx, order.VerdictLetter(*v, "the order ID belongs to another order", nil))
+			fresh, err := addDeadLetter(ctx, t.tx, order.VerdictDeadLetter(*v, "the order ID belongs to another order", nil))
 			if err != nil {
 				return err
 			}
@@ -66,16 +66,16 @@ func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]ord
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
 		WHERE ? = 0 OR sale_id = ? ORDER BY created_at DESC, order_id DESC LIMIT ?`, saleID, saleID, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: dead letters: %w", err)
+		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}
 	return letters, nil
 }
 
-// Letters returns the dead letters of a message ID and, where name is the
+// DeadLettersNamed returns the dead letters of a message ID and, where name is the
 // decimal ID of an order, the verdicts among them on that order: at most
-// MaxLetters, messages before verdicts. There is rarely more than one; more than
+// MaxDeadLetters, messages before verdicts. There is rarely more than one; more than
 // a few are of somebody who gives one order ID to many shoppers' orders.
-func (s *Store) Letters(ctx context.Context, name string) ([]order.DeadLetter, error) {
+func (s *Store) DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error) {
 	id, err := order.ParseID(name)
 	if err != nil {
 		id = 0 // a message whose ID is no order's is kept under order 0
@@ -92,22 +92,22 @@ func (s *Store) Letters(ctx context.Context, name string) ([]order.DeadLetter, e
 		WHERE (order_id = 0 AND sale_id = 0 AND shopper_id = '' AND message_id = ?)
 			OR (order_id = 0 AND sale_id > 0 AND message_id = ?)
 			OR (order_id = ? AND order_id > 0 AND message_id IN ('', ?))
-		ORDER BY order_id, sale_id, shopper_id, message_id LIMIT ?`, []byte(name), []byte(name), int64(id), []byte(name), order.MaxLetters)
+		ORDER BY order_id, sale_id, shopper_id, message_id LIMIT ?`, []byte(name), []byte(name), int64(id), []byte(name), order.MaxDeadLetters)
 	if err != nil {
-		return nil, fmt.Errorf("order: dead letters of %q: %w", name, err)
+		return nil, fmt.Errorf("mysql: dead letters of %q: %w", name, err)
 	}
 	return letters, nil
 }
 
-// maxCounted bounds what CountLetters counts: more is as bad.
+// maxCounted bounds what CountDeadLetters counts: more is as bad.
 const maxCounted = 10_000
 
-// CountLetters counts the dead letters of all sales, up to 10,000 of them.
-func (s *Store) CountLetters(ctx context.Context) (n order.LetterCount, err error) {
+// CountDeadLetters counts the dead letters of all sales, up to 10,000 of them.
+func (s *Store) CountDeadLetters(ctx context.Context) (n order.DeadLetterCount, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) - COALESCE(SUM(verdict), 0), COALESCE(SUM(verdict), 0)
 		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS letters`, maxCounted).Scan(&n.Messages, &n.Verdicts)
 	if err != nil {
-		return n, fmt.Errorf("order: count dead letters: %w", err)
+		return n, fmt.Errorf("mysql: count dead letters: %w", err)
 	}
 	return n, nil
 }

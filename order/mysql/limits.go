@@ -13,7 +13,7 @@ import (
 func (s *Store) Limits(ctx context.Context) (order.Limits, error) {
 	l, err := readLimits(ctx, s.db, "")
 	if err != nil {
-		return order.Limits{}, fmt.Errorf("order: limits: %w", err)
+		return order.Limits{}, fmt.Errorf("mysql: limits: %w", err)
 	}
 	return l, nil
 }

@@ -36,7 +36,7 @@ func Migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		log.InfoContext(ctx, "migrated", "version", r.Source.Version, "file", r.Source.Path, "took", r.Duration)
 	}
 	if err != nil {
-		return fmt.Errorf("order: migrate: %w", err)
+		return fmt.Errorf("mysql: migrate: %w", err)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	}
 	states, err := p.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("order: migration status: %w", err)
+		return nil, fmt.Errorf("mysql: migration status: %w", err)
 	}
 	ms := make([]Migration, len(states))
 	for i, s := range states {
@@ -65,12 +65,12 @@ func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 func newMigrator(db *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, fmt.Errorf("order: migrations: %w", err)
+		return nil, fmt.Errorf("mysql: migrations: %w", err)
 	}
 	p, err := goose.NewProvider(goose.DialectMySQL, db, files,
 		goose.WithSessionLocker(migrationLock{}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
-		return nil, fmt.Errorf("order: migrations: %w", err)
+		return nil, fmt.Errorf("mysql: migrations: %w", err)
 	}
 	return p, nil
 }

@@ -33,14 +33,14 @@ type DBOptions struct {
 func OpenDB(dsn string, opts DBOptions) (*sql.DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("order: open: %w", err)
+		return nil, fmt.Errorf("mysql: open: %w", err)
 	}
 	if err := configure(cfg, opts); err != nil {
-		return nil, fmt.Errorf("order: open: %w", err)
+		return nil, fmt.Errorf("mysql: open: %w", err)
 	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("order: open: %w", err)
+		return nil, fmt.Errorf("mysql: open: %w", err)
 	}
 	conns := opts.MaxConns
 	if conns <= 0 {

@@ -31,7 +31,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 		FROM sales s LEFT JOIN event_cursors c ON c.sale_id = s.id
 		WHERE (s.state = 'closed') = ? AND s.seq > COALESCE(c.seq, 0) ORDER BY s.id DESC LIMIT ?`, closed, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: events behind: %w", err)
+		return nil, fmt.Errorf("mysql: events behind: %w", err)
 	}
 	return found, nil
 }
@@ -50,7 +50,7 @@ func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lea
 		err = s.db.QueryRowContext(ctx, `SELECT seq FROM event_cursors WHERE sale_id = ?`, saleID).Scan(&seq)
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("order: hold events of sale %d: %w", saleID, err)
+		return 0, false, fmt.Errorf("mysql: hold events of sale %d: %w", saleID, err)
 	}
 	return seq, n == 1, nil
 }
@@ -63,7 +63,7 @@ func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq
 		held_until = IF(holder = ?, NOW(3) + INTERVAL ? MICROSECOND, held_until) WHERE sale_id = ?`,
 		seq, []byte(holder), lease.Microseconds(), saleID)
 	if err != nil {
-		return fmt.Errorf("order: move events of sale %d: %w", saleID, err)
+		return fmt.Errorf("mysql: move events of sale %d: %w", saleID, err)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq
 func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
 	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET held_until = NOW(3) WHERE sale_id = ? AND holder = ?`, saleID, []byte(holder))
 	if err != nil {
-		return fmt.Errorf("order: release events of sale %d: %w", saleID, err)
+		return fmt.Errorf("mysql: release events of sale %d: %w", saleID, err)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ const eventRows = 1024
 // is the last of these changes, seq when there are none, and more is true when
 // there are further ones. An error says that the log has a gap.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
-	page, more, err := s.made(ctx, saleID, after, orders)
+	page, more, err := s.timedChanges(ctx, saleID, after, orders)
 	if err != nil || len(page) == 0 {
 		return nil, after, false, err
 	}
@@ -96,21 +96,21 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 	rows := make(map[order.ID]order.Record)
 	for ids := range slices.Chunk(order.OrderIDs(page), eventRows) {
 		if err := s.eventRows(ctx, ids, rows); err != nil {
-			return nil, after, false, fmt.Errorf("order: rows of events of sale %d: %w", saleID, err)
+			return nil, after, false, fmt.Errorf("mysql: rows of events of sale %d: %w", saleID, err)
 		}
 	}
 	return order.Events(page, sale, rows), page[len(page)-1].Seq, more, nil
 }
 
-// made reads a page of changes with their times. What is beyond the page is not
+// timedChanges reads a page of changes with their times. What is beyond the page is not
 // decoded: of full changes that is most of what the statement returns.
-func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int) (cs []order.MadeAt, more bool, err error) {
+func (s *Store) timedChanges(ctx context.Context, saleID int64, after uint64, orders int) (cs []order.TimedChange, more bool, err error) {
 	read := 0
 	err = query(ctx, s.db, func(rows *sql.Rows) (err error) {
 		if read++; more {
 			return nil
 		}
-		var c order.MadeAt
+		var c order.TimedChange
 		var body sql.RawBytes
 		if err := rows.Scan(&c.Seq, &body, &c.At); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int
 		return err
 	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
 	if err != nil {
-		return nil, false, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+		return nil, false, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}
 	return cs, more || read == order.EventChanges, order.Gapless(saleID, after, cs)
 }

@@ -28,7 +28,7 @@ func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID)
 		})
 	}
 	if err != nil {
-		return 0, fmt.Errorf("order: extend pay of sale %d: %w", sale.ID, err)
+		return 0, fmt.Errorf("mysql: extend pay of sale %d: %w", sale.ID, err)
 	}
 	if looked < order.ExtendPage {
 		next = 0
@@ -41,7 +41,7 @@ func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID)
 func (s *Store) Extended(ctx context.Context, sale order.Sale) error {
 	_, _, err := exec(ctx, s.db, `UPDATE sales SET extending = 0 WHERE id = ? AND pay_within = ?`, sale.ID, seconds(sale.PayWithin))
 	if err != nil {
-		return fmt.Errorf("order: extend pay of sale %d: %w", sale.ID, err)
+		return fmt.Errorf("mysql: extend pay of sale %d: %w", sale.ID, err)
 	}
 	return nil
 }
@@ -64,11 +64,11 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	}
 	r, err := s.find(ctx, p.OrderID)
 	if err != nil {
-		return order.Receipt{}, fmt.Errorf("order: pay %d: %w", p.OrderID, err)
+		return order.Receipt{}, fmt.Errorf("mysql: pay %d: %w", p.OrderID, err)
 	}
 	sales, err := s.terms(ctx, []order.Order{r.Order})
 	if err != nil {
-		return order.Receipt{}, fmt.Errorf("order: pay %d: %w", p.OrderID, err)
+		return order.Receipt{}, fmt.Errorf("mysql: pay %d: %w", p.OrderID, err)
 	}
 	sale := sales[r.SaleID]
 	if err := p.CheckAmount(r, sale); err != nil {
@@ -86,7 +86,7 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	}
 	r, err = s.find(ctx, p.OrderID)
 	if err != nil {
-		return order.Receipt{}, fmt.Errorf("order: pay %d: %w", p.OrderID, err)
+		return order.Receipt{}, fmt.Errorf("mysql: pay %d: %w", p.OrderID, err)
 	}
 	receipt.Verdict = r.Verdict()
 	return receipt, nil
@@ -146,7 +146,7 @@ func (s *Store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
 	var found bool
 	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM orders WHERE sale_id = ? AND live = 1 AND status = 'confirmed')`, saleID).Scan(&found)
 	if err != nil {
-		return false, fmt.Errorf("order: unpaid orders of sale %d: %w", saleID, err)
+		return false, fmt.Errorf("mysql: unpaid orders of sale %d: %w", saleID, err)
 	}
 	return found, nil
 }

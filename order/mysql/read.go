@@ -45,7 +45,7 @@ func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error
 	}
 	found, err := s.records(ctx, `id IN (`+repeat("?", len(ids))+`)`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("order: find %d: %w", len(ids), err)
+		return nil, fmt.Errorf("mysql: find %d: %w", len(ids), err)
 	}
 	return found, nil
 }
@@ -56,7 +56,7 @@ func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, bef
 	found, err := s.records(ctx, `sale_id = ? AND shopper_id = ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`,
 		saleID, shopper, int64(before), int64(before), limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: by shopper: %w", err)
+		return nil, fmt.Errorf("mysql: by shopper: %w", err)
 	}
 	return found, nil
 }
@@ -87,12 +87,12 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	if len(undecided) == 0 {
 		return decided, nil, nil
 	}
-	buried, err := s.buried(ctx, undecided)
+	deadLetterReasons, err := s.deadLetterReasons(ctx, undecided)
 	if err != nil {
 		return nil, nil, err
 	}
 	undecided = slices.DeleteFunc(undecided, func(o order.Order) bool {
-		reason, ok := buried[identity(o)]
+		reason, ok := deadLetterReasons[identity(o)]
 		if ok {
 			decided = append(decided, order.Verdict{Order: o, Status: order.StatusRejected, Reason: reason})
 		}
@@ -106,8 +106,8 @@ func identity(o order.Order) order.Order {
 	return order.Order{ID: o.ID, SaleID: o.SaleID, ShopperID: o.ShopperID}
 }
 
-// buried returns the verdicts among the dead letters.
-func (s *Store) buried(ctx context.Context, os []order.Order) (map[order.Order]order.Reason, error) {
+// deadLetterReasons returns the verdicts among the dead letters.
+func (s *Store) deadLetterReasons(ctx context.Context, os []order.Order) (map[order.Order]order.Reason, error) {
 	args := make([]any, len(os))
 	for i, o := range os {
 		args[i] = int64(o.ID)
@@ -121,7 +121,7 @@ func (s *Store) buried(ctx context.Context, os []order.Order) (map[order.Order]o
 		return err
 	}, `SELECT order_id, sale_id, shopper_id, reason FROM dead_letters WHERE message_id = '' AND order_id IN (`+repeat("?", len(os))+`)`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("order: dead letters: %w", err)
+		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}
 	return reasons, nil
 }
@@ -141,7 +141,7 @@ func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit i
 		return err
 	}, `SELECT seq, changes FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+		return nil, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}
 	return cs, nil
 }

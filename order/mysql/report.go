@@ -44,7 +44,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 		}
 	})
 	if err != nil {
-		return order.Report{}, fmt.Errorf("order: report of sale %d: %w", saleID, err)
+		return order.Report{}, fmt.Errorf("mysql: report of sale %d: %w", saleID, err)
 	}
 	return r, nil
 }
@@ -79,7 +79,7 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 		return page(records)
 	})
 	if err != nil {
-		return order.Sale{}, fmt.Errorf("order: snapshot of sale %d: %w", saleID, err)
+		return order.Sale{}, fmt.Errorf("mysql: snapshot of sale %d: %w", saleID, err)
 	}
 	return sale, nil
 }
@@ -92,7 +92,7 @@ func (s *Store) Tally(ctx context.Context, saleID int64) (t order.Tally, err err
 		return err
 	})
 	if err != nil {
-		return order.Tally{}, fmt.Errorf("order: tally of sale %d: %w", saleID, err)
+		return order.Tally{}, fmt.Errorf("mysql: tally of sale %d: %w", saleID, err)
 	}
 	return t, nil
 }

@@ -20,7 +20,7 @@ const saleColumns = `id, external_id, title, sku, price_minor, currency, total, 
 func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	sale, err := readSale(ctx, s.db, `WHERE id = ?`, id)
 	if err != nil {
-		return order.Sale{}, fmt.Errorf("order: sale %d: %w", id, err)
+		return order.Sale{}, fmt.Errorf("mysql: sale %d: %w", id, err)
 	}
 	return sale, nil
 }
@@ -38,7 +38,7 @@ func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed'
 		ORDER BY state IN ('open', 'paused') DESC, state = 'scheduled' AND starts_at > NOW(3) + INTERVAL ? SECOND, id DESC LIMIT ?`, seconds(order.StartsSoon), order.MaxSales+1)
 	if err != nil {
-		return nil, fmt.Errorf("order: sales: %w", err)
+		return nil, fmt.Errorf("mysql: sales: %w", err)
 	}
 	if len(sales) > order.MaxSales {
 		sales = sales[:order.MaxSales]
@@ -61,7 +61,7 @@ func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int
 		return err
 	}, `SELECT id FROM sales WHERE state = 'closed' AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`, before, before, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: closed sales: %w", err)
+		return nil, fmt.Errorf("mysql: closed sales: %w", err)
 	}
 	return ids, nil
 }
@@ -76,7 +76,7 @@ func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]ord
 		return err
 	}, `SELECT `+saleColumns+` FROM sales WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: sales: %w", err)
+		return nil, fmt.Errorf("mysql: sales: %w", err)
 	}
 	return sales, nil
 }
@@ -133,7 +133,7 @@ func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 		err = order.ErrNotFound
 	}
 	if err != nil {
-		return 0, fmt.Errorf("order: raise epoch of sale %d: %w", id, err)
+		return 0, fmt.Errorf("mysql: raise epoch of sale %d: %w", id, err)
 	}
 	return uint64(epoch), nil
 }

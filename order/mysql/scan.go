@@ -33,7 +33,7 @@ func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCu
 	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (orders_slot) WHERE `+where+` ORDER BY shopper_id, slot, live LIMIT ?`,
 		append(args, limit)...)
 	if err != nil {
-		return nil, order.SlotCursor{}, fmt.Errorf("order: live orders of sale %d: %w", saleID, err)
+		return nil, order.SlotCursor{}, fmt.Errorf("mysql: live orders of sale %d: %w", saleID, err)
 	}
 	if looked < limit {
 		next = order.SlotCursor{}
@@ -100,7 +100,7 @@ func (s *Store) Orders(ctx context.Context, q order.Query) (found []order.Record
 			int64(next), int64(before), q.SaleID, []byte(q.Reference), []byte(q.Reference), q.Limit)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("order: orders of sale %d: %w", q.SaleID, err)
+		return nil, 0, fmt.Errorf("mysql: orders of sale %d: %w", q.SaleID, err)
 	}
 	switch {
 	case len(found) == q.Limit:
@@ -123,7 +123,7 @@ func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, shopper string, 
 	found, err := s.records(ctx, `sale_id IN (`+repeat("?", len(saleIDs))+`) AND shopper_id = ? ORDER BY id DESC LIMIT ?`,
 		append(args, []byte(shopper), limit)...)
 	if err != nil {
-		return nil, fmt.Errorf("order: of shopper: %w", err)
+		return nil, fmt.Errorf("mysql: of shopper: %w", err)
 	}
 	return found, nil
 }

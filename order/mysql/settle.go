@@ -209,7 +209,7 @@ func (s *Store) rejectAsPoison(ctx context.Context, o order.Order, cause error) 
 	v, err := s.insertTombstone(ctx, plain, order.ReasonPoison)
 	if err != nil && kindOf(err) == badData {
 		v = *order.Tombstone(o, order.ReasonPoison)
-		err = s.Bury(ctx, order.VerdictLetter(v, cause.Error(), order.AppendMessage(nil, o)))
+		err = s.AddDeadLetter(ctx, order.VerdictDeadLetter(v, cause.Error(), order.AppendMessage(nil, o)))
 	}
 	if err != nil {
 		return nil, err

@@ -41,25 +41,25 @@ func NewStore(db *sql.DB, log *slog.Logger) *Store {
 // Ping reports whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.db.PingContext(ctx); err != nil {
-		return fmt.Errorf("order: ping: %w", err)
+		return fmt.Errorf("mysql: ping: %w", err)
 	}
 	return nil
 }
 
-// NextWorker returns a worker number that no other process has had.
-func (s *Store) NextWorker(ctx context.Context) (int64, error) {
+// NextNodeID returns a node ID that no other process has had.
+func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
 	_, n, err := exec(ctx, s.db, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
 	if err != nil {
-		return 0, fmt.Errorf("order: next worker: %w", err)
+		return 0, fmt.Errorf("mysql: next node ID: %w", err)
 	}
 	return n, nil
 }
 
-// LastWorker returns the worker number given out last, for IDMaker.Observe.
-func (s *Store) LastWorker(ctx context.Context) (int64, error) {
+// LastNodeID returns the node ID given out last, for IDMaker.Observe.
+func (s *Store) LastNodeID(ctx context.Context) (int64, error) {
 	var n int64
 	if err := s.db.QueryRowContext(ctx, `SELECT n FROM counters WHERE name = 'worker'`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("order: last worker: %w", err)
+		return 0, fmt.Errorf("mysql: last node ID: %w", err)
 	}
 	return n, nil
 }

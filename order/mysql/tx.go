@@ -122,7 +122,7 @@ func (s *Store) retry(ctx context.Context, what string, fn func(try int) error) 
 			return nil
 		}
 		if kindOf(err) != transient || try+1 == maxTries || loop.Pause(ctx, jitter(try)) != nil {
-			return fmt.Errorf("order: %s: %w", what, err)
+			return fmt.Errorf("mysql: %s: %w", what, err)
 		}
 		s.log.DebugContext(ctx, "transaction tried again", "what", what, "try", try+1, "err", err)
 	}

@@ -237,7 +237,7 @@ func operatorCancels(t *testing.T, s *suite) {
 		requireVerdict(t, v, order.StatusCancelled, "")
 	}
 	letter := order.DeadLetter{MessageID: s.id(t).String() + "ü", SaleID: sale.ID, Reason: "unreadable", Body: []byte("abc")}
-	require.NoError(t, s.store.Bury(t.Context(), letter))
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), letter))
 	require.NoError(t, s.store.DiscardAs(t.Context(), by, "cmd", letter))
 	require.ErrorIs(t, s.store.DiscardAs(t.Context(), by, "cmd", letter), order.ErrNotFound)
 	entries := s.auditLog(t, order.AuditQuery{SaleID: sale.ID})

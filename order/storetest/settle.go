@@ -225,8 +225,8 @@ func settlePoison(t *testing.T, s *suite) {
 	batch[2].Quantity = sale.UnitsPerOrder + 1
 	batch[3].SaleID = int64(s.id(t))                // no such sale
 	batch[4].Reference = strings.Repeat("r", 65)    // fits no column
-	batch[5].ShopperID = strings.Repeat("x", 65)    // not even the fence
-	batch[6].Quantity, batch[6].Slot = 1<<40, 1<<20 // nor this, but its fence does
+	batch[5].ShopperID = strings.Repeat("x", 65)    // not even the tombstone
+	batch[6].Quantity, batch[6].Slot = 1<<40, 1<<20 // nor this, but its tombstone does
 	vs := s.settle(t, batch...)
 	require.Len(t, vs, 8)
 	for _, o := range batch[:7] {
@@ -267,7 +267,7 @@ func settleNothing(t *testing.T, s *suite) {
 	require.Empty(t, vs)
 }
 
-func voidFences(t *testing.T, s *suite) {
+func voidStopsLate(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 1)
 	o := s.order(t, sale.ID, "a")
 	v, err := s.store.Void(t.Context(), o)
