@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,10 +60,11 @@ type Pool struct {
 	metrics *metrics
 
 	mu      sync.Mutex
-	wanted  int           // workers
-	working int           // of which some may be at their last batch
-	start   func()        // starts a worker; nil unless Run runs
-	resized chan struct{} // closed when wanted changes
+	wanted  int                 // workers
+	working int                 // of which some may be at their last batch
+	start   func()              // starts a worker; nil unless Run runs
+	changed chan struct{}       // closed when workers must look again, see wake
+	held    map[int64]*heldSale // by sale
 }
 
 // item is an order on its way through the pool, with the caller that waits.
@@ -92,7 +92,8 @@ func NewPool(o Options) *Pool {
 		stopped: make(chan struct{}),
 		metrics: newMetrics(o.Metrics),
 		wanted:  o.Workers,
-		resized: make(chan struct{}),
+		changed: make(chan struct{}),
+		held:    make(map[int64]*heldSale),
 	}
 	p.drain.Store(newDrain(o.Rate, o.Batch))
 	return p
@@ -159,38 +160,47 @@ func (p *Pool) await(ctx context.Context, c *call, orders []order.Order) error {
 }
 
 func (p *Pool) work(ctx context.Context) {
-	items := make([]item, 0, p.opts.Batch)
+	arrived := make([]item, 0, p.opts.Batch)
 	orders := make([]order.Order, 0, p.opts.Batch)
 	for {
-		resized, wanted := p.next(ctx)
+		items, changed, wanted := p.next(ctx)
 		if !wanted {
 			return
 		}
-		items = p.collect(ctx, resized, items[:0], len(orders))
 		if len(items) == 0 {
-			continue
+			arrived = p.collect(ctx, changed, arrived[:0], len(orders))
+			items = p.divert(arrived)
 		}
-		if !p.pass(ctx, len(items)) {
-			continue // stopped; what was collected will be delivered again
+		if len(items) == 0 || !p.pass(ctx, len(items)) {
+			continue // if stopped: what was collected will be delivered again
 		}
 		orders = orders[:0]
 		for _, it := range items {
 			orders = append(orders, it.order)
 		}
-		traced, trace := p.trace(ctx, items)
-		vs, ok := p.settle(traced, orders)
-		if !ok {
-			trace.end(nil)
-			continue // unacknowledged: whoever runs next settles them
+		p.finish(ctx, items, orders)
+		clear(arrived)
+	}
+}
+
+// finish settles a batch. Its callers are told once it is committed.
+func (p *Pool) finish(ctx context.Context, items []item, orders []order.Order) {
+	traced, trace := p.trace(ctx, items)
+	vs, err := p.settle(traced, orders)
+	if err != nil {
+		trace.end(nil, err)
+		if ctx.Err() == nil {
+			p.hold(ctx, items, err)
 		}
-		p.writeBack(traced, vs, trace)
-		trace.end(vs)
-		for _, it := range items {
-			if it.call.left.Add(-1) == 0 {
-				close(it.call.done)
-			}
+		return // not acknowledged
+	}
+	p.release(items)
+	p.writeBack(traced, vs, trace)
+	trace.end(vs, nil)
+	for _, it := range items {
+		if it.call.left.Add(-1) == 0 {
+			close(it.call.done)
 		}
-		clear(items)
 	}
 }
 
@@ -202,14 +212,13 @@ const lingerFrom = 3
 
 // collect waits for an order and takes what is there with it, up to a batch.
 // After a batch of some size it lingers until there are more, but never for a
-// lone order. It returns none when the pool is resized or stopped before there is
-// any.
-func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []item, before int) []item {
+// lone order. It returns none when there is something else to do before there is any.
+func (p *Pool) collect(ctx context.Context, changed <-chan struct{}, items []item, before int) []item {
 	for len(items) == 0 {
 		select {
 		case it := <-p.queue:
 			items = take(items, it)
-		case <-resized:
+		case <-changed:
 			return items
 		case <-ctx.Done():
 			return items
@@ -253,37 +262,15 @@ func take(items []item, it item) []item {
 	return append(items, it)
 }
 
-const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 2 * time.Second
-)
-
-// settle tries until the batch is committed, or ctx is done. While MySQL is
-// away this is where the queue waits; nothing is lost.
-func (p *Pool) settle(ctx context.Context, orders []order.Order) ([]order.Verdict, bool) {
+func (p *Pool) settle(ctx context.Context, orders []order.Order) (vs []order.Verdict, err error) {
 	p.metrics.begin()
 	defer p.metrics.end()
-	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
-		start := time.Now()
-		err := failpoint.Hit(ctx, failpoint.Merged)
-		var vs []order.Verdict
-		if err == nil {
-			vs, err = p.opts.Orders.Settle(ctx, orders)
-		}
-		p.metrics.settled(ctx, time.Since(start), len(orders), vs, err)
-		if err == nil {
-			return vs, true
-		}
-		if ctx.Err() != nil {
-			return nil, false
-		}
-		p.opts.Log.WarnContext(ctx, "settle failed, will try again", "orders", len(orders), "backoff", backoff, "err", err)
-		select {
-		case <-time.After(backoff/2 + rand.N(backoff/2+1)):
-		case <-ctx.Done():
-			return nil, false
-		}
+	start := time.Now()
+	if err = failpoint.Hit(ctx, failpoint.Merged); err == nil {
+		vs, err = p.opts.Orders.Settle(ctx, orders)
 	}
+	p.metrics.settled(ctx, time.Since(start), len(orders), vs, err)
+	return vs, err
 }
 
 // writeBackTimeout bounds how long an ailing Redis holds up a worker.

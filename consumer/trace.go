@@ -72,17 +72,13 @@ func (t *batchTrace) of(id order.ID) telemetry.Span {
 	return t.orders[id]
 }
 
-// end ends the spans of the batch and of its orders, with what they came to; a
-// batch without verdicts was stopped on.
-func (t *batchTrace) end(vs []order.Verdict) {
+// end ends the span of the batch. With its verdicts end the spans of its orders;
+// after an error they stay open: the orders are tried again.
+func (t *batchTrace) end(vs []order.Verdict, err error) {
 	if t == nil {
 		return
 	}
-	if vs == nil {
-		t.span.End(ErrStopped)
-		return
-	}
-	t.span.End(nil)
+	t.span.End(err)
 	for _, v := range vs {
 		if span := t.orders[v.ID]; span.On() {
 			span.Text("seckill.order.status", string(v.Status))
