@@ -1,8 +1,13 @@
-// Package consumer settles orders: a fixed number of workers merge the
-// deliveries of all queues into batches, settle each in one transaction, write
-// the results back and only then let the deliveries be acknowledged. Open
-// transactions never exceed the workers, whatever arrives; the number of workers
-// and the rate may be changed while they work.
+// Package consumer settles orders. A fixed number of workers merge the deliveries
+// of all queues into batches, settle each batch in one transaction, write the
+// results back to Redis, and only then let the deliveries be acknowledged. The
+// number of open transactions never exceeds the number of workers, whatever
+// arrives; workers and rate may change while they work.
+//
+// After a batch of 85 orders or more a worker lingers to fill the next one; an idle
+// worker never does, so a single order is settled at once. Orders that
+// cannot be settled wait here, with their callers: that is the back-pressure which
+// stops the pulls.
 package consumer
 
 import (

@@ -6,12 +6,10 @@ import (
 	"time"
 )
 
-// The rules of sales, apart from where sales are kept.
-
 // maxTotal bounds the units of a sale.
 const maxTotal = 1_000_000_000
 
-// AsCreated returns s as a new sale is kept: scheduled, all units available,
+// AsCreated returns s as a store keeps a new sale: scheduled, all units available,
 // times in UTC to the millisecond, pay_within to the second.
 func (s Sale) AsCreated() Sale {
 	s.State, s.Available, s.Seq, s.Epoch = SaleScheduled, s.Total, 0, 0
@@ -22,8 +20,8 @@ func (s Sale) AsCreated() Sale {
 	return s
 }
 
-// Repeats returns ErrConflict unless creating s again may return old: all that
-// the shop says of a sale is the same. The total counts until the first change.
+// Repeats returns ErrConflict unless s has the terms of old, so that creating it
+// again may return old. The total is compared until the first change.
 func (s Sale) Repeats(old Sale) error {
 	a, b := old.AsCreated(), s.AsCreated()
 	if old.Seq > 0 {
@@ -43,8 +41,8 @@ func (s Sale) ExternalIDTaken() error {
 	return fmt.Errorf("%w: another sale has the external ID %q", ErrConflict, s.ExternalID)
 }
 
-// Move takes s to another state. The effect is nil when it is there already,
-// the error ErrConflict when no way leads there.
+// Move changes the state of s. The effect is nil if s has that state already; the
+// error is ErrConflict if it cannot get there.
 func (s *Sale) Move(to SaleState) (*SaleEffect, error) {
 	if s.State == to {
 		return nil, nil //nolint:nilnil // nothing to do is no error
@@ -77,11 +75,10 @@ func (s *Sale) effect(units int) *SaleEffect {
 	return &SaleEffect{Units: units, State: s.State, StartsAt: s.StartsAt, EndsAt: s.EndsAt}
 }
 
-// StateCommand and RestockCommand say what a command does; a name stands for
-// one of them on one sale.
+// StateCommand is what a command does that changes the state of a sale.
 func StateCommand(to SaleState) string { return "set " + string(to) }
 
-// RestockCommand is the one of Restock.
+// RestockCommand is what a command does that restocks a sale.
 func RestockCommand(units int) string { return "restock " + strconv.Itoa(units) }
 
 // Command is what the name of a command stands for.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// DeadLetter is a message that could not be read or, with an empty MessageID,
-// the verdict on an order that can have no row of its own.
+// DeadLetter is a message that could not be read or, with an empty MessageID, the
+// verdict on an order that can have no row.
 type DeadLetter struct {
 	MessageID string
 	OrderID   ID    // 0 where unknown
@@ -31,19 +31,19 @@ func (d DeadLetter) CheckDiscard() error {
 	return nil
 }
 
-// Sizes of the columns: a dead letter is cut to fit, since nothing may refuse it.
+// Sizes of the columns. A dead letter is cut to fit, because no store may refuse it.
 const (
 	maxMessageIDSize = 128
-	maxLetterReason  = 32
+	maxReasonSize    = 32
 	maxDetailSize    = 512
 	maxBodySize      = 1<<16 - 1
 )
 
-// Fitted returns d as it is kept: each field cut to the size of its column.
+// Fitted returns d with each field cut to the size of its column.
 func (d DeadLetter) Fitted() DeadLetter {
 	d.MessageID = head(d.MessageID, maxMessageIDSize)
 	d.ShopperID = head(d.ShopperID, MaxShopperID)
-	d.Reason = head(d.Reason, maxLetterReason)
+	d.Reason = head(d.Reason, maxReasonSize)
 	d.Detail = head(d.Detail, maxDetailSize)
 	d.Body = d.Body[:min(len(d.Body), maxBodySize)]
 	return d
@@ -51,13 +51,13 @@ func (d DeadLetter) Fitted() DeadLetter {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
-// MaxDeadLetters is how many dead letters of one name Letters returns.
+// MaxDeadLetters is how many dead letters DeadLettersNamed returns.
 const MaxDeadLetters = 100
 
-// DeadLetterCount is how many dead letters are kept.
+// DeadLetterCount is the number of dead letters.
 type DeadLetterCount struct {
-	Messages int // that could not be read, until they are discarded
-	Verdicts int // on orders that can have no row of their own; they stay
+	Messages int // unreadable messages; operators discard them
+	Verdicts int // on orders that can have no row; they stay
 }
 
 // IsVerdict reports whether d is the verdict on its order, which polls and the

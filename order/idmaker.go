@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// ErrNodeIDRetired is the error of an IDMaker whose node ID is about to
-// be given to another process: the 13 bits have nearly come round.
+// ErrNodeIDRetired is the error of an IDMaker whose node ID another process will
+// soon get: the counter has nearly used all 13 bits since.
 var ErrNodeIDRetired = errors.New("order: node ID used up, restart the process")
 
-// retireAfter is how far the counter of node IDs may run ahead of a
-// process: 8,000 of the 8,192 that fit 13 bits.
+// retireAfter is how far the counter of node IDs may be ahead of a process: 8,000
+// of the 8,192 values of 13 bits.
 const retireAfter = 8_000
 
-// IDMaker makes order IDs that no other process makes, as long as each takes
-// its node ID from the same counter. Time is the wall clock at the start
-// plus monotonic elapsed time, so it never runs back. Safe for concurrent use.
+// IDMaker makes order IDs that no other process makes, if each takes its node ID
+// from the same counter. Time is the wall clock at the start plus the monotonic
+// time since, so it never runs back. Safe for concurrent use.
 type IDMaker struct {
 	nodeID  int64
 	started time.Time
@@ -24,8 +24,7 @@ type IDMaker struct {
 	retired atomic.Bool
 }
 
-// NewIDMaker returns an IDMaker for the node ID that the store's counter
-// gave to this process.
+// NewIDMaker returns an IDMaker for a node ID from the store's counter.
 func NewIDMaker(nodeID int64) *IDMaker {
 	return &IDMaker{nodeID: nodeID, started: time.Now()}
 }
@@ -33,9 +32,8 @@ func NewIDMaker(nodeID int64) *IDMaker {
 // NodeID returns the node ID given to NewIDMaker.
 func (m *IDMaker) NodeID() int64 { return m.nodeID }
 
-// Observe takes the present value of the counter. Once it is too far past the
-// own number, it returns false and Next refuses for good: the process needs a
-// new number.
+// Observe takes the current value of the counter. Once that is too far ahead of our
+// node ID, it returns false and Next fails for good: the process needs a new one.
 func (m *IDMaker) Observe(counter int64) (usable bool) {
 	if counter-m.nodeID >= retireAfter {
 		m.retired.Store(true)
@@ -43,8 +41,8 @@ func (m *IDMaker) Observe(counter int64) (usable bool) {
 	return !m.retired.Load()
 }
 
-// Next returns a new ID, larger than every one before. More than 512 in a
-// millisecond borrow from the next one. The error is ErrNodeIDRetired.
+// Next returns a new ID, larger than all before. More than 512 in a millisecond
+// take numbers of the next one. The error is ErrNodeIDRetired.
 func (m *IDMaker) Next() (ID, error) {
 	if m.retired.Load() {
 		return 0, ErrNodeIDRetired

@@ -2,11 +2,11 @@ package order
 
 import "time"
 
-// idSlack is how far the clocks of a fleet may differ: a sale's ID is older
-// than those of its orders, by the clock of whoever made it.
+// idSlack is how far the clocks of all processes may differ. A sale's ID is older
+// than its orders' IDs, by the clock of the process that made it.
 const idSlack = 2 * time.Hour
 
-// SlotCursor is how far LiveOrders has come in a sale. The zero SlotCursor is the
+// SlotCursor is the position of LiveOrders in a sale. The zero SlotCursor is the
 // beginning, and the end.
 type SlotCursor struct {
 	ShopperID string
@@ -14,27 +14,27 @@ type SlotCursor struct {
 	Dead      bool // the last order was not live: a live one may follow in its slot
 }
 
-// SlotCursor is the cursor behind r.
+// SlotCursor returns the position after r.
 func (r Record) SlotCursor() SlotCursor {
 	return SlotCursor{ShopperID: r.ShopperID, Slot: r.Slot, Dead: !r.Status.Live()}
 }
 
-// MaxSales is how many sales a store lists that are not closed. Where there are
-// more, those are left out first that start later than in StartsSoon: nothing has
-// to be done for them yet. Those that sell are left out last.
+// MaxSales is the maximum length of the list of sales that are not closed. If there
+// are more, those that start later than StartsSoon are left out first, because they
+// need no work yet. Sales that sell are left out last.
 const (
 	MaxSales   = 1000
 	StartsSoon = time.Hour
 )
 
-// Orders that one call looks at.
+// The number of orders that one page has.
 const (
 	SnapshotPage = 1000
 	ReportPage   = 5000
 	ExtendPage   = 256
 )
 
-// FirstOrder is after or, if that is 0, an ID before any order of the sale.
+// FirstOrder returns after or, if that is 0, an ID below all orders of the sale.
 func FirstOrder(saleID int64, after ID) ID {
 	if after != 0 {
 		return after

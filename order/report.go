@@ -1,13 +1,13 @@
 package order
 
-// Report is what became of a sale.
+// Report is the result of a sale.
 type Report struct {
 	Tally
 
 	Amounts map[Status]int64 // in the currency's minor unit
 }
 
-// Tally is what a sale's rows add up to.
+// Tally are the sums over a sale's rows.
 type Tally struct {
 	Sale        Sale
 	Orders      map[Status]int64
@@ -21,7 +21,7 @@ func NewTally(s Sale) Tally {
 	return Tally{Sale: s, Orders: map[Status]int64{}, Units: map[Status]int64{}}
 }
 
-// Add counts orders of one status and their units.
+// Add adds orders of one status and their units.
 func (t *Tally) Add(s Status, orders, units int64) {
 	t.Orders[s] += orders
 	t.Units[s] += units

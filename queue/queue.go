@@ -1,6 +1,7 @@
-// Package queue says what an order queue promises: what it delivers, the
-// positions in it, and the outcomes of sending. queue/rocketmq and queue/memory
-// keep these promises; queue/queuetest is the suite of both.
+// Package queue is the contract of the order queue: the message, the offsets, and
+// the outcome of a send. An outcome is stored, surely not stored, or unknown; it is
+// never guessed. A delivery is acknowledged only after it was handled, and may come
+// more than once, late, and in any order.
 package queue
 
 import (

@@ -10,7 +10,7 @@ import (
 	"seckill/order"
 )
 
-// CountDeadLetters is order.Store's.
+// CountDeadLetters is as in order/mysql.
 func (s *Store) CountDeadLetters(context.Context) (n order.DeadLetterCount, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,7 +24,7 @@ func (s *Store) CountDeadLetters(context.Context) (n order.DeadLetterCount, err 
 	return n, nil
 }
 
-// DeadLettersNamed is order.Store's.
+// DeadLettersNamed is as in order/mysql.
 func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,12 +44,12 @@ func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLe
 	return letters[:min(len(letters), order.MaxDeadLetters)], nil
 }
 
-// Discard is order.Store's.
+// Discard is as in order/mysql.
 func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
 	return s.DiscardAs(ctx, order.Operator{}, "", d)
 }
 
-// DiscardAs is order.Store's.
+// DiscardAs is as in order/mysql.
 func (s *Store) DiscardAs(_ context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +73,7 @@ type deadLetterKey struct {
 	message string
 }
 
-// AddDeadLetter is order.Store's.
+// AddDeadLetter is as in order/mysql.
 func (s *Store) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 	return true
 }
 
-// DeadLetters is order.Store's.
+// DeadLetters is as in order/mysql.
 func (s *Store) DeadLetters(_ context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

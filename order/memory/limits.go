@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// Limits is order.Store's.
+// Limits is as in order/mysql.
 func (s *Store) Limits(context.Context) (order.Limits, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -21,7 +21,7 @@ func (s *Store) currentLimits() order.Limits {
 	return l
 }
 
-// ChangeLimits is order.Store's.
+// ChangeLimits is as in order/mysql.
 func (s *Store) ChangeLimits(_ context.Context, c order.LimitsChange) (order.Limits, error) {
 	if err := order.ValidateCommand(c.Command); err != nil {
 		return order.Limits{}, err

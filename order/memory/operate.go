@@ -7,12 +7,12 @@ import (
 	"seckill/order"
 )
 
-// CreateSale is order.Store's.
+// CreateSale is as in order/mysql.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
 	return s.Create(ctx, order.Creation{Sale: sale})
 }
 
-// Create is order.Store's.
+// Create is as in order/mysql.
 func (s *Store) Create(_ context.Context, c order.Creation) (order.Sale, error) {
 	if err := c.Validate(); err != nil {
 		return order.Sale{}, err
@@ -47,17 +47,17 @@ func (s *Store) Create(_ context.Context, c order.Creation) (order.Sale, error) 
 	return *old, nil
 }
 
-// SetSaleState is order.Store's.
+// SetSaleState is as in order/mysql.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
 }
 
-// Restock is order.Store's.
+// Restock is as in order/mysql.
 func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
 }
 
-// Operate is order.Store's.
+// Operate is as in order/mysql.
 func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, error) {
 	if err := order.ValidateCommand(op.Command); err != nil {
 		return order.Sale{}, err
@@ -108,7 +108,7 @@ func (s *Store) note(e order.AuditEntry) {
 	s.audit = append(s.audit, e)
 }
 
-// Note is order.Store's.
+// Note is as in order/mysql.
 func (s *Store) Note(_ context.Context, e order.AuditEntry) (bool, error) {
 	if err := order.ValidateCommand(e.Command); err != nil {
 		return false, err
@@ -124,7 +124,7 @@ func (s *Store) Note(_ context.Context, e order.AuditEntry) (bool, error) {
 	return true, nil
 }
 
-// AuditLog is order.Store's.
+// AuditLog is as in order/mysql.
 func (s *Store) AuditLog(_ context.Context, q order.AuditQuery) ([]order.AuditEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ type cursor struct {
 	until  time.Time
 }
 
-// EventsBehind is order.Store's.
+// EventsBehind is as in order/mysql.
 func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 	return found[:min(len(found), limit)], nil
 }
 
-// HoldEvents is order.Store's.
+// HoldEvents is as in order/mysql.
 func (s *Store) HoldEvents(_ context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Store) HoldEvents(_ context.Context, saleID int64, holder string, lease
 	return at.seq, true, nil
 }
 
-// MoveEvents is order.Store's.
+// MoveEvents is as in order/mysql.
 func (s *Store) MoveEvents(_ context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *Store) MoveEvents(_ context.Context, saleID int64, holder string, seq u
 	return nil
 }
 
-// ReleaseEvents is order.Store's.
+// ReleaseEvents is as in order/mysql.
 func (s *Store) ReleaseEvents(_ context.Context, saleID int64, holder string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *Store) ReleaseEvents(_ context.Context, saleID int64, holder string) er
 	return nil
 }
 
-// EventPage is order.Store's.
+// EventPage is as in order/mysql.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
 	cs, err := s.Changes(ctx, saleID, after, order.EventChanges)
 	if err != nil || len(cs) == 0 {

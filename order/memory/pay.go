@@ -15,12 +15,12 @@ type payment struct {
 	outcome order.Outcome
 }
 
-// Cancel is order.Store's.
+// Cancel is as in order/mysql.
 func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
 	return s.CancelAs(ctx, order.Operator{}, "", id)
 }
 
-// CancelAs is order.Store's.
+// CancelAs is as in order/mysql.
 func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Verdict{}, err
@@ -54,7 +54,7 @@ func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
 	return order.Settled(nil, vs)
 }
 
-// Expire is order.Store's.
+// Expire is as in order/mysql.
 func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
 	cs, err := s.Changes(ctx, saleID, after, order.ExpiryChanges)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	return e, nil
 }
 
-// ExtendPage is order.Store's.
+// ExtendPage is as in order/mysql.
 func (s *Store) ExtendPage(_ context.Context, sale order.Sale, after order.ID) (next order.ID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *Store) ExtendPage(_ context.Context, sale order.Sale, after order.ID) (
 	return next, nil
 }
 
-// Extended is order.Store's.
+// Extended is as in order/mysql.
 func (s *Store) Extended(_ context.Context, sale order.Sale) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +104,7 @@ func (s *Store) Extended(_ context.Context, sale order.Sale) error {
 	return nil
 }
 
-// Pay is order.Store's.
+// Pay is as in order/mysql.
 func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Receipt{}, err
@@ -135,7 +135,7 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	return receipt, nil
 }
 
-// Unpaid is order.Store's.
+// Unpaid is as in order/mysql.
 func (s *Store) Unpaid(_ context.Context, saleID int64) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

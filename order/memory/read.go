@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// Find is order.Store's.
+// Find is as in order/mysql.
 func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error
 	return found, nil
 }
 
-// Verdicts is order.Store's.
+// Verdicts is as in order/mysql.
 func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -46,7 +46,7 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	return decided, undecided, nil
 }
 
-// ByShopper is order.Store's.
+// ByShopper is as in order/mysql.
 func (s *Store) ByShopper(_ context.Context, saleID int64, id string, before order.ID, limit int) ([]order.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *Store) ByShopper(_ context.Context, saleID int64, id string, before ord
 	return found[:min(len(found), limit)], nil
 }
 
-// Changes is order.Store's.
+// Changes is as in order/mysql.
 func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int
 	return cs, nil
 }
 
-// Snapshot is order.Store's.
+// Snapshot is as in order/mysql.
 func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
 	sale, records, err := s.all(saleID)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Store) all(saleID int64) (order.Sale, []order.Record, error) {
 	return sale, records, err
 }
 
-// Report is order.Store's.
+// Report is as in order/mysql.
 func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error) {
 	tally, err := s.Tally(ctx, saleID)
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	return r, err
 }
 
-// Tally is order.Store's.
+// Tally is as in order/mysql.
 func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
 	sale, records, err := s.all(saleID)
 	if err != nil {

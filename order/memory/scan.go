@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// LiveOrders is order.Store's.
+// LiveOrders is as in order/mysql.
 func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

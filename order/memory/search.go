@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// Orders is order.Store's.
+// Orders is as in order/mysql.
 func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, next order.ID, err error) {
 	_, all, err := s.all(q.SaleID)
 	if err != nil {
@@ -26,7 +26,7 @@ func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, 
 	return found, next, nil
 }
 
-// OfShopper is order.Store's.
+// OfShopper is as in order/mysql.
 func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, id string, limit int) ([]order.Record, error) {
 	var found []order.Record
 	for _, sale := range saleIDs {

@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// Settle decides every order of a batch.
+// Settle is as in order/mysql.
 func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdic
 	return order.Settled(t.earlier, t.fresh), nil
 }
 
-// Void rejects an order that nobody has decided.
+// Void is as in order/mysql.
 func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Verdict{}, err

@@ -1,6 +1,6 @@
-// Package memory keeps sales and orders in memory, by the rules of package
-// order: for dev and for tests. It passes the suite of order/storetest, as
-// order/mysql does.
+// Package memory is the order store in memory, for development and tests. It uses
+// the domain's own rules and passes the same suite as MySQL. Nothing outlives the
+// process.
 package memory
 
 import (
@@ -57,7 +57,7 @@ func NewStore() *Store {
 // Ping always succeeds.
 func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
 
-// NextNodeID is order.Store's.
+// NextNodeID is as in order/mysql.
 func (s *Store) NextNodeID(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,14 +65,14 @@ func (s *Store) NextNodeID(context.Context) (int64, error) {
 	return s.nodeID, nil
 }
 
-// LastNodeID is order.Store's.
+// LastNodeID is as in order/mysql.
 func (s *Store) LastNodeID(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.nodeID, nil
 }
 
-// Sale is order.Store's.
+// Sale is as in order/mysql.
 func (s *Store) Sale(_ context.Context, id int64) (order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Store) sale(id int64) (order.Sale, error) {
 	return *sale, nil
 }
 
-// Sales is order.Store's.
+// Sales is as in order/mysql.
 func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +115,7 @@ func leftOut(s order.Sale) int {
 	}
 }
 
-// ClosedSales is order.Store's.
+// ClosedSales is as in order/mysql.
 func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +129,7 @@ func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64
 	return ids[:min(len(ids), limit)], nil
 }
 
-// SalesBefore is order.Store's.
+// SalesBefore is as in order/mysql.
 func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +156,7 @@ func (s *Store) record(sale *order.Sale, vs []*order.Verdict) {
 	s.log(order.NewChange(sale.ID, sale.Seq, vs))
 }
 
-// RaiseEpoch is order.Store's.
+// RaiseEpoch is as in order/mysql.
 func (s *Store) RaiseEpoch(_ context.Context, id int64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,46 @@
-// Package mysql keeps sales and orders in MySQL or MariaDB. Its rows are the
-// verdicts: an order is decided by the transaction that inserts its row.
+// Package mysql is the order store: MySQL 8.0 or MariaDB 10.11. A row is the result
+// of its order, so MySQL decides, and the guarantees of the whole program rest on it
+// keeping what it committed (innodb_flush_log_at_trx_commit=1).
+//
+// # Settle
+//
+// Settle decides every order of a batch in one READ COMMITTED transaction. It sorts
+// the batch by ID, removes duplicates, and inserts all rows as confirmed in one
+// statement under a fresh attempt ID. When that inserts fewer rows than there are
+// orders, it reads back which orders are new (they have our attempt ID), which were
+// decided before, which collide with another order's ID, and whose slot is taken;
+// the last ones move to the lowest free slot or are rejected, in rounds.
+//
+// The sale's row comes last, because every batch needs it: one UPDATE deducts the
+// units of the new orders and takes the sequence number. Where the units do not
+// fit, the row is locked and orders are rejected in ID order. Rejections are
+// committed as rows, too. Then the change is appended, and COMMIT.
+//
+// An error of the data splits the batch until the poisonous order is alone; it is
+// rejected. Every other error is retried. A connection whose BEGIN, COMMIT or
+// ROLLBACK failed is discarded, because an open transaction that went back to the
+// pool would be committed by the next BEGIN.
+//
+// # Void, pay, cancel
+//
+// Void inserts a rejected row without units for an order that both stores have
+// lost; a late message finds that row. Payment and cancellation are an UPDATE where
+// the status is confirmed. So a late message, a void, a payment and a cancellation
+// of one order exclude each other by its primary key or its status.
+//
+// # Operations
+//
+// An operation is one transaction: the command's name (the same name again does
+// nothing), the version that the operator saw, the sale, its change in the log, and
+// the row of the audit log.
+//
+// # Notes
+//
+// A sale's terms are remembered for a second, not for good: the time to pay may be
+// extended, and a sale voided. The primary key of dead_letters contains the message
+// ID, because an unreadable message need not carry an order ID of ours; an empty
+// message ID marks the result of an order that can have no row. SQL avoids RETURNING
+// and row aliases, which not both servers have.
 package mysql
 
 import (

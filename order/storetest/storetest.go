@@ -1,6 +1,5 @@
-// Package storetest is the conformance suite of order stores: what passes it
-// keeps the order protocol. It runs on the twin in memory and on the real
-// servers.
+// Package storetest is the suite that every order store passes: MySQL, MariaDB and
+// the one in memory. A store that passes it keeps the order protocol.
 package storetest
 
 import (

@@ -1,5 +1,6 @@
-// Package memory is an order queue and a topic of events in memory, for dev and
-// for tests. Nothing in it outlives the process.
+// Package memory is the order queue and the topic of order events in memory, for
+// development and tests. It passes the same suite as RocketMQ. Nothing outlives the
+// process.
 package memory
 
 import (
