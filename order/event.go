@@ -70,8 +70,8 @@ func Events(cs []TimedChange, sale Sale, rows map[ID]Record) []Event {
 	return es
 }
 
-// OrderIDs returns the orders of changes, each once, sorted.
-func OrderIDs(cs []TimedChange) []ID {
+// IDsOf returns the orders of changes, each once, sorted.
+func IDsOf(cs []TimedChange) []ID {
 	var ids []ID
 	for _, c := range cs {
 		for _, v := range c.Verdicts {

@@ -74,7 +74,7 @@ var sentinels = map[string]bool{
 
 	"rocketmq: bad options":                     true,
 	"rocketmq: not connected yet":               true,
-	"rocketmq: the client does not come back":   true,
+	"rocketmq: the client does not return":      true,
 	"rocketmq: the name servers know no broker": true,
 	"rocketmq: topic has no broker":             true,
 

@@ -32,16 +32,16 @@ func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLe
 	if err != nil {
 		id = 0
 	}
-	var letters []order.DeadLetter
+	var found []order.DeadLetter
 	for _, d := range s.deadLetters {
 		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && id > 0 && d.OrderID == id {
-			letters = append(letters, d)
+			found = append(found, d)
 		}
 	}
-	slices.SortFunc(letters, func(a, b order.DeadLetter) int {
+	slices.SortFunc(found, func(a, b order.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.MessageID, b.MessageID))
 	})
-	return letters[:min(len(letters), order.MaxDeadLetters)], nil
+	return found[:min(len(found), order.MaxDeadLetters)], nil
 }
 
 // Discard is as in order/mysql.
@@ -81,7 +81,7 @@ func (s *Store) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	return nil
 }
 
-// addDeadLetter reports whether the letter is a new one.
+// addDeadLetter reports whether d is new.
 func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 	d = d.Fitted()
 	key := deadLetterKey{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
@@ -98,9 +98,9 @@ func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 func (s *Store) DeadLetters(_ context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	letters := slices.SortedFunc(maps.Values(s.deadLetters), func(a, b order.DeadLetter) int {
+	found := slices.SortedFunc(maps.Values(s.deadLetters), func(a, b order.DeadLetter) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.OrderID, a.OrderID))
 	})
-	letters = slices.DeleteFunc(letters, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })
-	return letters[:min(len(letters), limit)], nil
+	found = slices.DeleteFunc(found, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })
+	return found[:min(len(found), limit)], nil
 }

@@ -10,7 +10,7 @@ import (
 	"seckill/order"
 )
 
-// cursor is how far a sale's events have left, and who sends them until when.
+// cursor is how far a sale's events are published, and the lease on publishing them.
 type cursor struct {
 	seq    uint64
 	holder string

@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// payment is one that was answered.
+// payment is a recorded payment.
 type payment struct {
 	order.Payment
 
@@ -39,7 +39,7 @@ func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id 
 	return v, nil
 }
 
-// cancel takes confirmed orders of a sale back, in one change.
+// cancel cancels confirmed orders of a sale, in one change.
 func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
 	sale := s.sales[saleID]
 	var vs []*order.Verdict

@@ -31,7 +31,7 @@ func (s *Store) LiveOrders(_ context.Context, saleID int64, after order.SlotCurs
 	return page, next, nil
 }
 
-// compareCursors sorts as the unique key does: in a slot the dead come first.
+// compareCursors sorts as the unique key does: dead orders come first in their slot.
 func compareCursors(a, b order.SlotCursor) int {
 	return cmp.Or(cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.Slot, b.Slot), cmp.Compare(alive(a), alive(b)))
 }
@@ -43,7 +43,7 @@ func alive(p order.SlotCursor) int {
 	return 1
 }
 
-// next returns the orders after an ID, at most limit, and where to go on.
+// next returns the orders after an ID, at most limit, and where to continue.
 func (s *Store) next(after order.ID, limit int) (ids []order.ID, next order.ID) {
 	for id := range s.orders {
 		if id > after {
@@ -56,4 +56,36 @@ func (s *Store) next(after order.ID, limit int) (ids []order.ID, next order.ID) 
 		next = ids[limit-1]
 	}
 	return ids, next
+}
+
+// Orders is as in order/mysql.
+func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, next order.ID, err error) {
+	_, all, err := s.all(q.SaleID)
+	if err != nil {
+		return nil, 0, nil //nolint:nilerr // a sale that does not exist has no orders
+	}
+	for _, r := range slices.Backward(all) {
+		if (q.Before == 0 || r.ID < q.Before) && (q.Reference == "" || r.Reference == q.Reference) {
+			found = append(found, r)
+		}
+	}
+	if len(found) >= q.Limit {
+		found = found[:q.Limit]
+		next = found[q.Limit-1].ID
+	}
+	return found, next, nil
+}
+
+// OfShopper is as in order/mysql.
+func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, id string, limit int) ([]order.Record, error) {
+	var found []order.Record
+	for _, sale := range saleIDs {
+		rs, err := s.ByShopper(ctx, sale, id, 0, limit)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, rs...)
+	}
+	slices.SortFunc(found, func(a, b order.Record) int { return cmp.Compare(b.ID, a.ID) })
+	return found[:min(len(found), limit)], nil
 }

@@ -40,7 +40,7 @@ type settling struct {
 	fresh   []*order.Verdict
 }
 
-// run refuses in the beginning what MySQL's columns refuse.
+// run first rejects what MySQL's columns would refuse.
 func (t *settling) run(orders []order.Order) {
 	var vs, misplaced []*order.Verdict
 	for _, o := range orders {
@@ -96,8 +96,7 @@ func (t *settling) liveOrders(saleID int64, vs []*order.Verdict) map[string][]or
 	return held
 }
 
-// insert adds the row of v, unless its order was decided before; false when its
-// slot is taken.
+// insert adds the row of v, unless its order has a verdict; false if its slot is taken.
 func (t *settling) insert(v *order.Verdict) bool {
 	if r, ok := t.store.orders[v.ID]; ok {
 		old := order.Existing(v.Order, *r)

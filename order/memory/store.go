@@ -14,9 +14,9 @@ import (
 	"seckill/order"
 )
 
-// Store is the twin of order.Store: the same methods, the same answers, in
-// memory and behind one lock. It forgets nothing, so it is for `seckill dev`
-// and tests only. What a method promises is said at order.Store.
+// Store has the methods of order/mysql's Store, which document them, in memory and
+// behind one lock. It never deletes anything, so it is for `seckill dev` and tests
+// only.
 type Store struct {
 	mu          sync.Mutex
 	nodeID      int64
@@ -103,7 +103,8 @@ func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 	return sales, nil
 }
 
-// leftOut is higher for sales that a full list leaves out first.
+// leftOut is higher for sales that are left out of a full list first, see
+// order.MaxSales.
 func leftOut(s order.Sale) int {
 	switch {
 	case s.State.Loaded():

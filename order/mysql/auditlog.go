@@ -10,8 +10,8 @@ import (
 	"seckill/order"
 )
 
-// writeAudit is part of the transaction that changed something. What a process
-// of ours did is not in the log.
+// writeAudit is part of the transaction that it records. What our own processes do
+// is not recorded.
 func writeAudit(ctx context.Context, tx *sql.Tx, e order.AuditEntry) error {
 	if e.By.IsZero() {
 		return nil
@@ -27,7 +27,7 @@ func writeAudit(ctx context.Context, tx *sql.Tx, e order.AuditEntry) error {
 }
 
 // Note writes a row of the audit log for what an operator does outside this
-// database, once for all calls with the same command; false when it was there.
+// database, once for all calls with the same command; false if it was there.
 func (s *Store) Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error) {
 	if err := order.ValidateCommand(e.Command); err != nil {
 		return false, err

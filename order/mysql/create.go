@@ -12,16 +12,15 @@ const insertSale = `INSERT INTO sales (id, external_id, title, sku, price_minor,
 	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(3))`
 
-// CreateSale is Create, of nobody's command.
+// CreateSale is Create without a command.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
 	return s.Create(ctx, order.Creation{Sale: sale})
 }
 
-// Create keeps a new sale, scheduled, with all its units available. When there
-// is a sale with its external ID, or with its ID, that one is returned, with
-// ErrConflict if its terms differ; so is the sale that the command made before,
-// with ErrReused if that had other terms. A field that is out of range is a
-// *FieldError.
+// Create adds a scheduled sale with all its units available. If there is a sale with
+// its external ID or its ID, Create returns that one, with ErrConflict if its terms
+// differ. It also returns the sale that the command created before, or ErrReused if
+// the command had other terms. A field out of range is a *FieldError.
 func (s *Store) Create(ctx context.Context, c order.Creation) (sale order.Sale, err error) {
 	if err := c.Validate(); err != nil {
 		return order.Sale{}, err
@@ -38,15 +37,15 @@ func (s *Store) Create(ctx context.Context, c order.Creation) (sale order.Sale, 
 
 func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
 	if c.Command != "" {
-		if made, err := createdBefore(ctx, tx, c); err != nil || made.ID != 0 {
-			return made, err
+		if created, err := createdBefore(ctx, tx, c); err != nil || created.ID != 0 {
+			return created, err
 		}
 	}
 	sale := c.Sale
 	_, err := tx.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
 		sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
 		sale.StartsAt, sale.EndsAt, seconds(sale.PayWithin), sale.RequirePermit, sale.RequireClaim, string(sale.State))
-	if isDuplicate(err) { // made before, perhaps by a try whose answer was lost
+	if isDuplicate(err) { // created before, perhaps by a try whose answer was lost
 		old, err := readSale(ctx, tx, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,
 			sale.ID, nullable(sale.ExternalID), nullable(sale.ExternalID))
 		if err == nil {
@@ -60,7 +59,7 @@ func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, erro
 	return sale, writeAudit(ctx, tx, c.Entry())
 }
 
-// createdBefore keeps the command, or returns the sale that it made before.
+// createdBefore records the command, or returns the sale that it created before.
 func createdBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
 	n, _, err := exec(ctx, tx, insertCommand, c.Command, c.Sale.ID, c.What())
 	if err != nil || n == 1 {
@@ -73,9 +72,9 @@ func createdBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sal
 	if err != nil {
 		return order.Sale{}, err
 	}
-	made, err := readSale(ctx, tx, `WHERE id = ?`, before.SaleID)
-	if errors.Is(err, order.ErrNotFound) { // a sale with its external ID was there: its terms are the same
-		made, err = readSale(ctx, tx, `WHERE external_id = ?`, c.Sale.ExternalID)
+	created, err := readSale(ctx, tx, `WHERE id = ?`, before.SaleID)
+	if errors.Is(err, order.ErrNotFound) { // a sale with the same external ID and terms was there
+		created, err = readSale(ctx, tx, `WHERE external_id = ?`, c.Sale.ExternalID)
 	}
-	return made, err
+	return created, err
 }

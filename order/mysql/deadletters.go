@@ -11,10 +11,10 @@ import (
 const insertDeadLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, NOW(3)) ON DUPLICATE KEY UPDATE order_id = dead_letters.order_id`
 
-// AddDeadLetter keeps a message that cannot be read. A letter that is there already,
-// by order, sale, shopper and message, is left alone.
+// AddDeadLetter adds a message that cannot be read. A dead letter of the same order,
+// sale, shopper and message stays as it is.
 func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
-	return s.retry(ctx, "bury", func(int) error {
+	return s.retry(ctx, "add dead letter", func(int) error {
 		_, err := addDeadLetter(ctx, s.db, d)
 		return err
 	})
@@ -35,7 +35,7 @@ func addDeadLetter(ctx context.Context, db execer, d order.DeadLetter) (fresh bo
 	return n == 1, nil
 }
 
-// addCollisions writes the dead letters that are the verdicts on orders whose ID
+// addCollisions adds the dead letters that are the verdicts on orders whose ID
 // belongs to another order.
 func (t *settling) addCollisions(ctx context.Context) error {
 	for _, vs := range order.BySale(t.collided) {
@@ -57,36 +57,35 @@ func (t *settling) addCollisions(ctx context.Context) error {
 // DeadLetters returns the dead letters of a sale, or of all for sale 0, newest
 // first.
 func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
-	var letters []order.DeadLetter
+	var found []order.DeadLetter
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var d order.DeadLetter
 		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
-		letters = append(letters, d)
+		found = append(found, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
 		WHERE ? = 0 OR sale_id = ? ORDER BY created_at DESC, order_id DESC LIMIT ?`, saleID, saleID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}
-	return letters, nil
+	return found, nil
 }
 
-// DeadLettersNamed returns the dead letters of a message ID and, where name is the
-// decimal ID of an order, the verdicts among them on that order: at most
-// MaxDeadLetters, messages before verdicts. There is rarely more than one; more than
-// a few are of somebody who gives one order ID to many shoppers' orders.
+// DeadLettersNamed returns the dead letters with a message ID and, if name is the
+// decimal ID of an order, the verdicts on that order: at most MaxDeadLetters, messages
+// before verdicts. There is rarely more than one.
 func (s *Store) DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error) {
 	id, err := order.ParseID(name)
 	if err != nil {
-		id = 0 // a message whose ID is no order's is kept under order 0
+		id = 0 // a message whose ID is not an order's has order 0
 	}
-	var letters []order.DeadLetter
-	// Of an unreadable message nothing is known but its ID. There may be any number
-	// of these, and by the whole key only one of them is read.
+	var found []order.DeadLetter
+	// Nothing but its ID is known of an unreadable message. There may be any number of
+	// them; the whole primary key reads only one.
 	err = query(ctx, s.db, func(rows *sql.Rows) error {
 		var d order.DeadLetter
 		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
-		letters = append(letters, d)
+		found = append(found, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
 		WHERE (order_id = 0 AND sale_id = 0 AND shopper_id = '' AND message_id = ?)
@@ -96,30 +95,29 @@ func (s *Store) DeadLettersNamed(ctx context.Context, name string) ([]order.Dead
 	if err != nil {
 		return nil, fmt.Errorf("mysql: dead letters of %q: %w", name, err)
 	}
-	return letters, nil
+	return found, nil
 }
 
-// maxCounted bounds what CountDeadLetters counts: more is as bad.
+// maxCounted bounds what CountDeadLetters counts: more would be just as bad.
 const maxCounted = 10_000
 
 // CountDeadLetters counts the dead letters of all sales, up to 10,000 of them.
 func (s *Store) CountDeadLetters(ctx context.Context) (n order.DeadLetterCount, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) - COALESCE(SUM(verdict), 0), COALESCE(SUM(verdict), 0)
-		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS letters`, maxCounted).Scan(&n.Messages, &n.Verdicts)
+		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS counted`, maxCounted).Scan(&n.Messages, &n.Verdicts)
 	if err != nil {
 		return n, fmt.Errorf("mysql: count dead letters: %w", err)
 	}
 	return n, nil
 }
 
-// Discard deletes a message that could not be read. A verdict stays: it is
-// ErrConflict. ErrNotFound: there is no such letter (any more).
+// Discard deletes a dead letter that is an unreadable message. The errors are
+// ErrConflict for a verdict, which must stay, and ErrNotFound.
 func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
 	return s.DiscardAs(ctx, order.Operator{}, "", d)
 }
 
-// DiscardAs is Discard by an operator, under the name of a command for the
-// audit log.
+// DiscardAs is Discard by an operator; cmd is the command's name in the audit log.
 func (s *Store) DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	if err := d.CheckDiscard(); err != nil {
 		return err

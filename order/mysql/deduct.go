@@ -13,18 +13,17 @@ import (
 const (
 	deductUnits = `UPDATE sales SET available = available - ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ? AND available >= ?`
 	lockSale    = `SELECT available FROM sales WHERE id = ? FOR UPDATE`
-	// On a small table MySQL would scan instead of using the key, and wait for
-	// the rows of other batches while it holds the sale's.
+	// On a small table MySQL would scan instead of using the key, and wait for the rows
+	// of other batches while it holds the lock of the sale's row.
 	rejectOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'rejected', reason = ?,
 		decided_at = NOW(3), pay_by = NULL WHERE id IN (`
 )
 
 var errNoFit = errors.New("a locked sale has fewer units than it had")
 
-// closeSales is the end of a transaction: the rows of its sales, which every
-// other batch wants, in ascending ID, each followed by its change. A sale of
-// which nothing was decided here takes no seq; one that does not exist has no
-// log.
+// closeSales is the end of a transaction: it updates the rows of its sales, which
+// every other batch needs, in ascending order, and writes each sale's change. A sale
+// without new verdicts takes no seq.
 func (t *settling) closeSales(ctx context.Context) error {
 	for saleID, vs := range order.BySale(t.fresh) {
 		sale := t.sales[saleID]
@@ -43,10 +42,10 @@ func (t *settling) closeSales(ctx context.Context) error {
 	return nil
 }
 
-// oneOrderPerKey rejects the orders whose key another live order of the
-// shopper has; no key counts as one. Only where there are several slots can
-// two orders with one key meet (Redis may have lost the first), and only under
-// the sale's lock are all rivals committed or waiting.
+// oneOrderPerKey rejects the orders whose key another live order of the shopper has.
+// Two orders with one key can exist only if a shopper has several slots (Redis may
+// have lost the first order). It reads under the sale's lock, where all other
+// transactions of the sale are committed or waiting.
 func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order.Verdict) error {
 	if _, err := t.lock(ctx, saleID); err != nil {
 		return err
@@ -72,7 +71,8 @@ func (t *settling) closeSale(ctx context.Context, saleID int64, vs []*order.Verd
 	return writeChange(ctx, t.tx, order.NewChange(saleID, seq, vs))
 }
 
-// deduct takes the units and the next seq, or neither: errNoFit.
+// deduct takes the units and the next seq. The error is errNoFit if the units do not
+// suffice; it takes nothing then.
 func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict) (seq uint64, err error) {
 	units := 0
 	for _, v := range vs {
@@ -90,7 +90,7 @@ func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict
 	return uint64(last), nil
 }
 
-// cut rejects, in ID order, each order that does not fit what is left.
+// cut rejects, in ID order, each order that the available units do not suffice for.
 func (t *settling) cut(ctx context.Context, saleID int64, vs []*order.Verdict) error {
 	available, err := t.lock(ctx, saleID)
 	if err != nil {
@@ -109,8 +109,8 @@ func (t *settling) lock(ctx context.Context, saleID int64) (available int, err e
 	return available, nil
 }
 
-// reject turns rows of this transaction into rejections. They are committed:
-// rolled back, they would deadlock with redeliveries that wait for them.
+// reject turns rows of this transaction into rejections. They are committed: a
+// rollback would deadlock with redeliveries that wait for the rows.
 func (t *settling) reject(ctx context.Context, vs []*order.Verdict, reason order.Reason) error {
 	if len(vs) == 0 {
 		return nil

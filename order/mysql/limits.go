@@ -9,7 +9,7 @@ import (
 	"seckill/order"
 )
 
-// Limits returns what operators have set: one read by primary key.
+// Limits returns what operators have set, by one read by primary key.
 func (s *Store) Limits(ctx context.Context) (order.Limits, error) {
 	l, err := readLimits(ctx, s.db, "")
 	if err != nil {
@@ -18,10 +18,9 @@ func (s *Store) Limits(ctx context.Context) (order.Limits, error) {
 	return l, nil
 }
 
-// ChangeLimits changes limits, once for all calls with the same command, and
-// returns them as they are then, with the row of the audit log in the same
-// transaction. The errors are ErrInvalid, ErrStale, and ErrReused when the
-// command's name stands for another one.
+// ChangeLimits changes limits, once for all calls with the same command, with a row
+// of the audit log in the same transaction. It returns the limits after that. The
+// errors are ErrInvalid, ErrStale, and ErrReused.
 func (s *Store) ChangeLimits(ctx context.Context, c order.LimitsChange) (l order.Limits, err error) {
 	if err := order.ValidateCommand(c.Command); err != nil {
 		return order.Limits{}, err

@@ -24,8 +24,8 @@ type Migration struct {
 	AppliedAt time.Time // zero when not applied
 }
 
-// Migrate brings the schema up to date. Any number of processes may call it at
-// once: one works, the others wait and find nothing to do.
+// Migrate brings the schema up to date. Any number of processes may call it at once:
+// one migrates, the others wait and find nothing to do.
 func Migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	p, err := newMigrator(db)
 	if err != nil {
@@ -41,8 +41,8 @@ func Migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	return nil
 }
 
-// MigrationStatus returns all migrations that this program knows, oldest
-// first, and whether db has them.
+// MigrationStatus returns all migrations of this program, oldest first, and whether
+// db has them.
 func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	p, err := newMigrator(db)
 	if err != nil {
@@ -75,14 +75,14 @@ func newMigrator(db *sql.DB) (*goose.Provider, error) {
 	return p, nil
 }
 
-// migrationLock is a named lock of the server, one for each database, which
-// the server frees when the connection ends; goose brings one for PostgreSQL
-// only.
+// migrationLock is a named lock of the server, one for each database. The server
+// releases it when the connection ends. goose has one for PostgreSQL only.
 type migrationLock struct{}
 
 const migrationLockName = `CONCAT('seckill migrate ', MD5(DATABASE()))`
 
-// lockPatience is below statementTimeout; whoever waits longer starts again.
+// lockPatience is below statementTimeout. After it, Migrate fails and may be called
+// again.
 const lockPatience = 10 // seconds
 
 var errMigrationLocked = errors.New("another process is migrating")

@@ -8,16 +8,16 @@ import (
 	"seckill/order"
 )
 
-// SetSaleState moves a sale to another state; a sale that is there already is
-// left alone. cmd names the command: run again under the same name, after an
+// SetSaleState changes the state of a sale; it changes nothing if the sale has that
+// state. cmd is the name of the command: run again under the same name, after an
 // unknown outcome, it does nothing. The errors are ErrNotFound and ErrConflict.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
 }
 
-// Restock adds units, which may be negative, to what a sale sells. cmd is as
-// for SetSaleState. The errors are ErrNotFound, and ErrConflict when the sale
-// is over or fewer than -units are available.
+// Restock adds units, which may be negative, to a sale. cmd is as for SetSaleState.
+// The errors are ErrNotFound, and ErrConflict if the sale has ended or has fewer than
+// -units available.
 func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
 }
@@ -30,11 +30,10 @@ const (
 		require_permit = ?, require_claim = ?, state = ?, version = ?, voided = ?, extending = ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
-// Operate runs an operation on a sale, once for all calls with the same
-// command, and returns the sale as it is then. What changed is in the sale's
-// log of changes and, where an operator gave the command, in the audit log, all
-// in one transaction. The errors are ErrNotFound, ErrStale, ErrInvalid, those of
-// the action, and ErrConflict when the command's name stands for another one.
+// Operate runs an operation on a sale, once for all calls with the same command, and
+// returns the sale after it. One transaction also writes the sale's change and, if an
+// operator gave the command, the audit log. The errors are ErrNotFound, ErrStale,
+// ErrInvalid, ErrReused, and those of the action.
 func (s *Store) Operate(ctx context.Context, op order.Operation) (sale order.Sale, err error) {
 	if err := order.ValidateCommand(op.Command); err != nil {
 		return order.Sale{}, err
@@ -76,7 +75,7 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 	return sale, writeAudit(ctx, tx, op.Entry(before, sale))
 }
 
-// writeSale writes all that an operation may change, and returns the next seq.
+// writeSale writes the fields that an operation may change, and returns the next seq.
 func writeSale(ctx context.Context, tx *sql.Tx, s order.Sale) (uint64, error) {
 	_, seq, err := exec(ctx, tx, updateSale, nullable(s.ExternalID), s.Title, s.SKU, s.PriceMinor, s.Currency, s.Total, s.Available,
 		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, seconds(s.PayWithin),
@@ -87,7 +86,7 @@ func writeSale(ctx context.Context, tx *sql.Tx, s order.Sale) (uint64, error) {
 	return uint64(seq), err
 }
 
-// checkRepeat returns order.ErrReused unless c is the command that has its name.
+// checkRepeat returns ErrReused unless the command that has this name is c.
 func checkRepeat(ctx context.Context, tx *sql.Tx, name string, c order.Command) error {
 	before, err := readCommand(ctx, tx, name)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"seckill/order"
 )
 
-// Report adds up a sale and, where page is not nil, hands all its orders to it, by
-// ID, at most 5,000 at a time: all as of one moment, so that the orders add up to
-// the report. page must not keep the slice. It may be slow: MySQL keeps old
-// versions of rows meanwhile, and nothing else. An error of page ends it.
+// Report sums up a sale and, if page is not nil, passes all its orders to page, by ID,
+// at most 5,000 at a time: all as of one moment, so that the orders add up to the
+// report. page must not keep the slice, and may be slow: MySQL keeps old versions of
+// rows meanwhile, and locks nothing. An error of page ends the report.
 func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Record) error) (r order.Report, err error) {
 	r.Amounts = map[order.Status]int64{}
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
@@ -49,18 +49,18 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	return r, nil
 }
 
-// Snapshot returns a sale and hands all its live orders to page, by ID, at
-// most 1,000 at a time, both as of one moment: the sale's Seq tells which
-// changes they hold. page must not keep the slice, nor take longer than the
-// server waits for its reader (a minute by default). An error of page ends it.
+// Snapshot returns a sale and passes all its live orders to page, by ID, at most 1,000
+// at a time, both as of one moment: the sale's Seq is the last change that they
+// contain. page must not keep the slice, and must not take longer than the server
+// waits for its client (a minute by default). An error of page ends the snapshot.
 func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (sale order.Sale, err error) {
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
 		if sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
 			return err
 		}
 		records := make([]order.Record, 0, order.SnapshotPage)
-		// One statement that is read as it comes: pages by ID of their own would
-		// each sort the rest of the sale.
+		// One statement whose result is streamed: separate pages would each sort the
+		// rest of the sale.
 		err := query(ctx, tx, func(rows *sql.Rows) error {
 			if len(records) == order.SnapshotPage {
 				if err := page(records); err != nil {
@@ -84,8 +84,8 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 	return sale, nil
 }
 
-// Tally counts the orders of a sale, all as of one moment. It reads every row
-// of the sale: not for a hot path.
+// Tally counts the orders of a sale as of one moment. It reads every row of the sale,
+// so it is not for a hot path.
 func (s *Store) Tally(ctx context.Context, saleID int64) (t order.Tally, err error) {
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
 		t, err = tally(ctx, tx, saleID)

@@ -25,10 +25,9 @@ func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	return sale, nil
 }
 
-// Sales returns the sales that are not closed, newest first, at most 1,000.
-// Where there are more, which is logged, those that start in more than an hour
-// are left out first, those that sell last: nothing has to be done yet for the
-// former, and they come in as their time does.
+// Sales returns the sales that are not closed, newest first, at most MaxSales. If there
+// are more, which is logged, sales that start later are left out until their time
+// comes.
 func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 	var sales []order.Sale
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -43,15 +42,15 @@ func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 	if len(sales) > order.MaxSales {
 		sales = sales[:order.MaxSales]
 		if s.crowded.Allow() {
-			s.log.WarnContext(ctx, "more sales than are looked after: end or close some", "at_most", order.MaxSales)
+			s.log.WarnContext(ctx, "more sales than are handled: end or close some", "at_most", order.MaxSales)
 		}
 	}
 	slices.SortFunc(sales, order.NewestFirst)
 	return sales, nil
 }
 
-// ClosedSales returns the IDs of sales that are closed, newest first: those
-// before an ID, or from the newest for 0.
+// ClosedSales returns the IDs of closed sales, newest first, from below an ID, or from
+// the newest for 0.
 func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
 	var ids []int64
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -66,8 +65,8 @@ func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int
 	return ids, nil
 }
 
-// SalesBefore returns sales of any state, newest first: those with an ID below
-// the given one, or from the newest for 0.
+// SalesBefore returns sales of any state, newest first, from below an ID, or from the
+// newest for 0.
 func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error) {
 	var sales []order.Sale
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -81,19 +80,19 @@ func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]ord
 	return sales, nil
 }
 
-// remembered is a sale as it was read. Orders depend on its terms alone: all but
-// the time to pay and whether it is voided are fixed once the sale is open.
+// remembered is a sale as it was read. Settling uses only its terms, which are fixed
+// once the sale is open, except the time to pay and whether the sale is voided.
 type remembered struct {
 	sale *order.Sale
 	read time.Time
 }
 
-// termsFor is how long terms are believed: what operators change of them is in
-// force everywhere within a second.
+// termsFor is how long terms are used before they are read again: what an operator
+// changes is in force everywhere within a second.
 const termsFor = time.Second
 
-// terms returns the sales that the orders name, with terms not older than a
-// second; sales that do not exist are left out. Their counters may be of any age.
+// terms returns the sales of the orders, with terms not older than a second; sales that
+// do not exist are left out. Stock and seq are out of date.
 func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*order.Sale, error) {
 	known := make(map[int64]*order.Sale, 1)
 	var missing []any
@@ -114,7 +113,7 @@ func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*ord
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		sale, err := scanSale(rows)
 		known[sale.ID] = &sale
-		if sale.State != order.SaleScheduled { // anything may change until it is open
+		if sale.State != order.SaleScheduled { // all terms may change until it is open
 			s.remembered.Add(sale.ID, remembered{&sale, asked})
 		}
 		return err
@@ -125,8 +124,8 @@ func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*ord
 	return known, nil
 }
 
-// RaiseEpoch starts a load of the sale into Redis and returns its number. It
-// is a transaction of its own, so that nobody waits for the load.
+// RaiseEpoch starts a load of the sale into Redis and returns its number. It is a
+// transaction of its own, so that no order waits for the load.
 func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 	n, epoch, err := exec(ctx, s.db, `UPDATE sales SET epoch = LAST_INSERT_ID(epoch + 1) WHERE id = ?`, id)
 	if err == nil && n == 0 {
@@ -138,7 +137,8 @@ func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 	return uint64(epoch), nil
 }
 
-// writeChange is the last statement on a sale in its transaction.
+// writeChange appends to the log of changes. It is a transaction's last statement for a
+// sale.
 func writeChange(ctx context.Context, tx *sql.Tx, c order.Change) error {
 	_, _, err := exec(ctx, tx, `INSERT INTO sale_changes (sale_id, seq, changes) VALUES (?, ?, ?)`, c.SaleID, c.Seq, order.EncodeChange(c))
 	return err
@@ -167,7 +167,7 @@ func scanSale(row interface{ Scan(...any) error }) (order.Sale, error) {
 	return s, err
 }
 
-// nullable is NULL for an empty string: many sales have no external ID, and a
+// nullable returns NULL for an empty string: many sales have no external ID, and a
 // unique key does not compare NULLs.
 func nullable(s string) any {
 	if s == "" {

@@ -12,12 +12,11 @@ import (
 	"seckill/order"
 )
 
-// Settle decides every order of a batch, of a few hundred at most, in one
-// transaction and returns one verdict for each distinct order. An order that
-// has a verdict keeps it (Seq 0). Deadlocks, lock waits and lost connections
-// are tried again a few times; the error is for the caller's backoff, and
-// whatever was committed by then is found by the next call. An order that
-// MySQL refuses is rejected as poison, alone.
+// Settle decides every order of a batch, a few hundred at most, in one transaction and
+// returns one verdict for each distinct order. An order that has a verdict keeps it
+// (Seq 0). Settle retries after deadlocks, lock waits and lost connections a few times.
+// After an error the caller backs off and calls again, which finds what was committed.
+// An order that MySQL refuses is rejected as poison, without affecting the others.
 func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
 	return s.settle(ctx, distinct(batch))
 }
@@ -63,7 +62,7 @@ func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdi
 	return append(healthy, rest...), nil
 }
 
-// distinct is order.Distinct, or what a test has made of it.
+// distinct is order.Distinct, unless a fault test breaks it.
 func distinct(batch []order.Order) []order.Order {
 	orders := order.Distinct(batch)
 	if failpoint.Broken(failpoint.DedupeByID) {
@@ -87,22 +86,22 @@ type settling struct {
 	collided []*order.Verdict // whose ID is another order's
 }
 
-// newSettling takes an attempt ID that no other transaction has: with the one
-// of an earlier try, whose COMMIT may have succeeded, its rows would count as
-// new and be deducted again.
+// newSettling takes an attempt ID that no other transaction has. If a further try used
+// that of an earlier one whose COMMIT succeeded unnoticed, those rows would look new
+// and be deducted again.
 func newSettling(tx *sql.Tx, sales map[int64]*order.Sale) *settling {
 	return &settling{tx: tx, sales: sales, attempt: rand.Uint64()}
 }
 
-// maxRounds bounds how often slots are looked for; 3 was the most ever seen.
+// maxRounds bounds the rounds of assigning slots; 3 was the most ever seen.
 const maxRounds = 8
 
 var errRounds = errors.New("slots keep being taken")
 
-// run settles the orders, which are distinct and in ID order. look makes it
-// read what is there before it inserts, which meets fewer locks of others: a
-// further try has just lost against some. The first try does not, since that
-// costs a third of the speed.
+// run settles the orders, which are distinct and in ID order. With look, it reads the
+// existing rows before it inserts, which meets fewer locks. A further try does that,
+// because it has just lost against other transactions. The first try does not, because
+// it costs a third of the speed.
 func (t *settling) run(ctx context.Context, orders []order.Order, look bool) error {
 	var vs, misplaced []*order.Verdict
 	for _, o := range orders {
@@ -192,16 +191,16 @@ func idsOf(vs []*order.Verdict) []any {
 	return ids
 }
 
-// Void rejects an order that nobody has decided and returns its verdict: the
-// new one or, with Seq 0, the one that stands. A message that still arrives
-// finds the row and does nothing.
+// Void rejects an order that has no verdict and returns the verdict: the new one or,
+// with Seq 0, the existing one. A message that arrives later finds the row and changes
+// nothing.
 func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
 	return s.insertTombstone(ctx, o, order.ReasonVoid)
 }
 
-// rejectAsPoison is the verdict on the one order of a batch that MySQL refuses, with
-// cause: a row without the fields that may be to blame or, where the order's
-// very identity is, a dead letter.
+// rejectAsPoison rejects the one order that MySQL refuses for cause. Its row has none of
+// the fields that may be the cause. If even its ID, sale or shopper is refused, the
+// verdict is a dead letter.
 func (s *Store) rejectAsPoison(ctx context.Context, o order.Order, cause error) ([]order.Verdict, error) {
 	s.log.WarnContext(ctx, "order refused by the database", "order_id", o.ID, "sale_id", o.SaleID, "err", cause)
 	plain := o
@@ -217,7 +216,7 @@ func (s *Store) rejectAsPoison(ctx context.Context, o order.Order, cause error) 
 	return []order.Verdict{v}, nil
 }
 
-// insertTombstone settles one order as rejected for a reason, unless it has a verdict.
+// insertTombstone rejects one order for a reason, unless it has a verdict.
 func (s *Store) insertTombstone(ctx context.Context, o order.Order, reason order.Reason) (order.Verdict, error) {
 	var t *settling
 	err := s.retry(ctx, string(reason), func(int) error {
@@ -247,7 +246,7 @@ func (t *settling) insertTombstone(ctx context.Context, o order.Order, reason or
 	} else if absent, err := t.classify(ctx, vs); err != nil {
 		return err
 	} else if len(absent) > 0 {
-		return errRounds // deleted meanwhile, which nobody does
+		return errRounds // the row was deleted meanwhile, which nothing does
 	}
 	if err := t.addCollisions(ctx); err != nil {
 		return err

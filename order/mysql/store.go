@@ -54,23 +54,21 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Store keeps sales, orders and the log of their changes in MySQL, MariaDB or
-// TiDB. An order's row is its verdict, decided once, by whoever inserts it.
-// Every method may be called again after any error, and does then what one
-// call would have done. A call that has begun a transaction ends it, whatever
-// becomes of its context.
+// Store keeps sales, orders and the log of their changes. Every method may be called
+// again after any error, with the effect of a single call. A transaction that has begun
+// is finished even if the context ends.
 type Store struct {
 	db         *sql.DB
 	log        *slog.Logger
 	remembered *lru.Cache[int64, remembered] // see terms
 	inserts    inserts
-	crowded    *rate.Limiter // of what is logged about too many sales
+	crowded    *rate.Limiter // of the warning about too many sales
 }
 
-// rememberedSales bounds the sales whose terms are remembered.
+// rememberedSales is the number of sales whose terms are remembered.
 const rememberedSales = 4096
 
-// NewStore returns a Store on a pool of OpenDB with a schema of Migrate.
+// NewStore returns a Store on a pool of OpenDB, with the schema of Migrate.
 func NewStore(db *sql.DB, log *slog.Logger) *Store {
 	cache, err := lru.New[int64, remembered](rememberedSales)
 	if err != nil {
@@ -87,7 +85,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// NextNodeID returns a node ID that no other process has had.
+// NextNodeID returns a node ID that no process had before.
 func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
 	_, n, err := exec(ctx, s.db, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
 	if err != nil {
@@ -96,7 +94,7 @@ func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
-// LastNodeID returns the node ID given out last, for IDMaker.Observe.
+// LastNodeID returns the last node ID of NextNodeID, for IDMaker.Observe.
 func (s *Store) LastNodeID(ctx context.Context) (int64, error) {
 	var n int64
 	if err := s.db.QueryRowContext(ctx, `SELECT n FROM counters WHERE name = 'worker'`).Scan(&n); err != nil {
