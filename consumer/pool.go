@@ -31,27 +31,27 @@ type settler interface {
 }
 
 type ledger interface {
-	// Apply tells Redis of committed changes; Replay of verdicts only read.
+	// Apply writes committed changes to Redis; Replay writes verdicts that were only read.
 	Apply(ctx context.Context, cs []order.Change) error
 	Replay(ctx context.Context, vs []order.Verdict) error
 }
 
-// ErrStopped is the error of orders that the pool was stopped on: they have no
-// verdict by this process and will be delivered again.
+// ErrStopped is the error of orders that the pool had not settled when it was stopped.
+// They will be delivered again.
 var ErrStopped = errors.New("consumer: stopped")
 
-// Options of a Pool; Orders, Ledger and Log are required.
+// Options of a Pool. Orders, Ledger and Log are required.
 type Options struct {
 	Orders settler
 	Ledger ledger
-	// Guard calls the write-back; a breaker lets an absent Redis cost nothing.
+	// Guard calls the write-back; with a breaker, an unavailable Redis costs no time.
 	Guard   func(func() error) error
-	Workers int               // settling workers; measured: 1-2 are the knee, 4 with slow disks
-	Batch   int               // orders a transaction, at most 256
-	Rate    float64           // orders a second that are settled at most, by all workers together; 0 is no cap
-	Linger  time.Duration     // a busy worker waits so long to fill a batch
+	Workers int               // settling workers; as measured, more than 2 gain little, or 4 with slow disks
+	Batch   int               // orders per transaction, at most 256
+	Rate    float64           // maximum orders per second of all workers together; 0 is no limit
+	Linger  time.Duration     // how long a busy worker waits to fill a batch
 	Tracer  *telemetry.Tracer // nil: nothing is traced
-	Topic   string            // what the spans of messages are named by
+	Topic   string            // for the names of spans of messages
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
@@ -66,27 +66,27 @@ type Pool struct {
 
 	mu      sync.Mutex
 	wanted  int                 // workers
-	working int                 // of which some may be at their last batch
+	working int                 // some of them may be at their last batch
 	start   func()              // starts a worker; nil unless Run runs
 	changed chan struct{}       // closed when workers must look again, see wake
 	held    map[int64]*heldSale // by sale
 }
 
-// item is an order on its way through the pool, with the caller that waits.
+// item is an order in the pool, with the call that waits for it.
 type item struct {
 	order order.Order
 	call  *call
 }
 
-// call is one Settle; done is closed when all its orders have their verdict.
+// call is one call of Settle; done is closed when all its orders have their verdict.
 type call struct {
 	left   atomic.Int64
 	done   chan struct{}
-	gone   atomic.Bool // the caller has left: what no worker has taken is not settled
+	gone   atomic.Bool // the caller has returned: orders that no worker has taken are not settled
 	traces traces
 }
 
-// NewPool returns a Pool that works while Run does.
+// NewPool returns a Pool. It works while Run runs.
 func NewPool(o Options) *Pool {
 	if o.Guard == nil {
 		o.Guard = func(fn func() error) error { return fn() }
@@ -104,12 +104,12 @@ func NewPool(o Options) *Pool {
 	return p
 }
 
-// roomy is for how many workers the queue has room, so that each finds its next
-// batch there. More share it.
+// roomy is the number of workers that the queue is sized for, so that each finds its
+// next batch there. More workers share it.
 const roomy = 8
 
-// Run works until ctx is done; a batch whose transaction has begun is finished.
-// Call it once.
+// Run works until ctx is done. A batch whose transaction has begun is finished. Run must
+// be called only once.
 func (p *Pool) Run(ctx context.Context) error {
 	defer close(p.stopped)
 	var workers sync.WaitGroup
@@ -125,10 +125,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
-// Settle hands the orders to the workers and waits until each has a committed
-// verdict. A nil error lets their deliveries be acknowledged; ErrStopped and
-// ctx's error do not: some of the orders may have their verdict then, or get it
-// still; those that no worker has taken do not.
+// Settle passes the orders to the workers and waits until each has a committed verdict.
+// Only after a nil error may their deliveries be acknowledged. After ErrStopped or ctx's
+// error some of the orders may have their verdict, or get it later.
 func (p *Pool) Settle(ctx context.Context, orders []order.Order) error {
 	return p.hand(ctx, orders, nil)
 }
@@ -209,10 +208,10 @@ func (p *Pool) finish(ctx context.Context, items []item, orders []order.Order) {
 	}
 }
 
-// lingerFrom is the part of a full batch that came by itself before a worker
-// waits for more: at 3,500 orders a second, which a database hardly notices, a
-// batch of 35 instead of 20 cost each shopper 10 ms; at 17,000, full batches
-// settle a third more (scripts/bench --rows result_p50_ms,settled_256).
+// lingerFrom: a worker lingers after a batch of 1/lingerFrom of a full one. At 3,500
+// orders a second, which is little for a database, lingering made batches of 35 instead
+// of 20 orders, and cost each shopper 10 ms; at 17,000, full batches settle a third more
+// (scripts/bench --rows result_p50_ms,settled_256).
 const lingerFrom = 3
 
 // collect waits for an order and takes what is there with it, up to a batch.
@@ -258,8 +257,8 @@ func (p *Pool) collect(ctx context.Context, changed <-chan struct{}, items []ite
 	return items
 }
 
-// take adds it to items, unless nobody waits for it any more: it will come
-// again, and would only keep others waiting, longest under a low drain rate.
+// take adds it to items, unless its caller has returned: the order will be delivered
+// again, and would only delay others, most of all under a low drain rate.
 func take(items []item, it item) []item {
 	if it.call.gone.Load() {
 		return items
@@ -278,10 +277,10 @@ func (p *Pool) settle(ctx context.Context, orders []order.Order) (vs []order.Ver
 	return vs, err
 }
 
-// writeBackTimeout bounds how long an ailing Redis holds up a worker.
+// writeBackTimeout bounds how long a slow Redis delays a worker.
 const writeBackTimeout = time.Second
 
-// writeBack tells Redis the results. A failure never stops the acknowledgement:
+// writeBack writes the results to Redis. The orders are acknowledged even if it fails:
 // the tail of sale_changes brings Redis up to date later.
 func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict, trace *batchTrace) {
 	ctx, span := telemetry.Start(ctx, "write back", telemetry.Internal)

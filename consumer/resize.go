@@ -2,8 +2,8 @@ package consumer
 
 import "context"
 
-// SetWorkers changes how many workers settle, from 1 up. New ones begin at once;
-// those that are too many end with the batch they have, and count until then.
+// SetWorkers changes the number of workers, which is at least 1. New ones start at once;
+// superfluous ones exit after their current batch, and count until then.
 func (p *Pool) SetWorkers(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
