@@ -214,9 +214,9 @@ func (p *Pool) finish(ctx context.Context, items []item, orders []order.Order) {
 // (scripts/bench --rows result_p50_ms,settled_256).
 const lingerFrom = 3
 
-// collect waits for an order and takes what is there with it, up to a batch.
-// After a batch of some size it lingers until there are more, but never for a
-// lone order. It returns none when there is something else to do before there is any.
+// collect waits for an order and takes the others that are there, up to a batch. It
+// lingers to fill the batch if the one before was large enough, but never with a single
+// order. It returns none if changed is closed or ctx is done before there is one.
 func (p *Pool) collect(ctx context.Context, changed <-chan struct{}, items []item, before int) []item {
 	for len(items) == 0 {
 		select {

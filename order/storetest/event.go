@@ -102,7 +102,7 @@ func eventsOfCollision(t *testing.T, s *suite) {
 	require.Equal(t, []any{"c", order.StatusConfirmed}, []any{es[1].ShopperID, es[1].Status})
 }
 
-// behind returns the cursor of a sale whose events have not all left.
+// behind returns the cursor of a sale with unpublished events.
 func (s *suite) behind(t *testing.T, saleID int64, closed bool) (order.EventCursor, bool) {
 	t.Helper()
 	cs, err := s.store.EventsBehind(t.Context(), closed, 1<<20)

@@ -14,13 +14,13 @@ import (
 	"seckill/order"
 )
 
-// operator is one that no other test uses.
+// operator returns an operator that no other test uses.
 func (s *suite) operator(t *testing.T) order.Operator {
 	t.Helper()
 	return order.Operator{Name: "op-" + s.id(t).String(), Role: "operator"}
 }
 
-// operate gives a command with a name of its own.
+// operate runs an operation under a new command name.
 func (s *suite) operate(t *testing.T, by order.Operator, sale order.Sale, a order.Action) (order.Sale, error) {
 	t.Helper()
 	return s.store.Operate(t.Context(), order.Operation{Command: s.id(t).String(), By: by, SaleID: sale.ID, Action: a})

@@ -106,8 +106,8 @@ func settleMoves(t *testing.T, s *suite) {
 	s.check(t, sale)
 }
 
-// An order that has no slot any more chooses before the batch is inserted, by
-// what others hold; who asked for that slot moves.
+// An order whose slot does not exist any more gets one before the batch is inserted. An
+// order of the batch that asked for that slot moves to another one.
 func settleChoosesFirst(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 3)
 	ask := func(slot int, key uint64) order.Order {
@@ -147,19 +147,19 @@ func settleKeys(t *testing.T, s *suite) {
 	vs := s.settle(t, e, d, c, b)
 	requireVerdict(t, vs[b.ID], order.StatusRejected, order.ReasonPurchaseLimit) // the key of a
 	requireVerdict(t, vs[c.ID], order.StatusConfirmed, "")
-	// No key counts as one: of two without, one buys.
+	// No key counts as a key: of two orders without one, one buys.
 	requireVerdict(t, vs[d.ID], order.StatusConfirmed, "")
 	requireVerdict(t, vs[e.ID], order.StatusRejected, order.ReasonPurchaseLimit)
 	require.Equal(t, 17, s.available(t, sale.ID))
-	// Another shopper's order under the ID of a does not hide it.
+	// Another shopper's order under the ID of a does not hide a.
 	collided, f := a, s.order(t, sale.ID, "a")
 	collided.ShopperID, f.Key, f.Slot = "b", a.Key, 1
 	requireVerdict(t, s.settle(t, collided, f)[f.ID], order.StatusRejected, order.ReasonPurchaseLimit)
 	s.check(t, sale)
 }
 
-// settleRivals: of two orders with one key, in different slots, that two
-// settlers have at once, one buys.
+// settleRivals requires that of two orders with one key, in different slots, settled at
+// the same time, one buys.
 func settleRivals(t *testing.T, s *suite) {
 	sale := s.sale(t, 100, 2)
 	for i := range 30 {

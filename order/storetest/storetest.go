@@ -14,8 +14,7 @@ import (
 	"seckill/order"
 )
 
-// Store is all of order.Store and its twin. Nobody but this suite needs so
-// wide an interface.
+// Store has all methods of both stores. Only this suite needs so large an interface.
 type Store interface {
 	Ping(ctx context.Context) error
 	NextNodeID(ctx context.Context) (int64, error)
