@@ -91,10 +91,10 @@ func eventsOfCollision(t *testing.T, s *suite) {
 	require.Len(t, es, 1)
 	require.Equal(t, "a", es[0].ShopperID)
 
-	both := s.order(t, sale.ID, "c") // with its twin in one batch, and so in one change
-	twin := both
-	twin.ShopperID = "d"
-	vs, err := s.store.Settle(t.Context(), []order.Order{both, twin})
+	both := s.order(t, sale.ID, "c") // with a collision in one batch, and so in one change
+	collided := both
+	collided.ShopperID = "d"
+	vs, err := s.store.Settle(t.Context(), []order.Order{both, collided})
 	require.NoError(t, err)
 	require.Equal(t, vs[0].Seq, vs[1].Seq)
 	es, _ = s.events(t, sale.ID, 10)

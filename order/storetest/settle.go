@@ -61,9 +61,9 @@ func settleRepeated(t *testing.T, s *suite) {
 func settleCollision(t *testing.T, s *suite) {
 	sale, other := s.sale(t, 10, 1), s.sale(t, 10, 1)
 	a := s.order(t, sale.ID, "a")
-	twin, abroad, late := a, a, a // other orders under its ID
-	twin.ShopperID, abroad.SaleID, late.ShopperID = "b", other.ID, "c"
-	vs, err := s.store.Settle(t.Context(), []order.Order{twin, abroad, a})
+	collided, abroad, late := a, a, a // other orders under its ID
+	collided.ShopperID, abroad.SaleID, late.ShopperID = "b", other.ID, "c"
+	vs, err := s.store.Settle(t.Context(), []order.Order{collided, abroad, a})
 	require.NoError(t, err)
 	require.Len(t, vs, 3)
 	more, err := s.store.Settle(t.Context(), []order.Order{late, a})
@@ -83,7 +83,7 @@ func settleCollision(t *testing.T, s *suite) {
 	require.Equal(t, 9, s.available(t, sale.ID))
 	require.Equal(t, 10, s.available(t, other.ID))
 
-	again, err := s.store.Settle(t.Context(), []order.Order{twin})
+	again, err := s.store.Settle(t.Context(), []order.Order{collided})
 	require.NoError(t, err)
 	requireVerdict(t, again[0], order.StatusRejected, order.ReasonCollision)
 	require.Zero(t, again[0].Seq)
