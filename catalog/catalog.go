@@ -37,7 +37,6 @@ const (
 // watched is the part of the Ledger that the catalog looks at.
 type watched interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
-	Now(ctx context.Context) (time.Time, error)
 	Listen(ctx context.Context, onResult func(int64, []order.ID), onSale func(int64)) error
 }
 
@@ -114,7 +113,8 @@ func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 		now := time.Now()
 		if last := c.lastMiss.Load(); last == nil || now.Sub(*last) >= missEvery {
 			c.lastMiss.Store(&now)
-			_ = c.Refresh(ctx) // Run tells the log when a store does not answer
+			// The look outlives the caller that began it: all others wait for it, too.
+			_ = c.Refresh(context.WithoutCancel(ctx)) // Run logs a store that does not answer
 		}
 		return nil, nil //nolint:nilnil // the copies are the result
 	})
@@ -187,18 +187,11 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 // look asks Redis for every sale, or without any for its time, and sets the
 // clock by it.
 func (c *Catalog) look(ctx context.Context) ([]stock.Meta, error) {
-	ids := make([]int64, len(c.list))
-	for i, s := range c.list {
-		ids[i] = s.ID
+	ids := order.SaleIDs(c.list)
+	if len(ids) == 0 {
+		ids = []int64{0} // of no sale, for the time
 	}
 	asked := time.Now()
-	if len(ids) == 0 {
-		now, err := c.ledger.Now(ctx)
-		if err == nil {
-			c.setClock(asked, now)
-		}
-		return nil, err
-	}
 	metas, err := c.ledger.Metas(ctx, ids)
 	for _, m := range metas {
 		if m.Err == nil {

@@ -49,10 +49,6 @@ func (s *stores) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
 	return ms, s.redis
 }
 
-func (s *stores) Now(context.Context) (time.Time, error) {
-	return time.Now().Add(s.ahead), s.redis
-}
-
 func (s *stores) Listen(ctx context.Context, _ func(int64, []order.ID), onSale func(int64)) error {
 	s.mu.Lock()
 	s.onSale = onSale
@@ -246,6 +242,27 @@ func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
 		}
 		wg.Wait()
 		require.Equal(t, 1, s.lists)
+	})
+}
+
+func TestALookForANewSaleOutlivesWhoBeganIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stores{metas: map[int64]stock.Meta{}}
+		s.open(7, 1)
+		slow := func(ctx context.Context) ([]order.Sale, error) {
+			time.Sleep(50 * time.Millisecond)
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return s.sales(ctx)
+		}
+		c := catalog.New(slow, s, slog.Default())
+		leaving, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer leave()
+		go c.Known(leaving, 7)
+		synctest.Wait()
+		require.True(t, c.Known(t.Context(), 7))
 	})
 }
 

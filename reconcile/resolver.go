@@ -117,8 +117,14 @@ func (r *Resolver) lost(ctx context.Context, o order.Order) (bool, error) {
 	return at.Passed(mark), nil
 }
 
+// ask asks the queue once for all polls that ask at the same moment. The call
+// outlives the poll that began it: a shopper who leaves must not fail the others.
 func (r *Resolver) ask(ctx context.Context, what string, offsets func(context.Context) (queue.Offsets, error)) (queue.Offsets, error) {
-	v, err, _ := r.asking.Do(what, func() (any, error) { return offsets(ctx) })
+	v, err, _ := r.asking.Do(what, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveTimeout)
+		defer cancel()
+		return offsets(ctx)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask the queue for its %s: %w", what, err)
 	}

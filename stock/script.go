@@ -34,6 +34,9 @@ var loadSource string
 //go:embed withdraw.lua
 var withdrawSource string
 
+//go:embed meta.lua
+var metaSource string
+
 var (
 	reserveScript  = redis.NewScript(entrySource + failpoint.Script("reserve", reserveSource))
 	urgentScript   = redis.NewScript(entrySource + urgentSource)
@@ -41,6 +44,7 @@ var (
 	dueScript      = redis.NewScript(entrySource + dueSource)
 	addScript      = redis.NewScript(entrySource + addSource)
 	loadScript     = redis.NewScript(failpoint.Script("load", loadSource))
+	metaScript     = redis.NewScript(metaSource)
 	withdrawScript = redis.NewScript(withdrawSource)
 )
 

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -74,13 +73,4 @@ func (l *Ledger) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping redis: %w", err)
 	}
 	return nil
-}
-
-// Now returns the time of Redis, by which a sale's window is judged.
-func (l *Ledger) Now(ctx context.Context) (time.Time, error) {
-	t, err := l.rdb.Time(ctx).Result()
-	if err != nil {
-		return time.Time{}, fmt.Errorf("ask redis for its time: %w", err)
-	}
-	return t.UTC(), nil
 }

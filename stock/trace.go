@@ -83,7 +83,7 @@ func pipelined(cmds []redis.Cmder) (name, script string) {
 // scriptNames are the scripts by what Redis knows them by.
 var scriptNames = map[string]string{
 	reserveScript.Hash(): "reserve", urgentScript.Hash(): "urgent", applyScript.Hash(): "apply", dueScript.Hash(): "due",
-	addScript.Hash(): "add", loadScript.Hash(): "load", withdrawScript.Hash(): "withdraw",
+	addScript.Hash(): "add", loadScript.Hash(): "load", withdrawScript.Hash(): "withdraw", metaScript.Hash(): "meta",
 }
 
 // end ends the span of a call. That there is nothing is no failure; what Redis
