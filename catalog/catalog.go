@@ -26,16 +26,16 @@ const (
 	salesEvery = time.Second
 	// missEvery bounds how often unknown sale IDs make the catalog look.
 	missEvery = time.Second
-	// restEvery is the least time between two looks that messages cause.
-	restEvery = 10 * time.Millisecond
-	// lookTimeout bounds one look.
-	lookTimeout = 2 * time.Second
+	// minPause is the least time between two looks that messages cause.
+	minPause = 10 * time.Millisecond
+	// readTimeout bounds one look.
+	readTimeout = 2 * time.Second
 	// slowest answer from which the clock is set: a slower one tells too little.
 	slowest = 200 * time.Millisecond
 )
 
-// watched is the part of the Ledger that the catalog looks at.
-type watched interface {
+// saleReader is the part of the Ledger that the catalog looks at.
+type saleReader interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
 	Listen(ctx context.Context, onResult func(int64, []order.ID), onSale func(int64)) error
 }
@@ -44,14 +44,14 @@ type watched interface {
 // and asks nobody. When a store does not answer the last copy stays.
 type Catalog struct {
 	sales  func(ctx context.Context) ([]order.Sale, error)
-	ledger watched
+	ledger saleReader
 	log    *slog.Logger
 
-	copies   atomic.Pointer[copies]
-	clock    atomic.Pointer[reading]
-	lastMiss atomic.Pointer[time.Time] // of the last look for an unknown sale
-	listed   atomic.Bool               // MySQL has answered
-	ready    atomic.Bool               // and then Redis too
+	snapshots atomic.Pointer[snapshots]
+	clock     atomic.Pointer[reading]
+	lastMiss  atomic.Pointer[time.Time] // of the last look for an unknown sale
+	listed    atomic.Bool               // MySQL has answered
+	ready     atomic.Bool               // and then Redis too
 
 	missing singleflight.Group
 	listing sync.Mutex // one look at MySQL at a time
@@ -59,31 +59,31 @@ type Catalog struct {
 	list    []order.Sale
 }
 
-// copies is one state of the catalog.
-type copies struct {
+// snapshots is one state of the catalog.
+type snapshots struct {
 	byID map[int64]*Snapshot
 	list []*Snapshot // in the order of the sales function
 }
 
 // NewCatalog returns a Catalog of the sales that the function lists, with what
 // the ledger says of each. It is empty until Refresh or Run.
-func New(sales func(ctx context.Context) ([]order.Sale, error), ledger watched, log *slog.Logger) *Catalog {
+func New(sales func(ctx context.Context) ([]order.Sale, error), ledger saleReader, log *slog.Logger) *Catalog {
 	c := &Catalog{sales: sales, ledger: ledger, log: log}
-	c.copies.Store(&copies{})
+	c.snapshots.Store(&snapshots{})
 	return c
 }
 
 // Get returns the copy of a sale. It neither locks nor allocates.
 func (c *Catalog) Get(saleID int64) (*Snapshot, bool) {
-	s, ok := c.copies.Load().byID[saleID]
+	s, ok := c.snapshots.Load().byID[saleID]
 	return s, ok
 }
 
 // List returns all copies, in the order of the sales function. The caller must
 // not change it.
-func (c *Catalog) List() []*Snapshot { return c.copies.Load().list }
+func (c *Catalog) List() []*Snapshot { return c.snapshots.Load().list }
 
-// Digest is Digest of the copies.
+// Digest is Digest of the snapshots.
 func (c *Catalog) Fingerprint() (loaded int, digest string) { return Fingerprint(c.List()) }
 
 // Ready reports whether both stores have answered once.
@@ -116,7 +116,7 @@ func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 			// The look outlives the caller that began it: all others wait for it, too.
 			_ = c.Refresh(context.WithoutCancel(ctx)) // Run logs a store that does not answer
 		}
-		return nil, nil //nolint:nilnil // the copies are the result
+		return nil, nil //nolint:nilnil // the snapshots are the result
 	})
 	_, ok := c.Get(saleID)
 	return ok
@@ -138,7 +138,7 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 
 // refreshSales reads the list of sales, for refreshMetas to use.
 func (c *Catalog) refreshSales(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	c.listing.Lock()
 	defer c.listing.Unlock()
@@ -153,18 +153,18 @@ func (c *Catalog) refreshSales(ctx context.Context) error {
 	return nil
 }
 
-// refreshMetas reads what Redis says of every sale and replaces the copies.
+// refreshMetas reads what Redis says of every sale and replaces the snapshots.
 // Sales that could not be read keep what was known of them.
 func (c *Catalog) refreshMetas(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	metas, err := c.look(ctx)
-	old := c.copies.Load().byID
-	next := &copies{byID: make(map[int64]*Snapshot, len(c.list)), list: make([]*Snapshot, len(c.list))}
+	metas, err := c.readMetas(ctx)
+	old := c.snapshots.Load().byID
+	next := &snapshots{byID: make(map[int64]*Snapshot, len(c.list)), list: make([]*Snapshot, len(c.list))}
 	for i, s := range c.list {
-		s.State = later(s.State, old[s.ID])
+		s.State = newerState(s.State, old[s.ID])
 		var fresh *Snapshot
 		switch before := old[s.ID]; {
 		case i < len(metas) && metas[i].Err == nil:
@@ -177,7 +177,7 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 		}
 		next.byID[s.ID], next.list[i] = fresh, fresh
 	}
-	c.copies.Store(next)
+	c.snapshots.Store(next)
 	if err == nil && c.listed.Load() {
 		c.ready.Store(true)
 	}
@@ -186,7 +186,7 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 
 // look asks Redis for every sale, or without any for its time, and sets the
 // clock by it.
-func (c *Catalog) look(ctx context.Context) ([]stock.Meta, error) {
+func (c *Catalog) readMetas(ctx context.Context) ([]stock.Meta, error) {
 	ids := order.SaleIDs(c.list)
 	if len(ids) == 0 {
 		ids = []int64{0} // of no sale, for the time
@@ -210,7 +210,7 @@ func (c *Catalog) setClock(asked, now time.Time) {
 	}
 }
 
-// Run keeps the copies fresh until ctx is done: by the messages of the ledger,
+// Run keeps the snapshots fresh until ctx is done: by the messages of the ledger,
 // which come at once, and by a slow poll, as messages can be lost.
 func (c *Catalog) Run(ctx context.Context) error {
 	changed, unknown := make(chan struct{}, 1), make(chan struct{}, 1)
@@ -261,7 +261,7 @@ func (c *Catalog) repeat(ctx context.Context, what string, every time.Duration, 
 			c.log.InfoContext(ctx, "local copy of the sales is fresh again", "store", what)
 		}
 		failing = err != nil
-		rest.Reset(restEvery)
+		rest.Reset(minPause)
 		select {
 		case <-ctx.Done():
 			return

@@ -33,10 +33,10 @@ func NewSnapshot(s order.Sale, m stock.Meta) *Snapshot {
 	return c
 }
 
-// later is a sale's state by the list, which may be older than what was known
+// newerState is a sale's state by the list, which may be older than what was known
 // before: a sale that has been open is never scheduled again, and one that
 // Redis has just lost must not look as if it had yet to begin.
-func later(s order.SaleState, before *Snapshot) order.SaleState {
+func newerState(s order.SaleState, before *Snapshot) order.SaleState {
 	if s == order.SaleScheduled && before != nil {
 		return before.state()
 	}

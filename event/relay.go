@@ -40,10 +40,10 @@ const (
 	stepFor  = 2 * time.Second
 	maxSales = 1000
 	pageSize = 2048 // orders: about a megabyte of messages
-	// tellEvery is how often a sale whose log cannot be read is spoken of.
-	tellEvery = 5 * time.Minute
-	// sweepEvery is after how many steps closed sales are looked at.
-	sweepEvery = 10
+	// warnEvery is how often a sale whose log cannot be read is spoken of.
+	warnEvery = 5 * time.Minute
+	// closedEvery is after how many steps closed sales are looked at.
+	closedEvery = 10
 )
 
 // Relay sends the events of all sales. A sale's cursor in the database moves
@@ -61,7 +61,7 @@ type Relay struct {
 	closed []order.EventCursor // closed sales with events to be sent
 	held   map[int64]time.Time // sales that this process has taken, until when
 	small  map[int64]int       // orders of a page, of sales whose pages failed
-	told   map[int64]time.Time // when it was said last that a sale's log cannot be read
+	warned map[int64]time.Time // when it was said last that a sale's log cannot be read
 }
 
 // Options are what a Relay works with.
@@ -79,7 +79,7 @@ var errUnread = errors.New("event: log of changes not read")
 // NewRelay returns a Relay; call Step once a second, from one goroutine, and in
 // the end Release.
 func NewRelay(o Options) *Relay {
-	return &Relay{o: o, metrics: newMetrics(o.Metrics), holder: crypto.Text(), held: map[int64]time.Time{}, small: map[int64]int{}, told: map[int64]time.Time{}}
+	return &Relay{o: o, metrics: newMetrics(o.Metrics), holder: crypto.Text(), held: map[int64]time.Time{}, small: map[int64]int{}, warned: map[int64]time.Time{}}
 }
 
 // turn is what a step does for a sale.
@@ -96,7 +96,7 @@ type turn struct {
 // sale whose log cannot be read is logged by itself: it is in trouble alone.
 func (r *Relay) Step(ctx context.Context) error {
 	end := time.Now().Add(stepFor)
-	behind, err := r.look(ctx)
+	behind, err := r.behind(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,10 +127,10 @@ func (r *Relay) Step(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// look returns the sales whose events have not all left.
-func (r *Relay) look(ctx context.Context) (behind []order.EventCursor, err error) {
+// behind returns the sales whose events have not all left.
+func (r *Relay) behind(ctx context.Context) (behind []order.EventCursor, err error) {
 	behind, err = r.o.Store.EventsBehind(ctx, false, maxSales)
-	if err == nil && (r.steps%sweepEvery == 0 || len(r.closed) > 0) {
+	if err == nil && (r.steps%closedEvery == 0 || len(r.closed) > 0) {
 		r.closed, err = r.o.Store.EventsBehind(ctx, true, maxSales)
 	}
 	if err != nil {
@@ -147,7 +147,7 @@ func (r *Relay) look(ctx context.Context) (behind []order.EventCursor, err error
 func (r *Relay) take(ctx context.Context, behind []order.EventCursor) (turns []turn, errs []error) {
 	maps.DeleteFunc(r.held, func(_ int64, until time.Time) bool { return time.Now().After(until) })
 	maps.DeleteFunc(r.small, func(saleID int64, _ int) bool { return !among(behind, saleID) })
-	maps.DeleteFunc(r.told, func(saleID int64, _ time.Time) bool { return !among(behind, saleID) })
+	maps.DeleteFunc(r.warned, func(saleID int64, _ time.Time) bool { return !among(behind, saleID) })
 	for _, c := range behind {
 		t, mine := turn{c.SaleID, c.Seq}, c.Holder == r.holder
 		if _, known := r.held[c.SaleID]; c.Holder == "" || mine && !known {
@@ -198,16 +198,16 @@ func (r *Relay) size(saleID int64, sent bool) {
 
 // unreadable says that a sale's events wait for its log.
 func (r *Relay) unreadable(ctx context.Context, t turn, err error) {
-	if at, ok := r.told[t.saleID]; ok && time.Since(at) < tellEvery {
+	if at, ok := r.warned[t.saleID]; ok && time.Since(at) < warnEvery {
 		return
 	}
-	r.told[t.saleID] = time.Now()
+	r.warned[t.saleID] = time.Now()
 	r.o.Log.WarnContext(ctx, "events of a sale wait: its log of changes cannot be read", "sale_id", t.saleID, "after", t.seq, "err", err)
 }
 
 func (r *Relay) readable(ctx context.Context, saleID int64) {
-	if _, ok := r.told[saleID]; ok {
-		delete(r.told, saleID)
+	if _, ok := r.warned[saleID]; ok {
+		delete(r.warned, saleID)
 		r.o.Log.InfoContext(ctx, "events of a sale go on: its log of changes can be read again", "sale_id", saleID)
 	}
 }
@@ -248,16 +248,16 @@ func (r *Relay) publish(ctx context.Context, es []order.Event) error {
 	for i, e := range es {
 		ms[i] = message(e, r.o.Seal)
 	}
-	defer r.keep(ctx, es[0].SaleID)()
+	defer r.renewLease(ctx, es[0].SaleID)()
 	began := time.Now()
 	err := r.o.Publisher.Publish(ctx, ms)
 	r.metrics.sent(ms, time.Since(began), err)
 	return err
 }
 
-// keep renews the lease of a sale, until the returned function is called: nobody
+// renewLease renews the lease of a sale, until the returned function is called: nobody
 // else shall send a page that takes longer than a lease.
-func (r *Relay) keep(ctx context.Context, saleID int64) (stop func()) {
+func (r *Relay) renewLease(ctx context.Context, saleID int64) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var kept sync.WaitGroup
 	kept.Go(func() {

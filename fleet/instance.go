@@ -36,10 +36,10 @@ type Instance struct {
 	MaxFiles      uint64 `json:"max_files"`
 	MaxMySQLConns int    `json:"max_mysql_conns"`
 	MaxRedisConns int    `json:"max_redis_conns"`
-	// SalesLoaded is how many sales an API knows as loaded, and SalesDigest is
+	// SalesLoaded is how many sales an API knows as loaded, and SalesFingerprint is
 	// stock.Digest of them: that of the stores, or it has not heard of a change.
-	SalesLoaded int    `json:"sales_loaded,omitempty"`
-	SalesDigest string `json:"sales_digest,omitempty"`
+	SalesLoaded      int    `json:"sales_loaded,omitempty"`
+	SalesFingerprint string `json:"sales_digest,omitempty"`
 	// BreakersOpen are the servers that it does not ask at present.
 	BreakersOpen []string `json:"breakers_open,omitempty"`
 	Load         Load     `json:"load"`
@@ -50,8 +50,8 @@ func (i Instance) Under(generation uint64) bool {
 	return i.Generation == generation && i.LimitsRefused == ""
 }
 
-// mostRefused bounds what an instance says in every heartbeat, in bytes.
-const mostRefused = 300
+// maxRefused bounds what an instance says in every heartbeat, in bytes.
+const maxRefused = 300
 
 // refusal is what an instance says of limits that it refuses; empty for none.
 func refusal(err error) string {
@@ -64,8 +64,8 @@ func refusal(err error) string {
 		}
 		return r
 	}, strings.ReplaceAll(err.Error(), "\n", "; "))
-	if len(said) > mostRefused {
-		said = said[:mostRefused-3] + "..."
+	if len(said) > maxRefused {
+		said = said[:maxRefused-3] + "..."
 	}
 	return cmp.Or(said, "refused")
 }

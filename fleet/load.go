@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// loadOver is the time of which a Load speaks.
-const loadOver = 5 * time.Second
+// loadWindow is the time of which a Load speaks.
+const loadWindow = 5 * time.Second
 
 // meter makes a Load of Totals.
 type meter struct {
-	samples []sample // the first is as old as loadOver, or a little older
+	samples []sample // the first is as old as loadWindow, or a little older
 }
 
 type sample struct {
@@ -22,7 +22,7 @@ type sample struct {
 // load takes what a process counts now.
 func (m *meter) load(now time.Time, t Totals) Load {
 	m.samples = append(m.samples, sample{now, t})
-	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= loadOver {
+	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= loadWindow {
 		m.samples = slices.Delete(m.samples, 0, 1)
 	}
 	l := Load{Inflight: t.Inflight, HeldPolls: t.HeldPolls, Backlog: t.Backlog, Workers: t.Workers, MySQLConns: t.MySQLConns, RedisConns: t.RedisConns}

@@ -74,17 +74,17 @@ func NewMember(o Options) *Member {
 func (m *Member) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { m.watch(ctx); return nil })
-	g.Go(func() error { m.beat(ctx); return nil })
+	g.Go(func() error { m.heartbeats(ctx); return nil })
 	return g.Wait()
 }
 
 const beatTimeout = time.Second
 
-// beat says that the process lives, until ctx is done; then that it does not.
-func (m *Member) beat(ctx context.Context) {
+// heartbeats says that the process lives, until ctx is done; then that it does not.
+func (m *Member) heartbeats(ctx context.Context) {
 	away := false
 	for ctx.Err() == nil {
-		err := m.say(ctx)
+		err := m.heartbeat(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !away:
@@ -102,7 +102,7 @@ func (m *Member) beat(ctx context.Context) {
 	}
 }
 
-func (m *Member) say(ctx context.Context) error {
+func (m *Member) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
 	self := m.self

@@ -28,11 +28,11 @@ func (m *Member) watch(ctx context.Context) {
 	defer func() { <-done }()
 	go func() {
 		defer close(done)
-		tell(ctx, sub, changed)
+		wakeOnMessage(ctx, sub, changed)
 	}()
 	failing := false
 	for ctx.Err() == nil {
-		err := m.look(ctx)
+		err := m.readLimits(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !failing:
@@ -45,8 +45,8 @@ func (m *Member) watch(ctx context.Context) {
 	}
 }
 
-// tell wakes who watches when a message comes, or may have been missed.
-func tell(ctx context.Context, sub *redis.PubSub, changed chan<- struct{}) {
+// wakeOnMessage wakes who watches when a message comes, or may have been missed.
+func wakeOnMessage(ctx context.Context, sub *redis.PubSub, changed chan<- struct{}) {
 	messages := sub.ChannelWithSubscriptions()
 	for {
 		select {
@@ -61,9 +61,9 @@ func tell(ctx context.Context, sub *redis.PubSub, changed chan<- struct{}) {
 	}
 }
 
-// look reads the limits and puts them in force, where they are others. It has
+// readLimits reads the limits and puts them in force, where they are others. It has
 // them said at once, for whoever waits for that.
-func (m *Member) look(ctx context.Context) error {
+func (m *Member) readLimits(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	l, err := m.opts.Limits(ctx)

@@ -22,7 +22,7 @@ import (
 	"seckill/stock"
 )
 
-// shop is a sale on the twin store and a miniredis of its own.
+// shop is a sale on the in-memory store and a miniredis of its own.
 type shop struct {
 	store  *memory.Store
 	redis  *miniredis.Miniredis
@@ -258,7 +258,7 @@ func TestTheResolverVoidsOnlyWhatNothingCanSettleAnyMore(t *testing.T) {
 	require.Equal(t, order.StatusRejected, v.Status)
 	require.Equal(t, order.ReasonVoid, v.Reason)
 	late := s.settle(t, []order.Order{o})
-	require.Equal(t, order.ReasonVoid, late[0].Reason, "the late message finds the fence")
+	require.Equal(t, order.ReasonVoid, late[0].Reason, "the late message finds the tombstone")
 	require.Empty(t, s.audit(t).Discrepancies)
 }
 

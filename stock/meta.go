@@ -10,26 +10,26 @@ import (
 	"seckill/order"
 )
 
-// Meta is what Redis says of a sale as a whole. If it is not loaded, all but
-// Now is zero.
+// Meta is the state of a sale in Redis. If the sale is not loaded, every field
+// but Now is zero.
 type Meta struct {
 	Loaded    bool
 	State     order.SaleState
 	StartsAt  time.Time
 	EndsAt    time.Time
 	Total     int64 // units; always available + pending + settled
-	Available int64 // below 0 while more is committed than was reserved
-	Pending   int64 // units reserved without a verdict
+	Available int64 // negative while more is committed than was reserved
+	Pending   int64 // reserved units without a verdict
 	Settled   int64 // units of confirmed and paid orders
 	Epoch     uint64
-	Applied   uint64 // the cursor: the last change in line that Redis knows
-	// Now is the time of the server that has the sale when it was asked.
+	Applied   uint64 // the cursor: the last change up to which Redis has everything
+	// Now is the clock of the server that has the sale.
 	Now time.Time
-	// OldestPending is when the order first in line for the sweeper was made;
-	// zero when nothing is pending. Orders that got their verdict may still
-	// stand before it for as long as no sweeper runs.
+	// OldestPending is the time of the order that is first in line for the
+	// sweeper; zero when nothing is pending. While no sweeper runs, decided orders
+	// may still stand in front of the oldest pending one.
 	OldestPending time.Time
-	// Err is why this sale could not be read, where others could.
+	// Err is why this sale could not be read, even if others could.
 	Err error
 }
 
@@ -38,8 +38,8 @@ var metaFields = []any{
 	"state", "starts", "ends", "total", "available", "pending", "settled", "epoch", "applied",
 }
 
-// Metas reads many sales in pipelines, in the order given. With an error, those
-// that could be read have no Err.
+// Metas reads many sales in pipelines, in the given order. When it returns an
+// error, the sales that could be read have no Err.
 func (l *Ledger) Metas(ctx context.Context, saleIDs []int64) ([]Meta, error) {
 	calls := make([]call, len(saleIDs))
 	for i, id := range saleIDs {
@@ -85,8 +85,8 @@ func readMeta(out []any) (Meta, error) {
 	return m, nil
 }
 
-// reservedAt is when the order of an item <due ms>,<order ID>,<shopper> was
-// reserved. A sweeper's claim dates the item anew, the ID stays.
+// reservedAt returns when the order of an item <due ms>,<order ID>,<shopper> was
+// reserved. A sweeper's claim gives the item a new due time; the ID stays.
 func reservedAt(item string) time.Time {
 	due, rest, _ := strings.Cut(item, ",")
 	id, _, _ := strings.Cut(rest, ",")
@@ -101,7 +101,7 @@ func reservedAt(item string) time.Time {
 	return at
 }
 
-// decimal is a number as Redis keeps it; 0 for none.
+// decimal parses a number as Redis stores it; 0 if there is none.
 func decimal(v any) int64 {
 	n, _ := strconv.ParseInt(text(v), 10, 64)
 	return n

@@ -12,31 +12,31 @@ import (
 	"seckill/order"
 )
 
-// lease is how long a reservation may stay without a verdict before the
-// sweeper looks at it, and for how long a look keeps the others away. It is a
-// constant, so the list of what is due is sorted.
+// lease is how long a reservation may stay without a verdict before the sweeper
+// claims it, and how long a claim keeps other sweepers away. It is a constant, so
+// the list of due orders is sorted.
 const lease = 30 * time.Second
 
-// Reservation is what became of one order of a Reserve call.
+// Reservation is the result for one order of a Reserve call.
 type Reservation struct {
-	// Slot of the order: 0 if it has lost its own to a committed order since.
+	// Slot of the order: 0 if a committed order has taken its slot since.
 	Slot int
-	// Entry is the order that the key names, with ErrReplay, or one of those
-	// that fill the limit, with ErrPurchaseLimit.
+	// Entry is the order that the key names (ErrReplay), or one of those that
+	// fill the limit (ErrPurchaseLimit).
 	Entry *Entry
 	// Available units of the sale after the call.
 	Available int64
-	// Err is nil when the order is reserved, by this call or by an earlier one
-	// with the same order ID; else one of the refusals.
+	// Err is nil when this call, or an earlier one with the same order ID, has
+	// reserved the order; else one of the refusals.
 	Err error
 }
 
-// Reserve takes the units of orders of one sale, all in one script call (T1),
-// and returns one Reservation for each, in their order. Orders need no Slot.
-// The same call repeated reserves nothing more and answers the same; only the
-// reason of a refusal may be another one, when a neighbour of the call got in.
-// An error means that the outcome of all is unknown; it can be told by
-// repeating the call.
+// Reserve takes the units of orders of one sale in one script call (T1). It
+// returns one Reservation for each order, in the given order. Orders need no
+// Slot. Repeating the call reserves nothing more and gives the same answers,
+// except that a refusal may have another reason when an order of the same call
+// got in. After an error the outcome of all orders is unknown; repeating the call
+// tells it.
 func (l *Ledger) Reserve(ctx context.Context, saleID int64, os []order.Order) ([]Reservation, error) {
 	if len(os) == 0 {
 		return nil, nil
@@ -76,7 +76,7 @@ func (l *Ledger) Reserve(ctx context.Context, saleID int64, os []order.Order) ([
 	return rs, nil
 }
 
-// read takes the script's answer for one order.
+// read parses the script's answer for one order.
 func (r *Reservation) read(saleID int64, shopper, answer string) error {
 	if answer == "" {
 		return fmt.Errorf("%w: no answer", errReply)
@@ -111,8 +111,8 @@ func (r *Reservation) read(saleID int64, shopper, answer string) error {
 	return nil
 }
 
-// Urgent puts reserved orders of a sale whose message may not have been stored
-// in front of the sweeper (T2). Without it they wait for their lease to end.
+// Urgent hands reserved orders whose message may not have been stored to the
+// sweeper (T2). Without it they wait until their lease ends.
 func (l *Ledger) Urgent(ctx context.Context, saleID int64, os ...order.Order) error {
 	if len(os) == 0 {
 		return nil
@@ -135,7 +135,7 @@ func (l *Ledger) Urgent(ctx context.Context, saleID int64, os ...order.Order) er
 	return nil
 }
 
-// giveBack is a mutant: the verdict it tells Redis is nobody's.
+// giveBack is a mutant: it applies a verdict that no row stands for.
 func (l *Ledger) giveBack(ctx context.Context, os []order.Order) error {
 	vs := make([]order.Verdict, len(os))
 	for i, o := range os {
@@ -144,27 +144,27 @@ func (l *Ledger) giveBack(ctx context.Context, os []order.Order) error {
 	return l.Replay(ctx, vs)
 }
 
-// firstLook and fullLook are how many items one run of due.lua looks at: few
-// on a sale where nothing is left over, many where a backlog has to be passed.
-// looks bounds the runs of one call: 200,000 items, 0.1 s of Redis.
+// firstItems and manyItems are how many items one run of due.lua reads: few in a
+// sale without leftovers, many to get through a backlog. maxRuns bounds the runs
+// of one call: 200,000 items, 0.1 s of Redis.
 const (
-	firstLook = 64
-	fullLook  = 1_000
-	looks     = 200
+	firstItems = 64
+	manyItems  = 1_000
+	maxRuns    = 200
 )
 
-// Due claims up to limit orders of a sale that wait for the sweeper: urgent
-// ones, those without a verdict for 30 s, and those dated in the future by a
-// clock that ran back. A claim keeps others away for 30 s; it is no lock. The
-// Slot of an order that has lost its own is 0. With an error come the orders
-// claimed before it.
+// Due claims up to limit orders of a sale for the sweeper: urgent ones, those
+// without a verdict for 30 s, and those dated in the future because a clock was
+// set back. A claim keeps other processes away for 30 s; it is not a lock. An
+// order that has lost its slot gets Slot 0. With an error, Due also returns the
+// orders that it claimed before.
 func (l *Ledger) Due(ctx context.Context, saleID int64, limit int) ([]order.Order, error) {
 	k := keysOf(saleID)
 	names := []string{k.meta, k.orders, k.due, k.urgent}
 	var os []order.Order
-	look := firstLook
-	for range looks {
-		out, err := reply(dueScript.Run(ctx, l.rdb, names, lease.Milliseconds(), limit-len(os), look))
+	items := firstItems
+	for range maxRuns {
+		out, err := reply(dueScript.Run(ctx, l.rdb, names, lease.Milliseconds(), limit-len(os), items))
 		if err != nil {
 			return os, fmt.Errorf("claim due orders of sale %d: %w", saleID, err)
 		}
@@ -179,13 +179,13 @@ func (l *Ledger) Due(ctx context.Context, saleID int64, limit int) ([]order.Orde
 		if len(out) < 2 || number(out[1]) == 0 || len(os) >= limit {
 			break
 		}
-		look = fullLook
+		items = manyItems
 	}
 	return os, nil
 }
 
-// Entries returns what Redis keeps of a shopper's orders in a sale: the live
-// ones and the last dead ones. None when the sale is not loaded.
+// Entries returns a shopper's entries in a sale: the live ones and the last dead
+// ones; none when the sale is not loaded.
 func (l *Ledger) Entries(ctx context.Context, saleID int64, shopper string) ([]Entry, error) {
 	value, err := l.rdb.HGet(ctx, keysOf(saleID).orders, shopper).Result()
 	if errors.Is(err, redis.Nil) {
@@ -197,7 +197,7 @@ func (l *Ledger) Entries(ctx context.Context, saleID int64, shopper string) ([]E
 	return parseEntries(saleID, shopper, value)
 }
 
-// Entry returns what Redis keeps of one order; false when it is absent.
+// Entry returns the entry of one order; false when it is absent.
 func (l *Ledger) Entry(ctx context.Context, saleID int64, shopper string, id order.ID) (Entry, bool, error) {
 	es, err := l.Entries(ctx, saleID, shopper)
 	for _, e := range es {

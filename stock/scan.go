@@ -7,8 +7,9 @@ import (
 )
 
 // Scan returns a page of a sale's entries, of about count shoppers, and the
-// cursor of the next one; 0 begins, and is returned at the end. Each entry that
-// was there all the time is returned at least once. An unloaded sale has none.
+// cursor of the next page. Cursor 0 starts the scan and marks its end. An entry
+// that exists throughout is returned at least once. A sale that is not loaded
+// has none.
 func (l *Ledger) Scan(ctx context.Context, saleID int64, cursor uint64, count int64) (es []Entry, next uint64, err error) {
 	return l.scan(ctx, saleID, keysOf(saleID).orders, cursor, count)
 }
@@ -28,7 +29,7 @@ func (l *Ledger) scan(ctx context.Context, saleID int64, key string, cursor uint
 	return es, next, nil
 }
 
-// EntriesOf returns all entries of up to 1,000 shoppers of a sale, read by one
+// EntriesOf returns all entries of up to 1,000 shoppers of a sale, with one
 // command.
 func (l *Ledger) EntriesOf(ctx context.Context, saleID int64, shoppers []string) ([]Entry, error) {
 	if len(shoppers) == 0 {
@@ -52,9 +53,8 @@ func (l *Ledger) EntriesOf(ctx context.Context, saleID int64, shoppers []string)
 	return es, nil
 }
 
-// Claim reports whether this caller is the one of the fleet to do a piece of
-// work on a sale for the time of ttl. It saves work; nothing is wrong when two
-// do it.
+// Claim reports whether this caller may do a kind of work on a sale for the time
+// of ttl. It saves work: nothing breaks when two processes do the same.
 func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.Duration) (bool, error) {
 	got, err := l.rdb.SetNX(ctx, keysOf(saleID).claim(work), "1", ttl).Result()
 	if err != nil {
@@ -63,7 +63,7 @@ func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.
 	return got, nil
 }
 
-// Release ends a claim before its time.
+// Release ends a claim early.
 func (l *Ledger) Release(ctx context.Context, saleID int64, work string) error {
 	if err := l.rdb.Unlink(ctx, keysOf(saleID).claim(work)).Err(); err != nil {
 		return fmt.Errorf("release %s of sale %d: %w", work, saleID, err)
@@ -71,7 +71,7 @@ func (l *Ledger) Release(ctx context.Context, saleID int64, work string) error {
 	return nil
 }
 
-// Keep holds a claim for another ttl, for work that takes longer.
+// Keep extends a claim by another ttl, for work that takes longer.
 func (l *Ledger) Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error {
 	if err := l.rdb.Set(ctx, keysOf(saleID).claim(work), "1", ttl).Err(); err != nil {
 		return fmt.Errorf("keep %s of sale %d: %w", work, saleID, err)

@@ -15,8 +15,8 @@ type Fleet struct {
 	Generation uint64 // of the limits, by MySQL
 	HeldPolls  uint64 // limit of an API
 	// Loaded and Digest are stock.Digest of the stores.
-	Loaded int
-	Digest string
+	Loaded      int
+	Fingerprint string
 	// What could not be read has an error, and nothing is judged by it.
 	InstancesErr, LimitsErr, SalesErr error
 	// Line is an instance in a line, for people.
@@ -34,7 +34,7 @@ func (f Fleet) otherLimits(i fleet.Instance) bool {
 }
 
 func (f Fleet) otherSales(i fleet.Instance) bool {
-	return f.SalesErr == nil && i.Role == fleet.RoleAPI && i.SalesDigest != f.Digest
+	return f.SalesErr == nil && i.Role == fleet.RoleAPI && i.SalesFingerprint != f.Fingerprint
 }
 
 // Check says what could not be read, and looks at each process.
