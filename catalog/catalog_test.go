@@ -138,18 +138,18 @@ func TestTheSoldOutFlagClearsWhenStockReturns(t *testing.T) {
 	})
 }
 
-func TestTheLastCopyStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
+func TestTheLastSnapshotStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
 	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, log *bytes.Buffer) {
 		c.MarkSoldOut(1)
 		s.set(func() { s.redis, s.mysql = errAway, errAway })
 		time.Sleep(10 * time.Second)
 		require.ErrorIs(t, refusal(t, c, 1), stock.ErrSoldOut, "the flag too")
 		require.True(t, c.Ready())
-		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("grows old")))
+		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("out of date")))
 		s.set(func() { s.redis, s.mysql = nil, nil })
 		time.Sleep(3 * time.Second)
 		require.NoError(t, refusal(t, c, 1))
-		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("fresh again")))
+		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("up to date again")))
 	})
 }
 
@@ -203,7 +203,7 @@ func TestTheClockIsThatOfRedis(t *testing.T) {
 	})
 }
 
-func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
+func TestAFloodOfUnknownSalesRefreshesTheCatalogOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
@@ -223,7 +223,7 @@ func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
 	})
 }
 
-func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
+func TestCallersThatAskForANewSaleDuringARefreshWaitForIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
@@ -245,7 +245,7 @@ func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
 	})
 }
 
-func TestALookForANewSaleOutlivesWhoBeganIt(t *testing.T) {
+func TestARefreshForANewSaleOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
@@ -279,7 +279,7 @@ func TestGetAllocatesNothing(t *testing.T) {
 	}))
 }
 
-func TestWhatACopySays(t *testing.T) {
+func TestWhatASnapshotSays(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	meta := func(state order.SaleState, available int64) stock.Meta {
