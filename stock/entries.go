@@ -2,8 +2,12 @@ package stock
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"seckill/order"
 )
 
 // Scan returns a page of a sale's entries, of about count shoppers, and the
@@ -53,28 +57,26 @@ func (l *Ledger) EntriesOf(ctx context.Context, saleID int64, shoppers []string)
 	return es, nil
 }
 
-// Claim reports whether this caller may do a kind of work on a sale for the time
-// of ttl. It saves work: nothing breaks when two processes do the same.
-func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.Duration) (bool, error) {
-	got, err := l.rdb.SetNX(ctx, keysOf(saleID).claim(work), "1", ttl).Result()
+// Entries returns a shopper's entries in a sale: the live ones and the last dead
+// ones; none when the sale is not loaded.
+func (l *Ledger) Entries(ctx context.Context, saleID int64, shopper string) ([]Entry, error) {
+	value, err := l.rdb.HGet(ctx, keysOf(saleID).orders, shopper).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
 	if err != nil {
-		return false, fmt.Errorf("claim %s of sale %d: %w", work, saleID, err)
+		return nil, fmt.Errorf("read entries in sale %d: %w", saleID, err)
 	}
-	return got, nil
+	return parseEntries(saleID, shopper, value)
 }
 
-// Release ends a claim early.
-func (l *Ledger) Release(ctx context.Context, saleID int64, work string) error {
-	if err := l.rdb.Unlink(ctx, keysOf(saleID).claim(work)).Err(); err != nil {
-		return fmt.Errorf("release %s of sale %d: %w", work, saleID, err)
+// Entry returns the entry of one order; false when it is absent.
+func (l *Ledger) Entry(ctx context.Context, saleID int64, shopper string, id order.ID) (Entry, bool, error) {
+	es, err := l.Entries(ctx, saleID, shopper)
+	for _, e := range es {
+		if e.ID == id {
+			return e, true, nil
+		}
 	}
-	return nil
-}
-
-// Keep extends a claim by another ttl, for work that takes longer.
-func (l *Ledger) Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error {
-	if err := l.rdb.Set(ctx, keysOf(saleID).claim(work), "1", ttl).Err(); err != nil {
-		return fmt.Errorf("keep %s of sale %d: %w", work, saleID, err)
-	}
-	return nil
+	return Entry{}, false, err
 }
