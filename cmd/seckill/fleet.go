@@ -85,7 +85,7 @@ func (f *front) look(self *fleet.Instance) fleet.Totals {
 	if m := f.ids.maker.Load(); m != nil {
 		self.Worker = m.NodeID()
 	}
-	self.SalesLoaded, self.SalesDigest = f.catalog.Fingerprint()
+	self.SalesLoaded, self.SalesFingerprint = f.catalog.Fingerprint()
 	self.BreakersOpen = openBreakers(f.breakers...)
 	l := f.server.Metrics.Load()
 	return fleet.Totals{
