@@ -228,9 +228,6 @@ func (r *Relay) send(ctx context.Context, t turn) (seq uint64, more bool, err er
 	if through == t.seq {
 		return t.seq, false, nil
 	}
-	if failpoint.Broken(failpoint.CursorFirst) {
-		_ = r.store.MoveEvents(ctx, t.saleID, r.holder, through, lease)
-	}
 	if err := r.publish(ctx, es); err != nil {
 		return t.seq, false, err
 	}

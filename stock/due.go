@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -13,9 +12,6 @@ import (
 func (l *Ledger) Urgent(ctx context.Context, saleID int64, os ...order.Order) error {
 	if len(os) == 0 {
 		return nil
-	}
-	if failpoint.Broken(failpoint.APIGivesBack) {
-		return l.giveBack(ctx, os)
 	}
 	k := keysOf(saleID)
 	args := make([]any, len(os))
@@ -30,15 +26,6 @@ func (l *Ledger) Urgent(ctx context.Context, saleID int64, os ...order.Order) er
 		return fmt.Errorf("hand %d orders of sale %d to the sweeper: %w", len(os), saleID, err)
 	}
 	return nil
-}
-
-// giveBack is a mutant: it applies a verdict that no row stands for.
-func (l *Ledger) giveBack(ctx context.Context, os []order.Order) error {
-	vs := make([]order.Verdict, len(os))
-	for i, o := range os {
-		vs[i] = order.Verdict{Order: o, Status: order.StatusRejected}
-	}
-	return l.Replay(ctx, vs)
 }
 
 // firstItems and manyItems are how many items one run of due.lua reads: few in a

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
-
-	"seckill/internal/failpoint"
 )
 
 //go:embed entry.lua
@@ -38,12 +36,12 @@ var withdrawSource string
 var metaSource string
 
 var (
-	reserveScript  = redis.NewScript(entrySource + failpoint.Script("reserve", reserveSource))
+	reserveScript  = redis.NewScript(entrySource + reserveSource)
 	urgentScript   = redis.NewScript(entrySource + urgentSource)
-	applyScript    = redis.NewScript(entrySource + failpoint.Script("apply", applySource))
+	applyScript    = redis.NewScript(entrySource + applySource)
 	dueScript      = redis.NewScript(entrySource + dueSource)
 	addScript      = redis.NewScript(entrySource + addSource)
-	loadScript     = redis.NewScript(failpoint.Script("load", loadSource))
+	loadScript     = redis.NewScript(loadSource)
 	metaScript     = redis.NewScript(metaSource)
 	withdrawScript = redis.NewScript(withdrawSource)
 )

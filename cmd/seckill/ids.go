@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -81,9 +80,6 @@ func (w *workerIDs) take(ctx context.Context) bool {
 	if err != nil {
 		w.log.WarnContext(ctx, "no worker number yet", "err", err)
 		return false
-	}
-	if failpoint.Broken(failpoint.OneWorkerNumber) {
-		n = 1
 	}
 	w.maker.Store(order.NewIDMaker(n))
 	w.log.InfoContext(ctx, "worker number taken", "worker", n)
