@@ -14,19 +14,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/internal/config"
 )
 
 // health is what a role says of itself.
-type health struct {
-	ready   func() error    // nil when it can do its work
-	details func() []string // a line for each thing it needs, for people
+type health interface {
+	ready() error      // nil when it can do its work
+	details() []string // a line for each thing it needs, for people
 }
 
 // adminHandler answers health checks, metrics and, where operators is not nil,
-// their API; profiles only where none but this machine can reach them. /livez asks nobody: a process whose servers are
-// away is alive, and restarting it would help nothing.
+// their API; profiles only where nobody but this machine can reach them. /livez
+// asks no server: a process whose servers are down is alive, and a restart would
+// not help.
 func adminHandler(listen string, reg *prometheus.Registry, h health, operators http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	if operators != nil {

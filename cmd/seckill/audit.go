@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/audit"
+	"seckill/internal/loop"
 	"seckill/order"
 )
 
@@ -40,11 +42,11 @@ verdict can heal. Exit code 4: something does not hold.`,
 					return err
 				}
 			}
-			return p.withOperator(func(o *operator) error {
+			return p.withServers(func(s *admin.Service) error {
 				if watch {
-					return p.watchAudit(c.Context(), o, id)
+					return p.watchAudit(c.Context(), s, id)
 				}
-				report, err := o.audit(c.Context(), id)
+				report, err := audited(c.Context(), s, id)
 				if err != nil {
 					return err
 				}
@@ -56,8 +58,8 @@ verdict can heal. Exit code 4: something does not hold.`,
 	return c
 }
 
-func (o *operator) audit(ctx context.Context, id int64) (auditReport, error) {
-	audits, err := o.service.Audit(ctx, id)
+func audited(ctx context.Context, s *admin.Service, id int64) (auditReport, error) {
+	audits, err := s.Audit(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return auditReport{}, &noSaleError{id}
 	}
@@ -73,10 +75,10 @@ func (o *operator) audit(ctx context.Context, id int64) (auditReport, error) {
 
 // watchAudit audits until ctx is done. A round that could not be made is said
 // and does not end it.
-func (p *process) watchAudit(ctx context.Context, o *operator, id int64) error {
+func (p *process) watchAudit(ctx context.Context, s *admin.Service, id int64) error {
 	var last error
 	for {
-		report, err := o.audit(ctx, id)
+		report, err := audited(ctx, s, id)
 		switch {
 		case ctx.Err() != nil:
 			return last
@@ -90,10 +92,8 @@ func (p *process) watchAudit(ctx context.Context, o *operator, id int64) error {
 				last = &silentError{exitBroken}
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if loop.Pause(ctx, watchEvery) != nil {
 			return last
-		case <-time.After(watchEvery):
 		}
 	}
 }
@@ -152,4 +152,63 @@ func (p *process) writeAudit(r auditReport) error {
 		fmt.Fprintln(p.stdout, "ok: MySQL and Redis agree")
 	}
 	return nil
+}
+
+func newRebuild(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rebuild SALE",
+		Short: "Load a sale into Redis anew from MySQL, for what the audit cannot heal",
+		Long: `Take the sale out of Redis and load it anew from MySQL, with all its live orders. It asks nothing.
+Purchases of this sale are refused meanwhile, a few seconds; no order is lost: those that were pending
+get their verdict first. A Redis that was wiped needs no rebuild, the consumers load its sales by themselves.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := saleArg(args)
+			if err != nil {
+				return err
+			}
+			return p.withServers(func(s *admin.Service) error { return p.rebuild(c.Context(), s, id) })
+		},
+	}
+}
+
+// rebuildView is what `rebuild --json` says it did.
+type rebuildView struct {
+	ID        int64  `json:"id,string"`
+	WasLoaded bool   `json:"was_loaded"`
+	Settled   int    `json:"settled_first"` // orders that were pending in Redis
+	Total     int64  `json:"total"`
+	Available int64  `json:"available"`
+	Live      int64  `json:"live_units"`
+	Epoch     uint64 `json:"epoch"`
+	TookMS    int64  `json:"took_ms"`
+}
+
+func (p *process) rebuild(ctx context.Context, s *admin.Service, id int64) error {
+	fmt.Fprintf(p.stderr, "sale %d: taken out of Redis and loaded from MySQL, this may take some seconds\n", id)
+	start := time.Now()
+	done, err := s.Rebuild(ctx, thisCall(), id)
+	var now admin.SaleStatus
+	if err == nil {
+		now, err = s.Sale(ctx, id)
+		err = errors.Join(err, now.Meta.Err)
+	}
+	switch {
+	case errors.Is(err, order.ErrNotFound), errors.Is(err, order.ErrConflict):
+		return ofSale(id, err)
+	case err != nil:
+		return &dependencyError{"rebuild", fmt.Errorf("%w (run it again; a sale that is open or paused is loaded by the consumers too)", err)}
+	}
+	m := now.Meta
+	view := rebuildView{id, done.WasLoaded, done.Settled, m.Total, m.Available, m.Settled, m.Epoch, time.Since(start).Milliseconds()}
+	if p.json {
+		return writeJSON(p.stdout, view)
+	}
+	was := ""
+	if !view.WasLoaded {
+		was = "it was not in Redis; "
+	}
+	_, err = fmt.Fprintf(p.stdout, "sale %d rebuilt in %d ms: %s%d pending orders settled first; %d units, %d available, %d in live orders (epoch %d)\n",
+		id, view.TookMS, was, view.Settled, view.Total, view.Available, view.Live, view.Epoch)
+	return err
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,11 +12,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"seckill/internal/config"
+	"seckill/internal/otlp"
 	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/order/mysql"
 	"seckill/queue"
 	"seckill/queue/rocketmq"
+	"seckill/stock"
 )
 
 // backend is what the roles stand on: the real servers, or dev's embedded ones.
@@ -126,10 +128,6 @@ type subscriberOptions struct {
 	traced bool
 }
 
-// servers are the settings without which no role and no operator's command can
-// reach the servers.
-var servers = []string{"mysql_dsn", "redis_addrs", "rocketmq_nameservers"}
-
 // openBackend returns the real servers. It waits for none of them: a role
 // starts while they are away and says so in its readiness.
 func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
@@ -144,7 +142,7 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	opts := rocketOptions(cfg.RocketMQ, log)
 	admin, err := rocketmq.NewAdmin(opts)
 	if err != nil {
-		return nil, &usageError{errors.Join(fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err), db.Close(), rdb.Close())}
+		return nil, errors.Join(badSetting("SECKILL_ROCKETMQ_*", err), db.Close(), rdb.Close())
 	}
 	store := mysql.NewStore(db, log)
 	return &backend{
@@ -195,4 +193,50 @@ func newRegistry(cfg config.Config, b *backend) *prometheus.Registry {
 	registerProcess(reg)
 	registerPools(reg, b.db, b.redis, cfg.Redis.PoolSize)
 	return reg
+}
+
+// openTraced is openBackend for a role: its requests and orders are traced, if
+// the settings say where to. Closing it sends the spans that wait.
+func openTraced(ctx context.Context, cfg config.Config, service string, log *slog.Logger) (*backend, error) {
+	tracer, flush, err := openTracer(ctx, cfg.Trace, service, log)
+	if err != nil {
+		return nil, err
+	}
+	b, err := openBackend(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	b.trace(tracer)
+	shut := b.close
+	b.close = func() { shut(); flush() }
+	return b, nil
+}
+
+// trace makes what is done through b part of the traces of tracer.
+func (b *backend) trace(tracer *telemetry.Tracer) {
+	if tracer == nil {
+		return
+	}
+	b.tracer = tracer
+	stock.Trace(b.redis)
+}
+
+// openTracer returns the tracer that the settings ask for, nil for none, and
+// what sends the rest of its spans in the end.
+func openTracer(ctx context.Context, c config.Trace, service string, log *slog.Logger) (*telemetry.Tracer, func(), error) {
+	if c.Endpoint == "" {
+		return nil, func() {}, nil
+	}
+	e, err := otlp.New(ctx, otlp.Options{
+		Endpoint: c.Endpoint, Sample: c.Sample, Service: service, Version: thisBuild().Version, Instance: rand.Text(), Log: log,
+	})
+	if err != nil {
+		return nil, nil, badSetting("SECKILL_TRACE_ENDPOINT", err)
+	}
+	flush := func() {
+		if err := e.Close(context.WithoutCancel(ctx)); err != nil {
+			log.WarnContext(ctx, "traces not sent", "err", err)
+		}
+	}
+	return e.Tracer, flush, nil
 }

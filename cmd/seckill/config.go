@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
 	"seckill/internal/config"
 	"seckill/internal/telemetry"
 )
@@ -74,6 +75,22 @@ func writeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+func newVersion(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Show the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := thisBuild()
+			if p.json {
+				return writeJSON(p.stdout, v)
+			}
+			_, err := fmt.Fprintln(p.stdout, "seckill", v.Version, v.Commit, v.Go)
+			return err
+		},
+	}
+}
+
 // settings loads the configuration and checks that what the command needs is
 // there: need names the keys of settings without which it cannot run.
 func (p *process) settings(need ...string) (config.Config, error) {
@@ -115,4 +132,31 @@ func readableDurations(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	return a
+}
+
+// servers are the settings without which nothing can reach the servers.
+var servers = []string{"mysql_dsn", "redis_addrs", "rocketmq_nameservers"}
+
+// withServers calls fn with a service on all servers.
+func (p *process) withServers(fn func(*admin.Service) error) error {
+	return p.with(WithServers, fn, servers...)
+}
+
+// withStores calls fn with a service on MySQL and Redis alone.
+func (p *process) withStores(fn func(*admin.Service) error) error {
+	return p.with(WithStores, fn, "mysql_dsn", "redis_addrs")
+}
+
+// withMySQL calls fn with a service on MySQL alone.
+func (p *process) withMySQL(fn func(*admin.Service) error) error {
+	return p.with(WithMySQL, fn, "mysql_dsn")
+}
+
+func (p *process) with(open func(config.Config, *slog.Logger, func(*admin.Service) error) error, fn func(*admin.Service) error, need ...string) error {
+	cfg, err := p.settings(need...)
+	if err != nil {
+		return err
+	}
+	cfg.LogLevel, cfg.LogFormat = "warn", "text"
+	return open(cfg, p.logger(cfg), fn)
 }

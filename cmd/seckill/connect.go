@@ -46,7 +46,7 @@ func redisOptions(c config.Redis) (*redis.UniversalOptions, error) {
 	if c.TLS {
 		t, err := tlsConfig(c.CAFile)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("SECKILL_REDIS_CA_FILE: %w", err)}
+			return nil, badSetting("SECKILL_REDIS_CA_FILE", err)
 		}
 		opts.TLSConfig = t
 	}
@@ -67,13 +67,13 @@ func openDB(c config.MySQL) (*sql.DB, error) {
 	if c.TLS {
 		t, err := tlsConfig(c.CAFile)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("SECKILL_MYSQL_CA_FILE: %w", err)}
+			return nil, badSetting("SECKILL_MYSQL_CA_FILE", err)
 		}
 		opts.TLS = t
 	}
 	db, err := mysql.OpenDB(c.DSN, opts)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("SECKILL_MYSQL_DSN: %w", err)}
+		return nil, badSetting("SECKILL_MYSQL_DSN", err)
 	}
 	return db, nil
 }
@@ -93,6 +93,3 @@ func tlsConfig(caFile string) (*tls.Config, error) {
 	}
 	return t, nil
 }
-
-// askTimeout bounds one question of an operator's command to a server.
-const askTimeout = 5 * time.Second

@@ -11,9 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
-	"seckill/order/mysql"
 )
 
 func newDeadLetters(p *process) *cobra.Command {
@@ -34,7 +33,7 @@ func newLettersList(p *process) *cobra.Command {
 			if limit < 1 || sale < 0 {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
 			}
-			return p.withLetters(func(s *admin.Service) error {
+			return p.withMySQL(func(s *admin.Service) error {
 				letters, err := s.DeadLetters(c.Context(), sale, limit)
 				if err != nil {
 					return err
@@ -75,7 +74,7 @@ func newLettersShow(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "show MESSAGE", Short: "Show a dead letter with its body; a verdict by its order's ID", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withLetters(func(s *admin.Service) error {
+			return p.withMySQL(func(s *admin.Service) error {
 				letters, err := findLetters(c.Context(), s, args[0])
 				if err != nil {
 					return err
@@ -132,7 +131,7 @@ func newLettersDiscard(p *process) *cobra.Command {
 ends every order whose message is unreadable. A dead letter that is itself the verdict on an order
 (an empty message ID) is never deleted.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withLetters(func(s *admin.Service) error {
+			return p.withMySQL(func(s *admin.Service) error {
 				n, err := s.Discard(c.Context(), thisCall(), admin.ParseMessageID(args[0]))
 				switch {
 				case errors.Is(err, order.ErrNotFound):
@@ -165,21 +164,4 @@ func findLetters(ctx context.Context, s *admin.Service, name string) ([]order.De
 		return nil, &noLetterError{admin.Printable(admin.ParseMessageID(name))}
 	}
 	return found, err
-}
-
-// withLetters runs a command on MySQL alone.
-func (p *process) withLetters(fn func(*admin.Service) error) error {
-	cfg, err := p.settings("mysql_dsn")
-	if err != nil {
-		return err
-	}
-	cfg.LogLevel, cfg.LogFormat = "warn", "text"
-	db, err := openDB(cfg.MySQL)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	log := p.logger(cfg)
-	store := mysql.NewStore(db, log)
-	return fn(admin.New(admin.Options{Sales: store, AuditLog: store, Letters: store, Log: log}))
 }

@@ -12,12 +12,12 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/cobra"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/fleet"
 	"seckill/internal/config"
+	"seckill/internal/loop"
 	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/order/memory"
@@ -25,35 +25,8 @@ import (
 	queuememory "seckill/queue/memory"
 )
 
-func newDev(p *process) *cobra.Command {
-	var listen, adminListen, traces string
-	var verbose bool
-	c := &cobra.Command{
-		Use:   "dev",
-		Short: "Try everything in one process: embedded servers, a sample sale, a shopper page; nothing is kept",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			log := slog.New(slog.DiscardHandler)
-			if verbose {
-				log = slog.New(telemetry.LogHandler(slog.NewTextHandler(p.stderr, nil)))
-			}
-			tracer, flush, err := openTracer(c.Context(), config.Trace{Endpoint: traces, Sample: 1}, "seckill-dev", log)
-			if err != nil {
-				return err
-			}
-			defer flush()
-			return p.runDev(c.Context(), listen, adminListen, tracer, log)
-		},
-	}
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to serve on")
-	c.Flags().StringVar(&adminListen, "admin-listen", config.DefaultAdminListen, "address for operators, health checks and metrics")
-	c.Flags().StringVar(&traces, "trace-endpoint", "", "send a trace of every request there (OTLP over HTTP, such as http://127.0.0.1:4318)")
-	c.Flags().BoolVar(&verbose, "verbose", false, "log what happens")
-	return c
-}
-
-// devStarted is the first line of `dev --json`.
-type devStarted struct {
+// DevStarted is the first line of `dev --json`.
+type DevStarted struct {
 	URL    string `json:"url"`
 	SaleID string `json:"sale_id"`
 	Token  string `json:"token"`
@@ -64,11 +37,18 @@ type devStarted struct {
 	AdminToken string `json:"admin_token"`
 }
 
-func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer *telemetry.Tracer, log *slog.Logger) error {
-	cfg, err := devConfig()
+// RunDev runs both roles in this process, on embedded servers, with a sample sale
+// that is open. When the sale can be bought it calls greet.
+func RunDev(ctx context.Context, cfg config.Config, log *slog.Logger, greet func(DevStarted, order.Sale)) error {
+	tracer, flush, err := openTracer(ctx, cfg.Trace, "seckill-dev", log)
 	if err != nil {
 		return err
 	}
+	defer flush()
+	return runDev(ctx, cfg, tracer, log, greet)
+}
+
+func runDev(ctx context.Context, cfg config.Config, tracer *telemetry.Tracer, log *slog.Logger, greet func(DevStarted, order.Sale)) error {
 	b, err := devBackend(cfg)
 	if err != nil {
 		return err
@@ -83,13 +63,12 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 	if err != nil {
 		return err
 	}
-	backReg := prometheus.NewRegistry()
-	back, err := newBack(cfg, b, backReg, log)
+	consumerReg, reg := prometheus.NewRegistry(), prometheus.NewRegistry()
+	consumer, err := newConsumerRole(cfg, b, consumerReg, log)
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	front, err := newFront(cfg, b, reg, log) //nolint:contextcheck // what it makes ends in run's order, not with ctx
+	api, err := newAPIRole(cfg, b, reg, log) //nolint:contextcheck // what it makes ends in run's order, not with ctx
 	if err != nil {
 		return err
 	}
@@ -97,22 +76,22 @@ func (p *process) runDev(ctx context.Context, listen, adminListen string, tracer
 	if err != nil {
 		return err
 	}
-	adminAt, err := listenAdmin(ctx, adminListen)
+	adminAt, err := listenAdmin(ctx, cfg.AdminListen)
 	if err != nil {
 		return err
 	}
 	started.AdminURL = "http://" + adminAt.Addr().String()
-	handler := adminHandler(adminListen, reg, health{front.ready, front.details}, operators)
-	up := func(addr net.Addr) {
+	handler := adminHandler(cfg.AdminListen, reg, api, operators)
+	api.up = func(addr net.Addr) {
 		started.URL = "http://" + addr.String()
-		if front.await(ctx) { // who reads the greeting may buy at once
-			p.greet(started, sale)
+		if api.await(ctx) { // whoever reads the greeting may buy at once
+			greet(started, sale)
 		}
 	}
-	return serve(ctx, log, func(ctx context.Context) error { return front.run(ctx, listen, up) }, back.run,
+	return serve(ctx, log, api.run, consumer.run,
 		func(ctx context.Context) error { return serveAdmin(ctx, adminAt, handler, log) },
-		newMember(cfg, b, fleet.RoleAPI, front, adminAt.Addr(), reg, log).Run,
-		newMember(cfg, b, fleet.RoleConsumer, back, adminAt.Addr(), backReg, log).Run)
+		newMember(cfg, b, fleet.RoleAPI, api, adminAt.Addr(), reg, log).Run,
+		newMember(cfg, b, fleet.RoleConsumer, consumer, adminAt.Addr(), consumerReg, log).Run)
 }
 
 // devBackend is the embedded stand-ins.
@@ -134,40 +113,38 @@ func devBackend(cfg config.Config) (*backend, error) {
 	}}, nil
 }
 
-// await waits until the process can sell, or ctx is done.
-func (f *front) await(ctx context.Context) bool {
-	for f.ready() != nil {
-		select {
-		case <-ctx.Done():
+// await waits until the process can sell. It returns false if ctx ends first.
+func (a *APIRole) await(ctx context.Context) bool {
+	for a.ready() != nil {
+		if loop.Pause(ctx, time.Millisecond) != nil {
 			return false
-		case <-time.After(time.Millisecond):
 		}
 	}
 	return true
 }
 
 // devTokens are what a person needs to try everything.
-func devTokens(cfg config.Config, sale order.Sale) (devStarted, error) {
+func devTokens(cfg config.Config, sale order.Sale) (DevStarted, error) {
 	expires := time.Now().Add(24 * time.Hour)
-	shopper, err := newMinter(shopperTokens(cfg), expires)
+	shopper, err := NewMinter(ShopperTokens(cfg), expires)
 	if err != nil {
-		return devStarted{}, err
+		return DevStarted{}, err
 	}
-	operator, err := newMinter(operatorsTokens(cfg, adminhttp.Operate), expires)
+	operator, err := NewMinter(OperatorTokens(cfg, adminhttp.Operate), expires)
 	if err != nil {
-		return devStarted{}, err
+		return DevStarted{}, err
 	}
-	started := devStarted{SaleID: strconv.FormatInt(sale.ID, 10), PaymentSecret: string(cfg.API.PaymentSecrets[0])}
+	started := DevStarted{SaleID: strconv.FormatInt(sale.ID, 10), PaymentSecret: string(cfg.API.PaymentSecrets[0])}
 	started.Token, err = shopper("42")
 	if err != nil {
-		return devStarted{}, err
+		return DevStarted{}, err
 	}
 	started.AdminToken, err = operator("dev")
 	return started, err
 }
 
-// devConfig is the defaults, with keys that live as long as the process.
-func devConfig() (config.Config, error) {
+// DevConfig is the defaults, with keys that live as long as the process.
+func DevConfig() (config.Config, error) {
 	cfg, err := config.Load(nil, "")
 	if err != nil {
 		return cfg, err
@@ -183,7 +160,10 @@ func devConfig() (config.Config, error) {
 func sampleSale(ctx context.Context, cfg config.Config, b *backend, log *slog.Logger) (order.Sale, error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	service := newService(cfg, b, log)
-	made, err := service.Create(ctx, thisCall(), order.Sale{
+	call := func() admin.Call {
+		return admin.Call{By: order.Operator{Name: "dev", Role: adminhttp.Operate}, Command: admin.NewCommand()}
+	}
+	made, err := service.Create(ctx, call(), order.Sale{
 		Title: "Sample sale", SKU: "sample-1", PriceMinor: 9900, Currency: "CNY",
 		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1,
 		StartsAt: now.Add(-time.Second), EndsAt: now.Add(24 * time.Hour), PayWithin: 10 * time.Minute,
@@ -192,39 +172,8 @@ func sampleSale(ctx context.Context, cfg config.Config, b *backend, log *slog.Lo
 		return made.Sale, err
 	}
 	open, _ := admin.Moves("open")
-	opened, err := service.Act(ctx, thisCall(), made.Sale.ID, open)
+	opened, err := service.Act(ctx, call(), made.Sale.ID, open)
 	return opened.Sale, errors.Join(err, opened.Behind)
-}
-
-func (p *process) greet(d devStarted, sale order.Sale) {
-	if p.json {
-		_ = writeJSON(p.stdout, d)
-		return
-	}
-	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything is in this process: nothing is kept.
-
-The shopper's page:  %s/#token=%s
-
-Buy, then ask for the result (shopper 42):
-
-  TOKEN=%s
-  curl -i -X POST %s/v1/sales/%s/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"quantity":1}'
-  curl "%s/v1/orders/<id from the answer>?wait=5s" -H "Authorization: Bearer $TOKEN"
-
-Pay it, as the payment provider would, within %s:
-
-  SECKILL_PAYMENT_SECRETS=%s seckill pay <id from the answer> --amount %d --currency %s --url %s
-
-Look at the sale, then pause it, as an operator would:
-
-  curl %s/v1/sales/%s
-  ADMIN=%s
-  curl -X POST %s/admin/v1/sales/%s/pause -H "Authorization: Bearer $ADMIN"
-
-Ctrl-C stops it.
-`, sale.Total, d.URL, d.Token, d.Token, d.URL, d.SaleID, d.URL,
-		sale.PayWithin, d.PaymentSecret, sale.PriceMinor, sale.Currency, d.URL, d.URL, d.SaleID,
-		d.AdminToken, d.AdminURL, d.SaleID)
 }
 
 // devQueue is the in-memory twin as a queue.

@@ -15,11 +15,11 @@ import (
 	"go.uber.org/goleak"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 )
 
 // dev runs `seckill dev` inside the test and returns what its first line says.
-func dev(t *testing.T) (started devStarted, stop func() int) {
+func dev(t *testing.T) (started DevStarted, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
@@ -49,7 +49,7 @@ type devOrder struct {
 	Done   bool   `json:"done"`
 }
 
-func (d devStarted) call(t *testing.T, method, path, body string) (int, devOrder) {
+func (d DevStarted) call(t *testing.T, method, path, body string) (int, devOrder) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, d.URL+path, strings.NewReader(body))
 	require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestDevSellsAndStopsCleanly(t *testing.T) {
 }
 
 // pay runs `pay` with the secret that dev made.
-func (d devStarted) pay(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func (d DevStarted) pay(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	return command(t, []string{"SECKILL_PAYMENT_SECRETS=" + d.PaymentSecret}, append([]string{"pay", "--url", d.URL}, args...)...)
 }
@@ -201,6 +201,7 @@ func TestWrongWordsAndSettingsAreUsageErrorsThatSayWhatToDo(t *testing.T) {
 		{[]string{"sale", "create", "-f", "/nowhere"}, nil, "/nowhere"},
 		{[]string{"token"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--shopper"},
 		{[]string{"token", "--shopper", "42"}, []string{"SECKILL_JWT_SECRETS=short"}, "at least 32 bytes"},
+		{[]string{"token", "--operator", "alice", "--role", "root"}, []string{"SECKILL_ADMIN_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--role"},
 		{[]string{"pay", "1", "--amount", "1"}, nil, "SECKILL_PAYMENT_SECRETS is not set"},
 		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=short"}, "at least 32 bytes"},
 		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=whsec_short!"}, "base64"},

@@ -15,7 +15,6 @@ import (
 	"seckill/admin"
 	"seckill/event"
 	"seckill/queue"
-	"seckill/queue/rocketmq"
 )
 
 func newEvents(p *process) *cobra.Command {
@@ -54,9 +53,9 @@ is not disturbed. With --json each line is an event as it is in the topic, but f
 			if err != nil {
 				return err
 			}
-			r, err := rocketmq.NewReader(eventOptions(cfg.RocketMQ, p.logger(cfg)))
+			r, err := NewEventReader(cfg.RocketMQ, p.logger(cfg))
 			if err != nil {
-				return &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
+				return err
 			}
 			return p.tailEvents(c.Context(), r, t)
 		},

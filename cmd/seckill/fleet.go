@@ -21,8 +21,8 @@ func newFleet(cfg config.Config, rdb redis.UniversalClient) *fleet.Fleet {
 	return fleet.New(rdb, cfg.RocketMQ.Namespace+"/"+cfg.RocketMQ.Topic)
 }
 
-// role is a role in its fleet.
-type role interface {
+// limited is a role as a member of the fleet.
+type limited interface {
 	// look adds to self what changes, and returns what the role counts.
 	look(self *fleet.Instance) fleet.Totals
 	// apply puts limits in force: those of cfg, where so many APIs live.
@@ -31,7 +31,7 @@ type role interface {
 
 // newMember is this process in its fleet, with the limits that operators set over
 // its own.
-func newMember(cfg config.Config, b *backend, name string, r role, adminAt net.Addr, reg prometheus.Registerer, log *slog.Logger) *fleet.Member {
+func newMember(cfg config.Config, b *backend, name string, r limited, adminAt net.Addr, reg prometheus.Registerer, log *slog.Logger) *fleet.Member {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -78,25 +78,25 @@ func reachable(a net.Addr, host string) string {
 	return a.String()
 }
 
-func (f *front) look(self *fleet.Instance) fleet.Totals {
-	if at := f.addr.Load(); at != nil {
+func (a *APIRole) look(self *fleet.Instance) fleet.Totals {
+	if at := a.addr.Load(); at != nil {
 		self.Listen = reachable(*at, self.Host)
 	}
-	if m := f.ids.maker.Load(); m != nil {
+	if m := a.ids.maker.Load(); m != nil {
 		self.Worker = m.NodeID()
 	}
-	self.SalesLoaded, self.SalesDigest = f.catalog.Fingerprint()
-	self.BreakersOpen = openBreakers(f.breakers...)
-	l := f.server.Metrics.Load()
+	self.SalesLoaded, self.SalesDigest = a.catalog.Fingerprint()
+	self.BreakersOpen = openBreakers(a.breakers...)
+	l := a.server.Metrics.Load()
 	return fleet.Totals{
-		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: f.backlog.waiting(),
+		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: a.backlog.waiting(),
 		Accepted: l.Accepted, Refused: l.Refused,
 	}
 }
 
-func (f *front) apply(cfg config.Config, apis int) {
-	f.server.SetLimits(limits(cfg.API, apis))
-	f.backlog.limit.Store(cfg.API.BacklogLimit)
+func (a *APIRole) apply(cfg config.Config, apis int) {
+	a.server.SetLimits(limits(cfg.API, apis))
+	a.backlog.limit.Store(cfg.API.BacklogLimit)
 }
 
 // openBreakers are the names of those that are not closed.
@@ -109,17 +109,17 @@ func openBreakers(all ...*breaker.Breaker) (names []string) {
 	return names
 }
 
-func (k *back) look(self *fleet.Instance) fleet.Totals {
-	self.BreakersOpen = openBreakers(k.redis)
-	l := k.pool.Load()
+func (c *ConsumerRole) look(self *fleet.Instance) fleet.Totals {
+	self.BreakersOpen = openBreakers(c.redis)
+	l := c.pool.Load()
 	return fleet.Totals{Workers: l.Workers, Settled: l.Settled, ToResult: l.ToResult}
 }
 
-func (k *back) apply(cfg config.Config, _ int) {
-	k.pool.SetRate(cfg.Consumer.DrainRate)
-	workers := min(cfg.Consumer.Workers, k.mostWorkers)
+func (c *ConsumerRole) apply(cfg config.Config, _ int) {
+	c.pool.SetRate(cfg.Consumer.DrainRate)
+	workers := min(cfg.Consumer.Workers, c.mostWorkers)
 	if workers < cfg.Consumer.Workers {
-		k.log.Warn("fewer workers than the limit says: SECKILL_MYSQL_MAX_CONNS allows no more", "consumer_workers", cfg.Consumer.Workers, "workers", workers)
+		c.log.Warn("fewer workers than the limit says: SECKILL_MYSQL_MAX_CONNS allows no more", "consumer_workers", cfg.Consumer.Workers, "workers", workers)
 	}
-	k.pool.SetWorkers(workers)
+	c.pool.SetWorkers(workers)
 }

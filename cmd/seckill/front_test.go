@@ -26,31 +26,32 @@ import (
 
 func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	t.Parallel()
-	cfg, err := devConfig()
+	cfg, err := DevConfig()
 	require.NoError(t, err)
-	cfg.API.StopDelay = time.Second
+	cfg.API.StopDelay, cfg.Listen = time.Second, "127.0.0.1:0"
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
 	b := &backend{redis: rdb, orders: memory.NewStore(), queue: newDevQueue()}
-	front, err := newFront(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	addr := make(chan net.Addr, 1)
 	done := make(chan error, 1)
-	go func() { done <- front.run(ctx, "127.0.0.1:0", func(a net.Addr) { addr <- a }) }()
+	api.up = func(a net.Addr) { addr <- a }
+	go func() { done <- api.run(ctx) }()
 	url := "http://" + (<-addr).String() + "/v1/time"
-	require.Eventually(t, func() bool { return front.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
 
 	rec := httptest.NewRecorder()
-	adminHandler("127.0.0.1:0", prometheus.NewRegistry(), health{front.ready, front.details}, nil).
+	adminHandler("127.0.0.1:0", prometheus.NewRegistry(), api, nil).
 		ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz?verbose", http.NoBody))
 	require.Equal(t, http.StatusOK, rec.Code)
 	require.Contains(t, rec.Body.String(), "redis: ok\n")
 	require.Contains(t, rec.Body.String(), "backlog: 0 of ")
 
 	stop()
-	require.Eventually(t, func() bool { return front.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return api.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	require.NoError(t, err)
 	resp, err := http.DefaultClient.Do(req)
@@ -87,25 +88,25 @@ func (p latePublisher) Probe(ctx context.Context) error {
 
 func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	t.Parallel()
-	cfg, err := devConfig()
+	cfg, err := DevConfig()
 	require.NoError(t, err)
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
 	queue := &lateQueue{devQueue: newDevQueue()}
-	front, err := newFront(cfg, &backend{redis: rdb, orders: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	api, err := newAPIRole(cfg, &backend{redis: rdb, orders: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
-	g, _ := front.work(ctx)
-	require.Eventually(t, front.catalog.Ready, 10*time.Second, 10*time.Millisecond)
-	require.ErrorIs(t, front.ready(), errNotReached)
-	require.ErrorIs(t, front.gate()(), errNotReached)
+	g, _ := api.work(ctx)
+	require.Eventually(t, api.catalog.Ready, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, api.ready(), errNotReached)
+	require.ErrorIs(t, api.gate()(), errNotReached)
 
-	front.started = front.started.Add(-reachWithin) // long enough: polls are to be answered
-	require.Eventually(t, func() bool { return front.ready() == nil }, 10*time.Second, 10*time.Millisecond)
-	require.ErrorIs(t, front.gate()(), errNotReached)
+	api.started = api.started.Add(-reachWithin) // long enough: polls are to be answered
+	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, api.gate()(), errNotReached)
 	queue.there.Store(true)
-	require.Eventually(t, func() bool { return front.gate()() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return api.gate()() == nil }, 10*time.Second, 10*time.Millisecond)
 	stop()
 	require.NoError(t, ignoreCanceled(g.Wait()))
 }

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"crypto"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 
 	"seckill/api"
-	"seckill/internal/auth"
 	"seckill/internal/breaker"
 	"seckill/internal/config"
 	"seckill/internal/siteverify"
@@ -20,7 +16,7 @@ import (
 // seconds a shopper's answer is the probe, which costs them a further try.
 func newChallenge(c config.API, watched func(string, breaker.Options) breaker.Options, log *slog.Logger) (*siteverify.Verifier, error) {
 	if (c.ChallengeURL == "") != (c.ChallengeKey == "") {
-		return nil, &usageError{errors.New("SECKILL_CHALLENGE_URL and SECKILL_CHALLENGE_SECRET go together: set both, or neither")}
+		return nil, &SettingError{errors.New("SECKILL_CHALLENGE_URL and SECKILL_CHALLENGE_SECRET go together: set both, or neither")}
 	}
 	if c.ChallengeURL == "" {
 		return nil, nil //nolint:nilnil // no challenge is no error
@@ -45,24 +41,4 @@ func proxies(c config.API) []netip.Prefix {
 		ps[i] = netip.MustParsePrefix(s) // checked when the settings were loaded
 	}
 	return ps
-}
-
-func newVerifier(keys config.Auth) (*auth.Verifier, error) {
-	return verifier("SECKILL_JWT_PUBLIC_KEYS", keys.JWTPublicKeys,
-		auth.Options{Secrets: keys.JWTSecrets, Issuer: keys.Issuer, Audience: keys.Audience})
-}
-
-// verifier reads the public keys of a setting, by their files.
-func verifier(setting string, files map[string]string, opts auth.Options) (*auth.Verifier, error) {
-	opts.Keys = map[string]crypto.PublicKey{}
-	for kid, path := range files {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", setting, err)
-		}
-		if opts.Keys[kid], err = auth.ParsePublicKey(pem); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", setting, path, err)
-		}
-	}
-	return auth.New(opts)
 }

@@ -34,20 +34,21 @@ func exposed(t *testing.T, reg *prometheus.Registry) string {
 	return rec.Body.String()
 }
 
-// selling is both roles at work on twins, wired as ever, each with a registry
-// of its own.
+// selling is both roles on in-memory servers, wired as in production, each with a
+// registry of its own.
 type selling struct {
 	url, token, sale string
-	front            *front
+	api              *APIRole
 	registries       map[string]*prometheus.Registry // by role
 }
 
 func startSelling(t *testing.T) *selling {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	cfg, err := devConfig()
+	cfg, err := DevConfig()
 	require.NoError(t, err)
 	cfg.API.ChallengeURL, cfg.API.ChallengeKey = "https://captcha.invalid/siteverify", "secret"
+	cfg.Listen = "127.0.0.1:0"
 	cfg.MySQL.DSN = "nobody@tcp(127.0.0.1:1)/nowhere" // a pool that nobody uses
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
@@ -64,19 +65,20 @@ func startSelling(t *testing.T) *selling {
 	for _, role := range []string{"api", "consumer"} {
 		s.registries[role] = newRegistry(cfg, b)
 	}
-	back, err := newBack(cfg, b, s.registries["consumer"], log)
+	consumer, err := newConsumerRole(cfg, b, s.registries["consumer"], log)
 	require.NoError(t, err)
-	s.front, err = newFront(cfg, b, s.registries["api"], log)
+	s.api, err = newAPIRole(cfg, b, s.registries["api"], log)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	adminAt := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
 	addr, done := make(chan net.Addr, 1), make(chan error, 4)
-	go func() { done <- newMember(cfg, b, fleet.RoleAPI, s.front, adminAt, s.registries["api"], log).Run(ctx) }()
+	go func() { done <- newMember(cfg, b, fleet.RoleAPI, s.api, adminAt, s.registries["api"], log).Run(ctx) }()
 	go func() {
-		done <- newMember(cfg, b, fleet.RoleConsumer, back, adminAt, s.registries["consumer"], log).Run(ctx)
+		done <- newMember(cfg, b, fleet.RoleConsumer, consumer, adminAt, s.registries["consumer"], log).Run(ctx)
 	}()
-	go func() { done <- s.front.run(ctx, "127.0.0.1:0", func(a net.Addr) { addr <- a }) }()
-	go func() { done <- back.run(ctx) }()
+	s.api.up = func(a net.Addr) { addr <- a }
+	go func() { done <- s.api.run(ctx) }()
+	go func() { done <- consumer.run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		for range cap(done) {
@@ -85,7 +87,7 @@ func startSelling(t *testing.T) *selling {
 		_, _ = rdb.Close(), db.Close()
 	})
 	s.url = "http://" + (<-addr).String()
-	require.True(t, s.front.await(t.Context()))
+	require.True(t, s.api.await(t.Context()))
 	return s
 }
 

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/internal/config"
 	"seckill/order/memory"
 )
@@ -25,12 +21,20 @@ const (
 	operatorSecret = "fedcba9876543210fedcba9876543210"
 )
 
-// minted is what `token` prints.
-func minted(t *testing.T, args ...string) string {
+// minted is a token of a shopper, or of an operator with a role.
+func minted(t *testing.T, subject, role string) string {
 	t.Helper()
-	code, stdout, stderr := command(t, []string{"SECKILL_JWT_SECRETS=" + shopperSecret, "SECKILL_ADMIN_JWT_SECRETS=" + operatorSecret}, append([]string{"token"}, args...)...)
-	require.Equal(t, exitOK, code, stderr)
-	return strings.TrimSpace(stdout)
+	cfg, err := config.Load([]string{"SECKILL_JWT_SECRETS=" + shopperSecret, "SECKILL_ADMIN_JWT_SECRETS=" + operatorSecret}, "")
+	require.NoError(t, err)
+	terms := ShopperTokens(cfg)
+	if role != "" {
+		terms = OperatorTokens(cfg, role)
+	}
+	mint, err := NewMinter(terms, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	token, err := mint(subject)
+	require.NoError(t, err)
+	return token
 }
 
 // admins is the admin listener of a role with those settings.
@@ -45,8 +49,7 @@ func admins(t *testing.T, settings ...string) (http.Handler, error) {
 	store := memory.NewStore()
 	b := &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue()}
 	operators, err := newAdminAPI(cfg, b, slog.New(slog.DiscardHandler))
-	fine := health{func() error { return nil }, func() []string { return nil }}
-	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), fine, operators), err
+	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), &ConsumerRole{}, operators), err
 }
 
 func statusOf(t *testing.T, h http.Handler, path, token string) int {
@@ -65,9 +68,9 @@ func TestOperatorsHaveKeysAndAnAudienceOfTheirOwn(t *testing.T) {
 	h, err := admins(t, "SECKILL_JWT_SECRETS="+shopperSecret, "SECKILL_ADMIN_JWT_SECRETS="+operatorSecret)
 	require.NoError(t, err)
 	const sales = "/admin/v1/sales"
-	require.Equal(t, 200, statusOf(t, h, sales, minted(t, "--operator", "alice", "--role", "operator")))
-	require.Equal(t, 200, statusOf(t, h, sales, minted(t, "--operator", "victor")))
-	require.Equal(t, 401, statusOf(t, h, sales, minted(t, "--shopper", "42")))
+	require.Equal(t, 200, statusOf(t, h, sales, minted(t, "alice", adminhttp.Operate)))
+	require.Equal(t, 200, statusOf(t, h, sales, minted(t, "victor", adminhttp.Viewer)))
+	require.Equal(t, 401, statusOf(t, h, sales, minted(t, "42", "")))
 	require.Equal(t, 401, statusOf(t, h, sales, ""))
 	require.Equal(t, 401, statusOf(t, h, "/admin/v1/", ""))
 	for _, open := range []string{"/livez", "/readyz", "/metrics"} {
@@ -77,7 +80,7 @@ func TestOperatorsHaveKeysAndAnAudienceOfTheirOwn(t *testing.T) {
 
 	h, err = admins(t, "SECKILL_JWT_SECRETS="+shopperSecret)
 	require.NoError(t, err)
-	require.Equal(t, 404, statusOf(t, h, sales, minted(t, "--operator", "alice", "--role", "operator")), "off")
+	require.Equal(t, 404, statusOf(t, h, sales, minted(t, "alice", adminhttp.Operate)), "off")
 
 	for _, bad := range [][]string{
 		{"SECKILL_JWT_SECRETS=" + shopperSecret, "SECKILL_ADMIN_JWT_SECRETS=x=" + shopperSecret},
@@ -85,42 +88,9 @@ func TestOperatorsHaveKeysAndAnAudienceOfTheirOwn(t *testing.T) {
 		{"SECKILL_ADMIN_JWT_PUBLIC_KEYS=k=/nowhere"},
 	} {
 		_, err = admins(t, bad...)
-		var usage *usageError
-		require.ErrorAs(t, err, &usage, bad)
+		var setting *SettingError
+		require.ErrorAs(t, err, &setting, bad)
 	}
 	_, err = config.Load([]string{"SECKILL_ADMIN_JWT_SECRETS=short"}, "")
 	require.ErrorContains(t, err, "SECKILL_ADMIN_JWT_SECRETS")
-	code, _, stderr := command(t, []string{"SECKILL_ADMIN_JWT_SECRETS=" + operatorSecret}, "token", "--operator", "alice", "--role", "root")
-	require.Equal(t, exitUsage, code)
-	require.Contains(t, stderr, "--role")
-}
-
-func TestDevServesOperators(t *testing.T) {
-	d, stop := dev(t)
-	defer stop()
-	ask := func(method, path string) (sale admin.SaleView) {
-		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+adminhttp.Prefix+path, http.NoBody)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer "+d.AdminToken)
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, resp.StatusCode, string(text))
-		require.NoError(t, json.Unmarshal(text, &sale))
-		return sale
-	}
-	require.Equal(t, "paused", ask(http.MethodPost, "sales/"+d.SaleID+"/pause").State)
-	require.Eventually(t, func() bool {
-		resp, err := http.Get(d.URL + "/v1/sales/" + d.SaleID)
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		return err == nil && strings.Contains(string(text), `"state":"paused"`)
-	}, time.Second, time.Millisecond, "shoppers see it")
-	require.Equal(t, "paused", ask(http.MethodGet, "sales/"+d.SaleID).Redis.State)
-	http.DefaultClient.CloseIdleConnections()
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
 )
 
@@ -49,8 +49,8 @@ func newOrderShow(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withOperator(func(o *operator) error {
-				f, err := o.service.Order(c.Context(), id, sale, shopper)
+			return p.withServers(func(s *admin.Service) error {
+				f, err := s.Order(c.Context(), id, sale, shopper)
 				if errors.Is(err, order.ErrNotFound) {
 					return &noOrderError{args[0]}
 				}
@@ -102,8 +102,8 @@ with a reference in a sale. For the last one no index exists: it reads through t
 			if limit < 1 || q.SaleID < 0 {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
 			}
-			return p.withOperator(func(o *operator) error {
-				found, err := o.orders(c.Context(), q, limit)
+			return p.withServers(func(s *admin.Service) error {
+				found, err := orders(c.Context(), s, q, limit)
 				if errors.Is(err, admin.ErrQuery) {
 					return &usageError{errors.New("give --sale, --shopper, or both; --reference goes with --sale alone")}
 				}
@@ -122,10 +122,10 @@ with a reference in a sale. For the last one no index exists: it reads through t
 }
 
 // orders reads pages until there are enough.
-func (o *operator) orders(ctx context.Context, q admin.OrderQuery, limit int) (found []admin.Found, err error) {
+func orders(ctx context.Context, s *admin.Service, q admin.OrderQuery, limit int) (found []admin.Found, err error) {
 	for {
 		q.Limit = limit - len(found)
-		page, next, err := o.service.Orders(ctx, q)
+		page, next, err := s.Orders(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -161,8 +161,8 @@ func newOrderCancel(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withOperator(func(o *operator) error {
-				done, err := o.service.CancelOrder(c.Context(), thisCall(), id)
+			return p.withServers(func(s *admin.Service) error {
+				done, err := s.CancelOrder(c.Context(), thisCall(), id)
 				switch {
 				case errors.Is(err, order.ErrNotFound):
 					return &noOrderError{args[0]}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -29,13 +28,13 @@ func newRelay(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	if len(cfg.Auth.IDKeys) > 0 {
 		sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
+			return nil, badSetting("SECKILL_ID_KEYS", err)
 		}
 		o.Seal = sealer.Seal
 	}
 	topic, err := b.queue.events()
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("SECKILL_ROCKETMQ_*: %w", err)}
+		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
 	}
 	o.Publisher = topic
 	return &events{event.NewRelay(o), topic, log}, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -13,10 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
-	"seckill/admin/http"
-	"seckill/internal/config"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
-	"seckill/stock"
 )
 
 func newSale(p *process) *cobra.Command {
@@ -58,8 +55,8 @@ func newSaleCreate(p *process) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			return p.withOperator(func(o *operator) error {
-				made, err := o.service.Create(c.Context(), thisCall(), sale)
+			return p.withServers(func(s *admin.Service) error {
+				made, err := s.Create(c.Context(), thisCall(), sale)
 				if errors.Is(err, order.ErrConflict) {
 					return fmt.Errorf("a sale with external_id %q exists, with other terms", sale.ExternalID)
 				}
@@ -79,8 +76,8 @@ func newSaleList(p *process) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the sales that are not closed, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.withOperator(func(o *operator) error {
-				ss, err := o.list(c.Context(), all)
+			return p.withServers(func(s *admin.Service) error {
+				ss, err := listed(c.Context(), s, all)
 				if err != nil {
 					return err
 				}
@@ -99,11 +96,11 @@ func newSaleList(p *process) *cobra.Command {
 	return c
 }
 
-func (o *operator) list(ctx context.Context, all bool) ([]order.Sale, error) {
+func listed(ctx context.Context, s *admin.Service, all bool) ([]order.Sale, error) {
 	if all {
-		return o.service.List(ctx, 0, 1000)
+		return s.List(ctx, 0, 1000)
 	}
-	return o.service.Current(ctx)
+	return s.Current(ctx)
 }
 
 func newSaleShow(p *process) *cobra.Command {
@@ -114,10 +111,10 @@ func newSaleShow(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withOperator(func(o *operator) error {
-				sale, err := o.sale(c.Context(), id)
+			return p.withServers(func(s *admin.Service) error {
+				sale, err := s.Sale(c.Context(), id)
 				if err != nil {
-					return err
+					return ofSale(id, err)
 				}
 				return p.showStatus(sale)
 			})
@@ -142,12 +139,12 @@ func newSaleMove(p *process, name, short string) *cobra.Command {
 
 // steer does an action to a sale and shows what became of it.
 func (p *process) steer(ctx context.Context, id int64, a order.Action) error {
-	return p.withOperator(func(o *operator) error {
-		sale, err := o.act(ctx, id, a)
-		if sale.ID == 0 || err != nil {
+	return p.withServers(func(s *admin.Service) error {
+		done, err := s.Act(ctx, thisCall(), id, a)
+		if err := errors.Join(ofSale(id, err), done.Behind); done.Sale.ID == 0 || err != nil {
 			return err
 		}
-		return p.showSale(sale)
+		return p.showSale(done.Sale)
 	})
 }
 
@@ -157,44 +154,6 @@ func saleArg(args []string) (int64, error) {
 		return 0, &usageError{fmt.Errorf("a sale's ID is a decimal number, got %q", args[0])}
 	}
 	return id, nil
-}
-
-// withOperator runs a command on the real servers.
-func (p *process) withOperator(fn func(*operator) error) error {
-	cfg, err := p.settings(servers...)
-	if err != nil {
-		return err
-	}
-	cfg.LogLevel, cfg.LogFormat = "warn", "text"
-	log := p.logger(cfg)
-	b, err := openBackend(cfg, log)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	return fn(newOperator(cfg, b, log))
-}
-
-// operator is what the commands of an operator do.
-type operator struct {
-	ledger  *stock.Ledger
-	service *admin.Service
-}
-
-func newOperator(cfg config.Config, b *backend, log *slog.Logger) *operator {
-	return &operator{stock.New(b.redis), newService(cfg, b, log)}
-}
-
-func (o *operator) sale(ctx context.Context, id int64) (admin.SaleStatus, error) {
-	s, err := o.service.Sale(ctx, id)
-	return s, ofSale(id, err)
-}
-
-// act gives a command to a sale. What Redis does not know yet is the error,
-// beside the sale as it is.
-func (o *operator) act(ctx context.Context, id int64, a order.Action) (order.Sale, error) {
-	r, err := o.service.Act(ctx, thisCall(), id, a)
-	return r.Sale, errors.Join(ofSale(id, err), r.Behind)
 }
 
 // ofSale says it in the words of the command line.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -35,11 +38,11 @@ is set. A cell that a spreadsheet would take for a formula begins with a single 
 			if err != nil {
 				return err
 			}
-			return p.withOperator(func(o *operator) error {
+			return p.withServers(func(s *admin.Service) error {
 				if lines {
-					return p.exportSale(c.Context(), o, id, cfg.Auth)
+					return p.exportSale(c.Context(), s, id, cfg.Auth)
 				}
-				r, err := o.service.Report(c.Context(), id)
+				r, err := s.Report(c.Context(), id)
 				if err != nil {
 					return ofSale(id, err)
 				}
@@ -78,7 +81,7 @@ func (p *process) showReport(v admin.ReportView) error {
 }
 
 // exportSale writes every order of a sale as a line, and the sums to stderr.
-func (p *process) exportSale(ctx context.Context, o *operator, id int64, auth config.Auth) error {
+func (p *process) exportSale(ctx context.Context, service *admin.Service, id int64, auth config.Auth) error {
 	var sealer *order.Sealer
 	if len(auth.IDKeys) > 0 {
 		var err error
@@ -86,16 +89,16 @@ func (p *process) exportSale(ctx context.Context, o *operator, id int64, auth co
 			return &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
 		}
 	}
-	s, err := o.sale(ctx, id)
+	s, err := service.Sale(ctx, id)
 	if err != nil {
-		return err
+		return ofSale(id, err)
 	}
 	w := newCSVWriter(p.stdout)
 	if err := w.line("order_id", "public_id", "shopper_id", "quantity", "unit_price_minor", "amount_minor", "currency",
 		"status", "reason", "reference", "reserved_at", "decided_at", "pay_by"); err != nil {
 		return err
 	}
-	r, err := o.service.Export(ctx, thisCall(), id, func(rs []order.Record) error {
+	r, err := service.Export(ctx, thisCall(), id, func(rs []order.Record) error {
 		for _, r := range rs {
 			if err := w.line(cells(r, s.Sale.Currency, sealer)...); err != nil {
 				return err
@@ -131,4 +134,30 @@ func cells(r order.Record, currency string, sealer *order.Sealer) []string {
 		r.ID.String(), public, r.ShopperID, strconv.Itoa(r.Quantity), number(r.UnitPrice), number(int64(r.Quantity) * r.UnitPrice), currency,
 		string(r.Status), string(r.Reason), r.Reference, at(r.ID.Time()), at(r.DecidedAt), at(r.PayBy),
 	}
+}
+
+// csvWriter writes lines as RFC 4180 has them, for spreadsheets: every cell is
+// quoted, and one that a spreadsheet would take for a formula begins with a single
+// quote, as OWASP advises. Shoppers choose what is in some cells.
+type csvWriter struct{ to *bufio.Writer }
+
+func newCSVWriter(w io.Writer) csvWriter { return csvWriter{bufio.NewWriterSize(w, 64<<10)} }
+
+// line writes one; the error of an earlier one comes again.
+func (c csvWriter) line(cells ...string) error {
+	for i, cell := range cells {
+		if i > 0 {
+			_ = c.to.WriteByte(',') // its error stays until the last write
+		}
+		_, _ = c.to.WriteString(csvCell(cell))
+	}
+	_, err := c.to.WriteString("\r\n")
+	return err
+}
+
+func csvCell(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
+		cell = "'" + cell
+	}
+	return `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`
 }

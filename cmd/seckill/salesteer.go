@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -39,8 +37,8 @@ func newSalePause(p *process) *cobra.Command {
 }
 
 func (p *process) pauseAll(ctx context.Context) error {
-	return p.withOperator(func(o *operator) error {
-		paused, err := o.service.PauseAll(ctx, thisCall())
+	return p.withServers(func(s *admin.Service) error {
+		paused, err := s.PauseAll(ctx, thisCall())
 		sales := make([]order.Sale, len(paused))
 		views := make([]admin.SaleView, len(paused))
 		for i, r := range paused {
@@ -132,56 +130,5 @@ func (p *process) showStatus(s admin.SaleStatus) error {
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "redis\t%s\n", redis)
-	return t.Flush()
-}
-
-func newAuditLog(p *process) *cobra.Command {
-	var q order.AuditQuery
-	c := &cobra.Command{
-		Use: "audit-log", Short: "Show what operators changed: who, when, before and after; newest first", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if q.Limit < 1 || q.SaleID < 0 || q.Before < 0 {
-				return &usageError{errors.New("--limit, --sale and --before are positive numbers")}
-			}
-			return p.withLetters(func(s *admin.Service) error {
-				entries, err := s.History(c.Context(), q)
-				if err != nil {
-					return err
-				}
-				return p.showHistory(entries)
-			})
-		},
-	}
-	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only of this sale")
-	c.Flags().StringVar(&q.Actor, "actor", "", "only of this operator")
-	c.Flags().Int64Var(&q.Before, "before", 0, "only older ones than this row")
-	c.Flags().IntVar(&q.Limit, "limit", 100, "at most so many")
-	return c
-}
-
-// plain is JSON without what would do harm to a terminal.
-func plain(text []byte) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, string(text))
-}
-
-func (p *process) showHistory(entries []order.AuditEntry) error {
-	if p.json {
-		views := make([]admin.AuditView, len(entries))
-		for i, e := range entries {
-			views[i] = admin.ViewAudit(e)
-		}
-		return writeJSON(p.stdout, views)
-	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ROW\tWHEN\tACTOR\tROLE\tACTION\tTARGET\tBEFORE\tAFTER")
-	for _, e := range entries {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.At.Format(time.RFC3339), admin.Printable(e.By.Name), e.By.Role,
-			e.Action, admin.Printable(e.Target), dash(plain(e.Before)), dash(plain(e.After)))
-	}
 	return t.Flush()
 }

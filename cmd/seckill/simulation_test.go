@@ -107,9 +107,9 @@ func setting(t *testing.T, name string, def uint64) uint64 {
 // simulated is the program, its roles wired as they are on real servers.
 func simulated(t *testing.T) simulation.Program {
 	t.Helper()
-	cfg, err := devConfig()
+	cfg, err := DevConfig()
 	require.NoError(t, err)
-	mint, err := newMinter(shopperTokens(cfg), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+	mint, err := NewMinter(ShopperTokens(cfg), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	tokens := map[string]string{}
 	for i := range simulation.Shoppers {
@@ -130,20 +130,20 @@ func simulatedAPI(cfg config.Config, s simulation.Servers) (simulation.API, erro
 	if err != nil {
 		return simulation.API{}, err
 	}
-	front, err := newFront(cfg, b, prometheus.NewRegistry(), s.Log)
+	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), s.Log)
 	if err != nil {
 		return simulation.API{}, err
 	}
-	front.server.IDs = skewed{front.ids, s.Skew}
+	api.server.IDs = skewed{api.ids, s.Skew}
 	return simulation.API{
-		Handler: front.server.Handler(),
-		Ready:   func() bool { return front.ready() == nil && front.gate(front.breakers...)() == nil },
+		Handler: api.server.Handler(),
+		Ready:   func() bool { return api.ready() == nil && api.gate(api.breakers...)() == nil },
 		Run: func(ctx context.Context) error {
-			g, ctx := front.work(ctx)
+			g, ctx := api.work(ctx)
 			<-ctx.Done()
-			front.collector.Close()
+			api.collector.Close()
 			err := ignoreCanceled(g.Wait())
-			front.lookup.Close()
+			api.lookup.Close()
 			return errors.Join(err, b.redis.Close())
 		},
 	}, nil
@@ -154,15 +154,15 @@ func simulatedConsumer(cfg config.Config, s simulation.Servers) (func(context.Co
 	if err != nil {
 		return nil, err
 	}
-	back, err := newBack(cfg, b, prometheus.NewRegistry(), s.Log)
+	consumer, err := newConsumerRole(cfg, b, prometheus.NewRegistry(), s.Log)
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		restless, stop := context.WithCancel(ctx)
 		var resizing sync.WaitGroup
-		resizing.Go(func() { back.resizeForEver(restless, cfg) })
-		err := back.run(ctx)
+		resizing.Go(func() { consumer.resizeForEver(restless, cfg) })
+		err := consumer.run(ctx)
 		stop()
 		resizing.Wait()
 		return errors.Join(err, b.redis.Close())
@@ -171,7 +171,7 @@ func simulatedConsumer(cfg config.Config, s simulation.Servers) (func(context.Co
 
 // resizeForEver is operators who change the limits all the time. It is the same
 // for each seed.
-func (k *back) resizeForEver(ctx context.Context, cfg config.Config) {
+func (c *ConsumerRole) resizeForEver(ctx context.Context, cfg config.Config) {
 	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
@@ -180,7 +180,7 @@ func (k *back) resizeForEver(ctx context.Context, cfg config.Config) {
 		}
 		cfg.Consumer.Workers = 1 + i%4
 		cfg.Consumer.DrainRate = []float64{0, 500, 60}[i%3]
-		k.apply(cfg, 1)
+		c.apply(cfg, 1)
 	}
 }
 

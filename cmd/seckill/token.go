@@ -6,17 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
 
-	"seckill/admin/http"
-	"seckill/internal/config"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
 )
 
@@ -46,16 +43,16 @@ type tokenOptions struct {
 }
 
 // terms are those of the tokens that are wanted.
-func (o tokenOptions) terms(p *process) (tokenTerms, error) {
+func (o tokenOptions) terms(p *process) (TokenTerms, error) {
 	if o.operator == "" {
 		cfg, err := p.settings("jwt_secrets")
-		return shopperTokens(cfg), err
+		return ShopperTokens(cfg), err
 	}
 	cfg, err := p.settings("admin_jwt_secrets")
 	if err == nil && !slices.Contains(adminhttp.Roles(), o.role) {
 		err = &usageError{fmt.Errorf("--role is %s, got %q", strings.Join(adminhttp.Roles(), " or "), o.role)}
 	}
-	return operatorsTokens(cfg, o.role), err
+	return OperatorTokens(cfg, o.role), err
 }
 
 // subjects are whose tokens are wanted.
@@ -93,7 +90,7 @@ func (p *process) writeTokens(ctx context.Context, o tokenOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	mint, err := newMinter(terms, time.Now().Add(o.valid))
+	mint, err := NewMinter(terms, time.Now().Add(o.valid))
 	if err != nil {
 		return &usageError{err}
 	}
@@ -108,46 +105,4 @@ func (p *process) writeTokens(ctx context.Context, o tokenOptions) error {
 		}
 	}
 	return w.Flush()
-}
-
-// tokenTerms are what all tokens of one kind have in common.
-type tokenTerms struct {
-	secrets          map[string][]byte
-	setting          string // that the secrets are of
-	issuer, audience string
-	role             string // of operators
-}
-
-func shopperTokens(c config.Config) tokenTerms {
-	return tokenTerms{c.Auth.JWTSecrets, "SECKILL_JWT_SECRETS", c.Auth.Issuer, c.Auth.Audience, ""}
-}
-
-func operatorsTokens(c config.Config, role string) tokenTerms {
-	return tokenTerms{c.Admin.JWTSecrets, "SECKILL_ADMIN_JWT_SECRETS", c.Auth.Issuer, c.Admin.Audience, role}
-}
-
-// claims are those of our tokens.
-type claims struct {
-	jwt.RegisteredClaims
-
-	Role string `json:"role,omitempty"`
-}
-
-// newMinter returns a function that signs the token of a subject with the
-// first secret (by key ID).
-func newMinter(terms tokenTerms, expires time.Time) (func(subject string) (string, error), error) {
-	kids := slices.Sorted(maps.Keys(terms.secrets))
-	if len(kids) == 0 {
-		return nil, fmt.Errorf("tokens are signed with a secret of %s: there is none", terms.setting)
-	}
-	return func(subject string) (string, error) {
-		t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{jwt.RegisteredClaims{
-			Subject: subject, Issuer: terms.issuer, Audience: jwt.ClaimStrings{terms.audience},
-			IssuedAt: jwt.NewNumericDate(time.Now()), ExpiresAt: jwt.NewNumericDate(expires),
-		}, terms.role})
-		if kids[0] != "" {
-			t.Header["kid"] = kids[0]
-		}
-		return t.SignedString(terms.secrets[kids[0]])
-	}, nil
 }

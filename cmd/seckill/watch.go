@@ -34,7 +34,7 @@ that does not answer is named, and ends nothing; the exit code is that of the la
 			if interval < shortestInterval || count < 0 {
 				return &usageError{fmt.Errorf("--interval wants %s or more, --count a number from 0 on", shortestInterval)}
 			}
-			return p.withFleet(func(s *admin.Service) error {
+			return p.withStores(func(s *admin.Service) error {
 				return p.watch(c.Context(), s, id, interval, count)
 			})
 		},
