@@ -8,13 +8,16 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"seckill/cmd/seckill/internal/app"
+	"seckill/cmd/seckill/internal/cli"
 )
 
 func main() {
-	ballast := tuneGC()
+	ballast := app.TuneGC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends a long drain at once
-	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	code := cli.Run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	runtime.KeepAlive(ballast)
 	os.Exit(code)

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seckill/admin"
+	"seckill/cmd/seckill/internal/app"
+	"seckill/fleet"
+	"seckill/internal/checkup"
+)
+
+func newDoctor(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check the servers and their settings; say what to do about each that fails",
+		Long: `Check the servers, their settings and the processes that live, and say what to do about what is not well:
+warn is to be looked at, FAIL has to be mended, and makes the exit code 5. preflight does the same for a sale.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.withCheckup(func(check *app.Checkup) error {
+				found := check.Doctor(c.Context())
+				if err := p.showFindings(found); err != nil {
+					return err
+				}
+				if slices.ContainsFunc(found, failed) {
+					return &silentError{exitDependency}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func failed(f checkup.Finding) bool { return !f.OK }
+
+func newPreflight(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use: "preflight SALE", Short: "May this sale begin? Exit 0 only when nothing fails", Args: cobra.ExactArgs(1),
+		Long: `Check all that a sale needs: what doctor checks; whether the sale is loaded, and every live API knows it;
+its window, price and limits; memory in Redis for its orders; connections, files and queues for the processes
+that live, and at least two of each role. Every line is ok, warn or FAIL, and says what to do. It changes
+nothing. Exit code 0: nothing fails; 5: a server is away; 3: there is no such sale; else 1.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := saleArg(args)
+			if err != nil {
+				return err
+			}
+			return p.withCheckup(func(check *app.Checkup) error {
+				found, err := check.Preflight(c.Context(), id)
+				if err != nil {
+					return ofSale(id, err)
+				}
+				if err := p.showFindings(found); err != nil {
+					return err
+				}
+				return verdict(found)
+			})
+		},
+	}
+}
+
+// verdict is the exit code of a preflight.
+func verdict(found []checkup.Finding) error {
+	switch {
+	case slices.ContainsFunc(found, func(f checkup.Finding) bool { return f.Down }):
+		return &silentError{exitDependency}
+	case slices.ContainsFunc(found, failed):
+		return &silentError{exitFailure}
+	}
+	return nil
+}
+
+// withCheckup calls fn with a checkup of all servers.
+func (p *process) withCheckup(fn func(*app.Checkup) error) error {
+	cfg, err := p.settings(servers...)
+	if err != nil {
+		return err
+	}
+	cfg.LogLevel, cfg.LogFormat = "error", "text"
+	return app.WithCheckup(cfg, p.logger(cfg), instanceLine, fn)
+}
+
+// instanceLine is an instance in a line, for people.
+func instanceLine(i fleet.Instance) string {
+	at := i.AdminListen
+	if i.Listen != "" {
+		at = i.Listen + ", " + at
+	}
+	return fmt.Sprintf("%s on %s (PID %d), %s: %s", admin.Printable(i.Version), admin.Printable(i.Host), i.PID, admin.Printable(at), loadLine(i))
+}
+
+// showFindings prints them; the exit code is the caller's.
+func (p *process) showFindings(found []checkup.Finding) error {
+	count := map[checkup.Level]int{}
+	for _, f := range found {
+		count[f.Level]++
+	}
+	if p.json {
+		return writeJSON(p.stdout, map[string]any{"ok": count[checkup.Fail] == 0, "checks": found})
+	}
+	marks := map[checkup.Level]string{checkup.OK: "ok  ", checkup.Warn: "warn", checkup.Fail: "FAIL"}
+	for _, f := range found {
+		fmt.Fprintf(p.stdout, "%s  %-22s %s\n", marks[f.Level], plain([]byte(f.Name)), plain([]byte(f.Detail)))
+		if f.Advice != "" {
+			fmt.Fprintf(p.stdout, "      %-22s -> %s\n", "", plain([]byte(f.Advice)))
+		}
+	}
+	_, err := fmt.Fprintf(p.stdout, "%d failed, %d to be looked at, %d well\n", count[checkup.Fail], count[checkup.Warn], count[checkup.OK])
+	return err
+}
+
+func newHealthcheck(p *process) *cobra.Command {
+	var adminListen string
+	c := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask the process on the admin address whether it is ready; exit 0 if so",
+		Long:  "Ask the process on the admin address whether it is ready; exit 0 if so.\nFor containers that have no shell and no curl.",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := p.settings()
+			if err != nil {
+				return err
+			}
+			override(&cfg.AdminListen, adminListen)
+			addr := cfg.AdminListen
+			if strings.HasPrefix(addr, ":") || strings.HasPrefix(addr, "0.0.0.0:") || strings.HasPrefix(addr, "[::]:") {
+				addr = "127.0.0.1" + addr[strings.LastIndex(addr, ":"):]
+			}
+			req, err := http.NewRequestWithContext(c.Context(), http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
+			if err != nil {
+				return &usageError{err}
+			}
+			resp, err := (&http.Client{Timeout: 3 * time.Second}).Do(req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+			if err != nil {
+				return err
+			}
+			if resp.StatusCode != http.StatusOK {
+				return fmt.Errorf("not ready: %s", strings.TrimSpace(string(body)))
+			}
+			_, err = fmt.Fprintln(p.stdout, "ready")
+			return err
+		},
+	}
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address of the process to ask (SECKILL_ADMIN_LISTEN)")
+	return c
+}
