@@ -184,7 +184,7 @@ func layers(environ []string, path string) (*koanf.Koanf, error) {
 		}
 		for _, key := range k.Keys() {
 			if !known[key] {
-				return nil, fmt.Errorf("settings file %s: there is no setting %q; `seckill config --list` names them all", path, key)
+				return nil, fmt.Errorf("settings file %s: there is no setting %q; `seckill config --list` lists them all", path, key)
 			}
 		}
 	}

@@ -25,7 +25,16 @@ const (
 	exitDependency = 5 // a server is down
 )
 
-// process is what a command may touch of the process it runs in.
+var exitCodes = []string{
+	exitOK:         "success",
+	exitFailure:    "failure; preflight: something is wrong",
+	exitUsage:      "wrong arguments or settings",
+	exitNotFound:   "not found",
+	exitBroken:     "audit: MySQL and Redis disagree",
+	exitDependency: "a server is down; doctor: something is wrong",
+}
+
+// process is the part of the operating system's process that commands use.
 type process struct {
 	environ []string
 	stdin   io.Reader
@@ -36,7 +45,8 @@ type process struct {
 	json       bool
 }
 
-// Run is main without the process, so that tests can call it.
+// Run runs the program with these arguments and variables, and returns its exit
+// code.
 func Run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &process{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(p) //nolint:contextcheck // the commands take ExecuteContext's from cobra
@@ -57,20 +67,38 @@ func Run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 func newRoot(p *process) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "seckill",
-		Short:         "A flash-sale order pipeline: nobody's order is lost, nothing is sold twice",
+		Short:         "A flash-sale order pipeline: no order is lost, nothing is sold twice",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (YAML); SECKILL_* variables win over it")
+	root.Long = root.Short + ".\n\nExit codes:\n"
+	for code, meaning := range exitCodes {
+		root.Long += fmt.Sprintf("  %d  %s\n", code, meaning)
+	}
+	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (YAML); SECKILL_* variables override it")
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "output for programs")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(
-		newDev(p), newAPI(p), newConsumer(p),
-		newMigrate(p), newSale(p), newLimits(p), newInstances(p), newOrder(p), newEvents(p), newAudit(p), newAuditLog(p), newRebuild(p), newDeadLetters(p), newToken(p), newPay(p),
-		newPreflight(p), newDoctor(p), newHealthcheck(p), newConfig(p), newVersion(p),
-	)
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Processes", []*cobra.Command{newDev(p), newAPI(p), newConsumer(p), newMigrate(p), newHealthcheck(p)}},
+		{"Sales and orders", []*cobra.Command{newSale(p), newOrder(p), newEvents(p), newPay(p), newToken(p)}},
+		{"Operation", []*cobra.Command{
+			newPreflight(p), newDoctor(p), newInstances(p), newLimits(p), newAudit(p), newRebuild(p), newDeadLetters(p), newAuditLog(p),
+		}},
+		{"This program", []*cobra.Command{newConfig(p), newVersion(p)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
+		for _, c := range group.commands {
+			c.GroupID = group.title
+		}
+		root.AddCommand(group.commands...)
+	}
+	root.SetHelpCommandGroupID("This program")
+	root.SetCompletionCommandGroupID("This program")
 	wrapArgs(root)
 	return root
 }
@@ -90,13 +118,13 @@ func wrapArgs(c *cobra.Command) {
 	}
 }
 
-// usageError is a mistake in the command's words or settings.
+// usageError is a mistake in the arguments or settings.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// dependencyError is a server that cannot be asked.
+// dependencyError is a call to a server that failed.
 type dependencyError struct {
 	what string
 	err  error
@@ -117,11 +145,11 @@ func ofServer(name string, err error) error {
 type noSaleError struct{ id int64 }
 
 func (e *noSaleError) Error() string {
-	return fmt.Sprintf("there is no sale %d; `seckill sale list` names them", e.id)
+	return fmt.Sprintf("there is no sale %d; `seckill sale list` lists them", e.id)
 }
 func (e *noSaleError) Unwrap() error { return order.ErrNotFound }
 
-// silentError ends with a code and says nothing: the output has said it.
+// silentError sets the exit code without a message: the output has it already.
 type silentError struct{ code int }
 
 func (e *silentError) Error() string { return fmt.Sprintf("exit %d", e.code) }

@@ -19,7 +19,7 @@ func newConfig(p *process) *cobra.Command {
 	var list bool
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Show every setting and what it comes to, secrets redacted",
+		Short: "Show the value of every setting, secrets redacted",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			values, err := config.Values(p.environ, p.configFile)
@@ -43,7 +43,7 @@ func newConfig(p *process) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&list, "list", false, "name the settings with their defaults, as the README does")
+	c.Flags().BoolVar(&list, "list", false, "list the settings with their defaults, as a table in Markdown")
 	return c
 }
 
@@ -55,15 +55,18 @@ func writeValues(w io.Writer, values map[string]string) error {
 	return t.Flush()
 }
 
-// writeSettings prints the README's settings table; a test compares the two.
+// writeSettings prints the table of docs/settings.md.
 func writeSettings(w io.Writer) error {
-	fmt.Fprintln(w, "| setting | default | |\n|---|---|---|")
+	mark := map[bool]string{true: "yes"}
+	live := (config.Config{}).Limits()
+	fmt.Fprintln(w, "| setting | default | secret | live | meaning |\n|---|---|---|---|---|")
 	for _, s := range config.Settings() {
 		def := ""
 		if s.Default != "" {
 			def = "`" + s.Default + "`"
 		}
-		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s |\n", s.Env(), def, s.Help); err != nil {
+		_, isLive := live[s.Key]
+		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", s.Env(), def, mark[s.Secret], mark[isLive], s.Help); err != nil {
 			return err
 		}
 	}
@@ -92,8 +95,8 @@ func newVersion(p *process) *cobra.Command {
 	}
 }
 
-// settings loads the configuration and checks that what the command needs is
-// there: need names the keys of settings without which it cannot run.
+// settings loads the settings. It is an error if one of those in need, by key, is
+// not set.
 func (p *process) settings(need ...string) (config.Config, error) {
 	cfg, err := config.Load(p.environ, p.configFile)
 	if err != nil {
