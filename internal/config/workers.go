@@ -2,8 +2,8 @@ package config
 
 import "fmt"
 
-// connsBesides are the connections that a consumer keeps for what it does beside
-// settling: the tail, loads, the sweeper, the patrol, expiry and events.
+// connsBesides are the connections that a consumer keeps for its tasks beside
+// settling: the tail, loads, the sweeper, the background auditor, expiry and events.
 const connsBesides = 4
 
 // MostWorkers is how many settling workers a consumer with these connections may
@@ -16,6 +16,6 @@ func (c Config) CheckConsumer() error {
 	if c.Consumer.Workers+connsBesides <= c.MySQL.MaxConns {
 		return nil
 	}
-	return fmt.Errorf("SECKILL_CONSUMER_WORKERS=%d wants SECKILL_MYSQL_MAX_CONNS=%d or more, not %d: each worker holds a connection, and %d are for what else a consumer does",
+	return fmt.Errorf("SECKILL_CONSUMER_WORKERS=%d requires SECKILL_MYSQL_MAX_CONNS=%d or more, not %d: each worker holds a connection, and %d are for its other tasks",
 		c.Consumer.Workers, c.Consumer.Workers+connsBesides, c.MySQL.MaxConns, connsBesides)
 }

@@ -28,11 +28,11 @@ func newAudit(p *process) *cobra.Command {
 	var watch bool
 	c := &cobra.Command{
 		Use:   "audit [SALE]",
-		Short: "Compare MySQL and Redis, every order; exit 4 when anything does not hold",
-		Long: `Compare MySQL and Redis: what the rows and the counters add up to, and every order in both.
-It changes nothing, and reports only what stays wrong for 5 s: between a commit and its write-back
-the two differ rightly. The consumers do the same once a minute, and heal what a replay of the
-verdict can heal. Exit code 4: something does not hold.`,
+		Short: "Compare MySQL and Redis, order by order; exit code 4 if they disagree",
+		Long: `Compare MySQL and Redis: the sums of rows and counters, and every order in both. It changes nothing, and
+reports only differences that last for 5 s: between a commit and its write-back the two always differ. The
+consumers do the same once a minute and repair what writing the result again can repair. Exit code 4: MySQL and
+Redis disagree.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var id int64
@@ -54,7 +54,7 @@ verdict can heal. Exit code 4: something does not hold.`,
 			})
 		},
 	}
-	c.Flags().BoolVar(&watch, "watch", false, "again and again, one line a round, until Ctrl-C; the exit code is that of the last round")
+	c.Flags().BoolVar(&watch, "watch", false, "repeat until Ctrl-C, one line a round; the exit code is that of the last round")
 	return c
 }
 
@@ -73,8 +73,8 @@ func audited(ctx context.Context, s *admin.Service, id int64) (auditReport, erro
 	return report, nil
 }
 
-// watchAudit audits until ctx is done. A round that could not be made is said
-// and does not end it.
+// watchAudit audits until ctx is done. A round that fails is reported and does not
+// end it.
 func (p *process) watchAudit(ctx context.Context, s *admin.Service, id int64) error {
 	var last error
 	for {
@@ -98,7 +98,7 @@ func (p *process) watchAudit(ctx context.Context, s *admin.Service, id int64) er
 	}
 }
 
-// writeRound is one line for a round of the watch.
+// writeRound prints a round of the watch as one line.
 func (p *process) writeRound(r auditReport) error {
 	if p.json {
 		return writeJSON(p.stdout, r)
@@ -157,10 +157,10 @@ func (p *process) writeAudit(r auditReport) error {
 func newRebuild(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rebuild SALE",
-		Short: "Load a sale into Redis anew from MySQL, for what the audit cannot heal",
-		Long: `Take the sale out of Redis and load it anew from MySQL, with all its live orders. It asks nothing.
-Purchases of this sale are refused meanwhile, a few seconds; no order is lost: those that were pending
-get their verdict first. A Redis that was wiped needs no rebuild, the consumers load its sales by themselves.`,
+		Short: "Load a sale into Redis again from MySQL, if the audit cannot repair it",
+		Long: `Remove the sale from Redis and load it again from MySQL, with all its live orders. There is no confirmation
+prompt. Meanwhile, for a few seconds, purchases of this sale are refused. No order is lost: pending orders are
+settled first. A Redis that was wiped needs no rebuild, the consumers load its sales without it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
@@ -172,7 +172,7 @@ get their verdict first. A Redis that was wiped needs no rebuild, the consumers 
 	}
 }
 
-// rebuildView is what `rebuild --json` says it did.
+// rebuildView is the output of `rebuild --json`.
 type rebuildView struct {
 	ID        int64  `json:"id,string"`
 	WasLoaded bool   `json:"was_loaded"`
@@ -185,7 +185,7 @@ type rebuildView struct {
 }
 
 func (p *process) rebuild(ctx context.Context, s *admin.Service, id int64) error {
-	fmt.Fprintf(p.stderr, "sale %d: taken out of Redis and loaded from MySQL, this may take some seconds\n", id)
+	fmt.Fprintf(p.stderr, "sale %d: removing it from Redis and loading it from MySQL; this may take some seconds\n", id)
 	start := time.Now()
 	done, err := s.Rebuild(ctx, thisCall(), id)
 	var now admin.SaleStatus

@@ -20,7 +20,7 @@ import (
 func newAuditLog(p *process) *cobra.Command {
 	var q order.AuditQuery
 	c := &cobra.Command{
-		Use: "audit-log", Short: "Show what operators changed: who, when, before and after; newest first", Args: cobra.NoArgs,
+		Use: "audit-log", Short: "Show what operators changed, newest first: who, when, before and after", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if q.Limit < 1 || q.SaleID < 0 || q.Before < 0 {
 				return &usageError{errors.New("--limit, --sale and --before are positive numbers")}
@@ -34,14 +34,14 @@ func newAuditLog(p *process) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only of this sale")
-	c.Flags().StringVar(&q.Actor, "actor", "", "only of this operator")
-	c.Flags().Int64Var(&q.Before, "before", 0, "only older ones than this row")
-	c.Flags().IntVar(&q.Limit, "limit", 100, "at most so many")
+	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only changes of this sale")
+	c.Flags().StringVar(&q.Actor, "actor", "", "only changes by this operator")
+	c.Flags().Int64Var(&q.Before, "before", 0, "only rows before this one")
+	c.Flags().IntVar(&q.Limit, "limit", 100, "maximum number of rows")
 	return c
 }
 
-// plain is JSON without what would do harm to a terminal.
+// plain replaces what a terminal would interpret.
 func plain(text []byte) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -68,8 +68,8 @@ func (p *process) showHistory(entries []order.AuditEntry) error {
 	return t.Flush()
 }
 
-// thisOperator is who runs a command: whoever has the database's password may
-// do what an operator may.
+// thisOperator is the user who runs this command. Anybody with the database's
+// password may do what an operator may.
 func thisOperator() order.Operator {
 	name, host := "unknown", "unknown"
 	if u, err := user.Current(); err == nil {
@@ -87,5 +87,5 @@ func thisOperator() order.Operator {
 	return order.Operator{Name: plain, Role: adminhttp.Operate}
 }
 
-// thisCall is a command of whoever runs this one.
+// thisCall is a call by the user who runs this command.
 func thisCall() admin.Call { return admin.Call{By: thisOperator(), Command: admin.NewCommand()} }

@@ -19,9 +19,9 @@ import (
 func newDoctor(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check the servers and their settings; say what to do about each that fails",
-		Long: `Check the servers, their settings and the processes that live, and say what to do about what is not well:
-warn is to be looked at, FAIL has to be mended, and makes the exit code 5. preflight does the same for a sale.`,
+		Short: "Check the servers and the running processes, and say how to repair what fails",
+		Long: `Check the servers, their settings and the running processes, and say how to repair what fails. FAIL must be
+repaired and makes the exit code 5; warn should be looked at. preflight checks one sale as well.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withCheckup(func(check *app.Checkup) error {
@@ -42,11 +42,12 @@ func failed(f checkup.Finding) bool { return !f.OK }
 
 func newPreflight(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "preflight SALE", Short: "May this sale begin? Exit 0 only when nothing fails", Args: cobra.ExactArgs(1),
-		Long: `Check all that a sale needs: what doctor checks; whether the sale is loaded, and every live API knows it;
-its window, price and limits; memory in Redis for its orders; connections, files and queues for the processes
-that live, and at least two of each role. Every line is ok, warn or FAIL, and says what to do. It changes
-nothing. Exit code 0: nothing fails; 5: a server is away; 3: there is no such sale; else 1.`,
+		Use: "preflight SALE", Short: "Check everything that a sale needs before it starts", Args: cobra.ExactArgs(1),
+		Long: `Check everything that a sale needs before it starts: what doctor checks; that the sale is loaded and every
+running API knows it; its window, price and limits; memory in Redis for its orders; connections, files and
+queues for the running processes; at least two processes of each role. Every line is ok, warn or FAIL, and
+says what to do. It changes nothing. Exit code 0: nothing fails; 5: a server is down; 3: there is no such
+sale; 1: anything else.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
@@ -66,7 +67,7 @@ nothing. Exit code 0: nothing fails; 5: a server is away; 3: there is no such sa
 	}
 }
 
-// verdict is the exit code of a preflight.
+// verdict returns the error with the exit code of a preflight.
 func verdict(found []checkup.Finding) error {
 	switch {
 	case slices.ContainsFunc(found, func(f checkup.Finding) bool { return f.Down }):
@@ -87,7 +88,7 @@ func (p *process) withCheckup(fn func(*app.Checkup) error) error {
 	return app.WithCheckup(cfg, p.logger(cfg), instanceLine, fn)
 }
 
-// instanceLine is an instance in a line, for people.
+// instanceLine describes an instance for people.
 func instanceLine(i fleet.Instance) string {
 	at := i.AdminListen
 	if i.Listen != "" {
@@ -96,7 +97,7 @@ func instanceLine(i fleet.Instance) string {
 	return fmt.Sprintf("%s on %s (PID %d), %s: %s", admin.Printable(i.Version), admin.Printable(i.Host), i.PID, admin.Printable(at), loadLine(i))
 }
 
-// showFindings prints them; the exit code is the caller's.
+// showFindings prints findings. It does not set the exit code.
 func (p *process) showFindings(found []checkup.Finding) error {
 	count := map[checkup.Level]int{}
 	for _, f := range found {
@@ -112,7 +113,7 @@ func (p *process) showFindings(found []checkup.Finding) error {
 			fmt.Fprintf(p.stdout, "      %-22s -> %s\n", "", plain([]byte(f.Advice)))
 		}
 	}
-	_, err := fmt.Fprintf(p.stdout, "%d failed, %d to be looked at, %d well\n", count[checkup.Fail], count[checkup.Warn], count[checkup.OK])
+	_, err := fmt.Fprintf(p.stdout, "%d failed, %d warnings, %d ok\n", count[checkup.Fail], count[checkup.Warn], count[checkup.OK])
 	return err
 }
 
@@ -120,8 +121,8 @@ func newHealthcheck(p *process) *cobra.Command {
 	var adminListen string
 	c := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask the process on the admin address whether it is ready; exit 0 if so",
-		Long:  "Ask the process on the admin address whether it is ready; exit 0 if so.\nFor containers that have no shell and no curl.",
+		Short: "Ask the process at the admin address whether it is ready",
+		Long:  "Ask the process at the admin address whether it is ready; exit code 0 if it is. For containers without a shell\nand curl.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.settings()

@@ -130,7 +130,7 @@ func (p *process) logger(cfg config.Config) *slog.Logger {
 	return slog.New(h)
 }
 
-// readableDurations writes durations as 1.5s, not as a count of nanoseconds.
+// readableDurations formats durations as 1.5s instead of nanoseconds.
 func readableDurations(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())

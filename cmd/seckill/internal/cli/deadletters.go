@@ -17,7 +17,7 @@ import (
 
 func newDeadLetters(p *process) *cobra.Command {
 	c := &cobra.Command{
-		Use: "dead-letters", Short: "Look at messages that could not be read", Args: cobra.NoArgs,
+		Use: "dead-letters", Short: "Show and discard messages that could not be read", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newLettersList(p), newLettersShow(p), newLettersDiscard(p))
@@ -42,8 +42,8 @@ func newLettersList(p *process) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().Int64Var(&sale, "sale", 0, "only those known to be of this sale")
-	c.Flags().IntVar(&limit, "limit", 100, "at most so many")
+	c.Flags().Int64Var(&sale, "sale", 0, "only those known to belong to this sale")
+	c.Flags().IntVar(&limit, "limit", 100, "maximum number of dead letters")
 	return c
 }
 
@@ -72,7 +72,7 @@ func dash(s string) string {
 
 func newLettersShow(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "show MESSAGE", Short: "Show a dead letter with its body; a verdict by its order's ID", Args: cobra.ExactArgs(1),
+		Use: "show MESSAGE", Short: "Show a dead letter with its body; one that is an order's result by its order ID", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withMySQL(func(s *admin.Service) error {
 				letters, err := findLetters(c.Context(), s, args[0])
@@ -84,7 +84,7 @@ func newLettersShow(p *process) *cobra.Command {
 					views[i] = admin.ViewWhole(d)
 				}
 				if len(letters) == order.MaxDeadLetters {
-					fmt.Fprintf(p.stderr, "the first %d; `seckill dead-letters list --sale` has more of this name, if there are any\n", order.MaxDeadLetters)
+					fmt.Fprintf(p.stderr, "only the first %d are shown; `seckill dead-letters list --sale` lists more\n", order.MaxDeadLetters)
 				}
 				if p.json {
 					return writeJSON(p.stdout, views)
@@ -104,7 +104,7 @@ func (p *process) writeLetter(v admin.LetterView) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	kind := "a message that could not be read"
 	if v.Verdict {
-		kind = "the verdict on an order that can have no row"
+		kind = "the result of an order that cannot have a row"
 	}
 	fmt.Fprintf(t, "message\t%s\nkind\t%s\nreason\t%s\ndetail\t%s\norder\t%s\nsale\t%s\nshopper\t%s\nwhen\t%s\nbytes\t%d\n",
 		dash(v.MessageID), kind, v.Reason, dash(v.Detail), dash(v.OrderID), dash(v.SaleID), dash(v.ShopperID), v.CreatedAt.Format(time.RFC3339), v.Size)
@@ -126,10 +126,10 @@ func (p *process) writeLetter(v admin.LetterView) error {
 
 func newLettersDiscard(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "discard MESSAGE", Short: "Delete a message that could not be read; verdicts stay", Args: cobra.ExactArgs(1),
-		Long: `Delete a message that could not be read. Its order, if it was one, does not depend on it: the sweeper
-ends every order whose message is unreadable. A dead letter that is itself the verdict on an order
-(an empty message ID) is never deleted.`,
+		Use: "discard MESSAGE", Short: "Delete a message that could not be read; results of orders stay", Args: cobra.ExactArgs(1),
+		Long: `Delete a message that could not be read. Its order, if it has one, does not need it: the sweeper settles every
+order whose message is unreadable. A dead letter that is itself the result of an order (its message ID is
+empty) is never deleted.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withMySQL(func(s *admin.Service) error {
 				n, err := s.Discard(c.Context(), thisCall(), admin.ParseMessageID(args[0]))
@@ -154,7 +154,7 @@ ends every order whose message is unreadable. A dead letter that is itself the v
 type noLetterError struct{ name string }
 
 func (e *noLetterError) Error() string {
-	return fmt.Sprintf("there is no dead letter %s (any more); `seckill dead-letters list` names them", e.name)
+	return fmt.Sprintf("there is no dead letter %s; `seckill dead-letters list` lists them", e.name)
 }
 func (e *noLetterError) Unwrap() error { return order.ErrNotFound }
 

@@ -20,11 +20,11 @@ import (
 
 func newEvents(p *process) *cobra.Command {
 	c := &cobra.Command{
-		Use: "events", Short: "Look at the order events that leave for other systems", Args: cobra.NoArgs,
+		Use: "events", Short: "Read the order events that other systems get", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newEventsTail(p), &cobra.Command{
-		Use: "schema", Short: "Print the JSON schema that every event keeps", Args: cobra.NoArgs,
+		Use: "schema", Short: "Print the JSON schema of events", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := p.stdout.Write(event.Schema)
 			return err
@@ -33,7 +33,7 @@ func newEvents(p *process) *cobra.Command {
 	return c
 }
 
-// tail is what `events tail` shows.
+// tail selects what `events tail` shows.
 type tail struct {
 	sale      int64
 	limit     int
@@ -43,9 +43,9 @@ type tail struct {
 func newEventsTail(p *process) *cobra.Command {
 	var t tail
 	c := &cobra.Command{
-		Use: "tail", Short: "Show order events as they leave, until it is interrupted", Args: cobra.NoArgs,
-		Long: `Show order events as they leave, until it is interrupted. It joins no consumer group: who consumes the events
-is not disturbed. With --json each line is an event as it is in the topic, but for white space; docs/events.md says what is in it.`,
+		Use: "tail", Short: "Show order events as they are published, until interrupted", Args: cobra.NoArgs,
+		Long: `Show order events as they are published, until interrupted. It joins no consumer group, so it does not disturb
+other readers. With --json each line is an event as it is in the topic, without line breaks; see docs/events.md.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if t.limit < 0 || t.sale < 0 {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
@@ -61,9 +61,9 @@ is not disturbed. With --json each line is an event as it is in the topic, but f
 			return p.tailEvents(c.Context(), r, t)
 		},
 	}
-	c.Flags().Int64Var(&t.sale, "sale", 0, "of this sale")
-	c.Flags().IntVar(&t.limit, "limit", 0, "end after so many; 0 is never")
-	c.Flags().BoolVar(&t.fromStart, "from-start", false, "begin with the oldest that the broker keeps")
+	c.Flags().Int64Var(&t.sale, "sale", 0, "only events of this sale")
+	c.Flags().IntVar(&t.limit, "limit", 0, "end after this many events; 0: never")
+	c.Flags().BoolVar(&t.fromStart, "from-start", false, "begin with the oldest event that the broker has")
 	return c
 }
 
@@ -71,7 +71,7 @@ type eventReader interface {
 	Read(ctx context.Context, fromStart bool, handle func([]queue.Message) error) error
 }
 
-// errEnough ends a tail that has shown what was wanted.
+// errEnough ends a tail that has shown as many events as it should.
 var errEnough = errors.New("enough")
 
 func (p *process) tailEvents(ctx context.Context, r eventReader, t tail) error {
@@ -93,7 +93,7 @@ func (p *process) tailEvents(ctx context.Context, r eventReader, t tail) error {
 		return nil
 	})
 	switch {
-	case errors.Is(stopped, errEnough), errors.Is(stopped, syscall.EPIPE): // whoever reads the output has read enough
+	case errors.Is(stopped, errEnough), errors.Is(stopped, syscall.EPIPE): // the reader of the output has ended
 		return nil
 	case stopped != nil:
 		return stopped
@@ -104,10 +104,10 @@ func (p *process) tailEvents(ctx context.Context, r eventReader, t tail) error {
 	}
 }
 
-// showEvent shows a message unless it is of another sale.
+// showEvent prints a message, unless it belongs to another sale.
 func (p *process) showEvent(m queue.Message, sale int64) (shown bool, err error) {
 	e, err := event.Parse(m.Body)
-	if err != nil { // somebody else's
+	if err != nil { // not one of our events
 		fmt.Fprintf(p.stderr, "message %s: %v\n", admin.Printable(m.ID), err)
 		return false, nil
 	}
@@ -126,8 +126,8 @@ func (p *process) showEvent(m queue.Message, sale int64) (shown bool, err error)
 	return err == nil, err
 }
 
-// eventLine is an event for people. Whoever may send to the topic has written it:
-// no text of it goes to a terminal as it is.
+// eventLine formats an event for people. Anybody with access to the topic may have
+// written it, so no text of it is printed unescaped.
 func eventLine(e event.Event) string {
 	d, safe := e.Data, admin.Printable
 	return strings.TrimRight(strings.Join([]string{

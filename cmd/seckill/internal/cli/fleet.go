@@ -21,7 +21,7 @@ import (
 
 func newLimits(p *process) *cobra.Command {
 	c := &cobra.Command{
-		Use: "limits", Short: "See and change what the processes take on, while they run", Args: cobra.NoArgs,
+		Use: "limits", Short: "Show and change the limits of running processes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newLimitsGet(p), newLimitsSet(p))
@@ -30,7 +30,7 @@ func newLimits(p *process) *cobra.Command {
 
 func newLimitsGet(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "get", Short: "Show the limits, where each comes from, and which instances lag behind", Args: cobra.NoArgs,
+		Use: "get", Short: "Show the limits, where each comes from, and which instances do not have the newest yet", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withStores(func(s *admin.Service) error {
 				l, err := s.LimitsInForce(c.Context())
@@ -47,10 +47,10 @@ func newLimitsSet(p *process) *cobra.Command {
 	var unset []string
 	var seen uint64
 	c := &cobra.Command{
-		Use: "set --NAME=VALUE … | --unset NAME …", Short: "Change limits: every process works under them within a second", Args: cobra.NoArgs,
-		Long: `Change limits. They stand over what each process is configured with, also over its restart, until they are
-unset. Every process works under them within a second, with Redis or without. A consumer runs at most
-SECKILL_MYSQL_MAX_CONNS - 4 workers, whatever consumer-workers says.`,
+		Use: "set --NAME=VALUE … | --unset NAME …", Short: "Change limits; they apply in every process within a second", Args: cobra.NoArgs,
+		Long: `Change limits. They override the settings of every process, even after a restart, until they are unset. They
+apply within a second, even while Redis is down. A consumer runs at most SECKILL_MYSQL_MAX_CONNS - 4 workers,
+even if consumer-workers is higher.`,
 		Example: `  seckill limits set --consumer-workers=4 --shopper-rps=5
   seckill limits set --unset shopper-rps`,
 	}
@@ -60,8 +60,8 @@ SECKILL_MYSQL_MAX_CONNS - 4 workers, whatever consumer-workers says.`,
 			given[s.Key] = c.Flags().String(strings.ReplaceAll(s.Key, "_", "-"), "", s.Help)
 		}
 	}
-	c.Flags().StringSliceVar(&unset, "unset", nil, "limits that are as configured again")
-	c.Flags().Uint64Var(&seen, "if-generation", 0, "only if the limits have this generation; 0: whatever they have")
+	c.Flags().StringSliceVar(&unset, "unset", nil, "limits that get their configured value again")
+	c.Flags().Uint64Var(&seen, "if-generation", 0, "only if the limits have this generation; 0: any")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		values, err := limitValues(c, given, unset)
 		if err != nil {
@@ -72,7 +72,7 @@ SECKILL_MYSQL_MAX_CONNS - 4 workers, whatever consumer-workers says.`,
 	return c
 }
 
-// limitValues are the limits to set, and with nil those to unset.
+// limitValues returns the limits to set, and with nil those to unset.
 func limitValues(c *cobra.Command, given map[string]*string, unset []string) (map[string]*string, error) {
 	values := map[string]*string{}
 	for name, v := range given {
@@ -138,7 +138,7 @@ func (p *process) showLimits(v admin.LimitsView) error {
 
 func newInstances(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "instances", Short: "List the processes that live, and what each has to do", Args: cobra.NoArgs,
+		Use: "instances", Short: "List the running processes and their load", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withStores(func(s *admin.Service) error {
 				found, err := s.Instances(c.Context())
@@ -160,27 +160,27 @@ func (p *process) listInstances(found []fleet.Instance) error {
 		return writeJSON(p.stdout, views)
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tVERSION\tHOST\tPID\tSHOPPERS\tADMIN\tWORKER\tLIMITS\tSTARTED\tLOAD")
+	fmt.Fprintln(t, "ID\tVERSION\tHOST\tPID\tLISTEN\tADMIN\tNODE\tLIMITS\tSTARTED\tLOAD")
 	for _, i := range found {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\n", admin.Printable(i.ID), admin.Printable(i.Version), admin.Printable(i.Host), i.PID,
-			dash(admin.Printable(i.Listen)), admin.Printable(i.AdminListen), worker(i.Worker), i.Generation, i.StartedAt.Format(time.RFC3339), loadLine(i))
+			dash(admin.Printable(i.Listen)), admin.Printable(i.AdminListen), nodeID(i.Worker), i.Generation, i.StartedAt.Format(time.RFC3339), loadLine(i))
 	}
 	return t.Flush()
 }
 
-func worker(n int64) string {
+func nodeID(n int64) string {
 	if n == 0 {
 		return "-"
 	}
 	return strconv.FormatInt(n, 10)
 }
 
-// loadLine is what an instance has to do, for people.
+// loadLine describes the load of an instance for people.
 func loadLine(i fleet.Instance) string {
 	l := i.Load
 	if i.Role == fleet.RoleConsumer {
 		return fmt.Sprintf("%d workers, %.0f settled/s, result after %s (p50) and %s (p99)", l.Workers, l.Settled,
 			time.Duration(l.ToResultP50*float64(time.Second)).Round(time.Millisecond), time.Duration(l.ToResultP99*float64(time.Second)).Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d under way, %.0f accepted/s, %.0f refused/s, %d in the queue", l.Inflight, l.Accepted, l.Refused, l.Backlog)
+	return fmt.Sprintf("%d in flight, %.0f accepted/s, %.0f refused/s, %d in the queue", l.Inflight, l.Accepted, l.Refused, l.Backlog)
 }

@@ -20,5 +20,5 @@ func TestALimitThatAnInstanceRefusesIsShown(t *testing.T) {
 	require.Contains(t, out.String(), "in force in 0 of 1 instances")
 	require.Contains(t, out.String(), "lags: it has generation 0 and refuses of the newest: consumer_workers: too many")
 	live := admin.ViewLive(admin.Live{Instances: []fleet.Instance{lagging}})
-	require.Contains(t, strings.Join(troubles(live), "\n"), "refuses a part of the limits")
+	require.Contains(t, strings.Join(troubles(live), "\n"), "refuses some limits")
 }

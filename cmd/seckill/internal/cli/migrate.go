@@ -13,16 +13,16 @@ import (
 
 func newMigrate(p *process) *cobra.Command {
 	c := &cobra.Command{
-		Use: "migrate", Short: "Bring the database's schema and the broker's topics up to date", Args: cobra.NoArgs,
+		Use: "migrate", Short: "Update the schema of the database and create missing topics", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
 		&cobra.Command{
-			Use: "up", Short: "Run what is missing; safe to run at any time, by several at once", Args: cobra.NoArgs,
+			Use: "up", Short: "Apply the missing migrations and create missing topics; safe at any time, even several at once", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return p.migrateUp(c.Context()) },
 		},
 		&cobra.Command{
-			Use: "status", Short: "List the migrations", Args: cobra.NoArgs,
+			Use: "status", Short: "List the migrations and when each was applied", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return p.migrateStatus(c.Context()) },
 		},
 	)
@@ -40,13 +40,13 @@ func (p *process) migrateUp(ctx context.Context) error {
 	}
 	fmt.Fprintln(p.stderr, "mysql: the schema is up to date")
 	if len(cfg.RocketMQ.NameServers) == 0 {
-		fmt.Fprintln(p.stderr, "rocketmq: SECKILL_ROCKETMQ_NAMESERVERS is not set, topics left alone")
+		fmt.Fprintln(p.stderr, "rocketmq: SECKILL_ROCKETMQ_NAMESERVERS is not set, topics not checked")
 		return nil
 	}
 	if err := app.MakeTopics(ctx, cfg.RocketMQ, log); err != nil {
 		return ofServer("rocketmq", err)
 	}
-	fmt.Fprintln(p.stderr, "rocketmq: the topics are there")
+	fmt.Fprintln(p.stderr, "rocketmq: the topics exist")
 	return nil
 }
 

@@ -16,25 +16,25 @@ import (
 
 func newOrder(p *process) *cobra.Command {
 	c := &cobra.Command{
-		Use: "order", Short: "Find an order, see where it is, cancel it", Args: cobra.NoArgs,
+		Use: "order", Short: "Find, show and cancel orders", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newOrderShow(p), newOrderList(p), newOrderCancel(p))
 	return c
 }
 
-// noOrderError is an order that neither store knows.
+// noOrderError is an order that is in neither store.
 type noOrderError struct{ id string }
 
 func (e *noOrderError) Error() string {
-	return fmt.Sprintf("no verdict of order %s, in MySQL or among the dead letters; one that is pending is found with --sale and --shopper", e.id)
+	return fmt.Sprintf("order %s is neither in MySQL nor among the dead letters; to find a pending order, give --sale and --shopper", e.id)
 }
 func (e *noOrderError) Unwrap() error { return order.ErrNotFound }
 
 func orderArg(s string) (order.ID, error) {
 	id, err := adminhttp.ParseOrderID(s)
 	if err != nil {
-		return 0, &usageError{fmt.Errorf("an order's ID is a decimal number, or the 32 characters that the shopper has, got %q", s)}
+		return 0, &usageError{fmt.Errorf("an order ID is a decimal number, or the public ID of 32 characters, got %q", s)}
 	}
 	return id, nil
 }
@@ -43,7 +43,7 @@ func newOrderShow(p *process) *cobra.Command {
 	var sale int64
 	var shopper string
 	c := &cobra.Command{
-		Use: "show ORDER", Short: "Show where an order is: Redis, MySQL, dead letters; by its ID or the shopper's", Args: cobra.ExactArgs(1),
+		Use: "show ORDER", Short: "Show an order by its ID or public ID: in Redis, in MySQL, among the dead letters", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := orderArg(args[0])
 			if err != nil {
@@ -61,8 +61,8 @@ func newOrderShow(p *process) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().Int64Var(&sale, "sale", 0, "its sale, for one that may be pending")
-	c.Flags().StringVar(&shopper, "shopper", "", "its shopper, for one that may be pending")
+	c.Flags().Int64Var(&sale, "sale", 0, "its sale, if it may be pending")
+	c.Flags().StringVar(&shopper, "shopper", "", "its shopper, if it may be pending")
 	return c
 }
 
@@ -96,8 +96,8 @@ func newOrderList(p *process) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use: "list --sale SALE | --shopper SHOPPER", Short: "List orders, newest first: of a sale, of a shopper, with a reference", Args: cobra.NoArgs,
-		Long: `List orders, newest first: of a sale, of a shopper in it, of a shopper in all sales that are not closed, or
-with a reference in a sale. For the last one no index exists: it reads through the sale's orders.`,
+		Long: `List orders, newest first: of a sale, of a shopper in a sale, of a shopper in all sales that are not closed, or
+those of a sale with a reference. There is no index on references: it reads all orders of the sale.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if limit < 1 || q.SaleID < 0 {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
@@ -114,10 +114,10 @@ with a reference in a sale. For the last one no index exists: it reads through t
 			})
 		},
 	}
-	c.Flags().Int64Var(&q.SaleID, "sale", 0, "of this sale")
-	c.Flags().StringVar(&q.Shopper, "shopper", "", "of this shopper")
-	c.Flags().StringVar(&q.Reference, "reference", "", "with this reference")
-	c.Flags().IntVar(&limit, "limit", 100, "at most so many")
+	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only orders of this sale")
+	c.Flags().StringVar(&q.Shopper, "shopper", "", "only orders of this shopper")
+	c.Flags().StringVar(&q.Reference, "reference", "", "only orders with this reference")
+	c.Flags().IntVar(&limit, "limit", 100, "maximum number of orders")
 	return c
 }
 
@@ -155,7 +155,7 @@ func (p *process) listOrders(found []admin.Found) error {
 
 func newOrderCancel(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "cancel ORDER", Short: "Cancel a confirmed order: its units are on sale again", Args: cobra.ExactArgs(1),
+		Use: "cancel ORDER", Short: "Cancel a confirmed order and release its units", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := orderArg(args[0])
 			if err != nil {

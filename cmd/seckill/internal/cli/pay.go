@@ -18,7 +18,7 @@ import (
 	"seckill/order"
 )
 
-// payment is what `pay` sends, as the payment provider would.
+// paymentBody is the body of a payment.
 type paymentBody struct {
 	OrderID     string `json:"order_id"`
 	AmountMinor int64  `json:"amount_minor"`
@@ -30,11 +30,9 @@ func newPay(p *process) *cobra.Command {
 	var pay paymentBody
 	c := &cobra.Command{
 		Use:   "pay ORDER",
-		Short: "Stand in for the payment provider: sign a payment of an order and send it",
-		Long: `Stand in for the payment provider: sign a payment of an order and send it.
-
-The order's ID is the one its shopper has, or the decimal one. The first secret of
-SECKILL_PAYMENT_SECRETS signs. Sent again with the same --event it is the same payment.`,
+		Short: "Sign and send a payment, as the payment provider would",
+		Long: `Sign and send a payment of an order, as the payment provider would. ORDER is the public or the decimal ID. The
+first secret of SECKILL_PAYMENT_SECRETS signs. Sent again with the same --event it is the same payment.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := p.settings("payment_secrets")
@@ -42,7 +40,7 @@ SECKILL_PAYMENT_SECRETS signs. Sent again with the same --event it is the same p
 				return err
 			}
 			if !c.Flags().Changed("amount") {
-				return &usageError{errors.New("give what was paid with --amount, in the currency's minor unit: the order says amount_minor")}
+				return &usageError{errors.New("give the amount paid with --amount, in the currency's minor unit: amount_minor of the order")}
 			}
 			if event == "" {
 				event = "evt_" + rand.Text()
@@ -57,10 +55,10 @@ SECKILL_PAYMENT_SECRETS signs. Sent again with the same --event it is the same p
 			return p.pay(c.Context(), url, cfg.API.PaymentSecrets[0], event, pay)
 		},
 	}
-	c.Flags().StringVar(&url, "url", "", "where an API is (default http:// and SECKILL_LISTEN)")
-	c.Flags().Int64Var(&pay.AmountMinor, "amount", 0, "what was paid, in the currency's minor unit")
-	c.Flags().StringVar(&pay.Currency, "currency", "CNY", "its currency")
-	c.Flags().StringVar(&event, "event", "", "ID of the event; a random one by default")
+	c.Flags().StringVar(&url, "url", "", "address of an API; the default is http:// and SECKILL_LISTEN")
+	c.Flags().Int64Var(&pay.AmountMinor, "amount", 0, "amount paid, in the currency's minor unit")
+	c.Flags().StringVar(&pay.Currency, "currency", "CNY", "currency of the amount")
+	c.Flags().StringVar(&event, "event", "", "event ID; random by default")
 	return c
 }
 
@@ -95,14 +93,14 @@ func (p *process) pay(ctx context.Context, url string, secret []byte, event stri
 	return p.paid(resp.StatusCode, text, event)
 }
 
-// paid tells what the API answered.
+// paid shows the response of the API.
 func (p *process) paid(status int, text []byte, event string) error {
 	var answer struct {
 		Outcome string `json:"outcome"`
 		Code    string `json:"code"`
 		Detail  string `json:"detail"`
 	}
-	_ = json.Unmarshal(text, &answer) // what is no JSON is not from this API
+	_ = json.Unmarshal(text, &answer) // a response that is not JSON is not from this API
 	switch {
 	case status == http.StatusOK && p.json:
 		return writeJSON(p.stdout, map[string]string{"outcome": answer.Outcome, "event_id": event})

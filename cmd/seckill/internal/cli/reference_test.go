@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func commandsPage() string {
 	root := newRoot(&process{})
 	root.InitDefaultCompletionCmd()
 	var page strings.Builder
-	fmt.Fprintf(&page, "# Commands\n\n%s%s. `seckill COMMAND --help` shows the same as this page.\n\n| exit code | meaning |\n|---|---|\n", generated, root.Short)
+	fmt.Fprintf(&page, "# Commands\n\n%s%s. `seckill COMMAND --help` shows the same text.\n\n| exit code | meaning |\n|---|---|\n", generated, root.Short)
 	for code, meaning := range exitCodes {
 		fmt.Fprintf(&page, "| `%d` | %s |\n", code, meaning)
 	}
@@ -111,13 +112,14 @@ func flagTable(flags *pflag.FlagSet) string {
 		if f.Shorthand != "" {
 			name = "-" + f.Shorthand + ", " + name
 		}
-		if kind := f.Value.Type(); kind != "bool" {
+		kind, usage := pflag.UnquoteUsage(f)
+		if kind != "" {
 			name += " " + strings.ToUpper(kind)
 		}
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
+		if !slices.Contains([]string{"", "0", "0s", "false", "[]"}, f.DefValue) {
 			def = "`" + f.DefValue + "`"
 		}
-		rows += fmt.Sprintf("| `%s` | %s | %s |\n", name, def, f.Usage)
+		rows += fmt.Sprintf("| `%s` | %s | %s |\n", name, def, usage)
 	})
 	return rows
 }

@@ -16,7 +16,7 @@ func newAPI(p *process) *cobra.Command {
 	var listen, adminListen string
 	c := &cobra.Command{
 		Use:   "api",
-		Short: "Serve shoppers: reserve in Redis, put the order in the queue, answer 202",
+		Short: "Serve shoppers: reserve in Redis, send the order to the queue, respond 202",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.settings(append(servers, "id_keys")...)
@@ -28,8 +28,8 @@ func newAPI(p *process) *cobra.Command {
 			return app.RunAPI(c.Context(), cfg, p.logger(cfg))
 		},
 	}
-	c.Flags().StringVar(&listen, "listen", "", "address for shoppers (SECKILL_LISTEN)")
-	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for operators, health checks and metrics (SECKILL_ADMIN_LISTEN)")
+	c.Flags().StringVar(&listen, "listen", "", "address of the shoppers' API (SECKILL_LISTEN)")
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address of the operators' API, health checks and metrics (SECKILL_ADMIN_LISTEN)")
 	return c
 }
 
@@ -37,7 +37,7 @@ func newConsumer(p *process) *cobra.Command {
 	var adminListen string
 	c := &cobra.Command{
 		Use:   "consumer",
-		Short: "Settle orders: a fixed pool takes them from the queue and writes them to MySQL",
+		Short: "Settle orders: a fixed pool of workers reads them from the queue and writes them to MySQL",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.settings(servers...)
@@ -48,7 +48,7 @@ func newConsumer(p *process) *cobra.Command {
 			return app.RunConsumer(c.Context(), cfg, p.logger(cfg))
 		},
 	}
-	c.Flags().StringVar(&adminListen, "admin-listen", "", "address for operators, health checks and metrics (SECKILL_ADMIN_LISTEN)")
+	c.Flags().StringVar(&adminListen, "admin-listen", "", "address of the operators' API, health checks and metrics (SECKILL_ADMIN_LISTEN)")
 	return c
 }
 
@@ -63,7 +63,7 @@ func newDev(p *process) *cobra.Command {
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "dev",
-		Short: "Try everything in one process: embedded servers, a sample sale, a shopper page; nothing is kept",
+		Short: "Try everything in one process: embedded servers, a sample sale, a page to buy on; nothing is stored",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
@@ -79,9 +79,9 @@ func newDev(p *process) *cobra.Command {
 			return app.RunDev(c.Context(), cfg, log, p.greet)
 		},
 	}
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to serve on")
-	c.Flags().StringVar(&adminListen, "admin-listen", config.DefaultAdminListen, "address for operators, health checks and metrics")
-	c.Flags().StringVar(&traces, "trace-endpoint", "", "send a trace of every request there (OTLP over HTTP, such as http://127.0.0.1:4318)")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the shoppers' API")
+	c.Flags().StringVar(&adminListen, "admin-listen", config.DefaultAdminListen, "address of the operators' API, health checks and metrics")
+	c.Flags().StringVar(&traces, "trace-endpoint", "", "send a trace of every request to this address (OTLP over HTTP, such as http://127.0.0.1:4318)")
 	c.Flags().BoolVar(&verbose, "verbose", false, "log what happens")
 	return c
 }
@@ -91,21 +91,21 @@ func (p *process) greet(d app.DevStarted, sale order.Sale) {
 		_ = writeJSON(p.stdout, d)
 		return
 	}
-	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything is in this process: nothing is kept.
+	fmt.Fprintf(p.stdout, `A sale of %d units is open. Everything runs in this process, and nothing is stored.
 
-The shopper's page:  %s/#token=%s
+Buy on a page:  %s/#token=%s
 
-Buy, then ask for the result (shopper 42):
+Or with curl, as shopper 42: buy, then get the result:
 
   TOKEN=%s
   curl -i -X POST %s/v1/sales/%s/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"quantity":1}'
-  curl "%s/v1/orders/<id from the answer>?wait=5s" -H "Authorization: Bearer $TOKEN"
+  curl "%s/v1/orders/<id from the response>?wait=5s" -H "Authorization: Bearer $TOKEN"
 
-Pay it, as the payment provider would, within %s:
+Pay within %s, as the payment provider would:
 
-  SECKILL_PAYMENT_SECRETS=%s seckill pay <id from the answer> --amount %d --currency %s --url %s
+  SECKILL_PAYMENT_SECRETS=%s seckill pay <id from the response> --amount %d --currency %s --url %s
 
-Look at the sale, then pause it, as an operator would:
+See the sale, then pause it, as an operator would:
 
   curl %s/v1/sales/%s
   ADMIN=%s

@@ -20,7 +20,7 @@ func TestTheCommandsOfTheRunbookExist(t *testing.T) {
 		words := strings.Fields(span[1])
 		c, rest, err := newRoot(&process{}).Find(words)
 		require.NoError(t, err, span[0])
-		require.False(t, c.HasSubCommands(), "%s wants a command of its own", span[0])
+		require.False(t, c.HasSubCommands(), "%s needs a subcommand", span[0])
 		for i, word := range rest {
 			switch name, isFlag := strings.CutPrefix(word, "--"); {
 			case isFlag:

@@ -18,7 +18,7 @@ import (
 
 func newSale(p *process) *cobra.Command {
 	c := &cobra.Command{
-		Use: "sale", Short: "Make and steer sales", Args: cobra.NoArgs,
+		Use: "sale", Short: "Create, change and watch sales", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
@@ -26,7 +26,7 @@ func newSale(p *process) *cobra.Command {
 		newSaleMove(p, "open", "Load a sale into Redis now; it sells within its window"),
 		newSalePause(p),
 		newSaleMove(p, "resume", "Let a paused sale sell again"),
-		newSaleMove(p, "end", "Refuse purchases for good; orders under way still get their result"),
+		newSaleMove(p, "end", "End a sale: purchases are refused for good, pending orders still get their result"),
 		newSaleRestock(p), newSaleExtendPay(p), newSaleVoid(p), newSaleWatch(p), newSaleReport(p),
 	)
 	return c
@@ -36,7 +36,7 @@ func newSaleCreate(p *process) *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use:   "create -f sale.yaml|-",
-		Short: "Make a sale from a YAML or JSON file",
+		Short: "Create a sale from a YAML or JSON file",
 		Args:  cobra.NoArgs,
 		Example: `  seckill sale create -f - <<EOF
   title: Sneaker drop
@@ -92,7 +92,7 @@ func newSaleList(p *process) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "closed ones too, the newest 1,000")
+	c.Flags().BoolVar(&all, "all", false, "also closed ones; the newest 1,000 in all")
 	return c
 }
 
@@ -105,7 +105,7 @@ func listed(ctx context.Context, s *admin.Service, all bool) ([]order.Sale, erro
 
 func newSaleShow(p *process) *cobra.Command {
 	return &cobra.Command{
-		Use: "show SALE", Short: "Show a sale", Args: cobra.ExactArgs(1),
+		Use: "show SALE", Short: "Show a sale, in MySQL and in Redis", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
@@ -122,7 +122,7 @@ func newSaleShow(p *process) *cobra.Command {
 	}
 }
 
-// newSaleMove is the command for an action that has no arguments.
+// newSaleMove returns the command for an action without arguments.
 func newSaleMove(p *process, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " SALE", Short: short, Args: cobra.ExactArgs(1),
@@ -137,7 +137,7 @@ func newSaleMove(p *process, name, short string) *cobra.Command {
 	}
 }
 
-// steer does an action to a sale and shows what became of it.
+// steer applies an action to a sale and shows the sale.
 func (p *process) steer(ctx context.Context, id int64, a order.Action) error {
 	return p.withServers(func(s *admin.Service) error {
 		done, err := s.Act(ctx, thisCall(), id, a)
@@ -156,7 +156,7 @@ func saleArg(args []string) (int64, error) {
 	return id, nil
 }
 
-// ofSale says it in the words of the command line.
+// ofSale explains an error of an action on a sale.
 func ofSale(id int64, err error) error {
 	switch {
 	case errors.Is(err, order.ErrNotFound):

@@ -16,7 +16,7 @@ import (
 	"seckill/order"
 )
 
-// saleFile is a sale as an operator writes it, in YAML or JSON.
+// saleFile is the file of a sale, in YAML or JSON.
 type saleFile struct {
 	ExternalID       string    `yaml:"external_id"`
 	Title            string    `yaml:"title"`
@@ -33,7 +33,7 @@ type saleFile struct {
 	RequireClaim     string    `yaml:"require_claim"`
 }
 
-// maxSaleFile is more than any sale needs.
+// maxSaleFile bounds the file; no sale needs as much.
 const maxSaleFile = 64 << 10
 
 func readSale(stdin io.Reader, path string) (order.Sale, error) {

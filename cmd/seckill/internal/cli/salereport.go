@@ -21,11 +21,11 @@ import (
 func newSaleReport(p *process) *cobra.Command {
 	var lines bool
 	c := &cobra.Command{
-		Use: "report SALE", Short: "Add a sale up, for the hand-back of stock and for finance; --csv: order by order", Args: cobra.ExactArgs(1),
-		Long: `Add a sale up from MySQL: units that are left, and orders, units and amounts by status. The numbers are those
-of audit. With --csv every order is a line, by its ID, as of one moment; the sums are then on stderr. IDs of
-shoppers are in it, so the audit log has who took it. The ID that a shopper has is in it where SECKILL_ID_KEYS
-is set. A cell that a spreadsheet would take for a formula begins with a single quote.`,
+		Use: "report SALE", Short: "Report units and amounts of a sale, for stock and finance; --csv: every order", Args: cobra.ExactArgs(1),
+		Long: `Report a sale from MySQL: units left, and orders, units and amounts by status, the same numbers as audit. --csv
+prints every order as a line, sorted by ID, all as of one moment, and the sums on stderr. The lines contain
+shopper IDs, so each export is recorded in the audit log. They contain public IDs if SECKILL_ID_KEYS is set.
+A cell that a spreadsheet would read as a formula is prefixed with a single quote.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
@@ -50,7 +50,7 @@ is set. A cell that a spreadsheet would take for a formula begins with a single 
 			})
 		},
 	}
-	c.Flags().BoolVar(&lines, "csv", false, "every order as a line")
+	c.Flags().BoolVar(&lines, "csv", false, "print every order as a line")
 	return c
 }
 
@@ -117,7 +117,7 @@ func (p *process) exportSale(ctx context.Context, service *admin.Service, id int
 	return onStderr.showReport(admin.ViewReport(r))
 }
 
-// cells are an order as a line of the export has it.
+// cells returns an order as a line of the export.
 func cells(r order.Record, currency string, sealer *order.Sealer) []string {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	at := func(t time.Time) string {

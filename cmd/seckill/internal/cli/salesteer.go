@@ -16,7 +16,7 @@ import (
 func newSalePause(p *process) *cobra.Command {
 	var all bool
 	c := &cobra.Command{
-		Use: "pause SALE | --all", Short: "Refuse purchases until the sale is resumed; --all: of every open sale", Args: cobra.MaximumNArgs(1),
+		Use: "pause SALE | --all", Short: "Refuse purchases until the sale is resumed; --all: in every open sale", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if all == (len(args) == 1) {
 				return &usageError{errors.New("give the sale to pause, or --all")}
@@ -55,10 +55,9 @@ func (p *process) pauseAll(ctx context.Context) error {
 func newSaleRestock(p *process) *cobra.Command {
 	var units int
 	c := &cobra.Command{
-		Use: "restock SALE --units N", Short: "Add units to a sale, or take unsold ones from it", Args: cobra.ExactArgs(1),
-		Long: `Add units to what a sale sells; it sells again when it was sold out. A negative number takes unsold
-units away: as many as are in no order, by MySQL. What is reserved at that moment and does not fit any
-more is rejected as sold out.`,
+		Use: "restock SALE --units N", Short: "Add units to a sale, or remove unsold units", Args: cobra.ExactArgs(1),
+		Long: `Add units to a sale; if it was sold out it sells again. A negative number removes unsold units: at most as
+many as are in no order in MySQL. Pending orders for which no unit is left are rejected as sold out.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
@@ -70,16 +69,16 @@ more is rejected as sold out.`,
 			return p.steer(c.Context(), id, order.Restocking(units))
 		},
 	}
-	c.Flags().IntVar(&units, "units", 0, "how many")
+	c.Flags().IntVar(&units, "units", 0, "how many units to add; negative to remove")
 	return c
 }
 
 func newSaleExtendPay(p *process) *cobra.Command {
 	var within, by time.Duration
 	c := &cobra.Command{
-		Use: "extend-pay SALE --by 30m | --pay-within 1h", Short: "Give the shoppers of a sale more time to pay", Args: cobra.ExactArgs(1),
-		Long: `Give the shoppers of a sale more time to pay, whose orders are unpaid now and those to come. It holds at
-once: no order is cancelled before its new time, also while the rows' pay_by is still being moved.`,
+		Use: "extend-pay SALE --by 30m | --pay-within 1h", Short: "Give shoppers more time to pay", Args: cobra.ExactArgs(1),
+		Long: `Give shoppers more time to pay for unpaid and for future orders of a sale. It applies at once: no order is
+cancelled before its new deadline, even while pay_by in the rows is still being updated.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
@@ -92,16 +91,16 @@ once: no order is cancelled before its new time, also while the rows' pay_by is 
 		},
 	}
 	c.Flags().DurationVar(&by, "by", 0, "time to add, such as 30m")
-	c.Flags().DurationVar(&within, "pay-within", 0, "the whole time from the confirmation on, such as 1h")
+	c.Flags().DurationVar(&within, "pay-within", 0, "total time from the confirmation, such as 1h")
 	return c
 }
 
 func newSaleVoid(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "void SALE", Short: "End a sale and cancel all its unpaid orders, for good", Args: cobra.ExactArgs(1),
-		Long: `End a sale and cancel all its unpaid orders: the night of the wrong price. It asks nothing, and there is
-no way back. The consumers cancel at a bounded rate, also what is confirmed late; money that comes from now
-on is answered refund_required. Paid orders stay: they are the shop's to refund, ` + "`order list --sale`" + ` lists them.`,
+		Long: `End a sale and cancel all its unpaid orders, for example after a wrong price. There is no confirmation prompt
+and no undo. The consumers cancel at a bounded rate, including orders that are confirmed later; a payment that
+arrives from now on gets refund_required. Paid orders stay, the shop must refund them: ` + "`order list --sale`" + ` lists them.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := saleArg(args)
 			if err != nil {
@@ -112,7 +111,7 @@ on is answered refund_required. Paid orders stay: they are the shop's to refund,
 	}
 }
 
-// showStatus shows a sale with what Redis says of it.
+// showStatus shows a sale and its state in Redis.
 func (p *process) showStatus(s admin.SaleStatus) error {
 	if p.json {
 		return writeJSON(p.stdout, admin.ViewStatus(s))
@@ -121,10 +120,10 @@ func (p *process) showStatus(s admin.SaleStatus) error {
 		return err
 	}
 	m := s.Meta
-	redis := fmt.Sprintf("%s, %d available, %d pending, %d settled; knows change %d of %d", m.State, m.Available, m.Pending, m.Settled, m.Applied, s.Sale.Seq)
+	redis := fmt.Sprintf("%s, %d available, %d pending, %d settled; applied change %d of %d", m.State, m.Available, m.Pending, m.Settled, m.Applied, s.Sale.Seq)
 	switch {
 	case m.Err != nil:
-		redis = "cannot be asked"
+		redis = "does not respond"
 	case !m.Loaded:
 		redis = "not loaded"
 	}

@@ -17,14 +17,15 @@ import (
 	"seckill/fleet"
 )
 
-// screen draws on a terminal, on its second page: what was there before is there
-// again afterwards, and below it the last view.
+// screen draws on the alternate screen of a terminal. Afterwards the terminal shows
+// what it did before, and below it the last view.
 type screen struct {
 	out  *os.File
 	last []string
 }
 
-// terminal is stdout as a screen; false where it is none, or wants plain lines.
+// terminal returns stdout as a screen; false if it is no terminal, or plain lines
+// are wanted.
 func (p *process) terminal() (*screen, bool) {
 	f, ok := p.stdout.(*os.File)
 	if !ok || p.getenv("NO_COLOR") != "" || p.getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
@@ -33,7 +34,7 @@ func (p *process) terminal() (*screen, bool) {
 	return &screen{out: f}, true
 }
 
-// getenv is a variable of the process's environment; the last one counts.
+// getenv returns a variable of the environment; the last definition counts.
 func (p *process) getenv(name string) string {
 	for _, kv := range slices.Backward(p.environ) {
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {
@@ -44,25 +45,25 @@ func (p *process) getenv(name string) string {
 }
 
 const (
-	enter = "\x1b[?1049h\x1b[?25l\x1b[?7l" // second page, no cursor, lines that are too long end at the edge
+	enter = "\x1b[?1049h\x1b[?25l\x1b[?7l" // alternate screen, no cursor, long lines are cut off
 	leave = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 	home  = "\x1b[H"
-	below = "\x1b[J"   // is cleared
-	next  = "\x1b[K\n" // what is right of the cursor; then the next line
+	below = "\x1b[J"   // clear the rest of the screen
+	next  = "\x1b[K\n" // clear the rest of the line, then the next one
 	bold  = "\x1b[1m"
 	red   = "\x1b[1;31m"
 	usual = "\x1b[0m"
 )
 
-func (s *screen) open() { _, _ = s.out.WriteString(enter) } // what follows fails as well
+func (s *screen) open() { _, _ = s.out.WriteString(enter) } // the next write fails as well
 
-// close has the terminal as it was.
+// close restores the terminal.
 func (s *screen) close() {
 	text := strings.Join(append(s.last, ""), "\n")
-	_, _ = s.out.WriteString(leave + text) // nothing to be done about it any more
+	_, _ = s.out.WriteString(leave + text) // nothing can be done about it
 }
 
-// draw shows a view in place of the one before, as much as there is room for.
+// draw replaces the view, cut off at the height of the terminal.
 func (s *screen) draw(v admin.LiveView) error {
 	s.last = liveLines(v, func(style, text string) string { return style + text + usual })
 	lines := s.last
@@ -73,7 +74,7 @@ func (s *screen) draw(v admin.LiveView) error {
 	return err
 }
 
-// liveLine is a look in one line, for a log.
+// liveLine formats an update as one line, for a log.
 func liveLine(v admin.LiveView) string {
 	parts := []string{v.At}
 	for _, s := range v.Sales {
@@ -91,14 +92,14 @@ func liveLine(v admin.LiveView) string {
 	return strings.Join(append(parts, troubles(v)...), " | ")
 }
 
-// liveLines is a look as a page; paint marks a text.
+// liveLines formats an update as a page; paint applies a style to a text.
 func liveLines(v admin.LiveView, paint func(style, text string) string) []string {
 	lines := []string{paint(bold, "seckill") + "  " + v.At, ""}
 	for _, s := range v.Sales {
 		lines = append(lines, saleLines(s, v.At, paint)...)
 	}
 	if len(v.Sales) == 0 {
-		lines = append(lines, "no sale that is not closed", "")
+		lines = append(lines, "no sale", "")
 	}
 	lines = append(lines, table(
 		[]string{"accepted", "refused", "settled", "backlog", "drained in", "result p50", "result p99"},
@@ -143,7 +144,7 @@ func saleLines(s admin.LiveSaleView, at string, paint func(style, text string) s
 	return append(lines, "")
 }
 
-// troubles are what should not be; none when all is well.
+// troubles returns a line for each thing that is wrong.
 func troubles(v admin.LiveView) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(v.BreakersOpen)) {
 		lines = append(lines, fmt.Sprintf("breaker open: %s, in %s", name, strings.Join(v.BreakersOpen[name], ", ")))
@@ -152,14 +153,14 @@ func troubles(v admin.LiveView) (lines []string) {
 	for _, i := range v.Instances {
 		generations[i.Generation] = true
 		if i.LimitsRefused != "" {
-			lines = append(lines, admin.Printable(i.ID)+" refuses a part of the limits: seckill limits get")
+			lines = append(lines, admin.Printable(i.ID)+" refuses some limits: seckill limits get")
 		}
 	}
 	if len(generations) > 1 {
-		lines = append(lines, "instances work under limits of different generations: seckill limits get")
+		lines = append(lines, "instances have limits of different generations: seckill limits get")
 	}
 	for _, server := range v.Away {
-		lines = append(lines, server+" does not answer: seckill doctor")
+		lines = append(lines, server+" does not respond: seckill doctor")
 	}
 	return lines
 }
@@ -189,7 +190,7 @@ func seconds(s *float64) string {
 	return duration(*s)
 }
 
-// duration is a time as short as people read it.
+// duration formats a time with as many digits as people need.
 func duration(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
@@ -202,7 +203,7 @@ func duration(seconds float64) string {
 	}
 }
 
-// until is when something is, seen from at; both are timestamps.
+// until formats the timestamp when relative to the timestamp at.
 func until(at, when string) string {
 	a, err1 := time.Parse(time.RFC3339, at)
 	w, err2 := time.Parse(time.RFC3339, when)
@@ -215,7 +216,7 @@ func until(at, when string) string {
 	return duration(a.Sub(w).Seconds()) + " ago"
 }
 
-// table sets rows in columns.
+// table aligns rows in columns.
 func table(rows ...[]string) []string {
 	var text strings.Builder
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

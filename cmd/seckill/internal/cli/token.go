@@ -22,20 +22,20 @@ func newToken(p *process) *cobra.Command {
 	o := tokenOptions{}
 	c := &cobra.Command{
 		Use:   "token",
-		Short: "Make signed tokens: of a shopper, of many for a load test, or of an operator",
+		Short: "Make signed tokens for a shopper, for many shoppers, or for an operator",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return p.writeTokens(c.Context(), o) },
 	}
-	c.Flags().StringVar(&o.shopper, "shopper", "", "shopper ID of a single token")
-	c.Flags().IntVar(&o.shoppers, "shoppers", 0, "how many tokens, for the shoppers K, K+1, …; one a line")
+	c.Flags().StringVar(&o.shopper, "shopper", "", "make one token, for this shopper")
+	c.Flags().IntVar(&o.shoppers, "shoppers", 0, "make this many tokens, one a line, for the shoppers K, K+1, …")
 	c.Flags().IntVar(&o.first, "first", 1, "K, the first shopper of --shoppers")
-	c.Flags().StringVar(&o.operator, "operator", "", "an operator's name, for the audit log; the token is one for the admin API")
-	c.Flags().StringVar(&o.role, "role", adminhttp.Viewer, "of --operator: "+strings.Join(adminhttp.Roles(), " or "))
+	c.Flags().StringVar(&o.operator, "operator", "", "make a token for the operators' API, for this operator; the audit log shows the name")
+	c.Flags().StringVar(&o.role, "role", adminhttp.Viewer, "role of the operator: "+strings.Join(adminhttp.Roles(), " or "))
 	c.Flags().DurationVar(&o.valid, "valid", 24*time.Hour, "how long a token is valid")
 	return c
 }
 
-// tokenOptions say whose tokens are wanted.
+// tokenOptions are the flags of `token`.
 type tokenOptions struct {
 	shopper         string
 	shoppers, first int
@@ -43,7 +43,7 @@ type tokenOptions struct {
 	valid           time.Duration
 }
 
-// terms are those of the tokens that are wanted.
+// terms returns the terms of the tokens to make.
 func (o tokenOptions) terms(p *process) (app.TokenTerms, error) {
 	if o.operator == "" {
 		cfg, err := p.settings("jwt_secrets")
@@ -56,7 +56,7 @@ func (o tokenOptions) terms(p *process) (app.TokenTerms, error) {
 	return app.OperatorTokens(cfg, o.role), err
 }
 
-// subjects are whose tokens are wanted.
+// subjects returns the shoppers, or the operator, to make tokens for.
 func (o tokenOptions) subjects() (iter.Seq[string], error) {
 	given := 0
 	for _, is := range []bool{o.shopper != "", o.shoppers != 0, o.operator != ""} {

@@ -20,10 +20,10 @@ func newSaleWatch(p *process) *cobra.Command {
 	var count int
 	c := &cobra.Command{
 		Use: "watch [SALE]", Short: "Watch a sale, or all that are not closed, while they sell", Args: cobra.MaximumNArgs(1),
-		Long: `Watch a sale, or all that are not closed: stock, backlog, time to result, instances. In a terminal the view
-is drawn anew every second until Ctrl-C; elsewhere, with NO_COLOR or TERM=dumb, it is a line a look; with
---json an object a line, that of GET /admin/v1/live. Rates are over 5 s and of all sales together. A server
-that does not answer is named, and ends nothing; the exit code is that of the last look.`,
+		Long: `Watch a sale, or all that are not closed: stock, backlog, time to result, instances. In a terminal the view is
+redrawn every second until Ctrl-C. Without a terminal, or with NO_COLOR or TERM=dumb, each update is a line; with
+--json it is an object, as in GET /admin/v1/live. Rates are averages over 5 s, of all sales together. A server
+that does not respond is named, and the command continues; the exit code is that of the last update.`,
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			var id int64
 			if len(args) == 1 {
@@ -32,26 +32,26 @@ that does not answer is named, and ends nothing; the exit code is that of the la
 				}
 			}
 			if interval < shortestInterval || count < 0 {
-				return &usageError{fmt.Errorf("--interval wants %s or more, --count a number from 0 on", shortestInterval)}
+				return &usageError{fmt.Errorf("--interval must be %s or more, and --count 0 or more", shortestInterval)}
 			}
 			return p.withStores(func(s *admin.Service) error {
 				return p.watch(c.Context(), s, id, interval, count)
 			})
 		},
 	}
-	c.Flags().DurationVar(&interval, "interval", time.Second, "between two looks")
-	c.Flags().IntVar(&count, "count", 0, "end after so many looks; 0: at Ctrl-C")
+	c.Flags().DurationVar(&interval, "interval", time.Second, "time between two updates")
+	c.Flags().IntVar(&count, "count", 0, "end after this many updates; 0: at Ctrl-C")
 	return c
 }
 
-// watch looks again and again, until ctx is done or it has looked count times.
+// watch shows updates until ctx is done or it has shown count of them.
 func (p *process) watch(ctx context.Context, s *admin.Service, id int64, interval time.Duration, count int) error {
 	show, end := p.liveView()
 	defer end()
 	next := time.NewTicker(interval)
 	defer next.Stop()
 	var known []order.Sale // for when MySQL is away
-	for looks := 1; ; looks++ {
+	for updates := 1; ; updates++ {
 		l, err := s.Live(ctx, id, known...)
 		if ctx.Err() != nil {
 			return nil
@@ -67,7 +67,7 @@ func (p *process) watch(ctx context.Context, s *admin.Service, id int64, interva
 			return err
 		}
 		last := unanswered(l)
-		if looks == count {
+		if updates == count {
 			return last
 		}
 		select {
@@ -78,8 +78,8 @@ func (p *process) watch(ctx context.Context, s *admin.Service, id int64, interva
 	}
 }
 
-// unanswered is the error of a look at servers of which some are away; it has
-// been shown.
+// unanswered returns the error of an update for which some servers did not
+// respond; the update has shown it.
 func unanswered(l admin.Live) error {
 	if err := errors.Join(l.Away...); err != nil {
 		return &silentError{exitDependency}
@@ -87,7 +87,8 @@ func unanswered(l admin.Live) error {
 	return nil
 }
 
-// liveView returns what shows a look, by what stdout is, and what ends it.
+// liveView returns the function that shows an update, depending on what stdout is,
+// and the one that ends the view.
 func (p *process) liveView() (show func(admin.LiveView) error, end func()) {
 	if p.json {
 		return func(v admin.LiveView) error { return writeJSON(p.stdout, v) }, func() {}

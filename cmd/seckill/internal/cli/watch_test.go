@@ -34,7 +34,7 @@ func TestALookIsOneLineWhereThereIsNoTerminal(t *testing.T) {
 	line := liveLine(look())
 	require.Equal(t, "2026-11-21T20:00:00.000Z | sale 7 open, 250 of 1000 left, 50 pending, 700 settled | 900 accepted/s, 12000 refused/s, 850 settled/s"+
 		" | backlog 1700, drained in 2s | result p50 40ms p99 1.3s | 1 api, 1 consumer | breaker open: rocketmq, in api-1"+
-		" | instances work under limits of different generations: seckill limits get | mysql does not answer: seckill doctor", line)
+		" | instances have limits of different generations: seckill limits get | mysql does not respond: seckill doctor", line)
 	require.Contains(t, liveLine(admin.LiveView{}), "no sale | 0 accepted/s, 0 refused/s, 0 settled/s | backlog -, drained in - | result p50 - p99 -")
 }
 
@@ -42,7 +42,7 @@ func TestAPageHasNothingOfATitleThatWouldHarmATerminal(t *testing.T) {
 	t.Parallel()
 	page := strings.Join(liveLines(look(), func(_, text string) string { return text }), "\n")
 	require.NotContains(t, page, "\x1b")
-	for _, says := range []string{"限量?[2J  open, ends in 30m0s", "[##########..............................]  250 of 1000 left", "1700", "breaker open: rocketmq", "mysql does not answer: seckill doctor"} {
+	for _, says := range []string{"限量?[2J  open, ends in 30m0s", "[##########..............................]  250 of 1000 left", "1700", "breaker open: rocketmq", "mysql does not respond: seckill doctor"} {
 		require.Contains(t, page, says)
 	}
 }
