@@ -23,11 +23,11 @@ func registerProcess(reg prometheus.Registerer) {
 		WithLabelValues(v.Version, v.Commit, v.Go).Set(1)
 }
 
-// rpcSeconds are the buckets of what a server takes to answer.
+// rpcSeconds are the buckets of response times of servers.
 var rpcSeconds = prometheus.ExponentialBuckets(.00025, 2, 14)
 
-// watched returns a function that adds to a breaker's options that its state
-// and its calls are exported under the name.
+// watched returns a function that makes the breaker with these options export its
+// state and its calls under a name.
 func watched(reg prometheus.Registerer) func(name string, o breaker.Options) breaker.Options {
 	f := promauto.With(reg)
 	state := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open."}, []string{"name"})
@@ -48,43 +48,44 @@ func watched(reg prometheus.Registerer) func(name string, o breaker.Options) bre
 	}
 }
 
-// expiredCounter returns a function that is told of unpaid orders cancelled.
+// expiredCounter returns a function to call with the number of unpaid orders
+// cancelled.
 func expiredCounter(reg prometheus.Registerer) func(orders int) {
 	c := promauto.With(reg).NewCounter(prometheus.CounterOpts{Name: "seckill_orders_expired_total", Help: "Orders cancelled because they were not paid in time."})
 	return func(orders int) { c.Add(float64(orders)) }
 }
 
-// batches exports what is done in batches: how many orders each has, and how
-// long it takes by result.
+// batches exports the size of batches, and their duration by result.
 type batches struct {
 	size prometheus.Observer
-	took map[string]prometheus.Observer
+	took *prometheus.HistogramVec
 }
 
+// newBatches exports the named results from the start; another result gets its
+// series when it occurs.
 func newBatches(reg prometheus.Registerer, what, help string, results ...string) batches {
 	f := promauto.With(reg)
-	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_" + what + "_duration_seconds", Help: "Time of " + help + ", further tries included.", Buckets: rpcSeconds}, []string{"result"})
 	b := batches{
+		took: f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_" + what + "_duration_seconds", Help: "Time of " + help + ", further tries included.", Buckets: rpcSeconds}, []string{"result"}),
 		size: f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_" + what + "_batch_size", Help: "Orders in " + help + ".", Buckets: prometheus.ExponentialBuckets(1, 2, 8)}),
-		took: map[string]prometheus.Observer{},
 	}
 	for _, r := range results {
-		b.took[r] = took.WithLabelValues(r)
+		b.took.WithLabelValues(r)
 	}
 	return b
 }
 
 func (b batches) observe(result string, orders int, took time.Duration) {
 	b.size.Observe(float64(orders))
-	b.took[result].Observe(took.Seconds())
+	b.took.WithLabelValues(result).Observe(took.Seconds())
 }
 
-// publishMetrics returns a function that is told of each batch sent.
+// publishMetrics returns a function to call after each batch sent.
 func publishMetrics(reg prometheus.Registerer) func(outcome string, batch int, took time.Duration) {
 	return newBatches(reg, "publish", "one send to RocketMQ", "stored", "not_stored", "unknown").observe
 }
 
-// reserveMetrics returns a function that is told of each batch reserved.
+// reserveMetrics returns a function to call after each batch reserved.
 func reserveMetrics(reg prometheus.Registerer) func(batch int, took time.Duration, err error) {
 	b := newBatches(reg, "reserve", "one reservation call to Redis", "ok", "error")
 	return func(batch int, took time.Duration, err error) {
@@ -96,7 +97,7 @@ func reserveMetrics(reg prometheus.Registerer) func(batch int, took time.Duratio
 	}
 }
 
-// registerBacklog exports what waits in the queue.
+// registerBacklog exports the number of orders in the queue and its limit.
 func registerBacklog(reg prometheus.Registerer, b *backlog) {
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_orders", Help: "Orders that wait in the queue, as RocketMQ said within the last second; while it does not answer, as it last said."},
@@ -123,9 +124,8 @@ func registerPools(reg prometheus.Registerer, db *sql.DB, rdb redis.UniversalCli
 	count("timeouts_total", "Waits for a connection to Redis that were in vain.", func(s *redis.PoolStats) float64 { return float64(s.Timeouts) })
 }
 
-// saleMetrics exports the local copy of each sale that is loaded: at most a
-// second old, and no store is asked for a scrape. A sale that is unloaded has
-// no series from then on.
+// saleMetrics exports the local copy of each loaded sale: it is at most a second
+// old, and a scrape calls no store. A sale that is not loaded has no series.
 type saleMetrics struct {
 	sales                                      func() []*catalog.Snapshot
 	total, available, pending, settled, oldest *prometheus.Desc
@@ -145,14 +145,14 @@ func newSaleMetrics(sales func() []*catalog.Snapshot) *saleMetrics {
 	}
 }
 
-// Describe is for the registry.
+// Describe implements prometheus.Collector.
 func (m *saleMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.total, m.available, m.pending, m.settled, m.oldest} {
 		ch <- d
 	}
 }
 
-// Collect is for the registry.
+// Collect implements prometheus.Collector.
 func (m *saleMetrics) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range m.sales() {
 		if !s.Meta.Loaded {

@@ -274,3 +274,12 @@ func TestWhatTheDocumentUsesOfTheRuntimeIsExported(t *testing.T) {
 		}
 	}
 }
+
+func TestAResultThatNobodyNamedIsObserved(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	publishMetrics(reg)("of_a_newer_version", 3, time.Millisecond)
+	text := exposed(t, reg)
+	require.Equal(t, "1", value(text, `seckill_publish_duration_seconds_count{result="of_a_newer_version"}`))
+	require.Equal(t, "0", value(text, `seckill_publish_duration_seconds_count{result="stored"}`))
+}

@@ -3,11 +3,12 @@ package cli
 import (
 	"bufio"
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -94,13 +95,13 @@ func (p *process) exportSale(ctx context.Context, service *admin.Service, id int
 		return ofSale(id, err)
 	}
 	w := newCSVWriter(p.stdout)
-	if err := w.line("order_id", "public_id", "shopper_id", "quantity", "unit_price_minor", "amount_minor", "currency",
-		"status", "reason", "reference", "reserved_at", "decided_at", "pay_by"); err != nil {
+	if err := w.Write([]string{"order_id", "public_id", "shopper_id", "quantity", "unit_price_minor", "amount_minor", "currency",
+		"status", "reason", "reference", "reserved_at", "decided_at", "pay_by"}); err != nil {
 		return err
 	}
 	r, err := service.Export(ctx, thisCall(), id, func(rs []order.Record) error {
 		for _, r := range rs {
-			if err := w.line(cells(r, s.Sale.Currency, sealer)...); err != nil {
+			if err := w.Write(safe(cells(r, s.Sale.Currency, sealer))); err != nil {
 				return err
 			}
 		}
@@ -109,8 +110,8 @@ func (p *process) exportSale(ctx context.Context, service *admin.Service, id int
 	if err != nil {
 		return ofSale(id, err)
 	}
-	if err := w.to.Flush(); err != nil {
-		return err
+	if w.Flush(); w.Error() != nil {
+		return w.Error()
 	}
 	onStderr := *p
 	onStderr.stdout = p.stderr
@@ -136,28 +137,22 @@ func cells(r order.Record, currency string, sealer *order.Sealer) []string {
 	}
 }
 
-// csvWriter writes lines as RFC 4180 has them, for spreadsheets: every cell is
-// quoted, and one that a spreadsheet would take for a formula begins with a single
-// quote, as OWASP advises. Shoppers choose what is in some cells.
-type csvWriter struct{ to *bufio.Writer }
-
-func newCSVWriter(w io.Writer) csvWriter { return csvWriter{bufio.NewWriterSize(w, 64<<10)} }
-
-// line writes one; the error of an earlier one comes again.
-func (c csvWriter) line(cells ...string) error {
-	for i, cell := range cells {
-		if i > 0 {
-			_ = c.to.WriteByte(',') // its error stays until the last write
-		}
-		_, _ = c.to.WriteString(csvCell(cell))
-	}
-	_, err := c.to.WriteString("\r\n")
-	return err
+// newCSVWriter returns a writer of lines for spreadsheets, as in RFC 4180.
+func newCSVWriter(w io.Writer) *csv.Writer {
+	c := csv.NewWriter(bufio.NewWriterSize(w, 64<<10))
+	c.UseCRLF = true
+	return c
 }
 
-func csvCell(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
-		cell = "'" + cell
+// formula finds what a spreadsheet would read as a formula. Where a semicolon
+// separates cells, a cell may also begin behind one.
+var formula = regexp.MustCompile("(^|;)([=+@\t\r\n-])")
+
+// safe prefixes formulas with a single quote, as OWASP recommends: shoppers choose
+// the text of some cells.
+func safe(cells []string) []string {
+	for i, cell := range cells {
+		cells[i] = formula.ReplaceAllString(cell, "$1'$2")
 	}
-	return `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`
+	return cells
 }

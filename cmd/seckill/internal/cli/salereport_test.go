@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/csv"
 	"testing"
 	"time"
 
@@ -13,20 +12,16 @@ import (
 
 func TestNoCellIsTakenForAFormula(t *testing.T) {
 	t.Parallel()
-	given := []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", `=cmd|' /C calc'!A0`, "a=1", "", `say "hi"`, "a,b;=1", "two\nlines", "'quoted", "限量"}
-	want := []string{"'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\r=1", "'\n=1", `'=cmd|' /C calc'!A0`, "a=1", "", `say "hi"`, "a,b;=1", "two\nlines", "'quoted", "限量"}
-	var out bytes.Buffer
-	w := newCSVWriter(&out)
-	require.NoError(t, w.line(given...))
-	require.NoError(t, w.to.Flush())
-	require.Contains(t, out.String(), `"a,b;=1"`, "quoted, whatever a spreadsheet takes for the separator")
-	require.True(t, bytes.HasSuffix(out.Bytes(), []byte("\"\r\n")))
-	read, err := csv.NewReader(&out).Read()
-	require.NoError(t, err)
-	require.Equal(t, want, read)
+	for text, want := range map[string]string{
+		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
+		`=cmd|' /C calc'!A0`: `'=cmd|' /C calc'!A0`, "a,b;=1": "a,b;'=1", ";;-1": ";;'-1",
+		"a=1": "a=1", "": "", `say "hi"`: `say "hi"`, "two\nlines": "two\nlines", "'quoted": "'quoted", "限量": "限量", "a-b;c+d": "a-b;c+d",
+	} {
+		require.Equal(t, []string{want}, safe([]string{text}))
+	}
 }
 
-// noRoom takes so many bytes.
+// noRoom is a disk with this much room.
 type noRoom struct{ left int }
 
 func (n *noRoom) Write(b []byte) (int, error) {
@@ -44,7 +39,7 @@ func TestAFullDiskEndsAnExport(t *testing.T) {
 	var err error
 	lines := 0
 	for ; err == nil && lines < 1_000_000; lines++ {
-		err = w.line("cell")
+		err = w.Write([]string{"cell"})
 	}
 	require.ErrorIs(t, err, errFull)
 	require.Less(t, lines, 1_000_000)
@@ -62,5 +57,11 @@ func TestALineOfAnExportHasTheIDThatTheShopperHas(t *testing.T) {
 		r.ID.String(), sealer.Seal(r.ID, 7, "shopper-1"), "shopper-1", "3", "9900", "29700", "CNY",
 		"rejected", "sold_out", "cart-1", "2025-01-01T00:00:00.042Z", "2026-11-21T20:00:00.005Z", "",
 	}, cells(r, "CNY", sealer))
-	require.Empty(t, cells(r, "CNY", nil)[1], "without the keys nobody can tell")
+	require.Empty(t, cells(r, "CNY", nil)[1], "without the keys it is not known")
+
+	var out bytes.Buffer
+	w := newCSVWriter(&out)
+	require.NoError(t, w.Write([]string{`a "b"`, "c,d", ""}))
+	w.Flush()
+	require.Equal(t, "\"a \"\"b\"\"\",\"c,d\",\r\n", out.String())
 }
