@@ -17,7 +17,7 @@ import (
 
 	"seckill/admin"
 	"seckill/audit"
-	"seckill/internal/checkup"
+	"seckill/cmd/seckill/internal/checkup"
 )
 
 // preflight is `preflight SALE --json`.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"seckill/admin"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 	"seckill/internal/config"
 	"seckill/internal/loop"
 	"seckill/order"

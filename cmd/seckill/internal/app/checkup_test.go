@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/order/memory"

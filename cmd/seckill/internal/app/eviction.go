@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
 
-	"seckill/internal/checkup"
+	"seckill/cmd/seckill/internal/checkup"
 )
 
 // eviction watches that Redis evicts nothing, and what memory it has left.
