@@ -58,10 +58,6 @@ func (r *Receiver) Handle(ctx context.Context, msgs []queue.Message) (failure er
 			}
 		}
 	}
-	if failpoint.Broken(failpoint.AckBeforeCommit) {
-		go func() { _ = r.pool.Settle(ctx, orders) }()
-		return nil
-	}
 	if err := r.pool.hand(ctx, orders, ts); err != nil {
 		return err
 	}

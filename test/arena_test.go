@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -24,22 +25,39 @@ import (
 	"seckill/order"
 	"seckill/queue/rocketmq"
 	"seckill/stock"
+	"seckill/test/mutants"
 )
 
 // faulty is the program with failpoints and with a clock that can be wrong,
 // built by whoever needs it first.
-var faulty = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(filepath.Dir(binary), "seckill-faulty")
-	overlay, err := wrongClock(filepath.Dir(binary))
+var faulty = sync.OnceValues(func() (string, error) { return buildFaulty(mutants.Mutant{}) })
+
+// buildFaulty builds that program as a mutant; the zero Mutant breaks nothing.
+func buildFaulty(m mutants.Mutant) (string, error) {
+	path := filepath.Join(filepath.Dir(binary), "seckill-faulty"+m.Name)
+	dir, err := os.MkdirTemp(filepath.Dir(binary), "overlay-")
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-tags", "failpoint", overlay, "-o", path, "../cmd/seckill").CombinedOutput()
+	replace, err := wrongClock(dir)
+	if err != nil {
+		return "", err
+	}
+	edited, err := m.Replace("..", dir)
+	if err != nil {
+		return "", err
+	}
+	maps.Copy(replace, edited)
+	overlay, err := mutants.WriteOverlay(dir, replace)
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-tags", "failpoint", "-overlay", overlay, "-o", path, "../cmd/seckill").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build with failpoints: %w: %s", err, out)
 	}
 	return path, nil
-})
+}
 
 // arena is a shop to break: two of each role, each role's wires to the stores
 // led through proxies, on servers that may be killed.
@@ -73,13 +91,19 @@ var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
 
 func newArena(t *testing.T, mutant string) *arena {
 	t.Helper()
-	path, err := faulty()
+	build := faulty
+	if mutant != "" && mutant != noSlotKey {
+		m, err := mutants.Named(mutant)
+		require.NoError(t, err)
+		build = func() (string, error) { return buildFaulty(m) }
+	}
+	path, err := build()
 	require.NoError(t, err)
-	return newArenaOf(t, path, mutant)
+	return newArenaOf(t, path, mutant == noSlotKey)
 }
 
 // newArenaOf is newArena with processes of the program at path.
-func newArenaOf(t *testing.T, path, mutant string) *arena {
+func newArenaOf(t *testing.T, path string, withoutSlotKey bool) *arena {
 	t.Helper()
 	env, dir := private.start(t)
 	env = maps.Clone(env)
@@ -90,9 +114,8 @@ func newArenaOf(t *testing.T, path, mutant string) *arena {
 	a.redis = env["SECKILL_REDIS_ADDRS"]
 	env["SECKILL_REDIS_ADDRS"] = a.through("test>redis", a.redis)
 	a.shop = newShop(t, env, 0, 0) // env now names its own database
-	if mutant == noSlotKey {
+	if withoutSlotKey {
 		a.dropSlotKey()
-		mutant = ""
 	}
 	a.rdb = redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})
 	t.Cleanup(func() { _ = a.rdb.Close() })
@@ -100,9 +123,6 @@ func newArenaOf(t *testing.T, path, mutant string) *arena {
 	for i := range 4 {
 		name := []string{"api", "consumer"}[i/2]
 		r := &role{name: fmt.Sprintf("%s-%d", name, i%2), env: a.wired(name, env)}
-		if mutant != "" {
-			r.env = append(r.env, "SECKILL_MUTANT="+mutant)
-		}
 		args := []string{name}
 		if name == "api" {
 			addr := freeAddr(t)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"seckill/internal/failpoint"
 	"seckill/internal/telemetry"
 	"seckill/order"
 )
@@ -119,11 +118,7 @@ func (t *settling) reject(ctx context.Context, vs []*order.Verdict, reason order
 		v.Status, v.Reason = order.StatusRejected, reason
 	}
 	args := append([]any{string(reason)}, idsOf(vs)...)
-	statement := rejectOrders
-	if failpoint.Broken(failpoint.RefusalsVanish) {
-		statement, args = `DELETE FROM orders WHERE id IN (`, args[1:]
-	}
-	if _, _, err := exec(ctx, t.tx, statement+repeat("?", len(vs))+`)`, args...); err != nil {
+	if _, _, err := exec(ctx, t.tx, rejectOrders+repeat("?", len(vs))+`)`, args...); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
 	return nil

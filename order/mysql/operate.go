@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -56,7 +55,7 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 	if err != nil {
 		return order.Sale{}, err
 	}
-	if n == 0 && !failpoint.Broken(failpoint.RestockTwice) { // run before
+	if n == 0 { // run before
 		return sale, checkRepeat(ctx, tx, op.Command, order.Command{SaleID: op.SaleID, What: op.Action.What})
 	}
 	before := sale

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
@@ -18,7 +16,7 @@ import (
 // After an error the caller backs off and calls again, which finds what was committed.
 // An order that MySQL refuses is rejected as poison, without affecting the others.
 func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
-	return s.settle(ctx, distinct(batch))
+	return s.settle(ctx, order.Distinct(batch))
 }
 
 func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdict, error) {
@@ -36,9 +34,6 @@ func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdi
 			t = newSettling(tx, sales)
 			if try == 0 {
 				t.prepared = prepared
-			}
-			if failpoint.Broken(failpoint.SameAttempt) {
-				t.attempt = uint64(orders[0].ID)
 			}
 			return t.run(ctx, orders, try > 0)
 		})
@@ -60,18 +55,6 @@ func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdi
 		return nil, err
 	}
 	return append(healthy, rest...), nil
-}
-
-// distinct is order.Distinct, unless a fault test breaks it.
-func distinct(batch []order.Order) []order.Order {
-	orders := order.Distinct(batch)
-	if failpoint.Broken(failpoint.DedupeByID) {
-		return slices.CompactFunc(orders, func(a, b order.Order) bool { return a.ID == b.ID })
-	}
-	if failpoint.Broken(failpoint.UnsortedBatches) {
-		rand.Shuffle(len(orders), func(i, k int) { orders[i], orders[k] = orders[k], orders[i] })
-	}
-	return orders
 }
 
 // settling is one transaction of a batch: one try.
@@ -166,9 +149,6 @@ func (t *settling) classify(ctx context.Context, vs []*order.Verdict) (absent []
 	for _, v := range vs {
 		r, ok := found[v.ID]
 		old := order.Existing(v.Order, r.Record)
-		if ok && old.Reason == order.ReasonCollision && failpoint.Broken(failpoint.OneWorkerNumber) {
-			old = r.Verdict()
-		}
 		switch {
 		case !ok:
 			absent = append(absent, v)

@@ -85,7 +85,7 @@ func (a *APIRole) describe(self *fleet.Instance) fleet.Totals {
 	if m := a.ids.maker.Load(); m != nil {
 		self.Worker = m.NodeID()
 	}
-	self.SalesLoaded, self.SalesDigest = a.catalog.Fingerprint()
+	self.SalesLoaded, self.SalesFingerprint = a.catalog.Fingerprint()
 	self.BreakersOpen = openBreakers(a.breakers...)
 	l := a.server.Metrics.Load()
 	return fleet.Totals{

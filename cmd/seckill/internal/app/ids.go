@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"seckill/internal/failpoint"
 	"seckill/internal/loop"
 	"seckill/order"
 )
@@ -79,9 +78,6 @@ func (s *idSource) take(ctx context.Context) bool {
 	if err != nil {
 		s.log.WarnContext(ctx, "no node ID yet", "err", err)
 		return false
-	}
-	if failpoint.Broken(failpoint.OneWorkerNumber) {
-		n = 1
 	}
 	s.maker.Store(order.NewIDMaker(n))
 	s.log.InfoContext(ctx, "node ID taken", "node_id", n)
