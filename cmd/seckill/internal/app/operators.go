@@ -18,12 +18,12 @@ import (
 // newService returns what operators do, for the admin API and the command line.
 func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service {
 	ledger := stock.New(b.redis)
-	loader := reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
+	loader := reconcile.NewLoader(b.store, b.store, ledger, b.queue, log)
 	return admin.New(admin.Options{
-		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk, Reports: b.desk,
-		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
-		Auditor: audit.NewAuditor(b.orders, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
-		Limits: b.desk, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
+		Operations: b.operators, Sales: b.operators, AuditLog: b.operators, OrderRows: b.operators, Search: b.operators, Letters: b.operators, Reports: b.operators,
+		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.store, ledger),
+		Auditor: audit.NewAuditor(b.store, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.store, ledger, loader), Log: log,
+		Limits: b.operators, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
 	})
 }
 

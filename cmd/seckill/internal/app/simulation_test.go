@@ -22,8 +22,10 @@ import (
 	"seckill/test/simulation"
 )
 
-// TestEveryPromiseHoldsInASimulation runs the whole program, wired as its roles
-// are, through SECKILL_SIM_SEEDS seeds from SECKILL_SIM_SEED on.
+// TestEveryPromiseHoldsInASimulation runs the whole program, wired as in production,
+// through SECKILL_SIM_SEEDS seeds from SECKILL_SIM_SEED on. It stands here, and not
+// in test/simulation, because it puts the roles together itself and drives parts of
+// them that nothing else may see: clocks, readiness, limits.
 func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 	t.Parallel()
 	run := &summary{count: setting(t, "SECKILL_SIM_SEEDS", simulatedSeeds), first: setting(t, "SECKILL_SIM_SEED", 1), begin: time.Now()}
@@ -44,7 +46,7 @@ func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 	}
 }
 
-// simulation is what became of many seeds.
+// summary adds up the results of many seeds.
 type summary struct {
 	first, count uint64
 	begin        time.Time
@@ -169,7 +171,7 @@ func simulatedConsumer(cfg config.Config, s simulation.Servers) (func(context.Co
 	}, nil
 }
 
-// resizeForEver is operators who change the limits all the time. It is the same
+// resizeForEver changes the limits all the time, as operators may. It does the same
 // for each seed.
 func (c *ConsumerRole) resizeForEver(ctx context.Context, cfg config.Config) {
 	for i := 0; ; i++ {
@@ -194,12 +196,12 @@ func simulatedBackend(cfg config.Config, s simulation.Servers) (*backend, error)
 	opts.PoolSize = 1000 // who waits for a connection shares a timer with other bubbles
 	rdb := redis.NewUniversalClient(opts)
 	rdb.AddHook(s.Hook)
-	return &backend{redis: rdb, orders: s.Orders, queue: simulatedQueue{s.Queue}}, nil
+	return &backend{redis: rdb, store: s.Orders, queue: simulatedQueue{s.Queue}}, nil
 }
 
 // skewed makes the IDs of a process whose clock is wrong.
 type skewed struct {
-	ids   *workerIDs
+	ids   *idSource
 	ahead time.Duration
 }
 
