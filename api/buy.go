@@ -13,6 +13,7 @@ import (
 	"seckill/catalog"
 	"seckill/internal/auth"
 	"seckill/internal/failpoint"
+	"seckill/internal/problem"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -49,7 +50,7 @@ func (s *Server) buy(c echo.Context) error {
 		return err
 	}
 	if !s.buying.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.buying.leave()
 	if err := s.gate(); err != nil {
@@ -85,7 +86,7 @@ func (s *Server) onSale(ctx context.Context, param string) (*catalog.Snapshot, e
 // all unknown IDs together.
 func (s *Server) known(ctx context.Context, id int64) (*catalog.Snapshot, error) {
 	if !s.Catalog.Ready() {
-		return nil, fail(dependencyDown, nil)
+		return nil, problem.New(dependencyDown, nil)
 	}
 	if sale, ok := s.Catalog.Get(id); ok {
 		return sale, nil
@@ -93,7 +94,7 @@ func (s *Server) known(ctx context.Context, id int64) (*catalog.Snapshot, error)
 	// Who comes while a look is under way waits for it, without a token: not
 	// many may.
 	if !s.looking.enter() {
-		return nil, fail(overloaded, nil)
+		return nil, problem.New(overloaded, nil)
 	}
 	defer s.looking.leave()
 	// The one look of this second is for all: not cut short by who leaves.
@@ -115,15 +116,15 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 	}
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
-		return auth.Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
+		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Challenge: "Bearer"}
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return auth.Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
+		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Challenge: "Bearer"}
 	}
 	who, err := s.Tokens.Verify(token)
 	if err != nil {
-		return who, &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
+		return who, &problem.Failure{Type: unauthenticated, Cause: err, Challenge: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
 	}
 	if late, ok := s.shoppers.Take(who.Shopper); !ok {
 		return who, tooOften(late)
@@ -141,14 +142,14 @@ func (s *Server) shopper(r *http.Request) (string, error) {
 func (s *Server) buyer(r *http.Request, sale *catalog.Snapshot) (string, error) {
 	who, err := s.identify(r)
 	if err == nil && sale.RequireClaim != "" && !who.Holds(sale.RequireClaim) {
-		err = fail(forbidden, nil)
+		err = problem.New(forbidden, nil)
 	}
 	return who.Shopper, err
 }
 
-func tooOften(late time.Duration) *failure {
+func tooOften(late time.Duration) *problem.Failure {
 	n := seconds(late)
-	return &failure{problem: rateLimited, retry: retryAfter(n, n+rateLimited.retryMax)}
+	return &problem.Failure{Type: rateLimited, Retry: problem.RetryAfter(n, n+rateLimited.RetryMax)}
 }
 
 // gate refuses while the orders could not be carried on: before anything is
@@ -161,7 +162,7 @@ func (s *Server) gate() error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrBacklog):
-		return fail(backlog, nil)
+		return problem.New(backlog, nil)
 	default: // said once by the breaker, not by every request
 		return notReserved(nil)
 	}
@@ -177,17 +178,17 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *catalog.S
 	case got.Err != nil:
 		return s.refused(sale, o.ShopperID, got)
 	case errors.Is(err, stock.ErrBusy):
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	case errors.Is(err, stock.ErrUnavailable):
 		return notReserved(nil)
 	case err != nil:
-		return unsure(sale.ID, err)
+		return reservationUnknown(sale.ID, err)
 	}
 	o.Slot = got.Slot
 	s.publish(ctx, o)
 	s.Metrics.accepted.Inc()
 	if err := failpoint.Hit(ctx, failpoint.BeforeAnswer); err != nil {
-		return unsure(sale.ID, err)
+		return reservationUnknown(sale.ID, err)
 	}
 	v := pendingView(o)
 	s.accepted(w, r, &v, 0)

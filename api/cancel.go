@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -21,13 +22,13 @@ func (s *Server) cancel(c echo.Context) error {
 	public := c.Param("id")
 	id, saleID, err := s.Sealer.Open(public, shopper)
 	if err != nil {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
 	if err := readObject(r, nil, nil); err != nil { // a body that says anything is refused
 		return err
 	}
 	if !s.paying.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.paying.leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payWithin)
@@ -50,14 +51,14 @@ func (s *Server) takeBack(ctx context.Context, o order.Order) (view, error) {
 		return v, err
 	}
 	if s.Till == nil {
-		return v, fail(dependencyDown, errors.New("no till"))
+		return v, problem.New(dependencyDown, errors.New("no till"))
 	}
 	d, err := s.Till.Cancel(ctx, o.ID)
 	switch {
 	case errors.Is(err, order.ErrConflict): // paid a moment ago
 		return v, uncancellable(d.Status, d.Reason)
 	case err != nil:
-		return v, fail(dependencyDown, err)
+		return v, problem.New(dependencyDown, err)
 	}
 	return s.decidedView(ctx, d)
 }
@@ -66,11 +67,11 @@ func (s *Server) takeBack(ctx context.Context, o order.Order) (view, error) {
 func uncancellable(st order.Status, reason order.Reason) error {
 	switch st {
 	case order.StatusPending:
-		return fail(orderPending, nil)
+		return problem.New(orderPending, nil)
 	case order.StatusPaid:
-		return fail(orderPaid, nil)
+		return problem.New(orderPaid, nil)
 	case order.StatusRejected:
-		return fail(verdictProblem(reason), nil)
+		return problem.New(rejection(reason), nil)
 	default:
 		return nil
 	}

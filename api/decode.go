@@ -1,8 +1,6 @@
 package api
 
 import (
-	"errors"
-
 	"seckill/internal/strictjson"
 )
 
@@ -13,8 +11,9 @@ type purchaseBody struct {
 }
 
 // decodePurchase reads the body of a purchase; no body at all is an empty one.
-// The problem is malformedJSON or unexpectedField.
-func decodePurchase(body []byte) (purchaseBody, *problem) {
+// The error is one of
+// strictjson.
+func decodePurchase(body []byte) (purchaseBody, error) {
 	p := purchaseBody{quantity: 1}
 	if len(body) == 0 {
 		return p, nil
@@ -28,13 +27,13 @@ func decodePurchase(body []byte) (purchaseBody, *problem) {
 		}
 		return ok
 	})
-	return p, problemOf(err)
+	return p, err
 }
 
 // decodePayment reads the body of a payment, all of whose fields are required:
 // ref is empty, or the amount below 0, where it is missing. The problem is
 // malformedJSON or unexpectedField.
-func decodePayment(body []byte) (payment, *problem) {
+func decodePayment(body []byte) (payment, error) {
 	p := payment{}
 	p.AmountMinor = -1
 	err := strictjson.Object(body, paymentFields, func(key string, value []byte) (ok bool) {
@@ -48,7 +47,7 @@ func decodePayment(body []byte) (payment, *problem) {
 		}
 		return ok
 	})
-	return p, problemOf(err)
+	return p, err
 }
 
 var (
@@ -56,15 +55,3 @@ var (
 	paymentFields   = []string{"order_id", "amount_minor", "currency"}
 	challengeFields = []string{"challenge"}
 )
-
-// problemOf is the problem of an error of decodeObject; nil for none.
-func problemOf(err error) *problem {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, strictjson.ErrUnknownField):
-		return unexpectedField
-	default:
-		return malformedJSON
-	}
-}

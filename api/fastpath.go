@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"seckill/catalog"
+	"seckill/internal/lang"
+	"seckill/internal/problem"
 )
 
 // front stands before Echo. It answers preflights, and the purchases that the
@@ -101,24 +103,24 @@ func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, rou
 	if !refused {
 		return false
 	}
-	l := language(r)
+	l := lang.Of(r)
 	p, answer := kind.problem(), f.prebuilt(sale).get(kind, l)
 	h := w.Header()
-	h["Content-Type"] = problemJSON
+	h["Content-Type"] = problem.ContentType
 	h["Content-Length"] = answer.length
 	h["Content-Language"] = l.Header()
 	h["Cache-Control"] = noStore
 	if id := r.Header["X-Request-Id"]; len(id) == 1 && plainID(id[0]) {
 		h["X-Request-Id"] = id
 	}
-	if p.retryMin > 0 {
+	if p.RetryMin > 0 {
 		h["Retry-After"] = retryWhen(p, sale, now)
 	}
 	if route == routeBuy {
 		s.Metrics.refused[p].Inc()
 	}
-	s.Metrics.answered(s.Metrics.routes[route], p.status)
-	w.WriteHeader(p.status)
+	s.Metrics.answered(s.Metrics.routes[route], p.Status)
+	w.WriteHeader(p.Status)
 	_, _ = w.Write(answer.body) // the client is gone: nothing to tell it
 	return true
 }
@@ -126,7 +128,7 @@ func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, rou
 // refusals are the bodies of every refusal of one sale, in every language.
 type refusals struct {
 	startsAt time.Time // what they say besides the ID
-	answers  [refusalKinds][languages]prebuilt
+	answers  [refusalKinds][lang.Languages]prebuilt
 }
 
 type prebuilt struct {
@@ -134,7 +136,7 @@ type prebuilt struct {
 	length []string // Content-Length
 }
 
-func (r *refusals) get(k refusal, l lang) *prebuilt { return &r.answers[k][l] }
+func (r *refusals) get(k refusal, l lang.Lang) *prebuilt { return &r.answers[k][l] }
 
 // prebuilt returns the refusals of a sale, built at the first of them.
 func (f *front) prebuilt(sale *catalog.Snapshot) *refusals {
@@ -145,8 +147,8 @@ func (f *front) prebuilt(sale *catalog.Snapshot) *refusals {
 	}
 	r := &refusals{startsAt: sale.StartsAt}
 	for k := range refusalKinds {
-		for l := range languages {
-			body := appendProblem(nil, k.failure(sale, r.startsAt), l)
+		for l := range lang.Languages {
+			body := k.failure(sale, r.startsAt).Append(nil, l)
 			r.answers[k][l] = prebuilt{body, []string{strconv.Itoa(len(body))}}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -32,9 +33,9 @@ func FuzzListQuery(f *testing.F) {
 		q, _ := url.ParseQuery(query) // what it could read, as URL.Query has it
 		p, err := s.parsePage(q, "42")
 		if err != nil {
-			problem, ok := errors.AsType[*failure](err)
+			f, ok := errors.AsType[*problem.Failure](err)
 			require.True(t, ok)
-			require.Same(t, validation, problem.problem)
+			require.Same(t, validation, f.Type)
 			return
 		}
 		require.Positive(t, p.saleID)

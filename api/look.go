@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"seckill/internal/problem"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -43,7 +44,7 @@ func (s *Server) look(ctx context.Context, p *pursuit) (view, error) {
 	case err == nil && order.Same(r.Order, p.Order):
 		return s.rowView(ctx, r)
 	case err != nil && !errors.Is(err, order.ErrNotFound):
-		return view{}, fail(dependencyDown, err)
+		return view{}, problem.New(dependencyDown, err)
 	}
 	// Decided, though there is no row of it: Redis or another's row says so.
 	decided := err == nil || redisErr == nil && inRedis
@@ -83,7 +84,7 @@ func (s *Server) closed(ctx context.Context, saleID int64) bool {
 func (s *Server) search(ctx context.Context, o order.Order, absent bool) (view, error) {
 	ds, _, err := s.Orders.Verdicts(ctx, []order.Order{o})
 	if err != nil {
-		return view{}, fail(dependencyDown, err)
+		return view{}, problem.New(dependencyDown, err)
 	}
 	if len(ds) > 0 {
 		return s.decidedView(ctx, ds[0])
@@ -110,7 +111,7 @@ func (s *Server) decidedView(ctx context.Context, d order.Verdict) (view, error)
 	}
 	r, err := s.Lookup.Get(ctx, d.ID)
 	if err != nil {
-		return view{}, fail(dependencyDown, err)
+		return view{}, problem.New(dependencyDown, err)
 	}
 	return s.rowView(ctx, r)
 }
@@ -118,7 +119,7 @@ func (s *Server) decidedView(ctx context.Context, d order.Verdict) (view, error)
 func (s *Server) rowView(ctx context.Context, r order.Record) (view, error) {
 	currency, err := s.currency(ctx, r.SaleID)
 	if err != nil {
-		return view{}, fail(dependencyDown, err)
+		return view{}, problem.New(dependencyDown, err)
 	}
 	return recordView(r, currency), nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"seckill/internal/problem"
 	"seckill/internal/telemetry"
 )
 
@@ -18,7 +19,7 @@ type Metrics struct {
 	held     prometheus.Gauge
 	accepted prometheus.Counter
 	payments *prometheus.CounterVec
-	refused  map[*problem]prometheus.Counter
+	refused  map[*problem.Type]prometheus.Counter
 	routes   map[string]*routeMetrics
 }
 
@@ -53,7 +54,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Namespace: ns, Name: "payments_total",
 			Help: "Payments answered, by outcome: paid, refund_required or wrong_amount; repeated events count again.",
 		}, []string{"outcome"}),
-		refused: make(map[*problem]prometheus.Counter, len(problems)),
+		refused: make(map[*problem.Type]prometheus.Counter, len(problems)),
 		routes:  make(map[string]*routeMetrics),
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -61,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Help: "Purchases refused, by problem code.",
 	}, []string{"reason"})
 	for _, p := range problems {
-		m.refused[p] = refused.WithLabelValues(p.code)
+		m.refused[p] = refused.WithLabelValues(p.Code)
 	}
 	for _, outcome := range []string{"paid", "refund_required", "wrong_amount"} {
 		m.payments.WithLabelValues(outcome)

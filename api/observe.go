@@ -14,6 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/internal/ratelimit"
 )
 
@@ -41,7 +42,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		w.Header()["X-Request-Id"] = id
 		var err error
 		if r.ContentLength > maxBody {
-			err = &failure{problem: tooLarge, closing: true}
+			err = &problem.Failure{Type: tooLarge, Close: true}
 		} else {
 			err = shielded(next, c)
 		}
@@ -85,34 +86,18 @@ func (s *Server) answer(c echo.Context, err error, requestID string) int {
 	if errors.Is(err, errGone) || errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return statusGone
 	}
-	f := asFailure(err)
-	if f.status >= http.StatusInternalServerError && f.cause != nil {
+	f := failureOf(err)
+	if f.Status >= http.StatusInternalServerError && f.Cause != nil {
 		s.logs.error(r.Context(), "request failed", slog.String("request_id", requestID), slog.String("route", c.Path()),
-			slog.String("path", clip(r.URL.Path)), slog.Int("status", f.status), slog.Any("err", f.cause))
+			slog.String("path", clip(r.URL.Path)), slog.Int("status", f.Status), slog.Any("err", f.Cause))
 	}
 	if c.Path() == routeBuy {
-		s.Metrics.refused[f.problem].Inc()
+		s.Metrics.refused[f.Type].Inc()
 	}
 	if !w.Committed {
-		f.write(w, r)
+		writeFailure(w, r, f)
 	}
 	return w.Status
-}
-
-// asFailure maps any error to what the shopper may know of it.
-func asFailure(err error) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f
-	}
-	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
-		switch he.Code {
-		case http.StatusNotFound:
-			return fail(notFound, nil)
-		case http.StatusMethodNotAllowed: // Echo has set Allow
-			return fail(methodNotAllowed, nil)
-		}
-	}
-	return fail(internal, err)
 }
 
 // clip bounds what of a request goes into a log line; slog escapes it.

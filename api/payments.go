@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/internal/webhook"
 	"seckill/order"
 )
@@ -26,14 +27,14 @@ const payInflight = 256
 func (s *Server) payment(c echo.Context) error {
 	w, r := c.Response(), c.Request()
 	if len(s.PaymentSecrets) == 0 || s.Till == nil {
-		return fail(paymentsOff, nil)
+		return problem.New(paymentsOff, nil)
 	}
 	p, err := s.readPayment(r)
 	if err != nil {
 		return err
 	}
 	if !s.paying.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.paying.leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payWithin)
@@ -50,7 +51,7 @@ func (s *Server) payment(c echo.Context) error {
 		s.Log.WarnContext(ctx, "payment to be refunded", "event_id", p.EventID, "order_id", p.OrderID, "order_status", receipt.Verdict.Status)
 	}
 	w.Header()["Cache-Control"] = noStore
-	writeBody(w, http.StatusOK, contentJSON, []byte(`{"outcome":"`+string(receipt.Outcome)+`"}`))
+	writeJSON(w, http.StatusOK, []byte(`{"outcome":"`+string(receipt.Outcome)+`"}`))
 	return nil
 }
 
@@ -61,13 +62,13 @@ func (s *Server) unpaid(ctx context.Context, p payment, err error) error {
 		s.Metrics.payments.WithLabelValues("wrong_amount").Inc()
 		s.Log.WarnContext(ctx, "payment of a wrong amount", "event_id", p.EventID, "order_id", p.OrderID,
 			"amount_minor", p.AmountMinor, "currency", p.Currency)
-		return fail(wrongAmount, nil)
+		return problem.New(wrongAmount, nil)
 	case errors.Is(err, order.ErrConflict):
-		return fail(eventReused, nil)
+		return problem.New(eventReused, nil)
 	case errors.Is(err, order.ErrNotFound):
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	default:
-		return fail(dependencyDown, err)
+		return problem.New(dependencyDown, err)
 	}
 }
 
@@ -87,40 +88,40 @@ func (s *Server) readPayment(r *http.Request) (payment, error) {
 	if err := checkMedia(r); err != nil {
 		return payment{}, err
 	}
-	buf, _ := bodies.Get().(*[maxBody + 1]byte)
+	buf, _ := bodies.Get().(*bodyBuffer)
 	defer bodies.Put(buf)
-	body, err := fill(buf, r)
+	body, err := buf.read(r)
 	if err != nil {
 		return payment{}, err
 	}
 	if !cb.SignedWith(s.PaymentSecrets, body) {
 		return payment{}, forged(errors.New("no secret made the signature"))
 	}
-	p, problem := decodePayment(body)
-	if problem != nil {
-		return payment{}, fail(problem, nil)
+	p, err := decodePayment(body)
+	if err != nil {
+		return payment{}, undecodable(err)
 	}
 	p.EventID = cb.EventID
-	var bad []fieldError
+	var bad []problem.Field
 	if p.ref == "" {
-		bad = append(bad, fieldError{"/order_id", "is required: the order's ID"})
+		bad = append(bad, problem.Field{Pointer: "/order_id", Detail: "is required: the order's ID"})
 	}
 	probe := p.Payment
 	probe.OrderID, probe.AmountMinor = 1, 0
 	if probe.Validate() != nil {
-		bad = append(bad, fieldError{"/currency", "wants three capital letters (ISO 4217)"})
+		bad = append(bad, problem.Field{Pointer: "/currency", Detail: "must be three capital letters (ISO 4217)"})
 	}
 	if p.AmountMinor < 0 {
-		bad = append(bad, fieldError{"/amount_minor", "is required: the amount in the currency's minor unit"})
+		bad = append(bad, problem.Field{Pointer: "/amount_minor", Detail: "is required: the amount in the currency's minor unit"})
 	}
 	if bad != nil {
-		return payment{}, &failure{problem: validation, fields: bad}
+		return payment{}, &problem.Failure{Type: validation, Fields: bad}
 	}
 	return p, nil
 }
 
-func forged(cause error) *failure {
-	return &failure{problem: signatureInvalid, cause: cause, bearer: "Webhook", closing: true}
+func forged(cause error) *problem.Failure {
+	return &problem.Failure{Type: signatureInvalid, Cause: cause, Challenge: "Webhook", Close: true}
 }
 
 // orderOf finds the order that a callback names: by its public ID, which the
@@ -131,17 +132,17 @@ func (s *Server) orderOf(ctx context.Context, ref string) (order.ID, error) {
 	}
 	id, err := order.PeekPublicID(ref)
 	if err != nil {
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	}
 	r, err := s.Lookup.Get(ctx, id)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	case err != nil:
-		return 0, fail(dependencyDown, err)
+		return 0, problem.New(dependencyDown, err)
 	}
 	if own, _, err := s.Sealer.Open(ref, r.ShopperID); err != nil || own != id {
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	}
 	return id, nil
 }

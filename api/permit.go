@@ -15,6 +15,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
+	"seckill/internal/appendjson"
+	"seckill/internal/problem"
 	"seckill/internal/strictjson"
 )
 
@@ -97,9 +99,9 @@ func (s *Server) permitted(r *http.Request, sale *catalog.Snapshot, shopper stri
 	values := r.Header[HeaderPermit]
 	switch {
 	case len(values) == 0:
-		return fail(permitRequired, nil)
+		return problem.New(permitRequired, nil)
 	case len(values) > 1 || !s.Permits.good(values[0], sale.ID, shopper, s.Catalog.Now()):
-		return fail(permitInvalid, nil)
+		return problem.New(permitInvalid, nil)
 	}
 	return nil
 }
@@ -117,14 +119,14 @@ func (s *Server) permit(c echo.Context) error {
 		return err
 	}
 	if !sale.RequirePermit {
-		return &failure{problem: notFound, detail: &noPermits}
+		return &problem.Failure{Type: notFound, Detail: &noPermits}
 	}
 	answer, err := readChallenge(r)
 	if err != nil {
 		return err
 	}
 	if !s.permitting.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.permitting.leave()
 	if err := s.challenged(r, answer); err != nil {
@@ -137,11 +139,11 @@ func (s *Server) permit(c echo.Context) error {
 	b = append(b, `{"permit":"`...)
 	b = append(b, permit...)
 	b = append(b, `","expires_at":`...)
-	b = appendTime(b, until)
+	b = appendjson.Time(b, until)
 	b = append(b, '}')
 	buf.b = b
 	w.Header()["Cache-Control"] = noStore
-	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	writeJSON(w, http.StatusOK, buf.b)
 	return nil
 }
 
@@ -161,16 +163,16 @@ func (s *Server) challenged(r *http.Request, answer string) error {
 		return nil
 	}
 	if answer == "" {
-		return fail(challengeFailed, nil)
+		return problem.New(challengeFailed, nil)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), challengeTime)
 	defer cancel()
 	passed, err := s.Challenge.Check(ctx, answer, clientIP(r, s.TrustedProxies))
 	switch {
 	case err != nil:
-		return &failure{problem: dependencyDown, detail: &challengeUnchecked, cause: err}
+		return &problem.Failure{Type: dependencyDown, Detail: &challengeUnchecked, Cause: err}
 	case !passed:
-		return fail(challengeFailed, nil)
+		return problem.New(challengeFailed, nil)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -31,7 +32,7 @@ func (s *Server) poll(c echo.Context) error {
 	public := c.Param("id")
 	id, saleID, err := s.Sealer.Open(public, shopper)
 	if err != nil {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
 	hold, err := parseWait(r.URL.Query().Get("wait"))
 	if err != nil {
@@ -56,7 +57,7 @@ func parseWait(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, invalid("?wait", "wants a duration such as 20s")
+		return 0, invalid("?wait", "must be a duration such as 20s")
 	}
 	return min(d, longestWait), nil
 }
@@ -116,7 +117,7 @@ func (s *Server) hold(ctx context.Context, p *pursuit, v view, woken <-chan stru
 
 func (s *Server) lookOnce(ctx context.Context, p *pursuit) (view, error) {
 	if !s.polling.enter() {
-		return view{}, fail(overloaded, nil)
+		return view{}, problem.New(overloaded, nil)
 	}
 	defer s.polling.leave()
 	return s.lookInTime(ctx, p)

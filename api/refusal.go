@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"seckill/catalog"
+	"seckill/internal/problem"
 	"seckill/stock"
 )
 
@@ -21,8 +22,8 @@ const (
 	refusalKinds
 )
 
-func (k refusal) problem() *problem {
-	return [refusalKinds]*problem{soldOut, soldOut, saleNotOpen, saleEnded, salePaused, dependencyDown}[k]
+func (k refusal) problem() *problem.Type {
+	return [refusalKinds]*problem.Type{soldOut, soldOut, saleNotOpen, saleEnded, salePaused, dependencyDown}[k]
 }
 
 // refusalOf asks the local copy.
@@ -55,24 +56,24 @@ func nothingHeld(sale *catalog.Snapshot) bool {
 
 // retryWhen returns the Retry-After of a refusal: the start of a sale that has
 // not begun, else the problem's own.
-func retryWhen(p *problem, sale *catalog.Snapshot, now time.Time) []string {
+func retryWhen(p *problem.Type, sale *catalog.Snapshot, now time.Time) []string {
 	if p == saleNotOpen && sale.StartsAt.After(now) {
-		return wait(seconds(sale.StartsAt.Sub(now)))
+		return problem.Seconds(seconds(sale.StartsAt.Sub(now)))
 	}
-	return retryAfter(p.retryMin, p.retryMax)
+	return problem.RetryAfter(p.RetryMin, p.RetryMax)
 }
 
 // failure returns the refusal as an error, for those who come to it later.
-func (k refusal) failure(sale *catalog.Snapshot, now time.Time) *failure {
-	f := &failure{problem: k.problem(), saleID: sale.ID, final: k == refusedSoldOutForGood}
+func (k refusal) failure(sale *catalog.Snapshot, now time.Time) *problem.Failure {
+	f := &problem.Failure{Type: k.problem(), SaleID: sale.ID, SoldOutForGood: k == refusedSoldOutForGood}
 	if k == refusedNotLoaded {
 		f = notReserved(nil)
 	}
 	if k == refusedNotOpen {
-		f.startsAt = sale.StartsAt
+		f.StartsAt = sale.StartsAt
 	}
-	if f.retryMin > 0 {
-		f.retry = retryWhen(f.problem, sale, now)
+	if f.RetryMin > 0 {
+		f.Retry = retryWhen(f.Type, sale, now)
 	}
 	return f
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"seckill/catalog"
+	"seckill/internal/problem"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -23,16 +24,16 @@ func (s *Server) refused(sale *catalog.Snapshot, shopper string, got stock.Reser
 	case errors.Is(got.Err, stock.ErrPaused):
 		return refusedPaused.failure(sale, now)
 	case errors.Is(got.Err, stock.ErrPurchaseLimit):
-		f := &failure{problem: purchaseLimit, saleID: sale.ID}
+		f := &problem.Failure{Type: purchaseLimit, SaleID: sale.ID}
 		if got.Entry != nil {
-			f.detail = &limitHeld
-			f.orderURL = orderPath(s.Sealer.Seal(got.Entry.ID, sale.ID, shopper))
+			f.Detail = &limitHeld
+			f.OrderURL = orderPath(s.Sealer.Seal(got.Entry.ID, sale.ID, shopper))
 		}
 		return f
 	case errors.Is(got.Err, stock.ErrNotLoaded):
 		return refusedNotLoaded.failure(sale, now)
 	default:
-		return unsure(sale.ID, got.Err)
+		return reservationUnknown(sale.ID, got.Err)
 	}
 }
 
@@ -47,17 +48,17 @@ func (s *Server) replay(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	} else {
 		var err error
 		if v, err = s.look(ctx, &pursuit{Order: earlier}); err != nil {
-			f := asFailure(err)
-			f.detail, f.saleID, f.orderURL = &orderUnread, o.SaleID, orderPath(s.seal(earlier))
+			f := failureOf(err)
+			f.Detail, f.SaleID, f.OrderURL = &orderUnread, o.SaleID, orderPath(s.seal(earlier))
 			return f
 		}
 	}
 	// An order of unknown quantity was voided or lost by Redis: it names no
 	// payload to compare with.
 	if v.Quantity > 0 && (v.Quantity != o.Quantity || v.Reference != o.Reference) {
-		f := &failure{problem: keyReused, saleID: o.SaleID, orderURL: orderPath(s.seal(earlier))}
+		f := &problem.Failure{Type: keyReused, SaleID: o.SaleID, OrderURL: orderPath(s.seal(earlier))}
 		if o.Key == 0 {
-			f.detail = &noKeyReused
+			f.Detail = &noKeyReused
 		}
 		return f
 	}

@@ -10,6 +10,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
+	"seckill/internal/appendjson"
+	"seckill/internal/lang"
+	"seckill/internal/problem"
 )
 
 // time answers GET /v1/time: the clock by which sales open and end.
@@ -19,18 +22,18 @@ func (s *Server) time(c echo.Context) error {
 	var b [48]byte
 	out := append(b[:0], `{"unix_ms":`...)
 	out = strconv.AppendInt(out, s.Catalog.Now().UnixMilli(), 10)
-	writeBody(w, http.StatusOK, contentJSON, append(out, '}'))
+	writeJSON(w, http.StatusOK, append(out, '}'))
 	return nil
 }
 
 // sales answers GET /v1/sales: all that are not closed.
 func (s *Server) sales(c echo.Context) error {
 	if !s.Catalog.Ready() {
-		return fail(dependencyDown, nil)
+		return problem.New(dependencyDown, nil)
 	}
 	w := c.Response()
 	w.Header()["Cache-Control"] = publicSecond
-	writeBody(w, http.StatusOK, contentJSON, s.shown.of(s.Catalog))
+	writeJSON(w, http.StatusOK, s.shown.of(s.Catalog))
 	return nil
 }
 
@@ -87,7 +90,7 @@ func (s *Server) sale(c echo.Context) error {
 	buf.b = appendSale(buf.b, sale, s.Catalog.Now())
 	w := c.Response()
 	w.Header()["Cache-Control"] = publicSecond
-	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	writeJSON(w, http.StatusOK, buf.b)
 	return nil
 }
 
@@ -95,19 +98,19 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	b = append(b, `{"id":"`...)
 	b = strconv.AppendInt(b, c.ID, 10)
 	b = append(b, `","title":`...)
-	b = appendString(b, c.Title)
+	b = appendjson.String(b, c.Title)
 	b = append(b, `,"sku":`...)
-	b = appendString(b, c.SKU)
+	b = appendjson.String(b, c.SKU)
 	b = append(b, `,"price_minor":`...)
 	b = strconv.AppendInt(b, c.PriceMinor, 10)
 	b = append(b, `,"currency":`...)
-	b = appendString(b, c.Currency)
+	b = appendjson.String(b, c.Currency)
 	b = append(b, `,"state":"`...)
 	b = append(b, c.Status(now)...)
 	b = append(b, `","starts_at":`...)
-	b = appendTime(b, c.StartsAt)
+	b = appendjson.Time(b, c.StartsAt)
 	b = append(b, `,"ends_at":`...)
-	b = appendTime(b, c.EndsAt)
+	b = appendjson.Time(b, c.EndsAt)
 	b = append(b, `,"orders_per_shopper":`...)
 	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
 	b = append(b, `,"units_per_order":`...)
@@ -117,7 +120,7 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	}
 	if c.RequireClaim != "" {
 		b = append(b, `,"require_claim":`...)
-		b = appendString(b, c.RequireClaim)
+		b = appendjson.String(b, c.RequireClaim)
 	}
 	b = append(b, `,"stock":{"total":`...)
 	b = strconv.AppendInt(b, int64(c.Total), 10)
@@ -129,18 +132,19 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 // explain answers GET /problems/{code}, where the type of a problem points.
 func (s *Server) explain(c echo.Context) error {
 	code := c.Param("code")
-	i := slices.IndexFunc(problems, func(p *problem) bool { return p.code == code })
+	i := slices.IndexFunc(problems, func(p *problem.Type) bool { return p.Code == code })
 	if i < 0 {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
-	p, l := problems[i], language(c.Request())
-	t := p.text(l)
+	p, l := problems[i], lang.Of(c.Request())
+	t := p.Text(l)
 	w := c.Response()
 	h := w.Header()
 	h["Cache-Control"] = []string{"public, max-age=3600"}
+	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	h["Content-Language"] = l.Header()
 	h.Add("Vary", "Accept-Language")
-	body := t.title + " (" + code + ", " + strconv.Itoa(p.status) + ")\n\n" + t.detail + "\n"
-	writeBody(w, http.StatusOK, []string{"text/plain; charset=utf-8"}, []byte(body))
+	body := t.Title + " (" + code + ", " + strconv.Itoa(p.Status) + ")\n\n" + t.Detail + "\n"
+	writeBody(w, http.StatusOK, []byte(body))
 	return nil
 }
