@@ -3,11 +3,9 @@ package api
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 
 	"seckill/catalog"
@@ -64,19 +62,10 @@ func checkMedia(r *http.Request) error {
 	types := r.Header["Content-Type"]
 	switch {
 	case len(r.Header["Content-Encoding"]) > 0:
-	case r.ContentLength == 0, len(types) == 1 && plainJSON(types[0]):
+	case r.ContentLength == 0, len(types) == 1 && (types[0] == contentJSON[0] || strictjson.MediaType(types[0], contentJSON[0])):
 		return nil
 	}
 	return &problem.Failure{Type: unsupportedMedia, Close: r.ContentLength < 0}
-}
-
-func plainJSON(contentType string) bool {
-	if contentType == contentJSON[0] {
-		return true
-	}
-	media, params, err := mime.ParseMediaType(contentType)
-	charset, named := params["charset"]
-	return err == nil && media == contentJSON[0] && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
 // idempotencyKey returns the digest of the request's key; 0 without one.

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/fleet"
 	"seckill/internal/config"

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/reconcile"

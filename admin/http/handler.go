@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"seckill/admin"
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -128,28 +129,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &statusOnly{header: w.Header()}
 	unknown.ServeHTTP(answer, r)
 	if answer.status == http.StatusMethodNotAllowed {
-		h.fail(w, r, fail(methodNotAllowed, nil))
+		h.fail(w, r, problem.New(methodNotAllowed, nil))
 		return
 	}
-	h.fail(w, r, fail(notFound, nil))
+	h.fail(w, r, problem.New(notFound, nil))
 }
 
 // operator is who sent the request, if they may.
 func (h *Handler) operator(r *http.Request) (order.Operator, error) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {
-		return order.Operator{}, fail(unauthenticated, nil)
+		return order.Operator{}, problem.New(unauthenticated, nil)
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return order.Operator{}, fail(unauthenticated, nil)
+		return order.Operator{}, problem.New(unauthenticated, nil)
 	}
 	by, err := h.tokens.Operator(token)
 	switch {
 	case err != nil:
-		return by, fail(unauthenticated, nil)
+		return by, problem.New(unauthenticated, nil)
 	case !slices.Contains(Roles(), by.Role), by.Role != Operate && r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return by, fail(forbidden, nil)
+		return by, problem.New(forbidden, nil)
 	}
 	return by, nil
 }
@@ -167,26 +168,26 @@ func (s *statusOnly) WriteHeader(status int)      { s.status = status }
 // fail answers with the problem that err is.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := problemOf(err)
-	if f.status >= http.StatusInternalServerError {
+	if f.Status >= http.StatusInternalServerError {
 		h.service.Log.WarnContext(r.Context(), "operator's request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
-	f.write(w, r)
+	writeFailure(w, r, f)
 }
 
 // problemOf is the one place where errors become problems.
-func problemOf(err error) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
+func problemOf(err error) *problem.Failure {
+	if f, ok := errors.AsType[*problem.Failure](err); ok {
 		return f
 	}
 	if _, ok := errors.AsType[*admin.UnavailableError](err); ok {
-		return fail(dependencyDown, err)
+		return problem.New(dependencyDown, err)
 	}
 	if fields := fieldErrors(err); len(fields) > 0 {
-		return &failure{problem: validation, fields: fields}
+		return &problem.Failure{Type: validation, Fields: fields}
 	}
 	for _, row := range []struct {
 		err error
-		*problem
+		*problem.Type
 	}{
 		{order.ErrStale, stale},
 		{order.ErrReused, keyReused},
@@ -194,15 +195,16 @@ func problemOf(err error) *failure {
 		{order.ErrNotFound, notFound},
 		{order.ErrInvalid, validation},
 	} {
-		if errors.Is(err, row.err) {
-			f := fail(row.problem, err)
-			if row.problem == conflict {
-				f.detail = Reason(err)
-			}
-			return f
+		if !errors.Is(err, row.err) {
+			continue
 		}
+		f := problem.New(row.Type, err)
+		if about := Reason(err); about != "" && row.Type == conflict {
+			f.Detail = &problem.Detail{En: about, Zh: about}
+		}
+		return f
 	}
-	return fail(internalError, err)
+	return problem.New(internalError, err)
 }
 
 // Reason is what a conflict is about, without what wraps it; empty for any
@@ -216,10 +218,10 @@ func Reason(err error) string {
 	return strings.ReplaceAll(about, "\n"+prefix, "; ") // several at once
 }
 
-// fieldErrors are the bad fields in err, as JSON pointers.
-func fieldErrors(err error) (fields []fieldError) {
+// problem.Fields are the bad fields in err, as JSON pointers.
+func fieldErrors(err error) (fields []problem.Field) {
 	if f, ok := err.(*order.FieldError); ok { //nolint:errorlint // the tree is walked here
-		return []fieldError{{"/" + f.Field, f.Detail}}
+		return []problem.Field{{Pointer: "/" + f.Field, Detail: f.Detail}}
 	}
 	switch e := err.(type) { //nolint:errorlint // as above
 	case interface{ Unwrap() []error }:
@@ -237,14 +239,14 @@ func (h *Handler) call(r *http.Request) (admin.Call, error) {
 	c := admin.Call{By: By(r.Context()), Command: admin.NewCommand()}
 	if keys, sent := r.Header["Idempotency-Key"]; sent {
 		if len(keys) != 1 || keys[0] == "" || !order.ValidReference(keys[0]) {
-			return c, fail(keyInvalid, nil)
+			return c, problem.New(keyInvalid, nil)
 		}
 		c.Command = admin.CommandID(c.By.Name, keys[0])
 	}
 	if tags, sent := r.Header["If-Match"]; sent {
 		n, err := strconv.ParseUint(strings.Trim(tags[0], `"`), 10, 64)
 		if len(tags) != 1 || err != nil || n == 0 || tags[0] != etag(n) {
-			return c, fail(ifMatchInvalid, nil)
+			return c, problem.New(ifMatchInvalid, nil)
 		}
 		c.IfVersion = n
 	}
@@ -262,10 +264,10 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	}
 	for name, values := range q {
 		if !slices.Contains(known, name) {
-			return nil, &failure{problem: unexpectedField, detail: fmt.Sprintf("There is no parameter %q here; there are %s.", name, strings.Join(known, ", "))}
+			return nil, because(unexpectedField, fmt.Sprintf("There is no parameter %q here; there are %s.", name, strings.Join(known, ", ")))
 		}
 		if len(values) != 1 {
-			return nil, invalid("?"+name, "wants one value")
+			return nil, invalid("?"+name, "must have one value")
 		}
 	}
 	return q, nil
@@ -279,7 +281,7 @@ func positive(q url.Values, name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n <= 0 {
-		return 0, invalid("?"+name, "wants a whole number above 0")
+		return 0, invalid("?"+name, "must be a whole number above 0")
 	}
 	return n, nil
 }
@@ -292,7 +294,7 @@ func paging(q url.Values) (before int64, limit int, err error) {
 	}
 	n, err := positive(q, "limit")
 	if err != nil || n > maxLimit {
-		return 0, 0, invalid("?limit", "wants 1 to "+strconv.Itoa(maxLimit))
+		return 0, 0, invalid("?limit", "must be 1 to "+strconv.Itoa(maxLimit))
 	}
 	if n == 0 {
 		n = page
@@ -304,7 +306,7 @@ func paging(q url.Values) (before int64, limit int, err error) {
 func saleID(r *http.Request) (int64, error) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || id <= 0 {
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	}
 	return id, nil
 }

@@ -15,6 +15,6 @@ func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, v)
+	writeOK(w, v)
 	return nil
 }

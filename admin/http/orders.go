@@ -8,6 +8,7 @@ import (
 
 	"seckill/admin"
 	"seckill/audit"
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -28,7 +29,7 @@ func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
 		SaleID: sale, Shopper: q.Get("shopper"), Reference: q.Get("reference"), Before: order.ID(before), Limit: limit,
 	})
 	if errors.Is(err, admin.ErrQuery) {
-		return invalid("?sale_id", "wants sale_id, or shopper; sale_id may be with shopper or with reference")
+		return invalid("?sale_id", "must be sale_id, or shopper; sale_id may be with shopper or with reference")
 	}
 	if err != nil {
 		return err
@@ -38,7 +39,7 @@ func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
 		l.Items[i] = admin.ViewOrder(f)
 	}
 	l.Next = admin.FormatID(int64(next))
-	answer(w, l)
+	writeOK(w, l)
 	return nil
 }
 
@@ -54,7 +55,7 @@ func ParseOrderID(s string) (order.ID, error) {
 func orderID(r *http.Request) (order.ID, error) {
 	id, err := ParseOrderID(r.PathValue("id"))
 	if err != nil {
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	}
 	return id, nil
 }
@@ -74,12 +75,12 @@ func (h *Handler) showOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	f, err := h.service.Order(r.Context(), id, sale, q.Get("shopper"))
 	if errors.Is(err, order.ErrNotFound) {
-		return &failure{problem: notFound, detail: "No verdict of this order, in MySQL or among the dead letters. One that is pending is found with ?sale_id= and &shopper=."}
+		return because(notFound, "No verdict of this order, in MySQL or among the dead letters. One that is pending is found with ?sale_id= and &shopper=.")
 	}
 	if err != nil {
 		return err
 	}
-	answer(w, admin.ViewOrder(f))
+	writeOK(w, admin.ViewOrder(f))
 	return nil
 }
 
@@ -102,13 +103,13 @@ func (h *Handler) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := h.service.CancelOrder(r.Context(), c, id)
 	if errors.Is(err, order.ErrNotFound) {
-		return &failure{problem: notFound, detail: "The order has no verdict (yet): it can be cancelled once it is confirmed."}
+		return because(notFound, "The order has no verdict (yet): it can be cancelled once it is confirmed.")
 	}
 	if err != nil {
 		return err
 	}
 	v := done.Verdict
-	writeJSON(w, statusOf(admin.Result{Behind: done.Behind}), "application/json",
+	writeJSON(w, statusOf(admin.Result{Behind: done.Behind}),
 		cancelledView{v.ID.String(), admin.FormatID(v.SaleID), string(v.Status), done.Behind == nil})
 	return nil
 }
@@ -134,7 +135,7 @@ func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
 	for i, d := range found {
 		l.Items[i] = admin.ViewLetter(d)
 	}
-	answer(w, l)
+	writeOK(w, l)
 	return nil
 }
 
@@ -147,7 +148,7 @@ func (h *Handler) showLetter(w http.ResponseWriter, r *http.Request) error {
 	for i, d := range found {
 		l.Items[i] = admin.ViewWhole(d)
 	}
-	answer(w, l)
+	writeOK(w, l)
 	return nil
 }
 
@@ -160,7 +161,7 @@ func (h *Handler) discard(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, map[string]int{"discarded": n})
+	writeOK(w, map[string]int{"discarded": n})
 	return nil
 }
 
@@ -172,7 +173,7 @@ func (h *Handler) busy(e endpoint) endpoint {
 			defer func() { <-h.heavy }()
 			return e(w, r)
 		default:
-			return fail(overloaded, nil)
+			return problem.New(overloaded, nil)
 		}
 	}
 }
@@ -186,7 +187,7 @@ func (h *Handler) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, struct {
+	writeOK(w, struct {
 		OK bool `json:"ok"`
 		audit.SaleAudit
 	}{len(found[0].Discrepancies) == 0, found[0]})
@@ -220,6 +221,6 @@ func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled})
+	writeOK(w, rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled})
 	return nil
 }
