@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// deadlines gives requests contexts that end some time later, whatever becomes
-// of the request. Those of a quarter of a second end together: a timer for each
-// would cost 1 µs and 6 allocations.
+// deadlines gives requests contexts that end after a fixed time, even if the
+// request ends before. All contexts of a quarter of a second end together: a
+// timer for each costs 1 to 2 µs and 5 allocations, up to 7 % of the CPU time of
+// an accepted purchase; this costs 0.2 µs and 1 allocation.
 type deadlines struct {
 	within  time.Duration
 	current atomic.Pointer[deadline]
@@ -22,14 +23,21 @@ type deadline struct {
 	made time.Time
 }
 
-// brief has the values of one context and the end of another.
-type brief struct {
+// bounded has the end of one context and the values of another.
+type bounded struct {
 	context.Context //nolint:containedctx // for its end
 
 	values context.Context //nolint:containedctx // for its values
 }
 
-func (b brief) Value(key any) any { return b.values.Value(key) }
+// Value asks the context that ends first: package context finds there what
+// contexts derived from this one hang on. It has no other values.
+func (b bounded) Value(key any) any {
+	if v := b.Context.Value(key); v != nil {
+		return v
+	}
+	return b.values.Value(key)
+}
 
 // of returns a context with the values of ctx that ends in the time set, or up
 // to deadlineStep earlier.
@@ -47,5 +55,5 @@ func (d *deadlines) of(ctx context.Context) context.Context {
 			cur = d.current.Load()
 		}
 	}
-	return brief{cur.Context, ctx}
+	return bounded{cur.Context, ctx}
 }

@@ -2,12 +2,39 @@ package api
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+func TestAContextDerivedFromADeadlineEndsWithItWithoutAGoroutine(t *testing.T) { //nolint:paralleltest // it counts goroutines
+	synctest.Test(t, func(t *testing.T) {
+		d := &deadlines{within: 5 * time.Second}
+		request, leave := context.WithCancelCause(t.Context())
+		parent := d.of(request)
+		before := runtime.NumGoroutine()
+		derived := make([]context.Context, 100)
+		for i := range derived {
+			ctx, cancel := context.WithCancel(parent)
+			defer cancel()
+			derived[i] = ctx
+		}
+		require.Less(t, runtime.NumGoroutine()-before, 50)
+		leave(errors.New("the shopper left"))
+		synctest.Wait()
+		require.NoError(t, derived[0].Err())
+		require.NoError(t, context.Cause(parent), "of the deadline, not of the request")
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		for _, ctx := range derived {
+			require.ErrorIs(t, context.Cause(ctx), context.DeadlineExceeded)
+		}
+	})
+}
 
 func TestADeadlineComesInTimeWhateverBecomesOfTheRequest(t *testing.T) {
 	t.Parallel()

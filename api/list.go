@@ -88,7 +88,7 @@ func (s *Server) listed(ctx context.Context, p page) ([]view, error) {
 	var currency string
 	sale, err := s.known(ctx, p.saleID)
 	if f, ok := errors.AsType[*problem.Failure](err); ok && f.Type == notFound { // closed, or none at all
-		closed, err := s.archive.get(ctx, p.saleID)
+		closed, err := s.closedSales.Get(ctx, p.saleID)
 		if errors.Is(err, order.ErrNotFound) {
 			return nil, noSuchSale()
 		}

@@ -74,7 +74,7 @@ func (s *Server) closed(ctx context.Context, saleID int64) bool {
 	if _, ok := s.Catalog.Get(saleID); ok || !s.Catalog.Ready() {
 		return false
 	}
-	sale, err := s.archive.get(ctx, saleID)
+	sale, err := s.closedSales.Get(ctx, saleID)
 	return err == nil && sale.State == order.SaleClosed
 }
 
@@ -128,6 +128,6 @@ func (s *Server) currency(ctx context.Context, saleID int64) (string, error) {
 	if c, ok := s.Catalog.Get(saleID); ok {
 		return c.Currency, nil
 	}
-	sale, err := s.archive.get(ctx, saleID)
+	sale, err := s.closedSales.Get(ctx, saleID)
 	return sale.Currency, err
 }

@@ -140,10 +140,13 @@ type logGate struct {
 	skipped atomic.Int64
 }
 
-const logsPerSecond = 20
+const (
+	logsPerSecond = 20 // of each message
+	messagesKept  = 64
+)
 
 func newLogGate(log *slog.Logger) *logGate {
-	return &logGate{log: log, rate: ratelimit.New(logsPerSecond, logsPerSecond)}
+	return &logGate{log: log, rate: ratelimit.New(logsPerSecond, logsPerSecond, messagesKept)}
 }
 
 func (g *logGate) error(ctx context.Context, msg string, attrs ...slog.Attr) {

@@ -25,21 +25,21 @@ import (
 // Server answers shoppers.
 type Server struct {
 	Options
-	front      front
-	hub        *hub
-	archive    *archive
-	hurried    *lru.Cache[order.ID, struct{}]
-	buying     inflight
-	polling    inflight
-	permitting inflight
-	paying     inflight
-	looking    inflight
-	shown      salesBody
-	shoppers   *ratelimit.Limiter
-	addresses  *ratelimit.Limiter
-	accepting  deadlines
-	requests   requestIDs
-	logs       *logGate
+	front       front
+	hub         *hub
+	closedSales *closedSales
+	hurried     *lru.Cache[order.ID, struct{}]
+	buying      inflight
+	polling     inflight
+	permitting  inflight
+	paying      inflight
+	looking     inflight
+	shown       salesBody
+	shoppers    *ratelimit.Limiter
+	addresses   *ratelimit.Limiter
+	accepting   deadlines
+	requests    requestIDs
+	logs        *logGate
 
 	mu       sync.Mutex
 	draining chan struct{} // closed while the server is not ready
@@ -78,16 +78,16 @@ func New(o Options) *Server {
 		o.Metrics = NewMetrics(nil)
 	}
 	s := &Server{
-		Options:   o,
-		hub:       newHub(),
-		archive:   newArchive(o.Orders),
-		hurried:   newHurried(),
-		shoppers:  ratelimit.New(0, 0),
-		addresses: ratelimit.New(0, 0),
-		accepting: deadlines{within: acceptWithin},
-		requests:  newRequestIDs(),
-		logs:      newLogGate(o.Log),
-		draining:  make(chan struct{}),
+		Options:     o,
+		hub:         newHub(),
+		closedSales: newClosedSales(o.Orders),
+		hurried:     newHurried(),
+		shoppers:    ratelimit.New(0, 0, callersKept),
+		addresses:   ratelimit.New(0, 0, callersKept),
+		accepting:   deadlines{within: acceptWithin},
+		requests:    newRequestIDs(),
+		logs:        newLogGate(o.Log),
+		draining:    make(chan struct{}),
 	}
 	s.paying.limit.Store(payInflight)
 	s.looking.limit.Store(lookInflight)
@@ -107,6 +107,9 @@ func (s *Server) SetLimits(l Limits) {
 	s.shoppers.Set(l.ShopperRPS, l.ShopperBurst)
 	s.addresses.Set(l.AddressRPS, int(l.AddressRPS*addressBurst))
 }
+
+// callersKept is how many shoppers, and how many addresses, are told apart.
+const callersKept = 1 << 17
 
 // addressBurst is the burst of an address, in seconds of its rate.
 const addressBurst = 5

@@ -14,6 +14,7 @@ import (
 
 	"seckill/admin"
 	"seckill/internal/problem"
+	"seckill/internal/readcache"
 	"seckill/order"
 )
 
@@ -40,19 +41,19 @@ const Prefix = "/admin/v1/"
 // Handler is the HTTP API of a Service, under Prefix. Everything needs an
 // operator's token; everything but GET needs the role operator.
 type Handler struct {
-	service *admin.Service
-	tokens  tokens
-	mux     *http.ServeMux
-	served  []string
-	heavy   chan struct{} // bounds what reads whole sales
-	glances *liveCache
+	service   *admin.Service
+	tokens    tokens
+	mux       *http.ServeMux
+	served    []string
+	heavy     chan struct{} // bounds what reads whole sales
+	liveViews *readcache.Cache[admin.LiveView]
 }
 
 // NewHandler returns the HTTP API of a Service. More of it is added with Handle
 // before it serves.
 func NewHandler(s *admin.Service, t tokens) *Handler {
 	h := &Handler{service: s, tokens: t, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
-	h.glances = newLiveCache(func(ctx context.Context, saleID int64) (admin.Live, error) { return s.Live(ctx, saleID) })
+	h.liveViews = newLiveCache(s)
 	h.routes()
 	return h
 }
