@@ -15,32 +15,31 @@ import (
 	"seckill/internal/problem"
 )
 
-// front stands before Echo. It answers preflights, and the purchases that the
-// local copy of their sale refuses: a flood of them must cost next to nothing,
-// so they meet neither routing nor middleware, and their bodies are kept ready.
-// Such an answer carries the request ID that the request brought, but gets
-// none made for it.
-type front struct {
+// fastPath stands before Echo. It answers preflights, and purchases that the
+// local copy of their sale refuses: a flood of them must cost next to nothing, so
+// they pass neither router nor middleware, and their bodies are built ahead. Such
+// an answer repeats the request ID that the request brought, but gets no new one.
+type fastPath struct {
 	server  *Server
 	cors    cors
 	next    http.Handler
 	closing atomic.Bool
 
 	mu    sync.Mutex
-	ready atomic.Pointer[map[int64]*refusals] // by sale; replaced, never written to
+	ready atomic.Pointer[map[int64]*refusals] // by sale; replaced, never changed
 }
 
-// maxPrebuilt bounds the sales whose refusals are kept ready; past it they are
-// built anew.
+// maxPrebuilt bounds the sales whose refusals are kept; past it they are built
+// again.
 const maxPrebuilt = 2048
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *fastPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.cors.handle(w, r) {
 		return
 	}
-	// Of a Content-Length beside the chunks net/http says nothing. A proxy that
-	// went by it took what follows for another request, so that the connection
-	// must end (RFC 9112, 6.1); and our clients send no chunks.
+	// net/http does not tell of a Content-Length beside chunks. A proxy that goes by
+	// it takes what follows for another request, so the connection must end (RFC
+	// 9112, 6.1). Normal clients send no chunks.
 	if f.closing.Load() || len(r.TransferEncoding) > 0 {
 		w.Header()["Connection"] = closeConnection
 	}
@@ -71,8 +70,8 @@ func saleAction(path string) (saleID int64, route string, ok bool) {
 	return saleID, route, ok
 }
 
-// parseSaleID reads a sale ID in its only spelling: a positive decimal number
-// without leading zeros. It allocates nothing.
+// parseSaleID reads a sale ID: a positive decimal number without leading zeros.
+// It allocates nothing.
 func parseSaleID(s string) (int64, bool) {
 	if s == "" || len(s) > 19 || s[0] == '0' {
 		return 0, false
@@ -87,18 +86,18 @@ func parseSaleID(s string) (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
-// refuse answers a purchase, or the wish for a permit to it, that the local copy
-// refuses; false when it does not.
-func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, route string) bool {
+// refuse answers a purchase, or a request for its permit, that the local copy
+// refuses; false if it does not.
+func (f *fastPath) refuse(w http.ResponseWriter, r *http.Request, saleID int64, route string) bool {
 	s := f.server
-	if !s.Catalog.Ready() {
+	if !s.catalog.Ready() {
 		return false
 	}
-	sale, ok := s.Catalog.Get(saleID)
+	sale, ok := s.catalog.Get(saleID)
 	if !ok {
 		return false
 	}
-	now := s.Catalog.Now()
+	now := s.catalog.Now()
 	kind, refused := refusalOf(sale, now)
 	if !refused {
 		return false
@@ -117,17 +116,17 @@ func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, rou
 		h["Retry-After"] = retryWhen(p, sale, now)
 	}
 	if route == routeBuy {
-		s.Metrics.refused[p].Inc()
+		s.metrics.refused[p].Inc()
 	}
-	s.Metrics.answered(s.Metrics.routes[route], p.Status)
+	s.metrics.answered(s.metrics.routes[route], p.Status)
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(answer.body) // the client is gone: nothing to tell it
+	_, _ = w.Write(answer.body) // if the client is gone, nobody needs the error
 	return true
 }
 
-// refusals are the bodies of every refusal of one sale, in every language.
+// refusals are the bodies of all refusals of one sale, in all languages.
 type refusals struct {
-	startsAt time.Time // what they say besides the ID
+	startsAt time.Time // the only part that can change
 	answers  [refusalKinds][lang.Languages]prebuilt
 }
 
@@ -138,8 +137,8 @@ type prebuilt struct {
 
 func (r *refusals) get(k refusal, l lang.Lang) *prebuilt { return &r.answers[k][l] }
 
-// prebuilt returns the refusals of a sale, built at the first of them.
-func (f *front) prebuilt(sale *catalog.Snapshot) *refusals {
+// prebuilt returns the refusals of a sale, which the first one builds.
+func (f *fastPath) prebuilt(sale *catalog.Snapshot) *refusals {
 	if m := f.ready.Load(); m != nil {
 		if r, ok := (*m)[sale.ID]; ok && r.startsAt.Equal(sale.StartsAt) {
 			return r

@@ -14,7 +14,7 @@ import (
 
 // view is an order as its shopper sees it.
 type view struct {
-	order.Order // Quantity is 0 where nobody knows it: lost by Redis, or voided
+	order.Order // Quantity is 0 if unknown: lost by Redis, or voided
 	status      order.Status
 	reason      order.Reason
 	amountMinor int64
@@ -41,7 +41,7 @@ func verdictView(d order.Verdict) view {
 	return view{Order: d.Order, status: d.Status, reason: d.Reason}
 }
 
-// appendView appends v as JSON. pollAfter belongs to a pending one.
+// appendView appends v as JSON; pollAfter is for a pending order.
 func appendView(b []byte, v *view, public string, pollAfter time.Duration, l lang.Lang) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, public...)
@@ -88,7 +88,7 @@ func appendVerdict(b []byte, v *view, l lang.Lang) []byte {
 	b = append(b, `,"problem":`...)
 	if v.status == order.StatusRejected {
 		f := problem.New(rejection(v.reason), nil)
-		f.SaleID = v.SaleID // its detail may speak of orders_url
+		f.SaleID = v.SaleID // its detail may mention orders_url
 		b = f.Append(b, l)
 	} else {
 		b = append(b, "null"...)
@@ -96,12 +96,11 @@ func appendVerdict(b []byte, v *view, l lang.Lang) []byte {
 	return append(b, '}')
 }
 
-// age returns how long ago an order was made. One of the future was made by a
-// process whose clock is wrong, and is not young for that.
-func (s *Server) age(id order.ID) time.Duration { return s.Catalog.Now().Sub(id.Time()).Abs() }
+// age returns how long ago an order was made. An order of the future was made by
+// a process whose clock is wrong, and is not young for that.
+func (s *Server) age(id order.ID) time.Duration { return s.catalog.Now().Sub(id.Time()).Abs() }
 
-// writeOrder answers with an order: 202 where it was asked for, 200 where it is
-// polled. How old it is says when to ask again.
+// writeOrder answers with an order. Its age says when to ask again.
 func (s *Server) writeOrder(w http.ResponseWriter, r *http.Request, status int, v *view, public string, age time.Duration) {
 	l := lang.Of(r)
 	h := w.Header()
@@ -124,8 +123,8 @@ const (
 	slowestPoll = 5 * time.Second
 )
 
-// pollAfter is when to ask again for an order of this age: under a second at
-// first, backing off to 5 s, with jitter.
+// pollAfter is when to ask again for an order of this age: less than a second at
+// first, then longer, up to 5 s, with jitter.
 func pollAfter(age time.Duration) time.Duration {
 	d := min(firstPoll+max(age, 0)/4, slowestPoll)
 	return d - time.Duration(rand.Int64N(int64(d)/4))
