@@ -30,7 +30,7 @@ func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	values := map[string]*string{}
-	for name := range h.service.LimitRules.Configured {
+	for name := range h.service.LimitRules().Configured {
 		if v, sent := numeral(b, name); sent {
 			values[name] = v
 		}

@@ -1,13 +1,10 @@
 package adminhttp
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"seckill/admin"
-	"seckill/audit"
 	"seckill/internal/problem"
 	"seckill/order"
 )
@@ -111,116 +108,5 @@ func (h *Handler) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	v := done.Verdict
 	writeJSON(w, statusOf(admin.Result{Behind: done.Behind}),
 		cancelledView{v.ID.String(), admin.FormatID(v.SaleID), string(v.Status), done.Behind == nil})
-	return nil
-}
-
-func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id", "limit")
-	if err != nil {
-		return err
-	}
-	_, limit, err := paging(q)
-	if err != nil {
-		return err
-	}
-	sale, err := positive(q, "sale_id")
-	if err != nil {
-		return err
-	}
-	found, err := h.service.DeadLetters(r.Context(), sale, limit)
-	if err != nil {
-		return err
-	}
-	l := list[admin.LetterView]{Items: make([]admin.LetterView, len(found))}
-	for i, d := range found {
-		l.Items[i] = admin.ViewLetter(d)
-	}
-	writeOK(w, l)
-	return nil
-}
-
-func (h *Handler) showLetter(w http.ResponseWriter, r *http.Request) error {
-	found, err := h.service.Letter(r.Context(), admin.ParseMessageID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	l := list[admin.LetterView]{Items: make([]admin.LetterView, len(found))}
-	for i, d := range found {
-		l.Items[i] = admin.ViewWhole(d)
-	}
-	writeOK(w, l)
-	return nil
-}
-
-func (h *Handler) discard(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	n, err := h.service.Discard(r.Context(), c, admin.ParseMessageID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	writeOK(w, map[string]int{"discarded": n})
-	return nil
-}
-
-// busy lets two of what reads whole sales go on at a time.
-func (h *Handler) busy(e endpoint) endpoint {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		select {
-		case h.heavy <- struct{}{}:
-			defer func() { <-h.heavy }()
-			return e(w, r)
-		default:
-			return problem.New(overloaded, nil)
-		}
-	}
-}
-
-func (h *Handler) audit(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
-	}
-	found, err := h.service.Audit(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	writeOK(w, struct {
-		OK bool `json:"ok"`
-		audit.SaleAudit
-	}{len(found[0].Discrepancies) == 0, found[0]})
-	return nil
-}
-
-// rebuiltView is what a rebuild did.
-type rebuiltView struct {
-	ID        string `json:"id"`
-	WasLoaded bool   `json:"was_loaded"`
-	Settled   int    `json:"settled_first"` // orders that were pending in Redis
-}
-
-// rebuildTimeout is longer than the largest sale takes to load.
-const rebuildTimeout = 10 * time.Minute
-
-func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
-	}
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	// It goes on when the operator has gone: half of it leaves the sale out of Redis,
-	// and its pending orders without a verdict.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), rebuildTimeout)
-	defer cancel()
-	done, err := h.service.Rebuild(ctx, c, id)
-	if err != nil {
-		return err
-	}
-	writeOK(w, rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled})
 	return nil
 }

@@ -10,13 +10,6 @@ import (
 	"seckill/order"
 )
 
-// list is a page of something, newest first; Next is the cursor of the next
-// one, empty at the end.
-type list[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next_cursor,omitempty"`
-}
-
 func (h *Handler) listSales(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "cursor", "limit")
 	if err != nil {
@@ -117,8 +110,8 @@ func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) error {
 	return h.done(w, r, c, id, order.Changing(patch))
 }
 
-// act is every POST on a sale that is an action of the service on it.
-func (h *Handler) act(w http.ResponseWriter, r *http.Request) error {
+// moveSale answers POST sales/{id}/{action}.
+func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) error {
 	id, err := saleID(r)
 	if err != nil {
 		return err
@@ -213,33 +206,5 @@ func (h *Handler) pauseAll(w http.ResponseWriter, r *http.Request) error {
 		l.Items[i] = admin.ViewResult(p)
 	}
 	writeJSON(w, statusOf(paused...), l)
-	return nil
-}
-
-func (h *Handler) auditLog(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id", "actor", "cursor", "limit")
-	if err != nil {
-		return err
-	}
-	before, limit, err := paging(q)
-	if err != nil {
-		return err
-	}
-	sale, err := positive(q, "sale_id")
-	if err != nil {
-		return err
-	}
-	entries, err := h.service.History(r.Context(), order.AuditQuery{SaleID: sale, Actor: q.Get("actor"), Before: before, Limit: limit})
-	if err != nil {
-		return err
-	}
-	l := list[admin.AuditView]{Items: make([]admin.AuditView, len(entries))}
-	for i, e := range entries {
-		l.Items[i] = admin.ViewAudit(e)
-	}
-	if len(entries) == limit {
-		l.Next = l.Items[limit-1].ID
-	}
-	writeOK(w, l)
 	return nil
 }
