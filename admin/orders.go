@@ -54,7 +54,7 @@ type OrderQuery struct {
 }
 
 // ErrQuery is the error of a query that nothing could answer in time.
-var ErrQuery = errors.New("admin: wants a sale, or a shopper; a reference is looked for in a sale")
+var ErrQuery = errors.New("admin: a query needs a sale or a shopper; a reference needs a sale")
 
 // Orders returns orders, newest first, and where to go on; 0 at the end. A page
 // may be empty although more follow. With sale and shopper, those that are only

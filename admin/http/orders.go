@@ -26,7 +26,7 @@ func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
 		SaleID: sale, Shopper: q.Get("shopper"), Reference: q.Get("reference"), Before: order.ID(before), Limit: limit,
 	})
 	if errors.Is(err, admin.ErrQuery) {
-		return invalid("?sale_id", "must be sale_id, or shopper; sale_id may be with shopper or with reference")
+		return invalid("?sale_id", "send sale_id or shopper; reference needs sale_id")
 	}
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (h *Handler) showOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	f, err := h.service.Order(r.Context(), id, sale, q.Get("shopper"))
 	if errors.Is(err, order.ErrNotFound) {
-		return because(notFound, "No verdict of this order, in MySQL or among the dead letters. One that is pending is found with ?sale_id= and &shopper=.")
+		return because(notFound, "The order has no verdict in MySQL or among the dead letters. To find a pending order, send sale_id and shopper.")
 	}
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (h *Handler) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := h.service.CancelOrder(r.Context(), c, id)
 	if errors.Is(err, order.ErrNotFound) {
-		return because(notFound, "The order has no verdict (yet): it can be cancelled once it is confirmed.")
+		return because(notFound, "The order has no verdict yet. It can be cancelled once it is confirmed.")
 	}
 	if err != nil {
 		return err

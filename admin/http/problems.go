@@ -14,7 +14,7 @@ var (
 	}
 	unexpectedField = &problem.Type{
 		Code: "unexpected-field", Status: http.StatusBadRequest,
-		En: problem.NewText("Unexpected field", "The body has a field, or the address a parameter, that is not known here."),
+		En: problem.NewText("Unexpected field", "The body has an unknown field, or the address an unknown parameter."),
 		Zh: problem.NewText("未知字段", "请求体或查询参数中包含未知字段。"),
 	}
 	keyInvalid = &problem.Type{
@@ -34,67 +34,67 @@ var (
 	}
 	forbidden = &problem.Type{
 		Code: "forbidden", Status: http.StatusForbidden,
-		En: problem.NewText("Not allowed", "This needs a token with the role operator; viewer may only look."),
+		En: problem.NewText("Not allowed", "This action requires a token with the role operator; a viewer may only read."),
 		Zh: problem.NewText("无权限", "此操作需要 operator 角色的令牌，viewer 仅可查看。"),
 	}
 	notFound = &problem.Type{
 		Code: "not-found", Status: http.StatusNotFound,
-		En: problem.NewText("Not found", "There is nothing here."),
+		En: problem.NewText("Not found", "There is nothing at this address."),
 		Zh: problem.NewText("未找到", "请求的内容不存在。"),
 	}
 	methodNotAllowed = &problem.Type{
 		Code: "method-not-allowed", Status: http.StatusMethodNotAllowed,
-		En: problem.NewText("Method not allowed", "Allow names the methods of this address."),
+		En: problem.NewText("Method not allowed", "The header Allow lists the allowed methods."),
 		Zh: problem.NewText("方法不允许", "该地址支持的方法见 Allow。"),
 	}
 	conflict = &problem.Type{
 		Code: "conflict", Status: http.StatusConflict,
-		En: problem.NewText("Conflict", "What it is now does not allow this."),
+		En: problem.NewText("Conflict", "The current state does not allow this action."),
 		Zh: problem.NewText("状态冲突", "当前状态不允许此操作。"),
 	}
 	stale = &problem.Type{
 		Code: "precondition-failed", Status: http.StatusPreconditionFailed,
-		En: problem.NewText("Changed meanwhile", "Somebody changed this since you read it. Read it again, then decide again."),
+		En: problem.NewText("Changed meanwhile", "This was changed after you read it. Read it again, then decide."),
 		Zh: problem.NewText("数据已变更", "数据在您读取之后已被修改，请重新读取后再操作。"),
 	}
 	tooLarge = &problem.Type{
 		Code: "too-large", Status: http.StatusRequestEntityTooLarge,
-		En: problem.NewText("Too large", "A body has at most 64 KiB."),
+		En: problem.NewText("Too large", "The body may have at most 64 KiB."),
 		Zh: problem.NewText("请求过大", "请求体不得超过 64 KiB。"),
 	}
 	unsupportedMedia = &problem.Type{
 		Code: "unsupported-media", Status: http.StatusUnsupportedMediaType,
-		En: problem.NewText("Unsupported media type", "Send application/json, not encoded."),
+		En: problem.NewText("Unsupported media type", "Send application/json in UTF-8 without any Content-Encoding."),
 		Zh: problem.NewText("不支持的媒体类型", "请发送未经编码的 application/json。"),
 	}
 	validation = &problem.Type{
 		Code: "validation", Status: http.StatusUnprocessableEntity,
-		En: problem.NewText("Invalid value", "A value is out of range; errors says which."),
-		Zh: problem.NewText("参数无效", "参数超出范围，详见 errors。"),
+		En: problem.NewText("Invalid value", "A value is invalid; errors names it."),
+		Zh: problem.NewText("参数无效", "参数值无效，详见 errors。"),
 	}
 	keyReused = &problem.Type{
 		Code: "idempotency-key-reused", Status: http.StatusUnprocessableEntity,
-		En: problem.NewText("Idempotency key reused", "This key already stands for another action of yours."),
-		Zh: problem.NewText("幂等键重复使用", "该键已对应您的另一项操作。"),
+		En: problem.NewText("Idempotency key reused", "You already used this key for another action."),
+		Zh: problem.NewText("幂等键已被使用", "该幂等键已用于您的另一项操作。"),
 	}
 	preconditionRequired = &problem.Type{
 		Code: "precondition-required", Status: http.StatusPreconditionRequired,
-		En: problem.NewText("If-Match required", "Read it first, and send its ETag as If-Match: so nobody's change is overwritten unseen."),
+		En: problem.NewText("If-Match required", "Read it first and send its ETag as If-Match, so that you do not overwrite a change you have not seen."),
 		Zh: problem.NewText("缺少 If-Match", "请先读取，并以 If-Match 发送其 ETag，避免覆盖他人的修改。"),
 	}
 	internalError = &problem.Type{
 		Code: "internal", Status: http.StatusInternalServerError,
-		En: problem.NewText("Internal error", "Something went wrong here; the log says what."),
+		En: problem.NewText("Internal error", "The server failed to handle the request; its log names the cause."),
 		Zh: problem.NewText("内部错误", "服务器内部错误，详见日志。"),
 	}
 	overloaded = &problem.Type{
 		Code: "overloaded", Status: http.StatusServiceUnavailable, RetryMin: 2, RetryMax: 2,
-		En: problem.NewText("Busy", "Two of these are under way in this process; try again after Retry-After."),
+		En: problem.NewText("Busy", "This process already runs two such actions. Try again after Retry-After."),
 		Zh: problem.NewText("繁忙", "本进程已有两项此类操作在进行，请按 Retry-After 稍后重试。"),
 	}
 	dependencyDown = &problem.Type{
 		Code: "dependency-down", Status: http.StatusServiceUnavailable, RetryMin: 2, RetryMax: 2,
-		En: problem.NewText("A server is away", "MySQL or Redis cannot be asked. Whether the change was made is not known: send it again with the same Idempotency-Key, it is made once."),
+		En: problem.NewText("Temporarily unavailable", "MySQL or Redis is unavailable. It is unknown whether the change was made: send it again with the same Idempotency-Key, and it is made once."),
 		Zh: problem.NewText("依赖不可用", "无法访问 MySQL 或 Redis，无法确认更改是否生效。请使用相同的 Idempotency-Key 重新发送，更改只会生效一次。"),
 	}
 )
