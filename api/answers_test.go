@@ -84,7 +84,7 @@ func TestAnotherPurchaseWantsAKey(t *testing.T) {
 	require.NotEmpty(t, without.en.str("order_url"))
 	with := saidBy(func(l string) answer { return s.buy(t, "{}", "Accept-Language", l, "Idempotency-Key", "k") })
 	problem(t, with.en, 422, "idempotency-key-reused")
-	with.contains(t, "This key already names", "该键已对应")
+	with.contains(t, "This key already names", "该幂等键已对应")
 }
 
 func TestTheLimitPointsAtTheOrder(t *testing.T) {
