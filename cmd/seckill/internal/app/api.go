@@ -48,17 +48,27 @@ type APIRole struct {
 }
 
 func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*APIRole, error) {
+	a, opts, err := prepareAPIRole(cfg, b, reg, log)
+	if err != nil {
+		return nil, err
+	}
+	a.server = api.New(opts)
+	return a, nil
+}
+
+// prepareAPIRole makes all of an API role but its server.
+func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*APIRole, api.Options, error) {
 	sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
 	if err != nil {
-		return nil, badSetting("SECKILL_ID_KEYS", err)
+		return nil, api.Options{}, badSetting("SECKILL_ID_KEYS", err)
 	}
 	tokens, err := newVerifier(cfg.Auth)
 	if err != nil {
-		return nil, &SettingError{err}
+		return nil, api.Options{}, &SettingError{err}
 	}
 	permits, err := api.NewPermits(cfg.Auth.IDKeys, cfg.API.PermitValid)
 	if err != nil {
-		return nil, badSetting("SECKILL_ID_KEYS", err)
+		return nil, api.Options{}, badSetting("SECKILL_ID_KEYS", err)
 	}
 	ledger := stock.New(b.redis)
 	a := &APIRole{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newIDSource(b.store, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
@@ -68,7 +78,7 @@ func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *s
 	queueBreaker := breaker.New(watched("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
 	a.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
 	if a.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
-		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
+		return nil, api.Options{}, badSetting("SECKILL_ROCKETMQ_*", err)
 	}
 	registerBacklog(reg, a.backlog)
 	a.catalog = catalog.New(b.store.Sales, ledger, log)
@@ -80,14 +90,14 @@ func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *s
 	})
 	challenge, err := newChallenge(cfg.API, watched, log)
 	if err != nil {
-		return nil, err
+		return nil, api.Options{}, err
 	}
 	opts := api.Options{
 		Catalog: a.catalog, Reserver: a.collector, Publisher: a.publisher,
 		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: a.lookup,
 		Orders:   guardedStore{b.store, mysqlBreaker.Do},
 		Resolver: reconcile.NewResolver(guardedStore{b.store, mysqlBreaker.Do}, ledger, b.queue),
-		Till:     payment.New(b.store, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
+		Payments: payment.New(b.store, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: a.gate(redisBreaker, queueBreaker), Quiet: a.backlog.few,
 		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
@@ -96,8 +106,7 @@ func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *s
 	if challenge != nil {
 		opts.Challenge = challenge
 	}
-	a.server = api.New(opts)
-	return a, nil
+	return a, opts, nil
 }
 
 // redisFault reports whether an error is a fault of Redis. That a sale is not loaded

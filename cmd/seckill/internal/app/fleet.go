@@ -87,7 +87,7 @@ func (a *APIRole) describe(self *fleet.Instance) fleet.Totals {
 	}
 	self.SalesLoaded, self.SalesFingerprint = a.catalog.Fingerprint()
 	self.BreakersOpen = openBreakers(a.breakers...)
-	l := a.server.Metrics.Load()
+	l := a.server.Load()
 	return fleet.Totals{
 		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: a.backlog.waiting(),
 		Accepted: l.Accepted, Refused: l.Refused,

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/api"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/queue"
@@ -132,20 +133,21 @@ func simulatedAPI(cfg config.Config, s simulation.Servers) (simulation.API, erro
 	if err != nil {
 		return simulation.API{}, err
 	}
-	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), s.Log)
+	role, opts, err := prepareAPIRole(cfg, b, prometheus.NewRegistry(), s.Log)
 	if err != nil {
 		return simulation.API{}, err
 	}
-	api.server.IDs = skewed{api.ids, s.Skew}
+	opts.IDs = skewed{role.ids, s.Skew}
+	role.server = api.New(opts)
 	return simulation.API{
-		Handler: api.server.Handler(),
-		Ready:   func() bool { return api.ready() == nil && api.gate(api.breakers...)() == nil },
+		Handler: role.server.Handler(),
+		Ready:   func() bool { return role.ready() == nil && role.gate(role.breakers...)() == nil },
 		Run: func(ctx context.Context) error {
-			g, ctx := api.work(ctx)
+			g, ctx := role.work(ctx)
 			<-ctx.Done()
-			api.collector.Close()
+			role.collector.Close()
 			err := ignoreCanceled(g.Wait())
-			api.lookup.Close()
+			role.lookup.Close()
 			return errors.Join(err, b.redis.Close())
 		},
 	}, nil

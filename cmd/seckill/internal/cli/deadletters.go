@@ -48,9 +48,9 @@ func newDeadLettersList(p *process) *cobra.Command {
 }
 
 func (p *process) listDeadLetters(found []order.DeadLetter) error {
-	views := make([]admin.LetterView, len(found))
+	views := make([]admin.DeadLetterView, len(found))
 	for i, d := range found {
-		views[i] = admin.ViewLetter(d)
+		views[i] = admin.ViewDeadLetter(d)
 	}
 	if p.json {
 		return writeJSON(p.stdout, views)
@@ -79,9 +79,9 @@ func newDeadLettersShow(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				views := make([]admin.LetterView, len(found))
+				views := make([]admin.DeadLetterView, len(found))
 				for i, d := range found {
-					views[i] = admin.ViewWhole(d)
+					views[i] = admin.ViewDeadLetterBody(d)
 				}
 				if len(found) == order.MaxDeadLetters {
 					fmt.Fprintf(p.stderr, "only the first %d are shown; `seckill dead-letters list --sale` lists more\n", order.MaxDeadLetters)
@@ -100,7 +100,7 @@ func newDeadLettersShow(p *process) *cobra.Command {
 	}
 }
 
-func (p *process) writeDeadLetter(v admin.LetterView) error {
+func (p *process) writeDeadLetter(v admin.DeadLetterView) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	kind := "a message that could not be read"
 	if v.Verdict {
@@ -159,7 +159,7 @@ func (e *noDeadLetterError) Error() string {
 func (e *noDeadLetterError) Unwrap() error { return order.ErrNotFound }
 
 func findDeadLetters(ctx context.Context, s *admin.Service, name string) ([]order.DeadLetter, error) {
-	found, err := s.Letter(ctx, admin.ParseMessageID(name))
+	found, err := s.DeadLetter(ctx, admin.ParseMessageID(name))
 	if errors.Is(err, order.ErrNotFound) {
 		return nil, &noDeadLetterError{admin.Printable(admin.ParseMessageID(name))}
 	}
