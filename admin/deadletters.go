@@ -25,7 +25,7 @@ func (s *Service) DeadLetters(ctx context.Context, saleID int64, limit int) ([]o
 	})
 }
 
-// Letter returns the dead letters of a message ID and, where it is the decimal
+// DeadLetter returns the dead letters of a message ID and, where it is the decimal
 // ID of an order, the verdicts on that. The error is order.ErrNotFound.
 func (s *Service) DeadLetter(ctx context.Context, name string) ([]order.DeadLetter, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.DeadLetter, error) {
@@ -110,6 +110,7 @@ func ViewDeadLetterBody(d order.DeadLetter) DeadLetterView {
 	return v
 }
 
+// FormatID returns an ID in decimal, and nothing for 0, which stands for none.
 func FormatID(n int64) string {
 	if n == 0 {
 		return ""

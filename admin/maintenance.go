@@ -56,8 +56,8 @@ func (s *Service) Rebuild(ctx context.Context, c Call, saleID int64) (reconcile.
 	return done, err
 }
 
-// Catalogue is stock.Digest of what both stores have now: every API that has
-// heard of the last change says the same of its copy.
+// Fingerprint is the fingerprint of the sales as both stores have them now: an
+// API that has applied the last change reports the same of its snapshots.
 func (s *Service) Fingerprint(ctx context.Context) (loaded int, digest string, err error) {
 	sales, err := s.Current(ctx)
 	if err != nil {

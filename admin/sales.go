@@ -195,7 +195,7 @@ func viewMeta(m stock.Meta) *RedisView {
 	return v
 }
 
-// viewResult is a sale after an action.
+// ViewResult is a sale after an action.
 func ViewResult(r Result) SaleView {
 	v := ViewSale(r.Sale)
 	inForce := r.Behind == nil

@@ -212,8 +212,8 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 // NewCommand returns a name that no other command has.
 func NewCommand() string { return "cmd-" + rand.Text() }
 
-// commandID is the name of a command that is made of parts. Whatever an
-// operator sends, it is never the name of a command of our own processes.
+// CommandID is the name of a command that is made of parts. Whatever an operator
+// sends, it is never the name of a command of our own processes.
 func CommandID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "key-" + hex.EncodeToString(sum[:20])

@@ -31,7 +31,7 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 	}
 	who, err := s.tokens.Verify(token)
 	if err != nil {
-		return who, &problem.Failure{Type: unauthenticated, Cause: err, Challenge: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
+		return who, &problem.Failure{Type: unauthenticated, Cause: err, Challenge: `Bearer error="invalid_token"`}
 	}
 	if late, ok := s.shoppers.Take(who.Shopper); !ok {
 		return who, tooOften(late)

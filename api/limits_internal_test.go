@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAContextDerivedFromADeadlineEndsWithItWithoutAGoroutine(t *testing.T) { //nolint:paralleltest // it counts goroutines
+func TestAContextDerivedFromADeadlineEndsWithItWithoutAGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &deadlines{within: 5 * time.Second}
 		request, leave := context.WithCancelCause(t.Context())
@@ -21,7 +21,7 @@ func TestAContextDerivedFromADeadlineEndsWithItWithoutAGoroutine(t *testing.T) {
 		for i := range derived {
 			ctx, cancel := context.WithCancel(parent)
 			defer cancel()
-			derived[i] = ctx
+			derived[i] = ctx //nolint:fatcontext // they are siblings
 		}
 		require.Less(t, runtime.NumGoroutine()-before, 50)
 		leave(errors.New("the shopper left"))

@@ -14,7 +14,7 @@ import (
 )
 
 // liveSales is the local copy of the live sales.
-type liveSales interface {
+type liveSales interface { //nolint:interfacebloat // the sales and their clock
 	Get(saleID int64) (*catalog.Snapshot, bool)
 	List() []*catalog.Snapshot
 	Known(ctx context.Context, saleID int64) bool

@@ -28,7 +28,7 @@ func writeFailure(w http.ResponseWriter, r *http.Request, f *problem.Failure) {
 	f.SetHeader(w.Header(), l)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(f.Status)
-	_, _ = w.Write(append(f.Append(nil, l), '\n'))
+	_, _ = w.Write(append(f.Append(nil, l), '\n')) //nolint:gosec // JSON, and said to be: no browser takes it for a page
 }
 
 // writeJSON answers with a view.

@@ -49,7 +49,7 @@ type Field struct{ Pointer, Detail string }
 
 // Failure is why one request failed: the only error that a client sees anything
 // of.
-type Failure struct {
+type Failure struct { //nolint:errname // a failed request; a problem is its type
 	*Type
 
 	Detail    *Detail // nil: the type's own

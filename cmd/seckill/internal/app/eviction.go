@@ -55,7 +55,7 @@ func (e *eviction) run(ctx context.Context) error {
 	for {
 		e.check(ctx)
 		if loop.Pause(ctx, evictionEvery) != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is no failure
 		}
 	}
 }
