@@ -49,7 +49,7 @@ func visit(err error, yield func(error) bool) bool {
 // This package is below those that own them and so compares texts: one that is
 // equal to a constant says nothing else.
 var sentinels = map[string]bool{
-	"auth: token refused":            true,
+	"auth: token refused":           true,
 	"api: too many looks for sales": true,
 	"api: too many orders waiting":  true,
 	"breaker: open":                 true,

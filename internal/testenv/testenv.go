@@ -3,7 +3,9 @@
 // reads from .run/env in a folder above.
 //
 // A server that is missing makes the test skip. With SECKILL_TEST_REQUIRED=1,
-// as scripts/test and CI set it, it makes the test fail.
+// as scripts/test and CI set it, it makes the test fail. With
+// SECKILL_TEST_SERVERS=none, as scripts/test --quick sets it, every test that
+// needs a server skips, also while servers run.
 package testenv
 
 import (
@@ -35,9 +37,18 @@ func missingf(tb testing.TB, format string, args ...any) {
 	tb.Skipf(format, args...)
 }
 
+// needsServers skips the test when no server may be used.
+func needsServers(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv("SECKILL_TEST_SERVERS") == "none" {
+		tb.Skipf("SECKILL_TEST_SERVERS=none: this test needs a server")
+	}
+}
+
 // setting returns what the environment or .run/env has under name.
 func setting(tb testing.TB, name string) string {
 	tb.Helper()
+	needsServers(tb)
 	v := lookup(tb, name)
 	if v == "" {
 		missingf(tb, "%s is not set: scripts/up starts the servers", name)
