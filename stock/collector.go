@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/batching"
 	"seckill/internal/telemetry"
 	"seckill/order"
 )
@@ -214,8 +214,7 @@ func (c *Collector) loop(q *saleQueue) {
 				return
 			}
 			used = true
-			b.requests = append(b.requests[:0], r)
-			b.drain(q.ch)
+			b.requests = batching.Fill(append(b.requests[:0], r), q.ch, b.opts.Max)
 			b.run()
 		case <-tick.C:
 			if !used && c.retire(q) {
@@ -245,25 +244,6 @@ type batch struct {
 	requests []*request
 	orders   []order.Order
 	spans    []telemetry.Span // of traced orders; where tracing is on
-}
-
-// drain takes what waits. Callers that are ready to run get to put their
-// orders in first: that doubles the batch and costs no time.
-func (b *batch) drain(ch chan *request) {
-	if len(ch) < b.opts.Max-1 {
-		runtime.Gosched()
-	}
-	for len(b.requests) < b.opts.Max {
-		select {
-		case r, ok := <-ch:
-			if !ok {
-				return
-			}
-			b.requests = append(b.requests, r)
-		default:
-			return
-		}
-	}
 }
 
 // run reserves the batch and answers it.

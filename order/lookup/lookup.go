@@ -4,12 +4,12 @@ package lookup
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"seckill/internal/batching"
 	"seckill/order"
 )
 
@@ -100,27 +100,11 @@ func (l *Reader) read(ctx context.Context) {
 	for {
 		select {
 		case first := <-l.requests:
-			l.answer(ctx, l.gather(first))
+			l.answer(ctx, batching.Fill([]*request{first}, l.requests, lookupBatch))
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// gather takes what else is waiting, without waiting itself. Gosched lets
-// callers that are about to ask do so.
-func (l *Reader) gather(first *request) []*request {
-	runtime.Gosched()
-	batch := []*request{first}
-	for len(batch) < lookupBatch {
-		select {
-		case r := <-l.requests:
-			batch = append(batch, r)
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 func (l *Reader) answer(ctx context.Context, batch []*request) {

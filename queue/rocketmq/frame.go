@@ -10,10 +10,7 @@ import (
 	"seckill/queue"
 )
 
-const (
-	maxBatch      = 128       // messages a batch
-	maxBatchBytes = 512 << 10 // of a batch; the broker takes 4 MiB
-)
+const maxBatch = 128 // messages a batch; together far below the 4 MiB that a broker takes
 
 // appendMessage appends one message in the form that a batch carries. Written
 // here instead of by the client it costs no map and no buffer a message, and a

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/batching"
 	"seckill/internal/failpoint"
 	"seckill/internal/loop"
 	"seckill/internal/telemetry"
@@ -83,7 +83,7 @@ func newPending() any { return &pending{done: make(chan error, 1)} }
 
 const (
 	waiting int32 = iota
-	taken
+	inBatch
 	withdrawn
 )
 
@@ -220,7 +220,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 
 // settle answers an order that no sender has taken.
 func (w *pending) settle(err error) {
-	if w.state.CompareAndSwap(waiting, taken) {
+	if w.state.CompareAndSwap(waiting, inBatch) {
 		w.done <- err
 	}
 }
@@ -239,8 +239,7 @@ func (p *Publisher) sendAll() {
 			pass() // to the others, who end, too
 			return
 		}
-		runtime.Gosched() // lets those about to enqueue do it: doubles the batch
-		batch, buf = p.gather(batch[:0], buf[:0], w)
+		batch, buf = take(batching.Fill(append(batch[:0], w), p.queue, maxBatch), buf[:0])
 		late := time.AfterFunc(overlap, pass)
 		if p.sendOne(batch, buf) {
 			buf = nil // that try may still read it, whatever came of the later ones
@@ -280,24 +279,17 @@ func (p *Publisher) trace(batch []*pending) telemetry.Span {
 	return p.opts.Tracer.Send(p.name, len(batch), spans)
 }
 
-// gather takes what is waiting, beginning with w, up to a full batch.
-func (p *Publisher) gather(batch []*pending, buf []byte, w *pending) ([]*pending, []byte) {
-	for {
-		if w.state.CompareAndSwap(waiting, taken) {
-			batch, buf = append(batch, w), w.appendTo(buf)
-		}
-		if len(batch) == maxBatch || len(buf) >= maxBatchBytes-maxMessage {
-			return batch, buf
-		}
-		var more bool
-		select {
-		case w, more = <-p.queue:
-		default:
-		}
-		if !more {
-			return batch, buf
+// take takes those of a batch whose callers have not left, and encodes them.
+// Full batches stay far below what a broker takes: maxBatch x maxMessage.
+func take(batch []*pending, buf []byte) ([]*pending, []byte) {
+	taken := batch[:0]
+	for _, w := range batch {
+		if w.state.CompareAndSwap(waiting, inBatch) {
+			taken, buf = append(taken, w), w.appendTo(buf)
 		}
 	}
+	clear(batch[len(taken):])
+	return taken, buf
 }
 
 // maxMessage is more than any order's message takes.

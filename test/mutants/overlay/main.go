@@ -1,0 +1,40 @@
+// Command overlay prints the path of the build overlay of a mutant, to run a
+// suite against it:
+//
+//	go test -overlay "$(go run ./test/mutants/overlay no-tombstone)" ./stock
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"seckill/test/mutants"
+)
+
+func main() {
+	path, err := overlay(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	fmt.Println(path)
+}
+
+func overlay(args []string) (string, error) {
+	if len(args) != 1 {
+		text := "usage: go run ./test/mutants/overlay NAME, from the root of the checkout; NAME is one of"
+		for _, m := range mutants.All {
+			text += fmt.Sprintf("\n  %-24s %s", m.Name, m.Breaks)
+		}
+		return "", fmt.Errorf("%s", text)
+	}
+	m, err := mutants.Named(args[0])
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "mutant-")
+	if err != nil {
+		return "", err
+	}
+	return m.Overlay(".", dir)
+}
