@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,23 +25,31 @@ import (
 	"seckill/stock"
 )
 
-// faulty is the program with failpoints and with a clock that can be wrong,
-// built by whoever needs it first.
-var faulty = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(filepath.Dir(binary), "seckill-faulty")
-	overlay, err := wrongClock(filepath.Dir(binary))
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.Command("go", "build", "-tags", "failpoint", overlay, "-o", path, "../cmd/seckill").CombinedOutput()
-	if err != nil {
+// faulty is the program with failpoints, and clocked that program with a clock
+// that can be wrong, each built by whoever needs it first.
+var (
+	faulty  = sync.OnceValues(func() (string, error) { return buildFaulty("seckill-faulty") })
+	clocked = sync.OnceValues(func() (string, error) {
+		overlay, err := wrongClock(filepath.Dir(binary))
+		if err != nil {
+			return "", err
+		}
+		return buildFaulty("seckill-clocked", overlay)
+	})
+)
+
+func buildFaulty(name string, flags ...string) (string, error) {
+	path := filepath.Join(filepath.Dir(binary), name)
+	args := slices.Concat([]string{"build", "-tags", "failpoint", "-o", path}, flags, []string{"../cmd/seckill"})
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build with failpoints: %w: %s", err, out)
 	}
 	return path, nil
-})
+}
 
 // arena is a shop to break: two of each role, each role's wires to the stores
-// led through proxies, on servers that may be killed.
+// led through proxies. It has boxes and a wire to the broker where it is on
+// servers of its own.
 type arena struct {
 	t        *testing.T
 	shop     *shop
@@ -56,7 +63,6 @@ type arena struct {
 	ids      *order.IDMaker
 	counters []*counter
 	ear      *ear // hears the order events; nil where the program sends none
-	up       []string
 }
 
 // role is one process of ours, started again when it is found dead.
@@ -71,21 +77,16 @@ type role struct {
 
 var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
 
-func newArena(t *testing.T, mutant string) *arena {
+// newArena makes one of the program at path.
+func newArena(t *testing.T, on *servers, path, mutant string) *arena {
 	t.Helper()
-	path, err := faulty()
-	require.NoError(t, err)
-	return newArenaOf(t, path, mutant)
-}
-
-// newArenaOf is newArena with processes of the program at path.
-func newArenaOf(t *testing.T, path, mutant string) *arena {
-	t.Helper()
-	env, dir := private.start(t)
-	env = maps.Clone(env)
-	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{private.broker.name: private.broker}, up: strings.Fields(env["UP"]), ids: order.NewIDMaker(8000)}
-	for _, name := range serverNames {
-		a.boxes[name] = newBox(t, dir, name)
+	env := maps.Clone(on.env)
+	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{}, ids: order.NewIDMaker(8000)}
+	if on.dir != "" {
+		a.hops[on.broker.name] = on.broker
+		for _, name := range serverNames {
+			a.boxes[name] = newBox(t, on.dir, name)
+		}
 	}
 	a.redis = env["SECKILL_REDIS_ADDRS"]
 	env["SECKILL_REDIS_ADDRS"] = a.through("test>redis", a.redis)
@@ -265,9 +266,9 @@ func (a *arena) watch(ctx context.Context) {
 
 // heal ends every fault: all servers and processes run.
 func (a *arena) heal() {
-	for _, name := range serverNames {
-		_ = a.boxes[name].signal(syscall.SIGCONT)
-		a.note("start "+name, a.boxes[name].start())
+	for name, b := range a.boxes {
+		_ = b.signal(syscall.SIGCONT)
+		a.note("start "+name, b.start())
 	}
 	for _, r := range a.roles {
 		_ = r.signal(syscall.SIGCONT)

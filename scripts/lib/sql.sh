@@ -39,7 +39,7 @@ up_mariadb() {
 		--init-file="$run/mariadb.sql" --skip-name-resolve --max-connections=200 \
 		--character-set-server=utf8mb4 --innodb-buffer-pool-size=512M --innodb-log-file-size=256M \
 		--innodb-flush-log-at-trx-commit=1
-	await mariadb 60 "answer on port $port" sql_answers "$port"
+	await mariadb 120 "answer on port $port" sql_answers "$port"
 	say mariadb "$became on 127.0.0.1:$port"
 }
 
@@ -87,6 +87,6 @@ up_mysql8() {
 		--max-connections=200 --innodb-buffer-pool-size=256M --innodb-log-file-size=256M \
 		--binlog-expire-logs-seconds=86400
 	unset LD_LIBRARY_PATH
-	await mysql8 60 "answer on port $port" sql_answers "$port"
+	await mysql8 120 "answer on port $port" sql_answers "$port"
 	say mysql8 "$became on 127.0.0.1:$port"
 }
