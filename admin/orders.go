@@ -132,7 +132,7 @@ func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []Found) [
 func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper string) (Found, error) {
 	f := Found{Order: order.Order{ID: id, SaleID: saleID, ShopperID: shopper}}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
-		if f.Letters, err = s.Letters.Letters(ctx, id.String()); err != nil {
+		if f.Letters, err = s.Letters.DeadLettersNamed(ctx, id.String()); err != nil {
 			return nil, err
 		}
 		return s.OrderRows.Find(ctx, []order.ID{id})

@@ -22,7 +22,7 @@ func Moves(name string) (order.Action, bool) {
 // by this command or under its external ID, is returned as it is.
 func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, error) {
 	made, err := ask(ctx, func(ctx context.Context) (order.Sale, error) {
-		worker, err := s.Operations.NextWorker(ctx)
+		worker, err := s.Operations.NextNodeID(ctx)
 		if err != nil {
 			return sale, err
 		}

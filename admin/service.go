@@ -32,7 +32,7 @@ type Call struct {
 
 // operations change sales.
 type operations interface {
-	NextWorker(ctx context.Context) (int64, error)
+	NextNodeID(ctx context.Context) (int64, error)
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
 	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 }

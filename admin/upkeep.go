@@ -13,7 +13,7 @@ import (
 // letters are the dead ones.
 type letters interface {
 	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
-	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
+	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 }
 
@@ -38,7 +38,7 @@ func (s *Service) DeadLetters(ctx context.Context, saleID int64, limit int) ([]o
 // ID of an order, the verdicts on that. The error is order.ErrNotFound.
 func (s *Service) Letter(ctx context.Context, name string) ([]order.DeadLetter, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.DeadLetter, error) {
-		found, err := s.Letters.Letters(ctx, name)
+		found, err := s.Letters.DeadLettersNamed(ctx, name)
 		if err == nil && len(found) == 0 {
 			err = fmt.Errorf("dead letter %q: %w", name, order.ErrNotFound)
 		}
@@ -55,7 +55,7 @@ func (s *Service) Discard(ctx context.Context, c Call, name string) (int, error)
 	}
 	discarded := 0
 	for _, d := range found {
-		if d.Verdict() {
+		if d.IsVerdict() {
 			continue
 		}
 		_, err := ask(ctx, func(ctx context.Context) (int, error) { return 0, s.Letters.DiscardAs(ctx, c.By, c.Command, d) })

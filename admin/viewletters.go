@@ -40,7 +40,7 @@ type MessageView struct {
 func ViewLetter(d order.DeadLetter) LetterView {
 	return LetterView{
 		MessageID: Printable(d.MessageID), OrderID: FormatID(int64(d.OrderID)), SaleID: FormatID(d.SaleID),
-		ShopperID: Printable(d.ShopperID), Reason: Printable(d.Reason), Verdict: d.Verdict(),
+		ShopperID: Printable(d.ShopperID), Reason: Printable(d.Reason), Verdict: d.IsVerdict(),
 		CreatedAt: d.CreatedAt, Size: len(d.Body),
 	}
 }

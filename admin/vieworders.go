@@ -53,7 +53,7 @@ func ViewOrder(f Found) OrderView {
 	}
 	for _, d := range f.Letters {
 		v.Letters = append(v.Letters, ViewWhole(d))
-		if d.Verdict() && f.Row == nil {
+		if d.IsVerdict() && f.Row == nil {
 			v.Status, v.Reason = string(order.StatusRejected), Printable(d.Reason)
 		}
 	}

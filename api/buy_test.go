@@ -224,7 +224,7 @@ func TestPurchasesUnderWayAreCapped(t *testing.T) {
 
 func TestAProcessWithoutIDsOrCatalogRefuses(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, func(s *shop) { s.world.idErr = order.ErrWorkerRetired })
+	s := newShop(t, func(s *shop) { s.world.idErr = order.ErrNodeIDRetired })
 	problem(t, s.buy(t, "{}"), 503, "dependency-down")
 	require.Empty(t, s.world.calls())
 	s = newShop(t, func(s *shop) { s.world.noCatalog = true })

@@ -38,7 +38,7 @@ func (f *till) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) 
 		return order.Receipt{}, f.err
 	case err != nil:
 		return order.Receipt{}, err
-	case !p.Owes(r, "CNY"):
+	case p.CheckAmount(r, &order.Sale{Currency: "CNY"}) != nil:
 		return order.Receipt{}, order.ErrAmount
 	case r.Status != order.StatusConfirmed:
 		return order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}, nil

@@ -1,6 +1,9 @@
 // Package audit compares what MySQL and Redis hold of each sale and order.
-// Auditor does it once and changes nothing; Background does it for as long as a
-// process runs, heals what a replay can heal and exports the rest as metrics.
+// Auditor does it once and changes nothing. Background does it as long as a
+// process runs, heals what a replay can heal, and exports the rest as metrics.
+//
+// Between a commit and its write-back the two stores differ rightly. So a
+// discrepancy counts only when it lasts for the grace of 5 s.
 package audit
 
 import (
@@ -16,14 +19,14 @@ import (
 	"seckill/stock"
 )
 
-type tallies interface {
+type auditStore interface {
 	Sales(ctx context.Context) ([]order.Sale, error)
-	auditRows
+	orderRows
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 }
 
-// SaleAudit is what the audit found of one sale. Orders are counted by status;
-// units are in total and available.
+// SaleAudit is the result for one sale. Orders are counted by status; total and
+// available are units.
 type SaleAudit struct {
 	ID            int64         `json:"id,string"`
 	State         string        `json:"state"`
@@ -42,23 +45,22 @@ type SaleAudit struct {
 
 // Auditor compares MySQL and Redis. It changes nothing.
 type Auditor struct {
-	store  tallies
-	ledger auditEntries
+	store  auditStore
+	ledger redisEntries
 	grace  time.Duration
 }
 
-// NewAuditor returns an Auditor; grace is Grace, or less in a test.
-func NewAuditor(store tallies, ledger auditEntries, grace time.Duration) *Auditor {
+// NewAuditor returns an Auditor; grace is Grace, or shorter in a test.
+func NewAuditor(store auditStore, ledger redisEntries, grace time.Duration) *Auditor {
 	return &Auditor{store: store, ledger: ledger, grace: grace}
 }
 
-// maxListed bounds the discrepancies that are listed of one sale.
+// maxListed bounds the listed discrepancies of one sale.
 const maxListed = 1000
 
-// Audit checks one sale, or with 0 every sale that is not closed: what its
-// rows and its counters add up to, then each of its orders in both stores. It
-// reports only what stays wrong for the grace of 5 s: between a commit and its
-// write-back the stores differ rightly.
+// Audit checks one sale, or with 0 every sale that is not closed: first whether
+// its rows and counters add up, then each of its orders in both stores. It
+// reports only what stays wrong for the grace.
 func (a *Auditor) Audit(ctx context.Context, saleID int64) ([]SaleAudit, error) {
 	ids := []int64{saleID}
 	if saleID == 0 {
@@ -79,7 +81,7 @@ func (a *Auditor) Audit(ctx context.Context, saleID int64) ([]SaleAudit, error) 
 	return audits, nil
 }
 
-// settled audits a sale as a whole until nothing is wrong or the grace is over,
+// settled checks a sale as a whole until nothing is wrong or the grace is over,
 // then its orders.
 func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) {
 	found, err := a.check(ctx, saleID)
@@ -97,31 +99,31 @@ func (a *Auditor) settled(ctx context.Context, saleID int64) (SaleAudit, error) 
 	if err != nil || !found.Loaded {
 		return found, err
 	}
-	// An operator waits for it: a short rest, and it is through 500,000 orders in
-	// some seconds.
+	// An operator waits for the result: with short pauses, 500,000 orders take some
+	// seconds.
 	p := newScan(a.store, a.ledger, saleID, a.grace, func(ctx context.Context, took time.Duration) error { return loop.Pause(ctx, took/2) })
-	suspects, err := p.run(ctx)
-	if errors.Is(err, errMoved) { // loaded anew or unloaded: the next audit says more
+	mismatches, err := p.run(ctx)
+	if errors.Is(err, errReloaded) { // the next audit says more
 		return found, nil
 	}
 	if err != nil {
 		return found, fmt.Errorf("compare the orders of sale %d: %w", saleID, err)
 	}
-	found.list(suspects, p.uncounted)
+	found.list(mismatches, p.uncounted)
 	return found, nil
 }
 
-// list adds what was found of orders, within bounds.
-func (s *SaleAudit) list(suspects []*mismatch, more int) {
-	for i, o := range suspects {
+// list adds the mismatches of orders, up to maxListed.
+func (s *SaleAudit) list(mismatches []*mismatch, more int) {
+	for i, o := range mismatches {
 		if i == maxListed {
-			more += len(suspects) - i
+			more += len(mismatches) - i
 			break
 		}
 		s.Discrepancies = append(s.Discrepancies, o.discrepancy())
 	}
-	if more > 0 && len(suspects) > 0 {
-		s.Discrepancies = append(s.Discrepancies, Discrepancy{Kind: "more", Detail: fmt.Sprintf("%d further orders differ or were not looked at twice", more)})
+	if more > 0 && len(mismatches) > 0 {
+		s.Discrepancies = append(s.Discrepancies, Discrepancy{Kind: "more", Detail: fmt.Sprintf("%d more orders differ or were not checked twice", more)})
 	}
 }
 
@@ -148,40 +150,35 @@ func (a *Auditor) check(ctx context.Context, saleID int64) (SaleAudit, error) {
 	return found, nil
 }
 
-// discrepancies names what does not hold; none when all does.
+// discrepancies returns what is wrong with a sale as a whole; empty, not nil,
+// when everything holds.
 func discrepancies(t order.Tally, m stock.Meta) []Discrepancy {
-	bad := []Discrepancy{}
-	s := t.Sale
-	check := func(holds bool, kind, format string, args ...any) {
-		if !holds {
-			bad = append(bad, Discrepancy{Kind: kind, Detail: fmt.Sprintf(format, args...) + advice(kind, s.ID)})
-		}
-	}
-	check(t.LiveUnits <= int64(s.Total), KindOversold, "%d live units of a total of %d in MySQL", t.LiveUnits, s.Total)
-	check(int64(s.Available)+t.LiveUnits == int64(s.Total), KindUnits,
-		"available %d + live units %d is not the total %d in MySQL", s.Available, t.LiveUnits, s.Total)
-	if !m.Loaded {
-		check(!s.State.Loaded(), KindNotLoaded, "the sale is %s but not in Redis", s.State)
-		return bad
-	}
-	return append(bad, metaDiscrepancies(s, m, t.LiveUnits)...)
+	return append(append([]Discrepancy{}, rowDiscrepancies(t)...), metaDiscrepancies(t.Sale, m, t.LiveUnits)...)
 }
 
-// metaDiscrepancies names what does not hold in a loaded sale's counters,
-// where MySQL has live units in live orders.
+// rowDiscrepancies returns what is wrong with a sale's row and its orders' rows.
+func rowDiscrepancies(t order.Tally) []Discrepancy {
+	s, bad := t.Sale, checks{saleID: t.Sale.ID}
+	bad.check(t.LiveUnits <= int64(s.Total), KindOversold, "%d live units of a total of %d in MySQL", t.LiveUnits, s.Total)
+	bad.check(int64(s.Available)+t.LiveUnits == int64(s.Total), KindUnits,
+		"available %d + live units %d is not the total %d in MySQL", s.Available, t.LiveUnits, s.Total)
+	return bad.found
+}
+
+// metaDiscrepancies returns what is wrong with a sale in Redis, where MySQL has
+// so many live units.
 func metaDiscrepancies(s order.Sale, m stock.Meta, live int64) []Discrepancy {
-	var bad []Discrepancy
-	check := func(holds bool, kind, format string, args ...any) {
-		if !holds {
-			bad = append(bad, Discrepancy{Kind: kind, Detail: fmt.Sprintf(format, args...) + advice(kind, s.ID)})
-		}
+	bad := checks{saleID: s.ID}
+	if !m.Loaded {
+		bad.check(!s.State.Loaded(), KindNotLoaded, "the sale is %s but not in Redis", s.State)
+		return bad.found
 	}
-	check(m.Available+m.Pending+m.Settled == m.Total && m.Pending >= 0 && m.Settled >= 0, KindCounters,
+	bad.check(m.Available+m.Pending+m.Settled == m.Total && m.Pending >= 0 && m.Settled >= 0, KindCounters,
 		"available %d + pending %d + settled %d is not the total %d in Redis", m.Available, m.Pending, m.Settled, m.Total)
-	check(m.Applied >= s.Seq, KindCursor, "change %d of %d applied to Redis", m.Applied, s.Seq)
+	bad.check(m.Applied >= s.Seq, KindCursor, "change %d of %d applied to Redis", m.Applied, s.Seq)
 	if m.Applied == s.Seq {
-		check(m.Total == int64(s.Total), KindTotal, "total %d in Redis, %d in MySQL", m.Total, s.Total)
-		check(m.Settled == live, KindSettled, "%d settled units in Redis, %d live ones in MySQL", m.Settled, live)
+		bad.check(m.Total == int64(s.Total), KindTotal, "total %d in Redis, %d in MySQL", m.Total, s.Total)
+		bad.check(m.Settled == live, KindSettled, "%d settled units in Redis, %d live ones in MySQL", m.Settled, live)
 	}
-	return bad
+	return bad.found
 }

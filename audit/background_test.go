@@ -27,22 +27,22 @@ import (
 // shortGrace saves the tests most of the 5 s.
 const shortGrace = 1500 * time.Millisecond
 
-// beat is a sale that a patrol looks after, in a store and a Redis.
-type beat struct {
+// fixture is a sale that a Background audits, in a store and a Redis.
+type fixture struct {
 	*testing.T
-	store  storetest.Store
-	rdb    redis.UniversalClient
-	ledger *stock.Ledger
-	loader *reconcile.Loader
-	patrol *audit.Background
-	reg    *prometheus.Registry
-	sale   order.Sale
-	ids    int64
-	log    *testenv.Logs
+	store   storetest.Store
+	rdb     redis.UniversalClient
+	ledger  *stock.Ledger
+	loader  *reconcile.Loader
+	auditor *audit.Background
+	reg     *prometheus.Registry
+	sale    order.Sale
+	ids     int64
+	log     *testenv.Logs
 }
 
-// onBeats runs a test on the twin and miniredis and on the real servers.
-func onBeats(t *testing.T, test func(b *beat)) {
+// onBoth runs a test on the in-memory store and miniredis and on the real servers.
+func onBoth(t *testing.T, test func(b *fixture)) {
 	t.Helper()
 	t.Parallel()
 	t.Run("twins", func(t *testing.T) {
@@ -55,12 +55,12 @@ func onBeats(t *testing.T, test func(b *beat)) {
 	})
 }
 
-func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *beat {
+func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *fixture {
 	t.Helper()
-	b := &beat{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &testenv.Logs{}}
+	b := &fixture{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &testenv.Logs{}}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
 	b.loader = reconcile.NewLoader(store, store, b.ledger, queuememory.NewQueue(), log)
-	b.patrol = audit.NewBackground(store, b.ledger, shortGrace, b.reg, log)
+	b.auditor = audit.NewBackground(store, b.ledger, shortGrace, b.reg, log)
 	// Made two minutes ago, as are the orders: nothing is young here.
 	b.ids = int64(b.now()) - 120_000<<22
 	sale, err := store.CreateSale(t.Context(), order.Sale{
@@ -76,14 +76,14 @@ func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *be
 }
 
 // now is an ID of this moment.
-func (b *beat) now() order.ID {
+func (b *fixture) now() order.ID {
 	b.Helper()
 	id, err := order.NewIDMaker(rand.Int64N(8000)).Next()
 	require.NoError(b, err)
 	return id
 }
 
-func (b *beat) reserve(shopper string) order.Order {
+func (b *fixture) reserve(shopper string) order.Order {
 	b.Helper()
 	b.ids++
 	o := order.Order{ID: order.ID(b.ids), SaleID: b.sale.ID, ShopperID: shopper, Quantity: 1}
@@ -94,7 +94,7 @@ func (b *beat) reserve(shopper string) order.Order {
 	return o
 }
 
-func (b *beat) Settle(ctx context.Context, os []order.Order) error {
+func (b *fixture) Settle(ctx context.Context, os []order.Order) error {
 	vs, err := b.store.Settle(ctx, os)
 	if err != nil {
 		return err
@@ -103,25 +103,25 @@ func (b *beat) Settle(ctx context.Context, os []order.Order) error {
 }
 
 // buy is a confirmed order that both stores know.
-func (b *beat) buy(shopper string) order.Order {
+func (b *fixture) buy(shopper string) order.Order {
 	b.Helper()
 	o := b.reserve(shopper)
 	require.NoError(b, b.Settle(b.Context(), []order.Order{o}))
 	return o
 }
 
-func (b *beat) cancel(o order.Order) {
+func (b *fixture) cancel(o order.Order) {
 	b.Helper()
 	v, err := b.store.Cancel(b.Context(), o.ID)
 	require.NoError(b, err)
 	require.NoError(b, b.ledger.Apply(b.Context(), order.Changes([]order.Verdict{v})))
 }
 
-func (b *beat) key(k string) string { return fmt.Sprintf("seckill:{%d}:%s", b.sale.ID, k) }
+func (b *fixture) key(k string) string { return fmt.Sprintf("seckill:{%d}:%s", b.sale.ID, k) }
 
 // tamper puts another entry in the place of an order's, and moves a unit
 // between the counters.
-func (b *beat) tamper(o order.Order, entry, from, to string) {
+func (b *fixture) tamper(o order.Order, entry, from, to string) {
 	b.Helper()
 	require.NoError(b, b.rdb.HSet(b.Context(), b.key("o"), o.ShopperID, entry).Err())
 	if from != "" {
@@ -130,14 +130,14 @@ func (b *beat) tamper(o order.Order, entry, from, to string) {
 	}
 }
 
-func (b *beat) entry(o order.Order) string {
+func (b *fixture) entry(o order.Order) string {
 	b.Helper()
 	text, err := b.rdb.HGet(b.Context(), b.key("o"), o.ShopperID).Result()
 	require.NoError(b, err)
 	return text
 }
 
-func (b *beat) units() string {
+func (b *fixture) units() string {
 	b.Helper()
 	ms, err := b.ledger.Metas(b.Context(), []int64{b.sale.ID})
 	require.NoError(b, err)
@@ -145,13 +145,13 @@ func (b *beat) units() string {
 	return fmt.Sprintf("available %d pending %d settled %d", m.Available, m.Pending, m.Settled)
 }
 
-func (b *beat) pass() {
+func (b *fixture) scan() {
 	b.Helper()
-	require.NoError(b, b.patrol.Scan(b.Context(), b.sale.ID))
+	require.NoError(b, b.auditor.Scan(b.Context(), b.sale.ID))
 }
 
 // metric is the value of a series, or -1 where there is none.
-func (b *beat) metric(name, label string) float64 {
+func (b *fixture) metric(name, label string) float64 {
 	b.Helper()
 	families, err := b.reg.Gather()
 	require.NoError(b, err)
@@ -165,10 +165,10 @@ func (b *beat) metric(name, label string) float64 {
 	return -1
 }
 
-func (b *beat) found(kind string) int { return int(b.metric("seckill_audit_discrepancies", kind)) }
+func (b *fixture) found(kind string) int { return int(b.metric("seckill_audit_discrepancies", kind)) }
 
 // audit is the command's.
-func (b *beat) audit() []audit.Discrepancy {
+func (b *fixture) audit() []audit.Discrepancy {
 	b.Helper()
 	a := audit.NewAuditor(b.store, b.ledger, shortGrace)
 	as, err := a.Audit(b.Context(), b.sale.ID)
@@ -176,8 +176,8 @@ func (b *beat) audit() []audit.Discrepancy {
 	return as[0].Discrepancies
 }
 
-func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
-	onBeats(t, func(b *beat) {
+func TestAScanReplaysTheVerdictsThatRedisMissed(t *testing.T) {
+	onBoth(t, func(b *fixture) {
 		for i := range 5 {
 			b.buy(fmt.Sprint("well-", i))
 		}
@@ -191,7 +191,7 @@ func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
 		lost := b.reserve("d") // its message is lost, and so is its place in line
 		require.NoError(b, b.rdb.Del(b.Context(), b.key("d")).Err())
 
-		b.pass()
+		b.scan()
 		require.Equal(b, "available 93 pending 1 settled 6", b.units())
 		require.Equal(b, fmt.Sprintf("S%d,0,1", confirmed.ID), b.entry(confirmed))
 		require.Equal(b, fmt.Sprintf("C%d,-,1", cancelled.ID), b.entry(cancelled))
@@ -206,14 +206,14 @@ func TestAPassReplaysTheVerdictsThatRedisMissed(t *testing.T) {
 		require.Equal(b, []order.Order{lost}, due, "the sweeper gets it")
 		require.NoError(b, b.Settle(b.Context(), due))
 		require.Equal(b, "available 93 pending 0 settled 7", b.units())
-		b.pass()
+		b.scan()
 		require.Zero(b, b.found(audit.KindVerdict))
 		require.Empty(b, b.audit())
 	})
 }
 
-func TestAPassListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
-	onBeats(t, func(b *beat) {
+func TestAScanListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
+	onBoth(t, func(b *fixture) {
 		for i := range 5 {
 			b.buy(fmt.Sprint("well-", i))
 		}
@@ -226,7 +226,7 @@ func TestAPassListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
 		b.tamper(ghost, fmt.Sprintf("S%d,0,1", ghost.ID), "available", "settled")
 		before := b.units()
 
-		b.pass()
+		b.scan()
 		for _, kind := range []string{audit.KindUnknown, audit.KindGivenBack, audit.KindDiffers, audit.KindNoRow} {
 			require.Equal(b, 1, b.found(kind), kind)
 		}
@@ -246,8 +246,8 @@ func TestAPassListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
 	})
 }
 
-func TestAPassLeavesAloneWhatIsUnderWay(t *testing.T) {
-	onBeats(t, func(b *beat) {
+func TestAScanLeavesAloneWhatIsUnderWay(t *testing.T) {
+	onBoth(t, func(b *fixture) {
 		a, late := b.buy("a"), b.reserve("b")
 		vs, err := b.store.Settle(b.Context(), []order.Order{late})
 		require.NoError(b, err)
@@ -260,7 +260,7 @@ func TestAPassLeavesAloneWhatIsUnderWay(t *testing.T) {
 			time.Sleep(shortGrace / 2)
 			_ = b.ledger.Apply(context.Background(), order.Changes(vs))
 		}()
-		b.pass()
+		b.scan()
 		<-done
 		for _, kind := range []string{audit.KindVerdict, audit.KindNoRow} {
 			require.Zero(b, b.found(kind), kind)
@@ -269,13 +269,13 @@ func TestAPassLeavesAloneWhatIsUnderWay(t *testing.T) {
 }
 
 func TestAnOrderThatTheTailHasYetToApplyIsNoDiscrepancyOfItsOwn(t *testing.T) {
-	onBeats(t, func(b *beat) {
+	onBoth(t, func(b *fixture) {
 		o := b.reserve("a")
 		_, err := b.store.Settle(b.Context(), []order.Order{o})
 		require.NoError(b, err)
 		require.NoError(b, b.rdb.HDel(b.Context(), b.key("o"), "a").Err()) // Redis came back older
 		require.NoError(b, b.rdb.HSet(b.Context(), b.key("m"), "available", 100, "pending", 0).Err())
-		b.pass()
+		b.scan()
 		require.Zero(b, b.found(audit.KindUnknown))
 		ds := b.audit()
 		require.Len(b, ds, 1, "the cursor says it all: %v", ds)
@@ -283,8 +283,8 @@ func TestAnOrderThatTheTailHasYetToApplyIsNoDiscrepancyOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestASaleThatIsLoadedAnewDuringAPassIsNotJudged(t *testing.T) {
-	onBeats(t, func(b *beat) {
+func TestASaleThatIsLoadedAgainDuringAScanIsNotJudged(t *testing.T) {
+	onBoth(t, func(b *fixture) {
 		b.buy("a")
 		require.NoError(b, b.rdb.HDel(b.Context(), b.key("o"), "a").Err())
 		go func() {
@@ -292,18 +292,18 @@ func TestASaleThatIsLoadedAnewDuringAPassIsNotJudged(t *testing.T) {
 			_ = b.ledger.Unload(context.Background(), b.sale.ID)
 			_ = b.loader.Load(context.Background(), b.sale.ID)
 		}()
-		b.pass()
+		b.scan()
 		require.Zero(b, b.found(audit.KindUnknown))
-		require.Contains(b, b.log.Text(), "loaded anew")
+		require.Contains(b, b.log.Text(), "loaded again")
 		require.Empty(b, b.audit())
 	})
 }
 
-func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
-	onBeats(t, func(b *beat) {
+func TestTheBackgroundAuditFindsCountersThatDoNotAddUp(t *testing.T) {
+	onBoth(t, func(b *fixture) {
 		b.buy("a")
 		b.reserve("b")
-		step := func() { require.NoError(b, b.patrol.Step(b.Context())) }
+		step := func() { require.NoError(b, b.auditor.Step(b.Context())) }
 		step()
 
 		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", 1).Err())
@@ -313,7 +313,7 @@ func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
 		step()
 		require.Equal(b, 1, b.found(audit.KindCounters))
 		step()
-		require.Equal(b, 1, strings.Count(b.log.Text(), "does not add up"), "said once: %s", b.log.Text())
+		require.Equal(b, 1, strings.Count(b.log.Text(), "does not add up"), "logged once: %s", b.log.Text())
 		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", -1).Err())
 		step()
 		require.Zero(b, b.found(audit.KindCounters))
@@ -323,7 +323,7 @@ func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
 		step()
 		require.InDelta(b, 1, b.metric("seckill_oversold_units", ""), 0)
 
-		b.patrol.Wait()
+		b.auditor.Wait()
 		for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
 			_, err := b.store.SetSaleState(b.Context(), fmt.Sprint(to, b.sale.ID), b.sale.ID, to)
 			require.NoError(b, err)
@@ -333,8 +333,8 @@ func TestALookFindsCountersThatDoNotAddUp(t *testing.T) {
 	})
 }
 
-func TestOneOfTheFleetReadsThroughASale(t *testing.T) {
-	onBeats(t, func(b *beat) {
+func TestTheBackgroundAuditOfOneProcessScansASale(t *testing.T) {
+	onBoth(t, func(b *fixture) {
 		b.buy("a")
 		for range 3 {
 			p := audit.NewBackground(b.store, b.ledger, audit.Grace, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -342,20 +342,20 @@ func TestOneOfTheFleetReadsThroughASale(t *testing.T) {
 			require.NoError(b, p.Step(b.Context()))
 			p.Wait()
 		}
-		require.Equal(b, 1, strings.Count(b.log.Text(), "pass done"))
+		require.Equal(b, 1, strings.Count(b.log.Text(), "scan done"))
 	})
 }
 
 func TestDeadLettersAreCountedAsTheyAreKept(t *testing.T) {
-	onBeats(t, func(b *beat) {
+	onBoth(t, func(b *fixture) {
 		letter := order.DeadLetter{MessageID: "AC11", SaleID: b.sale.ID, Reason: "unreadable"}
 		counted := func(kind string) float64 {
-			require.NoError(b, b.patrol.Step(b.Context()))
-			b.patrol.Wait()
+			require.NoError(b, b.auditor.Step(b.Context()))
+			b.auditor.Wait()
 			return b.metric("seckill_dead_letters", kind)
 		}
 		for range 3 { // delivered again and again
-			require.NoError(b, b.store.Bury(b.Context(), letter))
+			require.NoError(b, b.store.AddDeadLetter(b.Context(), letter))
 			require.InDelta(b, 1, counted("message"), 0)
 		}
 		require.NoError(b, b.store.Discard(b.Context(), letter))
@@ -371,14 +371,14 @@ func TestDeadLettersAreCountedAsTheyAreKept(t *testing.T) {
 }
 
 func TestTwoOrdersOfOneIDAreNotMistakenForEachOther(t *testing.T) {
-	onBeats(t, func(b *beat) {
+	onBoth(t, func(b *fixture) {
 		ann := b.reserve("ann")
 		b.ids--
 		bob := b.buy("bob")
 		require.Equal(b, ann.ID, bob.ID)
-		_, err := b.store.Settle(b.Context(), []order.Order{ann}) // refused, and Redis is not told
+		_, err := b.store.Settle(b.Context(), []order.Order{ann}) // refused, and Redis is not logged
 		require.NoError(b, err)
-		b.pass()
+		b.scan()
 		require.Equal(b, 1, b.found(audit.KindVerdict))
 		require.Equal(b, 0, b.found(audit.KindNoRow))
 		require.Contains(b, b.entry(ann), "R")

@@ -29,8 +29,8 @@ const large = 500_000
 
 // BenchmarkReserveDuringAPass is what the audit costs shoppers: the time of a
 // reservation at 2,000 a second in a sale of 500,000 orders, in seconds with and
-// without a pass going on, by turns, so that whatever else the machine does
-// falls on both. It also reports how long loading the sale and a pass take.
+// without a scan going on, by turns, so that whatever else the machine does
+// falls on both. It also reports how long loading the sale and a scan take.
 //
 //	go test -run '^$' -bench ReserveDuringAPass -benchtime 1x ./reconcile
 func BenchmarkReserveDuringAPass(b *testing.B) {
@@ -47,15 +47,15 @@ func BenchmarkReserveDuringAPass(b *testing.B) {
 	b.ResetTimer()
 	measure("load-s", func() error { return loader.Load(b.Context(), sale.ID) })
 	gate := &gated{Ledger: ledger}
-	patrol := audit.NewBackground(store, gate, audit.Grace, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-	measure("pass-s", func() error { return patrol.Scan(b.Context(), sale.ID) })
+	auditor := audit.NewBackground(store, gate, audit.Grace, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	measure("scan-s", func() error { return auditor.Scan(b.Context(), sale.ID) })
 
 	gate.Lock()
 	ctx, stop := context.WithCancel(b.Context())
-	var passes sync.WaitGroup
-	passes.Go(func() {
+	var scans sync.WaitGroup
+	scans.Go(func() {
 		for ctx.Err() == nil {
-			_ = patrol.Scan(ctx, sale.ID)
+			_ = auditor.Scan(ctx, sale.ID)
 		}
 	})
 	p50, p99 := map[string][]time.Duration{}, map[string][]time.Duration{}
@@ -73,7 +73,7 @@ func BenchmarkReserveDuringAPass(b *testing.B) {
 	}
 	stop()
 	gate.Unlock()
-	passes.Wait()
+	scans.Wait()
 	for _, name := range []string{"alone", "audited"} { // the median second
 		for label, of := range map[string][]time.Duration{"p50": p50[name], "p99": p99[name]} {
 			slices.Sort(of)
@@ -82,7 +82,7 @@ func BenchmarkReserveDuringAPass(b *testing.B) {
 	}
 }
 
-// gated lets a pass go on only while nobody holds the lock.
+// gated lets a scan go on only while nobody holds the lock.
 type gated struct {
 	*stock.Ledger
 	sync.RWMutex

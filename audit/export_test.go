@@ -4,8 +4,8 @@ import (
 	"context"
 )
 
-// Step is one look at every sale.
-func (p *Background) Step(ctx context.Context) error { return p.step(ctx, ctx) }
+// Step checks every sale once.
+func (b *Background) Step(ctx context.Context) error { return b.step(ctx, ctx) }
 
-// Wait waits for the passes that Step began.
-func (p *Background) Wait() { p.wg.Wait() }
+// Wait waits for the scans that Step started.
+func (b *Background) Wait() { b.wg.Wait() }

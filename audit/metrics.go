@@ -11,9 +11,9 @@ import (
 	"seckill/stock"
 )
 
-// patrolMetrics are the findings of this process. A pass is made by one
-// process of the fleet: its findings stand until its next one, or for as long
-// as one may be expected from another.
+// metrics are the findings of this process. One process of the fleet scans a
+// sale: its findings stand until its next scan, or until another process should
+// have made one.
 type metrics struct {
 	discrepancies *prometheus.GaugeVec
 	lastSuccess   prometheus.Gauge
@@ -27,30 +27,30 @@ type metrics struct {
 
 // findings of one sale.
 type findings struct {
-	looked      []string // kinds standing at the last look
+	checked     []string // kinds that stood at the last check of the counters
 	settledOver int64
-	passed      map[string]int // by kind, of the last pass
+	scanned     map[string]int // by kind, of the last scan
 	rowsOver    int64
-	passedAt    time.Time
+	scannedAt   time.Time
 }
 
-// passStands is how long the findings of a pass are shown.
-const passStands = 3 * time.Minute
+// scanValid is how long the findings of a scan are exported.
+const scanValid = 3 * time.Minute
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
-		discrepancies: f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_audit_discrepancies", Help: "What the last look and the last pass of this process found; healed ones too, until the next pass."}, []string{"kind"}),
-		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last read through a sale, or had none to read; take the maximum over the fleet."}),
+		discrepancies: f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_audit_discrepancies", Help: "What the last check and the last scan of this process found; healed orders count until the next scan."}, []string{"kind"}),
+		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last scanned a sale, or had none to scan; take the maximum over the fleet."}),
 		oversold:      f.NewGauge(prometheus.GaugeOpts{Name: "seckill_oversold_units", Help: "Units of live orders beyond the totals of their sales."}),
-		healed:        f.NewCounter(prometheus.CounterOpts{Name: "seckill_audit_healed_total", Help: "Orders that the audit set right in Redis by replaying their verdict."}),
-		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Dead letters that are kept, up to 10,000: messages that could not be read, until discarded, and verdicts on orders that can have no row."}, []string{"kind"}),
+		healed:        f.NewCounter(prometheus.CounterOpts{Name: "seckill_audit_healed_total", Help: "Orders that the audit healed in Redis by replaying their verdict."}),
+		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Stored dead letters, up to 10,000: unreadable messages until they are discarded, and verdicts on orders that cannot have a row."}, []string{"kind"}),
 		sales:         map[int64]*findings{},
 	}
 	for _, k := range kinds {
 		m.discrepancies.WithLabelValues(k).Set(0)
 	}
-	m.letters(order.LetterCount{})
+	m.letters(order.DeadLetterCount{})
 	return m
 }
 
@@ -63,38 +63,38 @@ func (m *metrics) of(saleID int64) *findings {
 	return f
 }
 
-func (m *metrics) letters(n order.LetterCount) {
+func (m *metrics) letters(n order.DeadLetterCount) {
 	m.deadLetters.WithLabelValues("message").Set(float64(n.Messages))
 	m.deadLetters.WithLabelValues("verdict").Set(float64(n.Verdicts))
 }
 
-// looked records what stands after a look at a sale's counters.
-func (m *metrics) looked(saleID int64, kinds []string, s stock.Meta) {
+// checked records what stands after a check of a sale's counters.
+func (m *metrics) checked(saleID int64, kinds []string, s stock.Meta) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.of(saleID)
-	f.looked, f.settledOver = kinds, max(0, s.Settled-s.Total)
+	f.checked, f.settledOver = kinds, max(0, s.Settled-s.Total)
 	m.show()
 }
 
-// passed records what a pass has found in a sale.
-func (m *metrics) passed(saleID int64, found []*mismatch, whole []Discrepancy, oversold int64) {
+// scanned records what a scan has found in a sale.
+func (m *metrics) scanned(saleID int64, found []*mismatch, whole []Discrepancy, oversold int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.of(saleID)
-	f.passed, f.rowsOver, f.passedAt = map[string]int{}, oversold, time.Now()
+	f.scanned, f.rowsOver, f.scannedAt = map[string]int{}, oversold, time.Now()
 	for _, s := range found {
-		f.passed[s.kind]++
+		f.scanned[s.kind]++
 	}
 	for _, d := range whole {
-		f.passed[d.Kind]++
+		f.scanned[d.Kind]++
 	}
 	m.show()
 	m.lastSuccess.SetToCurrentTime()
 }
 
-// keep drops what passes found in sales that are no longer loaded, and all that
-// was found in those that are not even listed.
+// keep drops the findings of scans of sales that are no longer loaded, and all
+// findings of sales that are no longer listed.
 func (m *metrics) keep(listed, loaded map[int64]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,7 +102,7 @@ func (m *metrics) keep(listed, loaded map[int64]bool) {
 		if loaded[id] {
 			continue
 		}
-		f.passed = nil
+		f.scanned = nil
 		if !listed[id] {
 			delete(m.sales, id)
 		}
@@ -116,12 +116,12 @@ func (m *metrics) show() {
 	var oversold int64
 	for _, f := range m.sales {
 		over := f.settledOver
-		for _, k := range f.looked {
+		for _, k := range f.checked {
 			sum[k]++
 		}
-		if time.Since(f.passedAt) < passStands {
+		if time.Since(f.scannedAt) < scanValid {
 			over = max(over, f.rowsOver)
-			for k, n := range f.passed {
+			for k, n := range f.scanned {
 				sum[k] += n
 			}
 		}

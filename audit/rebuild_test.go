@@ -12,7 +12,7 @@ import (
 )
 
 func TestARebuildSetsRightWhatNoReplayHeals(t *testing.T) {
-	onBeats(t, func(b *beat) {
+	onBoth(t, func(b *fixture) {
 		for i := range 5 {
 			b.buy(fmt.Sprint("well-", i))
 		}

@@ -13,13 +13,13 @@ import (
 	"seckill/stock"
 )
 
-type auditRows interface {
+type orderRows interface {
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error)
-	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error)
+	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error)
 }
 
-type auditEntries interface {
+type redisEntries interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
 	Scan(ctx context.Context, saleID int64, cursor uint64, count int64) (es []stock.Entry, next uint64, err error)
 	EntriesOf(ctx context.Context, saleID int64, shoppers []string) ([]stock.Entry, error)
@@ -29,47 +29,47 @@ const (
 	// Grace is how long a discrepancy may be work in progress: between a commit
 	// and its write-back the stores differ rightly.
 	Grace = 5 * time.Second
-	// A page is small: while Redis reads one it serves nobody else.
+	// A page is small: Redis serves nobody else while it reads one.
 	entriesAtOnce = 100
 	rowsAtOnce    = 250
-	// maxSuspects bounds what a pass looks at twice; the next one finds more.
+	// maxMismatches bounds what a scan checks twice; the next scan finds the rest.
 	maxMismatches = 5000
 )
 
-// errMoved: the sale was loaded or unloaded meanwhile, so that nothing can be
-// said of it.
-var errMoved = errors.New("the sale was loaded anew during the audit")
+// errReloaded: the sale was loaded or unloaded during the scan, so its orders
+// cannot be compared.
+var errReloaded = errors.New("the sale was loaded again during the audit")
 
-// pass compares every order of one sale, a page at a time: first each entry of
-// Redis with its row, then each live row with its entry. What differs is looked
-// at once more when the grace is over. For one use.
+// scan compares every order of one sale, a page at a time: first each entry in
+// Redis with its row, then each live row with its entry. It checks what differs
+// again when the grace is over. A scan is used once.
 type scan struct {
-	rows    auditRows
-	entries auditEntries
+	rows    orderRows
+	entries redisEntries
 	saleID  int64
-	// rest is called after each page with the time that it took.
-	rest  func(ctx context.Context, took time.Duration) error
+	// pause is called after each page with the time that the page took.
+	pause func(ctx context.Context, took time.Duration) error
 	grace time.Duration
 
-	suspects  map[who]*mismatch
-	uncounted int // suspects beyond maxSuspects
-	lastSeen  time.Time
-	epoch     uint64
-	units     int64 // sold as it began
-	// before and after are the sale as it was around the reading of the rows.
+	mismatches map[orderKey]*mismatch
+	uncounted  int // mismatches beyond maxMismatches
+	lastFound  time.Time
+	epoch      uint64
+	units      int64 // sold when the scan began
+	// before and after are the sale before and after its rows were read.
 	before, after order.Sale
 	liveUnits     int64
 }
 
-// who is an order of the sale: those of two shoppers may have one ID.
-type who struct {
+// orderKey names an order of the sale: orders of two shoppers may share an ID.
+type orderKey struct {
 	id      order.ID
 	shopper string
 }
 
-func whose(o order.Order) who { return who{o.ID, o.ShopperID} }
+func keyOf(o order.Order) orderKey { return orderKey{o.ID, o.ShopperID} }
 
-// suspect is an order that was found to differ.
+// mismatch is an order that differs between the stores.
 type mismatch struct {
 	order.Order
 	kind, detail string
@@ -77,164 +77,164 @@ type mismatch struct {
 	verdict      *order.Verdict
 }
 
-func newScan(rows auditRows, entries auditEntries, saleID int64, grace time.Duration, rest func(context.Context, time.Duration) error) *scan {
-	return &scan{rows: rows, entries: entries, saleID: saleID, grace: grace, rest: rest, suspects: map[who]*mismatch{}}
+func newScan(rows orderRows, entries redisEntries, saleID int64, grace time.Duration, pause func(context.Context, time.Duration) error) *scan {
+	return &scan{rows: rows, entries: entries, saleID: saleID, grace: grace, pause: pause, mismatches: map[orderKey]*mismatch{}}
 }
 
-// run returns the orders that differ and did so a grace ago as well.
-func (p *scan) run(ctx context.Context) ([]*mismatch, error) {
-	m, err := p.meta(ctx)
+// run returns the orders that differ now and already differed a grace ago.
+func (s *scan) run(ctx context.Context) ([]*mismatch, error) {
+	m, err := s.meta(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p.epoch, p.units = m.Epoch, m.Pending+m.Settled
-	if err := p.readEntries(ctx); err != nil {
+	s.epoch, s.units = m.Epoch, m.Pending+m.Settled
+	if err := s.readEntries(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.readRows(ctx); err != nil {
+	if err := s.readRows(ctx); err != nil {
 		return nil, err
 	}
-	if len(p.suspects) == 0 {
-		return nil, p.same(ctx)
+	if len(s.mismatches) == 0 {
+		return nil, s.checkEpoch(ctx)
 	}
-	if err := loop.Pause(ctx, time.Until(p.lastSeen.Add(p.grace))); err != nil {
+	if err := loop.Pause(ctx, time.Until(s.lastFound.Add(s.grace))); err != nil {
 		return nil, err
 	}
-	return p.lookAgain(ctx)
+	return s.recheck(ctx)
 }
 
-func (p *scan) meta(ctx context.Context) (stock.Meta, error) {
-	ms, err := p.entries.Metas(ctx, []int64{p.saleID})
+func (s *scan) meta(ctx context.Context) (stock.Meta, error) {
+	ms, err := s.entries.Metas(ctx, []int64{s.saleID})
 	if err != nil {
-		return stock.Meta{}, fmt.Errorf("read sale %d in Redis: %w", p.saleID, err)
+		return stock.Meta{}, fmt.Errorf("read sale %d in Redis: %w", s.saleID, err)
 	}
 	if !ms[0].Loaded {
-		return stock.Meta{}, errMoved
+		return stock.Meta{}, errReloaded
 	}
 	return ms[0], nil
 }
 
-// same is errMoved when Redis holds another load than at the beginning.
-func (p *scan) same(ctx context.Context) error {
-	m, err := p.meta(ctx)
-	if err == nil && m.Epoch != p.epoch {
-		err = errMoved
+// checkEpoch returns errReloaded when Redis has another load than at the start.
+func (s *scan) checkEpoch(ctx context.Context) error {
+	m, err := s.meta(ctx)
+	if err == nil && m.Epoch != s.epoch {
+		err = errReloaded
 	}
 	return err
 }
 
-func (p *scan) readEntries(ctx context.Context) error {
+func (s *scan) readEntries(ctx context.Context) error {
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 		start := time.Now()
-		es, next, err := p.entries.Scan(ctx, p.saleID, cursor, entriesAtOnce)
+		es, next, err := s.entries.Scan(ctx, s.saleID, cursor, entriesAtOnce)
 		if err != nil {
 			return err
 		}
 		cursor = next
 		live := es[:0]
 		for _, e := range es {
-			if e.State.Live() { // a dead one is held against the live rows
+			if e.State.Live() { // dead entries are compared when the live rows are read
 				live = append(live, e)
 			}
 		}
-		if err := p.judgeEntries(ctx, live); err != nil {
+		if err := s.judgeEntries(ctx, live); err != nil {
 			return err
 		}
-		if err := p.rest(ctx, time.Since(start)); err != nil {
+		if err := s.pause(ctx, time.Since(start)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *scan) judgeEntries(ctx context.Context, es []stock.Entry) error {
-	for len(es) > 0 { // a small sale comes in one piece, whatever was asked for
+func (s *scan) judgeEntries(ctx context.Context, es []stock.Entry) error {
+	for len(es) > 0 { // Redis returns a small sale in one page, whatever the count
 		some := es[:min(len(es), rowsAtOnce)]
 		es = es[len(some):]
-		verdicts, err := p.verdicts(ctx, ordersOf(some))
+		verdicts, err := s.verdicts(ctx, ordersOf(some))
 		if err != nil {
 			return err
 		}
 		for i := range some {
-			p.judge(some[i].Order, &some[i], verdicts[whose(some[i].Order)])
+			s.judge(some[i].Order, &some[i], verdicts[keyOf(some[i].Order)])
 		}
 	}
 	return nil
 }
 
-func (p *scan) readRows(ctx context.Context) (err error) {
-	if p.before, err = p.rows.Sale(ctx, p.saleID); err != nil {
-		return fmt.Errorf("read sale %d: %w", p.saleID, err)
+func (s *scan) readRows(ctx context.Context) (err error) {
+	if s.before, err = s.rows.Sale(ctx, s.saleID); err != nil {
+		return fmt.Errorf("read sale %d: %w", s.saleID, err)
 	}
-	for after, first := (order.Place{}), true; first || after != (order.Place{}); first = false {
+	for after, first := (order.SlotCursor{}), true; first || after != (order.SlotCursor{}); first = false {
 		start := time.Now()
-		page, next, err := p.rows.LiveOrders(ctx, p.saleID, after, rowsAtOnce)
+		page, next, err := s.rows.LiveOrders(ctx, s.saleID, after, rowsAtOnce)
 		if err != nil {
 			return err
 		}
 		after = next
-		if err := p.judgeRows(ctx, page); err != nil {
+		if err := s.judgeRows(ctx, page); err != nil {
 			return err
 		}
-		if err := p.rest(ctx, time.Since(start)); err != nil {
+		if err := s.pause(ctx, time.Since(start)); err != nil {
 			return err
 		}
 	}
-	if p.after, err = p.rows.Sale(ctx, p.saleID); err != nil {
-		return fmt.Errorf("read sale %d: %w", p.saleID, err)
+	if s.after, err = s.rows.Sale(ctx, s.saleID); err != nil {
+		return fmt.Errorf("read sale %d: %w", s.saleID, err)
 	}
 	return nil
 }
 
-func (p *scan) judgeRows(ctx context.Context, page []order.Record) error {
+func (s *scan) judgeRows(ctx context.Context, page []order.Record) error {
 	os := make([]order.Order, len(page))
 	for i, r := range page {
 		os[i] = r.Order
-		p.liveUnits += int64(r.Quantity)
+		s.liveUnits += int64(r.Quantity)
 	}
-	entries, err := p.entriesOf(ctx, os)
+	entries, err := s.entriesOf(ctx, os)
 	if err != nil {
 		return err
 	}
 	for _, r := range page {
 		v := r.Verdict()
-		p.judge(r.Order, entries[whose(r.Order)], &v)
+		s.judge(r.Order, entries[keyOf(r.Order)], &v)
 	}
 	return nil
 }
 
-// judge notes an order that differs, unless it is so young that it may.
-func (p *scan) judge(o order.Order, e *stock.Entry, v *order.Verdict) {
-	age := time.Since(o.ID.Time()).Abs() // a date in the future: a wrong clock; the second look comes after the grace anyway
+// judge records an order that differs, unless it is so young that it may.
+func (s *scan) judge(o order.Order, e *stock.Entry, v *order.Verdict) {
+	age := time.Since(o.ID.Time()).Abs() // a time in the future is from a wrong clock; the second check comes after the grace anyway
 	kind, detail := compare(e, v, age)
-	if kind == "" || age < p.grace {
+	if kind == "" || age < s.grace {
 		return
 	}
-	if _, known := p.suspects[whose(o)]; !known && len(p.suspects) == maxMismatches {
-		p.uncounted++
+	if _, known := s.mismatches[keyOf(o)]; !known && len(s.mismatches) == maxMismatches {
+		s.uncounted++
 		return
 	}
-	p.suspects[whose(o)] = &mismatch{Order: o, kind: kind, detail: detail, entry: e, verdict: v}
-	p.lastSeen = time.Now()
+	s.mismatches[keyOf(o)] = &mismatch{Order: o, kind: kind, detail: detail, entry: e, verdict: v}
+	s.lastFound = time.Now()
 }
 
-// lookAgain keeps of the suspects those that differ in the same way as before.
-func (p *scan) lookAgain(ctx context.Context) ([]*mismatch, error) {
-	m, err := p.meta(ctx)
+// recheck returns the mismatches that still differ in the same way.
+func (s *scan) recheck(ctx context.Context) ([]*mismatch, error) {
+	m, err := s.meta(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// What the tail has yet to apply explains itself.
-	behind := m.Applied < p.after.Seq
-	all := make([]*mismatch, 0, len(p.suspects))
-	for _, s := range p.suspects {
+	// An order may be absent from Redis while the tail has changes to apply.
+	behind := m.Applied < s.after.Seq
+	all := make([]*mismatch, 0, len(s.mismatches))
+	for _, s := range s.mismatches {
 		all = append(all, s)
 	}
 	var stand []*mismatch
 	for len(all) > 0 {
 		some := all[:min(len(all), rowsAtOnce)]
 		all = all[len(some):]
-		now, err := p.look(ctx, some)
+		now, err := s.compareNow(ctx, some)
 		if err != nil {
 			return nil, err
 		}
@@ -245,56 +245,57 @@ func (p *scan) lookAgain(ctx context.Context) ([]*mismatch, error) {
 		}
 	}
 	slices.SortFunc(stand, func(a, b *mismatch) int { return cmp.Compare(a.ID, b.ID) })
-	return stand, p.same(ctx)
+	return stand, s.checkEpoch(ctx)
 }
 
-// look compares the orders as they are now. The kind of those that agree is empty.
-func (p *scan) look(ctx context.Context, of []*mismatch) ([]*mismatch, error) {
+// compareNow compares the orders as they are now. The kind is empty where the
+// stores agree.
+func (s *scan) compareNow(ctx context.Context, of []*mismatch) ([]*mismatch, error) {
 	os := make([]order.Order, len(of))
 	for i, s := range of {
 		os[i] = s.Order
 	}
-	entries, err := p.entriesOf(ctx, os)
+	entries, err := s.entriesOf(ctx, os)
 	if err != nil {
 		return nil, err
 	}
-	verdicts, err := p.verdicts(ctx, os)
+	verdicts, err := s.verdicts(ctx, os)
 	if err != nil {
 		return nil, err
 	}
 	now := make([]*mismatch, len(os))
 	for i, o := range os {
-		s := &mismatch{Order: o, entry: entries[whose(o)], verdict: verdicts[whose(o)]}
+		s := &mismatch{Order: o, entry: entries[keyOf(o)], verdict: verdicts[keyOf(o)]}
 		s.kind, s.detail = compare(s.entry, s.verdict, time.Since(o.ID.Time()).Abs())
 		now[i] = s
 	}
 	return now, nil
 }
 
-func (p *scan) verdicts(ctx context.Context, os []order.Order) (map[who]*order.Verdict, error) {
-	decided, _, err := p.rows.Verdicts(ctx, os)
+func (s *scan) verdicts(ctx context.Context, os []order.Order) (map[orderKey]*order.Verdict, error) {
+	decided, _, err := s.rows.Verdicts(ctx, os)
 	if err != nil {
-		return nil, fmt.Errorf("read verdicts of sale %d: %w", p.saleID, err)
+		return nil, fmt.Errorf("read verdicts of sale %d: %w", s.saleID, err)
 	}
-	byOrder := make(map[who]*order.Verdict, len(decided))
+	byOrder := make(map[orderKey]*order.Verdict, len(decided))
 	for i := range decided {
-		byOrder[whose(decided[i].Order)] = &decided[i]
+		byOrder[keyOf(decided[i].Order)] = &decided[i]
 	}
 	return byOrder, nil
 }
 
-func (p *scan) entriesOf(ctx context.Context, os []order.Order) (map[who]*stock.Entry, error) {
+func (s *scan) entriesOf(ctx context.Context, os []order.Order) (map[orderKey]*stock.Entry, error) {
 	shoppers := make([]string, len(os))
 	for i, o := range os {
 		shoppers[i] = o.ShopperID
 	}
-	es, err := p.entries.EntriesOf(ctx, p.saleID, shoppers)
+	es, err := s.entries.EntriesOf(ctx, s.saleID, shoppers)
 	if err != nil {
 		return nil, err
 	}
-	byOrder := make(map[who]*stock.Entry, len(es))
+	byOrder := make(map[orderKey]*stock.Entry, len(es))
 	for i := range es {
-		byOrder[whose(es[i].Order)] = &es[i]
+		byOrder[keyOf(es[i].Order)] = &es[i]
 	}
 	return byOrder, nil
 }
@@ -307,7 +308,7 @@ func ordersOf(es []stock.Entry) []order.Order {
 	return os
 }
 
-// discrepancy is how s is listed.
+// discrepancy returns the Discrepancy to list for s.
 func (s *mismatch) discrepancy() Discrepancy {
 	return Discrepancy{Kind: s.kind, OrderID: s.ID.String(), Detail: s.detail + advice(s.kind, s.SaleID)}
 }

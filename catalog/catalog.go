@@ -1,6 +1,10 @@
-// Package catalog keeps each process's local copy of every sale that is not
-// closed: what MySQL and Redis last said of it. It refuses what needs no store
-// to be refused.
+// Package catalog keeps a local snapshot of every sale that is not closed: its
+// last known state in MySQL and Redis. It lets a process refuse requests without
+// asking a store.
+//
+// Snapshots are refreshed by messages of the ledger, which come at once, and by
+// polling both stores every second, since messages can be lost. While a store is
+// down, the last snapshots stay.
 package catalog
 
 import (
@@ -20,81 +24,80 @@ import (
 )
 
 const (
-	// metasEvery and salesEvery are how old a copy may be when no message came:
-	// what Redis says of a sale, and the list of sales in MySQL.
+	// metasEvery and salesEvery are the polling intervals for the state of the
+	// sales in Redis and for the list of sales in MySQL.
 	metasEvery = time.Second
 	salesEvery = time.Second
-	// missEvery bounds how often unknown sale IDs make the catalog look.
+	// missEvery bounds how often unknown sale IDs cause a refresh.
 	missEvery = time.Second
-	// restEvery is the least time between two looks that messages cause.
-	restEvery = 10 * time.Millisecond
-	// lookTimeout bounds one look.
-	lookTimeout = 2 * time.Second
-	// slowest answer from which the clock is set: a slower one tells too little.
+	// minPause is the shortest time between two refreshes that messages cause.
+	minPause = 10 * time.Millisecond
+	// readTimeout bounds one read of a store.
+	readTimeout = 2 * time.Second
+	// slowest is the longest read that sets the clock: a slower one is too inexact.
 	slowest = 200 * time.Millisecond
 )
 
-// watched is the part of the Ledger that the catalog looks at.
-type watched interface {
+// saleReader reads the sales in Redis and receives their changes.
+type saleReader interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
-	Now(ctx context.Context) (time.Time, error)
 	Listen(ctx context.Context, onResult func(int64, []order.ID), onSale func(int64)) error
 }
 
-// Catalog is the local copy of every sale that is not closed. Get takes no lock
-// and asks nobody. When a store does not answer the last copy stays.
+// Catalog has a snapshot of every sale that is not closed. Get takes no lock and
+// calls no store.
 type Catalog struct {
 	sales  func(ctx context.Context) ([]order.Sale, error)
-	ledger watched
+	ledger saleReader
 	log    *slog.Logger
 
-	copies   atomic.Pointer[copies]
-	clock    atomic.Pointer[reading]
-	lastMiss atomic.Pointer[time.Time] // of the last look for an unknown sale
-	listed   atomic.Bool               // MySQL has answered
-	ready    atomic.Bool               // and then Redis too
+	snapshots atomic.Pointer[snapshots]
+	clock     atomic.Pointer[reading]
+	lastMiss  atomic.Pointer[time.Time] // of the last refresh for an unknown sale
+	listed    atomic.Bool               // MySQL has answered
+	ready     atomic.Bool               // and then Redis too
 
 	missing singleflight.Group
-	listing sync.Mutex // one look at MySQL at a time
-	reading sync.Mutex // one look at Redis at a time; guards list
+	listing sync.Mutex // one read of MySQL at a time
+	reading sync.Mutex // one read of Redis at a time; guards list
 	list    []order.Sale
 }
 
-// copies is one state of the catalog.
-type copies struct {
+// snapshots are one state of the catalog.
+type snapshots struct {
 	byID map[int64]*Snapshot
 	list []*Snapshot // in the order of the sales function
 }
 
-// NewCatalog returns a Catalog of the sales that the function lists, with what
-// the ledger says of each. It is empty until Refresh or Run.
-func New(sales func(ctx context.Context) ([]order.Sale, error), ledger watched, log *slog.Logger) *Catalog {
+// New returns a Catalog of the sales that the function lists, with their state in
+// the ledger. It is empty until Refresh or Run.
+func New(sales func(ctx context.Context) ([]order.Sale, error), ledger saleReader, log *slog.Logger) *Catalog {
 	c := &Catalog{sales: sales, ledger: ledger, log: log}
-	c.copies.Store(&copies{})
+	c.snapshots.Store(&snapshots{})
 	return c
 }
 
-// Get returns the copy of a sale. It neither locks nor allocates.
+// Get returns the snapshot of a sale. It neither locks nor allocates.
 func (c *Catalog) Get(saleID int64) (*Snapshot, bool) {
-	s, ok := c.copies.Load().byID[saleID]
+	s, ok := c.snapshots.Load().byID[saleID]
 	return s, ok
 }
 
-// List returns all copies, in the order of the sales function. The caller must
+// List returns all snapshots, in the order of the sales function. The caller must
 // not change it.
-func (c *Catalog) List() []*Snapshot { return c.copies.Load().list }
+func (c *Catalog) List() []*Snapshot { return c.snapshots.Load().list }
 
-// Digest is Digest of the copies.
-func (c *Catalog) Fingerprint() (loaded int, digest string) { return Fingerprint(c.List()) }
+// Fingerprint returns the fingerprint of all snapshots.
+func (c *Catalog) Fingerprint() (loaded int, fingerprint string) { return Fingerprint(c.List()) }
 
 // Ready reports whether both stores have answered once.
 func (c *Catalog) Ready() bool { return c.ready.Load() }
 
-// reading is what the clock of Redis said, and when it said so by ours.
+// reading is a time of Redis, and the local time at which it was read.
 type reading struct{ redis, local time.Time }
 
-// Now is the time of Redis: what the last look told, and what has passed since
-// by the monotonic clock. A jump of this machine's clock does not move it.
+// Now returns the time of Redis: the last reading plus the time since then by the
+// monotonic clock. A jump of this machine's clock does not change it.
 func (c *Catalog) Now() time.Time {
 	r := c.clock.Load()
 	if r == nil {
@@ -103,9 +106,9 @@ func (c *Catalog) Now() time.Time {
 	return r.redis.Add(time.Since(r.local))
 }
 
-// Known reports whether there is a copy of the sale, and looks for one if not:
-// once a second for all callers together, so a flood of made-up IDs asks no
-// store. Who comes while it looks waits for the answer.
+// Known reports whether the sale has a snapshot. If not, it refreshes the catalog
+// first: once a second for all callers together, so a flood of made-up IDs does
+// not reach the stores. Callers that come during a refresh wait for it.
 func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 	if _, ok := c.Get(saleID); ok {
 		return true
@@ -114,31 +117,31 @@ func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 		now := time.Now()
 		if last := c.lastMiss.Load(); last == nil || now.Sub(*last) >= missEvery {
 			c.lastMiss.Store(&now)
-			_ = c.Refresh(ctx) // Run tells the log when a store does not answer
+			// The refresh outlives the caller that started it: others wait for it.
+			_ = c.Refresh(context.WithoutCancel(ctx)) // Run logs a store that does not answer
 		}
-		return nil, nil //nolint:nilnil // the copies are the result
+		return nil, nil //nolint:nilnil // the snapshots are the result
 	})
 	_, ok := c.Get(saleID)
 	return ok
 }
 
-// MarkSoldOut notes that a sale has no unit left, until a look at Redis finds
-// some.
+// MarkSoldOut marks a sale as sold out until a read of Redis finds units.
 func (c *Catalog) MarkSoldOut(saleID int64) {
 	if s, ok := c.Get(saleID); ok {
 		s.soldOut.Store(true)
 	}
 }
 
-// Refresh asks both stores now. What one of them answers is used even if the
-// other fails.
+// Refresh reads both stores now. It uses the answer of one even if the other
+// fails.
 func (c *Catalog) Refresh(ctx context.Context) error {
 	return errors.Join(c.refreshSales(ctx), c.refreshMetas(ctx))
 }
 
 // refreshSales reads the list of sales, for refreshMetas to use.
 func (c *Catalog) refreshSales(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	c.listing.Lock()
 	defer c.listing.Unlock()
@@ -153,18 +156,18 @@ func (c *Catalog) refreshSales(ctx context.Context) error {
 	return nil
 }
 
-// refreshMetas reads what Redis says of every sale and replaces the copies.
-// Sales that could not be read keep what was known of them.
+// refreshMetas reads the state of every sale in Redis and replaces the snapshots.
+// A sale that could not be read keeps its last state.
 func (c *Catalog) refreshMetas(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	metas, err := c.look(ctx)
-	old := c.copies.Load().byID
-	next := &copies{byID: make(map[int64]*Snapshot, len(c.list)), list: make([]*Snapshot, len(c.list))}
+	metas, err := c.readMetas(ctx)
+	old := c.snapshots.Load().byID
+	next := &snapshots{byID: make(map[int64]*Snapshot, len(c.list)), list: make([]*Snapshot, len(c.list))}
 	for i, s := range c.list {
-		s.State = later(s.State, old[s.ID])
+		s.State = newerState(s.State, old[s.ID])
 		var fresh *Snapshot
 		switch before := old[s.ID]; {
 		case i < len(metas) && metas[i].Err == nil:
@@ -177,28 +180,20 @@ func (c *Catalog) refreshMetas(ctx context.Context) error {
 		}
 		next.byID[s.ID], next.list[i] = fresh, fresh
 	}
-	c.copies.Store(next)
+	c.snapshots.Store(next)
 	if err == nil && c.listed.Load() {
 		c.ready.Store(true)
 	}
 	return err
 }
 
-// look asks Redis for every sale, or without any for its time, and sets the
-// clock by it.
-func (c *Catalog) look(ctx context.Context) ([]stock.Meta, error) {
-	ids := make([]int64, len(c.list))
-	for i, s := range c.list {
-		ids[i] = s.ID
+// readMetas reads every sale in Redis and sets the clock.
+func (c *Catalog) readMetas(ctx context.Context) ([]stock.Meta, error) {
+	ids := order.SaleIDs(c.list)
+	if len(ids) == 0 {
+		ids = []int64{0} // no sale: read the time alone
 	}
 	asked := time.Now()
-	if len(ids) == 0 {
-		now, err := c.ledger.Now(ctx)
-		if err == nil {
-			c.setClock(asked, now)
-		}
-		return nil, err
-	}
 	metas, err := c.ledger.Metas(ctx, ids)
 	for _, m := range metas {
 		if m.Err == nil {
@@ -209,23 +204,22 @@ func (c *Catalog) look(ctx context.Context) ([]stock.Meta, error) {
 	return metas, err
 }
 
-// setClock takes the time of Redis to be that of the middle of a quick enough
-// look.
+// setClock takes the time of Redis as that of the middle of the read, if it was
+// quick enough.
 func (c *Catalog) setClock(asked, now time.Time) {
 	if took := time.Since(asked); took <= slowest {
 		c.clock.Store(&reading{redis: now, local: asked.Add(took / 2)})
 	}
 }
 
-// Run keeps the copies fresh until ctx is done: by the messages of the ledger,
-// which come at once, and by a slow poll, as messages can be lost.
+// Run keeps the snapshots fresh until ctx is done.
 func (c *Catalog) Run(ctx context.Context) error {
 	changed, unknown := make(chan struct{}, 1), make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return c.ledger.Listen(ctx, nil, func(saleID int64) {
 			wake(changed)
-			if _, ok := c.Get(saleID); !ok { // a new one, or messages were lost
+			if _, ok := c.Get(saleID); !ok { // a new sale, or messages were lost
 				wake(unknown)
 			}
 		})
@@ -241,7 +235,7 @@ func (c *Catalog) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// wake leaves one message; the look that takes it sees all that came before.
+// wake leaves one message; the refresh that takes it sees everything before it.
 func wake(ch chan<- struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -249,26 +243,26 @@ func wake(ch chan<- struct{}) {
 	}
 }
 
-// repeat looks at once, then whenever it is woken and in any case every so
-// often. It logs when looking begins to fail and when it works again.
-func (c *Catalog) repeat(ctx context.Context, what string, every time.Duration, woken <-chan struct{}, look func(context.Context) error) {
+// repeat refreshes at once, then at every tick and whenever it is woken. It logs
+// when refreshing starts to fail and when it works again.
+func (c *Catalog) repeat(ctx context.Context, what string, every time.Duration, woken <-chan struct{}, refresh func(context.Context) error) {
 	tick, rest := time.NewTicker(every), time.NewTimer(0)
 	defer tick.Stop()
 	defer rest.Stop()
 	failing := false
 	for {
-		err := look(ctx)
+		err := refresh(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		switch {
 		case err != nil && !failing:
-			c.log.WarnContext(ctx, "local copy of the sales grows old", "store", what, "err", err)
+			c.log.WarnContext(ctx, "sale snapshots are out of date", "store", what, "err", err)
 		case err == nil && failing:
-			c.log.InfoContext(ctx, "local copy of the sales is fresh again", "store", what)
+			c.log.InfoContext(ctx, "sale snapshots are up to date again", "store", what)
 		}
 		failing = err != nil
-		rest.Reset(restEvery)
+		rest.Reset(minPause)
 		select {
 		case <-ctx.Done():
 			return

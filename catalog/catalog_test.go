@@ -49,10 +49,6 @@ func (s *stores) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
 	return ms, s.redis
 }
 
-func (s *stores) Now(context.Context) (time.Time, error) {
-	return time.Now().Add(s.ahead), s.redis
-}
-
 func (s *stores) Listen(ctx context.Context, _ func(int64, []order.ID), onSale func(int64)) error {
 	s.mu.Lock()
 	s.onSale = onSale
@@ -142,18 +138,18 @@ func TestTheSoldOutFlagClearsWhenStockReturns(t *testing.T) {
 	})
 }
 
-func TestTheLastCopyStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
+func TestTheLastSnapshotStaysWhileAStoreIsAwayAndTheLogSaysSoOnce(t *testing.T) {
 	watching(t, func(t *testing.T, c *catalog.Catalog, s *stores, log *bytes.Buffer) {
 		c.MarkSoldOut(1)
 		s.set(func() { s.redis, s.mysql = errAway, errAway })
 		time.Sleep(10 * time.Second)
 		require.ErrorIs(t, refusal(t, c, 1), stock.ErrSoldOut, "the flag too")
 		require.True(t, c.Ready())
-		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("grows old")))
+		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("out of date")))
 		s.set(func() { s.redis, s.mysql = nil, nil })
 		time.Sleep(3 * time.Second)
 		require.NoError(t, refusal(t, c, 1))
-		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("fresh again")))
+		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte("up to date again")))
 	})
 }
 
@@ -207,7 +203,7 @@ func TestTheClockIsThatOfRedis(t *testing.T) {
 	})
 }
 
-func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
+func TestAFloodOfUnknownSalesRefreshesTheCatalogOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
@@ -227,7 +223,7 @@ func TestAFloodOfUnknownSalesLooksOnceASecond(t *testing.T) {
 	})
 }
 
-func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
+func TestCallersThatAskForANewSaleDuringARefreshWaitForIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
@@ -249,6 +245,27 @@ func TestWhoAsksForANewSaleDuringALookWaitsForIt(t *testing.T) {
 	})
 }
 
+func TestARefreshForANewSaleOutlivesItsCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stores{metas: map[int64]stock.Meta{}}
+		s.open(7, 1)
+		slow := func(ctx context.Context) ([]order.Sale, error) {
+			time.Sleep(50 * time.Millisecond)
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return s.sales(ctx)
+		}
+		c := catalog.New(slow, s, slog.Default())
+		leaving, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer leave()
+		go c.Known(leaving, 7)
+		synctest.Wait()
+		require.True(t, c.Known(t.Context(), 7))
+	})
+}
+
 func TestGetAllocatesNothing(t *testing.T) {
 	s := &stores{metas: map[int64]stock.Meta{}}
 	s.open(1, 1)
@@ -262,7 +279,7 @@ func TestGetAllocatesNothing(t *testing.T) {
 	}))
 }
 
-func TestWhatACopySays(t *testing.T) {
+func TestWhatASnapshotSays(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	meta := func(state order.SaleState, available int64) stock.Meta {

@@ -13,17 +13,17 @@ import (
 	"seckill/stock"
 )
 
-// Copy is the local copy of a sale: what MySQL and Redis last said of it. It
-// never changes, but for its sold-out flag; the catalog puts a new one in its
-// place. The window and the total are those of Redis while the sale is loaded,
-// as reservations are judged by them.
+// Snapshot is the last known state of a sale in MySQL and Redis. Only its
+// sold-out flag changes; the catalog replaces it as a whole. While the sale is
+// loaded, its window and total are those in Redis, which decide about
+// reservations.
 type Snapshot struct {
 	order.Sale
 	Meta    stock.Meta
 	soldOut atomic.Bool
 }
 
-// NewCopy is a sale as MySQL and Redis have it now.
+// NewSnapshot returns the snapshot of a sale with these states in MySQL and Redis.
 func NewSnapshot(s order.Sale, m stock.Meta) *Snapshot {
 	if m.Loaded {
 		s.StartsAt, s.EndsAt, s.Total = m.StartsAt, m.EndsAt, int(m.Total)
@@ -33,23 +33,23 @@ func NewSnapshot(s order.Sale, m stock.Meta) *Snapshot {
 	return c
 }
 
-// later is a sale's state by the list, which may be older than what was known
-// before: a sale that has been open is never scheduled again, and one that
-// Redis has just lost must not look as if it had yet to begin.
-func later(s order.SaleState, before *Snapshot) order.SaleState {
+// newerState returns the state of a listed sale. The list may be older than the
+// last snapshot: a sale that was open is never scheduled again, and one that Redis
+// has just lost must not look as if it had not started.
+func newerState(s order.SaleState, before *Snapshot) order.SaleState {
 	if s == order.SaleScheduled && before != nil {
 		return before.state()
 	}
 	return s
 }
 
-// SoldOut reports whether the sale had no unit left when Redis was last asked,
-// by the catalog or by the collector.
+// SoldOut reports whether the sale had no unit left at the last answer of Redis,
+// to the catalog or to the collector.
 func (c *Snapshot) SoldOut() bool { return c.soldOut.Load() }
 
-// Refusal returns why nobody can reserve at the given time, of the catalog's
-// clock: ErrNotLoaded, ErrPaused, ErrNotOpen, ErrEnded or ErrSoldOut, in the
-// order of the script's own guards; nil if Redis has to be asked.
+// Refusal returns why nobody can reserve at the given time of the catalog's
+// clock: ErrNotLoaded, ErrPaused, ErrNotOpen, ErrEnded or ErrSoldOut, checked in
+// the order of reserve.lua; nil if Redis has to be asked.
 func (c *Snapshot) Refusal(now time.Time) error {
 	state := c.state()
 	switch {
@@ -72,7 +72,8 @@ func (c *Snapshot) Refusal(now time.Time) error {
 	}
 }
 
-// Status is what a shopper is told: scheduled, open, paused, sold_out or ended.
+// Status is the status that shoppers see: scheduled, open, paused, sold_out or
+// ended.
 func (c *Snapshot) Status(now time.Time) string {
 	state := c.state()
 	switch {
@@ -89,8 +90,7 @@ func (c *Snapshot) Status(now time.Time) string {
 	}
 }
 
-// Display is how much is left, roughly: available, low (a tenth or less) or
-// none.
+// Display is roughly how much is left: available, low (a tenth or less) or none.
 func (c *Snapshot) Display() string {
 	switch left := c.available(); {
 	case left <= 0:
@@ -102,8 +102,8 @@ func (c *Snapshot) Display() string {
 	}
 }
 
-// state is that of Redis, by which reservations are judged; of MySQL where the
-// sale is not loaded.
+// state is the state in Redis, which decides about reservations, or in MySQL if
+// the sale is not loaded.
 func (c *Snapshot) state() order.SaleState {
 	if c.Meta.Loaded {
 		return c.Meta.State
@@ -122,10 +122,10 @@ func (c *Snapshot) available() int64 {
 	}
 }
 
-// Digest counts the sales that are loaded, and names what is known of them: their
-// terms, and the load into Redis that their stock is from. Two processes with the
-// same digest know the same; orders do not change it.
-func Fingerprint(all []*Snapshot) (loaded int, digest string) {
+// Fingerprint returns the number of loaded sales, and a hash of their terms and of
+// the load into Redis that their stock is from. Two processes with the same
+// fingerprint know the same sales; orders do not change it.
+func Fingerprint(all []*Snapshot) (loaded int, fingerprint string) {
 	h := fnv.New64a()
 	for _, s := range slices.SortedFunc(slices.Values(all), func(a, b *Snapshot) int { return cmp.Compare(a.ID, b.ID) }) {
 		if s.Meta.Loaded {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,13 +24,15 @@ import (
 type mysql struct {
 	took    time.Duration
 	down    atomic.Bool
+	refused atomic.Int64 // sale of which no order is settled
 	running atomic.Int64
 	most    atomic.Int64
 	seq     atomic.Uint64
 
 	mu      sync.Mutex
+	tried   []int // sizes of batches, also of those that failed
 	batches [][]order.Order
-	buried  []order.DeadLetter
+	dead    []order.DeadLetter
 }
 
 var errDown = errors.New("mysql is down")
@@ -40,7 +43,10 @@ func (m *mysql) Settle(_ context.Context, batch []order.Order) ([]order.Verdict,
 	for most := m.most.Load(); now > most && !m.most.CompareAndSwap(most, now); most = m.most.Load() {
 	}
 	time.Sleep(m.took)
-	if m.down.Load() {
+	m.mu.Lock()
+	m.tried = append(m.tried, len(batch))
+	m.mu.Unlock()
+	if m.down.Load() || slices.ContainsFunc(batch, func(o order.Order) bool { return o.SaleID == m.refused.Load() }) {
 		return nil, errDown
 	}
 	m.mu.Lock()
@@ -54,11 +60,20 @@ func (m *mysql) Settle(_ context.Context, batch []order.Order) ([]order.Verdict,
 	return vs, nil
 }
 
-func (m *mysql) Bury(_ context.Context, d order.DeadLetter) error {
+func (m *mysql) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.buried = append(m.buried, d)
+	m.dead = append(m.dead, d)
 	return nil
+}
+
+// attempts returns the sizes of the batches since the last call.
+func (m *mysql) attempts() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	tried := m.tried
+	m.tried = nil
+	return tried
 }
 
 func (m *mysql) settled() (n int) {
@@ -126,8 +141,10 @@ func start(t *testing.T, workers int, change func(*rig)) *rig {
 	return r
 }
 
-func message(id int64) queue.Message {
-	o := order.Order{ID: order.ID(id), SaleID: 1, ShopperID: strconv.FormatInt(id, 10), Quantity: 1}
+func message(id int64) queue.Message { return messageOf(1, id) }
+
+func messageOf(sale, id int64) queue.Message {
+	o := order.Order{ID: order.ID(id), SaleID: sale, ShopperID: strconv.FormatInt(id, 10), Quantity: 1}
 	return queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)}
 }
 
@@ -288,10 +305,10 @@ func TestGarbageIsSetAsideAndItsNeighboursSettle(t *testing.T) {
 		ms := append(delivery(1, 2), queue.Message{ID: "not-ours", Body: []byte("{")}, queue.Message{ID: "77", Body: nil})
 		require.NoError(t, r.receiver.Handle(t.Context(), ms))
 		require.Equal(t, 2, r.mysql.settled())
-		require.Len(t, r.mysql.buried, 2)
-		require.Equal(t, "not-ours", r.mysql.buried[0].MessageID)
-		require.Equal(t, "unreadable", r.mysql.buried[0].Reason)
-		require.EqualValues(t, 77, r.mysql.buried[1].OrderID, "its ID is all that can be read of it")
+		require.Len(t, r.mysql.dead, 2)
+		require.Equal(t, "not-ours", r.mysql.dead[0].MessageID)
+		require.Equal(t, "unreadable", r.mysql.dead[0].Reason)
+		require.EqualValues(t, 77, r.mysql.dead[1].OrderID, "its ID is all that can be read of it")
 	})
 }
 
@@ -305,7 +322,7 @@ func TestAMessageOfANewerVersionWaitsAndIsNeverADeadLetter(t *testing.T) {
 		err := r.receiver.Handle(t.Context(), append(delivery(1, 2), newer))
 		require.ErrorIs(t, err, order.ErrNewerVersion)
 		require.Equal(t, 2, r.mysql.settled(), "its neighbours do not wait with it")
-		require.Empty(t, r.mysql.buried)
+		require.Empty(t, r.mysql.dead)
 	})
 }
 

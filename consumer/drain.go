@@ -7,17 +7,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// drain lets so many orders a second through.
+// drain limits the orders per second.
 type drain struct {
 	limiter  *rate.Limiter
-	batch    int           // orders a transaction
-	replaced chan struct{} // closed when another one holds
+	batch    int           // orders per transaction
+	replaced chan struct{} // closed when another drain replaces this one
 }
 
-// newDrain returns what lets so many orders a second through, and how many a
-// batch may have under it. A batch waits as one: it is no more than the orders
-// of a quarter of a second, so that a low rate does not settle in bursts, and an
-// order that comes alone hardly waits.
+// newDrain returns a drain of so many orders per second. A whole batch waits together, so
+// under a limit it has at most the orders of a quarter of a second: a low rate does not
+// settle in bursts, and a single order waits hardly at all.
 func newDrain(perSecond float64, batch int) *drain {
 	d := &drain{batch: batch, replaced: make(chan struct{})}
 	if perSecond <= 0 {
@@ -29,23 +28,22 @@ func newDrain(perSecond float64, batch int) *drain {
 	return d
 }
 
-// SetRate changes how many orders a second are settled at most, by all workers
-// together; 0 is no cap. A worker that waits goes by the new rate.
+// SetRate changes the maximum orders per second of all workers together; 0 is no limit. A
+// worker that waits uses the new rate.
 func (p *Pool) SetRate(perSecond float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d := p.drain.Load(); d.limiter.Limit() == newDrain(perSecond, p.opts.Batch).limiter.Limit() {
-		return // the orders of this quarter of a second are not let through again
+		return // else this quarter of a second would be let through again
 	}
 	close(p.drain.Swap(newDrain(perSecond, p.opts.Batch)).replaced)
 }
 
-// pass waits until so many orders may be settled; false when the pool is
-// stopped before.
+// pass waits until so many orders may be settled; false if the pool is stopped before.
 func (p *Pool) pass(ctx context.Context, orders int) bool {
 	for orders > 0 {
 		d := p.drain.Load()
-		part := min(orders, d.batch) // of a batch that was collected under a higher rate
+		part := min(orders, d.batch) // the batch may have been collected under a higher rate
 		if d.wait(ctx, part) {
 			orders -= part
 		} else if ctx.Err() != nil {
@@ -55,7 +53,7 @@ func (p *Pool) pass(ctx context.Context, orders int) bool {
 	return true
 }
 
-// wait is false when ctx is done, or another drain holds, before it is over.
+// wait returns false if ctx is done, or d is replaced, before the time is over.
 func (d *drain) wait(ctx context.Context, orders int) bool {
 	delay := d.limiter.ReserveN(time.Now(), orders).Delay()
 	if delay == 0 {

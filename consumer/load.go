@@ -5,12 +5,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Load is what a Pool is at, and what it has counted since its start.
+// Load is the current state of a Pool and its counters since the start.
 type Load struct {
-	Workers int     // those at their last batch included
+	Workers int     // including those at their last batch
 	Settled float64 // orders given their verdict
-	// ToResult are the orders told of, by the most seconds that it took from
-	// their ID to their result. Each bound counts those of the lower ones too.
+	// ToResult counts orders by the maximum seconds from their ID to their result. Each
+	// bound includes the lower ones.
 	ToResult map[float64]uint64
 }
 

@@ -22,7 +22,7 @@ type metrics struct {
 	consumeDelay      prometheus.Histogram
 }
 
-// seconds are the buckets of what a shopper waits for.
+// seconds are the buckets of the times that a shopper waits.
 var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -64,8 +64,8 @@ func (m *metrics) settled(ctx context.Context, took time.Duration, orders int, v
 	}
 }
 
-// told records the number that shoppers feel. The ID was made by another
-// machine's clock: good to the accuracy of the fleet's time service.
+// told records the time to the result, which shoppers notice. The ID has another
+// machine's clock, so the value is as accurate as the machines' time synchronization.
 func (m *metrics) told(vs []order.Verdict, trace *batchTrace) {
 	now := time.Now()
 	for _, v := range vs {

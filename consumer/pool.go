@@ -1,15 +1,19 @@
-// Package consumer settles orders: a fixed number of workers merge the
-// deliveries of all queues into batches, settle each in one transaction, write
-// the results back and only then let the deliveries be acknowledged. Open
-// transactions never exceed the workers, whatever arrives; the number of workers
-// and the rate may be changed while they work.
+// Package consumer settles orders. A fixed number of workers merge the deliveries
+// of all queues into batches, settle each batch in one transaction, write the
+// results back to Redis, and only then let the deliveries be acknowledged. The
+// number of open transactions never exceeds the number of workers, whatever
+// arrives; workers and rate may change while they work.
+//
+// After a batch of 85 orders or more a worker lingers to fill the next one; an idle
+// worker never does, so a single order is settled at once. Orders that
+// cannot be settled wait here, with their callers: that is the back-pressure which
+// stops the pulls.
 package consumer
 
 import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,27 +31,27 @@ type settler interface {
 }
 
 type ledger interface {
-	// Apply tells Redis of committed changes; Replay of verdicts only read.
+	// Apply writes committed changes to Redis; Replay writes verdicts that were only read.
 	Apply(ctx context.Context, cs []order.Change) error
 	Replay(ctx context.Context, vs []order.Verdict) error
 }
 
-// ErrStopped is the error of orders that the pool was stopped on: they have no
-// verdict by this process and will be delivered again.
+// ErrStopped is the error of orders that the pool had not settled when it was stopped.
+// They will be delivered again.
 var ErrStopped = errors.New("consumer: stopped")
 
-// Options of a Pool; Orders, Ledger and Log are required.
+// Options of a Pool. Orders, Ledger and Log are required.
 type Options struct {
 	Orders settler
 	Ledger ledger
-	// Guard calls the write-back; a breaker lets an absent Redis cost nothing.
+	// Guard calls the write-back; with a breaker, an unavailable Redis costs no time.
 	Guard   func(func() error) error
-	Workers int               // settling workers; measured: 1-2 are the knee, 4 with slow disks
-	Batch   int               // orders a transaction, at most 256
-	Rate    float64           // orders a second that are settled at most, by all workers together; 0 is no cap
-	Linger  time.Duration     // a busy worker waits so long to fill a batch
+	Workers int               // settling workers; as measured, more than 2 gain little, or 4 with slow disks
+	Batch   int               // orders per transaction, at most 256
+	Rate    float64           // maximum orders per second of all workers together; 0 is no limit
+	Linger  time.Duration     // how long a busy worker waits to fill a batch
 	Tracer  *telemetry.Tracer // nil: nothing is traced
-	Topic   string            // what the spans of messages are named by
+	Topic   string            // for the names of spans of messages
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
@@ -61,27 +65,28 @@ type Pool struct {
 	metrics *metrics
 
 	mu      sync.Mutex
-	wanted  int           // workers
-	working int           // of which some may be at their last batch
-	start   func()        // starts a worker; nil unless Run runs
-	resized chan struct{} // closed when wanted changes
+	wanted  int                 // workers
+	working int                 // some of them may be at their last batch
+	start   func()              // starts a worker; nil unless Run runs
+	changed chan struct{}       // closed when workers must look again, see wake
+	held    map[int64]*heldSale // by sale
 }
 
-// item is an order on its way through the pool, with the caller that waits.
+// item is an order in the pool, with the call that waits for it.
 type item struct {
 	order order.Order
 	call  *call
 }
 
-// call is one Settle; done is closed when all its orders have their verdict.
+// call is one call of Settle; done is closed when all its orders have their verdict.
 type call struct {
 	left   atomic.Int64
 	done   chan struct{}
-	gone   atomic.Bool // the caller has left: what no worker has taken is not settled
+	gone   atomic.Bool // the caller has returned: orders that no worker has taken are not settled
 	traces traces
 }
 
-// NewPool returns a Pool that works while Run does.
+// NewPool returns a Pool. It works while Run runs.
 func NewPool(o Options) *Pool {
 	if o.Guard == nil {
 		o.Guard = func(fn func() error) error { return fn() }
@@ -92,18 +97,19 @@ func NewPool(o Options) *Pool {
 		stopped: make(chan struct{}),
 		metrics: newMetrics(o.Metrics),
 		wanted:  o.Workers,
-		resized: make(chan struct{}),
+		changed: make(chan struct{}),
+		held:    make(map[int64]*heldSale),
 	}
 	p.drain.Store(newDrain(o.Rate, o.Batch))
 	return p
 }
 
-// roomy is for how many workers the queue has room, so that each finds its next
-// batch there. More share it.
+// roomy is the number of workers that the queue is sized for, so that each finds its
+// next batch there. More workers share it.
 const roomy = 8
 
-// Run works until ctx is done; a batch whose transaction has begun is finished.
-// Call it once.
+// Run works until ctx is done. A batch whose transaction has begun is finished. Run must
+// be called only once.
 func (p *Pool) Run(ctx context.Context) error {
 	defer close(p.stopped)
 	var workers sync.WaitGroup
@@ -119,10 +125,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
-// Settle hands the orders to the workers and waits until each has a committed
-// verdict. A nil error lets their deliveries be acknowledged; ErrStopped and
-// ctx's error do not: some of the orders may have their verdict then, or get it
-// still; those that no worker has taken do not.
+// Settle passes the orders to the workers and waits until each has a committed verdict.
+// Only after a nil error may their deliveries be acknowledged. After ErrStopped or ctx's
+// error some of the orders may have their verdict, or get it later.
 func (p *Pool) Settle(ctx context.Context, orders []order.Order) error {
 	return p.hand(ctx, orders, nil)
 }
@@ -159,57 +164,65 @@ func (p *Pool) await(ctx context.Context, c *call, orders []order.Order) error {
 }
 
 func (p *Pool) work(ctx context.Context) {
-	items := make([]item, 0, p.opts.Batch)
+	arrived := make([]item, 0, p.opts.Batch)
 	orders := make([]order.Order, 0, p.opts.Batch)
 	for {
-		resized, wanted := p.next(ctx)
+		items, changed, wanted := p.next(ctx)
 		if !wanted {
 			return
 		}
-		items = p.collect(ctx, resized, items[:0], len(orders))
 		if len(items) == 0 {
-			continue
+			arrived = p.collect(ctx, changed, arrived[:0], len(orders))
+			items = p.divert(arrived)
 		}
-		if !p.pass(ctx, len(items)) {
-			continue // stopped; what was collected will be delivered again
+		if len(items) == 0 || !p.pass(ctx, len(items)) {
+			continue // if stopped: what was collected will be delivered again
 		}
 		orders = orders[:0]
 		for _, it := range items {
 			orders = append(orders, it.order)
 		}
-		traced, trace := p.trace(ctx, items)
-		vs, ok := p.settle(traced, orders)
-		if !ok {
-			trace.end(nil)
-			continue // unacknowledged: whoever runs next settles them
-		}
-		p.writeBack(traced, vs, trace)
-		trace.end(vs)
-		for _, it := range items {
-			if it.call.left.Add(-1) == 0 {
-				close(it.call.done)
-			}
-		}
-		clear(items)
+		p.finish(ctx, items, orders)
+		clear(arrived)
 	}
 }
 
-// lingerFrom is the part of a full batch that came by itself before a worker
-// waits for more: at 3,500 orders a second, which a database hardly notices, a
-// batch of 35 instead of 20 cost each shopper 10 ms; at 17,000, full batches
-// settle a third more (scripts/bench --rows result_p50_ms,settled_256).
+// finish settles a batch. Its callers are told once it is committed.
+func (p *Pool) finish(ctx context.Context, items []item, orders []order.Order) {
+	traced, trace := p.trace(ctx, items)
+	vs, err := p.settle(traced, orders)
+	if err != nil {
+		trace.end(nil, err)
+		if ctx.Err() == nil {
+			p.hold(ctx, items, err)
+		}
+		return // not acknowledged
+	}
+	p.release(items)
+	p.writeBack(traced, vs, trace)
+	trace.end(vs, nil)
+	for _, it := range items {
+		if it.call.left.Add(-1) == 0 {
+			close(it.call.done)
+		}
+	}
+}
+
+// lingerFrom: a worker lingers after a batch of 1/lingerFrom of a full one. At 3,500
+// orders a second, which is little for a database, lingering made batches of 35 instead
+// of 20 orders, and cost each shopper 10 ms; at 17,000, full batches settle a third more
+// (scripts/bench --rows result_p50_ms,settled_256).
 const lingerFrom = 3
 
-// collect waits for an order and takes what is there with it, up to a batch.
-// After a batch of some size it lingers until there are more, but never for a
-// lone order. It returns none when the pool is resized or stopped before there is
-// any.
-func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []item, before int) []item {
+// collect waits for an order and takes the others that are there, up to a batch. It
+// lingers to fill the batch if the one before was large enough, but never with a single
+// order. It returns none if changed is closed or ctx is done before there is one.
+func (p *Pool) collect(ctx context.Context, changed <-chan struct{}, items []item, before int) []item {
 	for len(items) == 0 {
 		select {
 		case it := <-p.queue:
 			items = take(items, it)
-		case <-resized:
+		case <-changed:
 			return items
 		case <-ctx.Done():
 			return items
@@ -244,8 +257,8 @@ func (p *Pool) collect(ctx context.Context, resized <-chan struct{}, items []ite
 	return items
 }
 
-// take adds it to items, unless nobody waits for it any more: it will come
-// again, and would only keep others waiting, longest under a low drain rate.
+// take adds it to items, unless its caller has returned: the order will be delivered
+// again, and would only delay others, most of all under a low drain rate.
 func take(items []item, it item) []item {
 	if it.call.gone.Load() {
 		return items
@@ -253,43 +266,21 @@ func take(items []item, it item) []item {
 	return append(items, it)
 }
 
-const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 2 * time.Second
-)
-
-// settle tries until the batch is committed, or ctx is done. While MySQL is
-// away this is where the queue waits; nothing is lost.
-func (p *Pool) settle(ctx context.Context, orders []order.Order) ([]order.Verdict, bool) {
+func (p *Pool) settle(ctx context.Context, orders []order.Order) (vs []order.Verdict, err error) {
 	p.metrics.begin()
 	defer p.metrics.end()
-	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
-		start := time.Now()
-		err := failpoint.Hit(ctx, failpoint.Merged)
-		var vs []order.Verdict
-		if err == nil {
-			vs, err = p.opts.Orders.Settle(ctx, orders)
-		}
-		p.metrics.settled(ctx, time.Since(start), len(orders), vs, err)
-		if err == nil {
-			return vs, true
-		}
-		if ctx.Err() != nil {
-			return nil, false
-		}
-		p.opts.Log.WarnContext(ctx, "settle failed, will try again", "orders", len(orders), "backoff", backoff, "err", err)
-		select {
-		case <-time.After(backoff/2 + rand.N(backoff/2+1)):
-		case <-ctx.Done():
-			return nil, false
-		}
+	start := time.Now()
+	if err = failpoint.Hit(ctx, failpoint.Merged); err == nil {
+		vs, err = p.opts.Orders.Settle(ctx, orders)
 	}
+	p.metrics.settled(ctx, time.Since(start), len(orders), vs, err)
+	return vs, err
 }
 
-// writeBackTimeout bounds how long an ailing Redis holds up a worker.
+// writeBackTimeout bounds how long a slow Redis delays a worker.
 const writeBackTimeout = time.Second
 
-// writeBack tells Redis the results. A failure never stops the acknowledgement:
+// writeBack writes the results to Redis. The orders are acknowledged even if it fails:
 // the tail of sale_changes brings Redis up to date later.
 func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict, trace *batchTrace) {
 	ctx, span := telemetry.Start(ctx, "write back", telemetry.Internal)

@@ -12,27 +12,27 @@ import (
 	"seckill/queue"
 )
 
-type graveyard interface {
-	// Bury keeps an unreadable message; again is no error.
-	Bury(ctx context.Context, d order.DeadLetter) error
+type deadLetters interface {
+	// AddDeadLetter keeps an unreadable message; it may be repeated.
+	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
 }
 
-// Receiver turns deliveries of the queue into orders for the pool.
+// Receiver decodes deliveries of the queue and passes their orders to the pool.
 type Receiver struct {
 	pool *Pool
-	dead graveyard
+	dead deadLetters
 	log  *slog.Logger
 }
 
-// NewReceiver returns a Receiver that hands orders to pool and sets messages
-// that are no orders aside in dead.
-func NewReceiver(pool *Pool, dead graveyard, log *slog.Logger) *Receiver {
+// NewReceiver returns a Receiver that passes orders to pool, and messages that are not
+// orders to dead.
+func NewReceiver(pool *Pool, dead deadLetters, log *slog.Logger) *Receiver {
 	return &Receiver{pool: pool, dead: dead, log: log}
 }
 
-// Handle settles one delivery. A nil error acknowledges it: each of its orders
-// has a verdict, each unreadable message is a dead letter. Any other error
-// wants the delivery again, with backoff.
+// Handle settles one delivery. After a nil error it is acknowledged: each order has a
+// verdict, each unreadable message is a dead letter. After any other error it must be
+// delivered again, with backoff.
 func (r *Receiver) Handle(ctx context.Context, msgs []queue.Message) (failure error) {
 	if err := failpoint.Hit(ctx, failpoint.Delivered); err != nil {
 		return err
@@ -53,14 +53,10 @@ func (r *Receiver) Handle(ctx context.Context, msgs []queue.Message) (failure er
 		case errors.Is(err, order.ErrNewerVersion):
 			newer = fmt.Errorf("message %q: %w: upgrade this consumer", m.ID, err)
 		default:
-			if err := r.bury(ctx, m, err); err != nil {
+			if err := r.addDeadLetter(ctx, m, err); err != nil {
 				return err
 			}
 		}
-	}
-	if failpoint.Broken(failpoint.AckBeforeCommit) {
-		go func() { _ = r.pool.Settle(ctx, orders) }()
-		return nil
 	}
 	if err := r.pool.hand(ctx, orders, ts); err != nil {
 		return err
@@ -68,13 +64,13 @@ func (r *Receiver) Handle(ctx context.Context, msgs []queue.Message) (failure er
 	if err := failpoint.Hit(ctx, failpoint.BeforeAck); err != nil {
 		return err
 	}
-	return newer // its readable neighbours are settled; it waits for the upgrade
+	return newer // the readable messages are settled; this one waits for the upgrade
 }
 
-// maxKeptBody bounds what a dead letter keeps of a message.
+// maxKeptBody bounds the body of a dead letter.
 const maxKeptBody = 4 << 10
 
-func (r *Receiver) bury(ctx context.Context, m queue.Message, why error) error {
+func (r *Receiver) addDeadLetter(ctx context.Context, m queue.Message, why error) error {
 	id, err := order.ParseID(m.ID)
 	if err != nil {
 		id = 0 // not a message of ours
@@ -83,9 +79,9 @@ func (r *Receiver) bury(ctx context.Context, m queue.Message, why error) error {
 		MessageID: m.ID, OrderID: id, Reason: "unreadable", Detail: why.Error(),
 		Body: m.Body[:min(len(m.Body), maxKeptBody)],
 	}
-	if err := r.dead.Bury(ctx, d); err != nil {
+	if err := r.dead.AddDeadLetter(ctx, d); err != nil {
 		return fmt.Errorf("dead letter %q: %w", m.ID, err)
 	}
-	r.log.WarnContext(ctx, "message set aside in dead_letters", "message_id", m.ID, "bytes", len(m.Body), "err", why)
+	r.log.WarnContext(ctx, "unreadable message added to dead_letters", "message_id", m.ID, "bytes", len(m.Body), "err", why)
 	return nil
 }

@@ -2,8 +2,8 @@ package consumer
 
 import "context"
 
-// SetWorkers changes how many workers settle, from 1 up. New ones begin at once;
-// those that are too many end with the batch they have, and count until then.
+// SetWorkers changes the number of workers, which is at least 1. New ones start at once;
+// superfluous ones exit after their current batch, and count until then.
 func (p *Pool) SetWorkers(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -11,12 +11,17 @@ func (p *Pool) SetWorkers(n int) {
 		return
 	}
 	p.wanted = n
-	close(p.resized)
-	p.resized = make(chan struct{})
+	p.wake()
 	p.fill()
 }
 
-// fill starts the workers that are missing. It wants the lock.
+// wake makes idle workers ask next again. The caller must hold p.mu.
+func (p *Pool) wake() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// fill starts the workers that are missing. The caller must hold p.mu.
 func (p *Pool) fill() {
 	if p.start == nil {
 		return
@@ -27,15 +32,16 @@ func (p *Pool) fill() {
 	}
 }
 
-// next reports whether a worker is to take another batch, and returns what is
-// closed when that may have changed. Who is told no has left.
-func (p *Pool) next(ctx context.Context) (resized <-chan struct{}, wanted bool) {
+// next returns what a worker has to do: to settle orders that were held, or else
+// to collect what arrives until changed is closed. The worker that gets false must
+// exit.
+func (p *Pool) next(ctx context.Context) (held []item, changed <-chan struct{}, wanted bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.working > p.wanted || ctx.Err() != nil {
 		p.working--
 		p.metrics.idle.Dec()
-		return nil, false
+		return nil, nil, false
 	}
-	return p.resized, true
+	return p.takeHeld(), p.changed, true
 }

@@ -8,11 +8,11 @@ import (
 	"seckill/queue"
 )
 
-// traces are the spans of the traced orders of one delivery, by order; nil where
-// there is none. They are written before the orders are handed over.
+// traces are the spans of the traced orders of one delivery, by order; nil for none. They
+// are complete before the orders are passed to the pool.
 type traces map[order.ID]telemetry.Span
 
-// begin begins the span of an order that was delivered, if it is traced.
+// begin starts the span of a delivered order, if it is traced.
 func (p *Pool) begin(ctx context.Context, ts traces, m queue.Message, o order.Order) traces {
 	span := p.opts.Tracer.Process(ctx, p.opts.Topic, m.Traceparent, int64(o.ID))
 	if !span.On() || ts[o.ID].On() { // the second of two is the same order, or a collision
@@ -27,20 +27,20 @@ func (p *Pool) begin(ctx context.Context, ts traces, m queue.Message, o order.Or
 	return ts
 }
 
-// end ends the spans that are still open: those of orders without a verdict.
+// end ends the spans that are still open, those of orders without a verdict.
 func (ts traces) end(err error) {
 	for _, span := range ts {
 		span.End(err)
 	}
 }
 
-// batchTrace is what of a batch is traced; nil is nothing.
+// batchTrace are the spans of a batch; nil if nothing in it is traced.
 type batchTrace struct {
 	orders traces
 	span   telemetry.Span // of the batch
 }
 
-// trace begins the span of a batch, if an order in it is traced.
+// trace starts the span of a batch, if an order in it is traced.
 func (p *Pool) trace(ctx context.Context, items []item) (context.Context, *batchTrace) {
 	if p.opts.Tracer == nil {
 		return ctx, nil
@@ -72,17 +72,13 @@ func (t *batchTrace) of(id order.ID) telemetry.Span {
 	return t.orders[id]
 }
 
-// end ends the spans of the batch and of its orders, with what they came to; a
-// batch without verdicts was stopped on.
-func (t *batchTrace) end(vs []order.Verdict) {
+// end ends the span of the batch and the spans of the orders in vs. After an error there
+// are none: the orders will be tried again.
+func (t *batchTrace) end(vs []order.Verdict, err error) {
 	if t == nil {
 		return
 	}
-	if vs == nil {
-		t.span.End(ErrStopped)
-		return
-	}
-	t.span.End(nil)
+	t.span.End(err)
 	for _, v := range vs {
 		if span := t.orders[v.ID]; span.On() {
 			span.Text("seckill.order.status", string(v.Status))

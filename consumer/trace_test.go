@@ -114,7 +114,7 @@ func TestAnOrderLeftWithoutAVerdictEndsItsSpanAsFailed(t *testing.T) {
 		require.ErrorIs(t, <-acked, consumer.ErrStopped)
 	})
 	require.Equal(t, "consumer: stopped", spans.One("process T").Status.Description)
-	require.Equal(t, "consumer: stopped", spans.One("settle").Status.Description)
+	require.Equal(t, "*errors.errorString", spans.One("settle").Status.Description)
 	require.Empty(t, spans.Named("write back"))
 }
 

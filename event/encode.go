@@ -10,15 +10,15 @@ import (
 	"seckill/queue"
 )
 
-// Seal makes the ID that a shopper has of an order.
+// Seal makes the public ID of an order.
 type Seal func(id order.ID, saleID int64, shopper string) string
 
-// timeLayout always has milliseconds, as the columns have.
+// timeLayout always has milliseconds, like the columns.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// message is e as a topic stores it; seal may be nil. The body is written by
-// hand, field after field of Event: encoding/json takes twice as long, and
-// each order of a spike comes by here.
+// message encodes e; seal may be nil. It appends the body field by field, in the
+// order of Event: encoding/json takes twice as long, and every order of a spike
+// is encoded here.
 func message(e order.Event, seal Seal) queue.EventMessage {
 	sale, id := strconv.FormatInt(e.SaleID, 10), e.ID.String()
 	name := sale + "-" + strconv.FormatUint(e.Seq, 10) + "-" + id
@@ -68,7 +68,7 @@ func appendTime(b []byte, t time.Time) []byte {
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			text, _ := json.Marshal(s) //nolint:errchkjson // a string: it cannot fail
+			text, _ := json.Marshal(s) //nolint:errchkjson // a string cannot fail
 			return append(b, text...)
 		}
 	}

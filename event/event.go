@@ -1,7 +1,19 @@
-// Package event tells other systems what became of each order. Every verdict and
-// every later change of an order leaves as a CloudEvent: at least once, in the
-// order of the order's changes, read from the log of changes and from nothing
-// that a process remembers. Any number of processes may send.
+// Package event publishes order events for other systems. Every verdict and every
+// later change of an order becomes a CloudEvent: it is sent at least once, and the
+// events of one order are sent in the order of its changes.
+//
+// The log of changes is the outbox. Once a second each process finds the sales
+// that have changes after their row in event_cursors, takes those that no other
+// process has a lease on, reads a page (up to 2,048 orders), sends its events, each
+// order's to the queue that its ID selects, and moves the cursor when the broker
+// has stored all of them. The cursor is the only truth: by induction, everything
+// up to it is stored, whichever process sent it. A page that failed is sent again
+// as a whole, and a process that outlived its lease repeats old pages; the event's
+// ID and sequence make both harmless. An event takes its time and ID from its
+// change, so it is the same whenever it is sent.
+//
+// Closed sales are checked at every tenth step, so a sale can be closed before its
+// events are sent. Whatever prunes the log must stay behind the cursor.
 package event
 
 import (
@@ -12,15 +24,14 @@ import (
 	"seckill/order"
 )
 
-// Schema is the JSON schema that every event keeps.
+// Schema is the JSON schema of every event.
 //
 //go:embed order-event.v1.schema.json
 var Schema []byte
 
 const specVersion = "1.0"
 
-// Event is a CloudEvent in structured JSON mode. Schema says what the fields
-// promise.
+// Event is a CloudEvent in structured JSON mode. Schema documents the fields.
 type Event struct {
 	SpecVersion     string `json:"specversion"`
 	ID              string `json:"id"`
@@ -33,7 +44,7 @@ type Event struct {
 	Data            Data   `json:"data"`
 }
 
-// Data is the order as a change left it.
+// Data is the order after a change.
 type Data struct {
 	OrderID        string       `json:"order_id"`
 	PublicID       string       `json:"public_id,omitempty"`
@@ -51,8 +62,8 @@ type Data struct {
 	CreatedAt      string       `json:"created_at"`
 }
 
-// Parse reads the body of a message. Fields that a newer version added are
-// passed over.
+// Parse parses the body of a message. It ignores fields that a newer version
+// added.
 func Parse(body []byte) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(body, &e); err != nil {

@@ -11,27 +11,27 @@ import (
 	"seckill/queue"
 )
 
-// metrics is how far the events of all sales are behind, whichever process sends
-// them, and what this one has sent.
+// metrics are the lag of the events of all sales, whichever process sends them,
+// and what this process has sent.
 type metrics struct {
 	changes prometheus.Gauge
-	oldest  atomic.Pointer[time.Time]    // of what has not left; nil: everything has
-	sends   map[bool]prometheus.Observer // by whether all was stored
+	oldest  atomic.Pointer[time.Time]    // of the unsent changes; nil when there are none
+	sends   map[bool]prometheus.Observer // by whether all events were stored
 	events  map[order.Status]prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
-		changes: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_event_lag_changes", Help: "Changes of all sales whose order events have not left."}),
+		changes: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_event_lag_changes", Help: "Changes of all sales whose order events are not sent."}),
 		events:  map[order.Status]prometheus.Counter{},
 	}
 	sends := f.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "seckill_event_publish_duration_seconds", Help: "Time to send one page of order events, by result, stored or failed.", Buckets: prometheus.ExponentialBuckets(.001, 2, 12),
 	}, []string{"result"})
 	m.sends = map[bool]prometheus.Observer{true: sends.WithLabelValues("stored"), false: sends.WithLabelValues("failed")}
-	// Of a time, not a number: while the database cannot be asked the age grows.
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_event_lag_seconds", Help: "Age of the oldest change whose order events have not left."}, func() float64 {
+	// The gauge computes the age from a time, so it grows while the database is down.
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_event_lag_seconds", Help: "Age of the oldest change whose order events are not sent."}, func() float64 {
 		if at := m.oldest.Load(); at != nil {
 			return time.Since(*at).Seconds()
 		}

@@ -1,11 +1,10 @@
-// Package fleet is what the processes of one shop tell each other: which of them
-// live, how much each has to do, and that the limits have changed.
+// Package fleet lets the processes of one shop know each other: which of them are
+// alive, how loaded each is, and that the limits have changed.
 //
-// A process lives as long as its heartbeat in Redis does: one that is killed is
-// gone within 10 s, one that stops properly at once. The limits are kept in
-// MySQL. Redis only says that they changed, and each process looks there by
-// itself every second as well: a Redis that is away or was wiped costs no limit,
-// and no process waits for either server.
+// A process is alive as long as its heartbeat in Redis is: a killed one is gone
+// within 10 s, one that stops properly at once. The limits are in MySQL. Redis
+// only announces changes, and each process also reads MySQL every second: limits
+// work while Redis is down or was wiped, and no process waits for either server.
 package fleet
 
 import (
@@ -34,29 +33,29 @@ var (
 )
 
 const (
-	// beatEvery is the time between heartbeats, give or take a tenth.
+	// beatEvery is the time between heartbeats, plus or minus a tenth.
 	beatEvery = time.Second
-	// beatHolds is how long a process lives that is not heard of any more: six
-	// heartbeats may be late or lost.
+	// beatHolds is how long a process counts as alive without a heartbeat: six may
+	// be late or lost.
 	beatHolds = 7 * time.Second
 )
 
-// Fleet is the processes of one shop. Safe for concurrent use; it holds no state
-// of its own.
+// Fleet is the list of the processes of one shop in Redis. It is safe for
+// concurrent use and keeps no state of its own.
 type Fleet struct {
 	rdb        redis.UniversalClient
 	seen, said string // see beat.lua
 	limits     string // channel: the limits have changed
 }
 
-// New returns the fleet of a shop, whose name tells it from others on the same
+// New returns the fleet of a shop; the name separates it from others on the same
 // Redis.
 func New(rdb redis.UniversalClient, shop string) *Fleet {
 	prefix := "seckill:{fleet:" + shop + "}:"
 	return &Fleet{rdb: rdb, seen: prefix + "seen", said: prefix + "said", limits: prefix + "limits"}
 }
 
-// Instances returns the processes that live, by role, then by age.
+// Instances returns the live processes, by role, then by age.
 func (f *Fleet) Instances(ctx context.Context) ([]Instance, error) {
 	found, err := liveScript.Run(ctx, f.rdb, []string{f.seen, f.said}, beatHolds.Milliseconds()).StringSlice()
 	if err != nil {
@@ -67,7 +66,7 @@ func (f *Fleet) Instances(ctx context.Context) ([]Instance, error) {
 		var i Instance
 		ms, err := strconv.ParseFloat(triple[1], 64)
 		if err != nil || json.Unmarshal([]byte(triple[2]), &i) != nil {
-			continue // nothing that a process of ours wrote
+			continue // not written by this program
 		}
 		i.ID, i.SeenAt = triple[0], time.UnixMilli(int64(ms)).UTC()
 		is = append(is, i)
@@ -78,7 +77,7 @@ func (f *Fleet) Instances(ctx context.Context) ([]Instance, error) {
 	return is, nil
 }
 
-// beat has an instance live on, and returns how many live, by role.
+// beat writes the heartbeat of an instance, and returns how many are alive by role.
 func (f *Fleet) beat(ctx context.Context, i Instance) (map[string]int, error) {
 	said, err := json.Marshal(i)
 	if err != nil {
@@ -96,7 +95,7 @@ func (f *Fleet) beat(ctx context.Context, i Instance) (map[string]int, error) {
 	return roles, nil
 }
 
-// leave ends an instance.
+// leave removes an instance from the list.
 func (f *Fleet) leave(ctx context.Context, id string) error {
 	p := f.rdb.Pipeline()
 	p.ZRem(ctx, f.seen, id)
@@ -107,7 +106,7 @@ func (f *Fleet) leave(ctx context.Context, id string) error {
 	return nil
 }
 
-// AnnounceLimits tells every process that the limits have another generation.
+// AnnounceLimits tells every process that the limits have a new generation.
 func (f *Fleet) AnnounceLimits(ctx context.Context, generation uint64) error {
 	if err := f.rdb.Publish(ctx, f.limits, strconv.FormatUint(generation, 10)).Err(); err != nil {
 		return fmt.Errorf("fleet: announce limits: %w", err)

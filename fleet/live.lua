@@ -1,7 +1,7 @@
--- live: the processes that live. It writes nothing.
--- KEYS, ARGV[1]: as KEYS and ARGV[3] of beat
--- Result: of each process its name, when it was last heard of (ms) and
---         what it said of itself
+-- live.lua reads the live processes. It writes nothing.
+--   KEYS  as beat.lua
+--   ARGV  ms for which a heartbeat is valid
+--   Returns for each process: name, time of its last heartbeat in ms, description.
 local t = redis.call('TIME')
 local now, holds = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[1])
 local found = {}

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// loadOver is the time of which a Load speaks.
-const loadOver = 5 * time.Second
+// loadWindow is the time over which a Load is computed.
+const loadWindow = 5 * time.Second
 
-// meter makes a Load of Totals.
+// meter computes a Load from Totals.
 type meter struct {
-	samples []sample // the first is as old as loadOver, or a little older
+	samples []sample // the first is as old as loadWindow, or a little older
 }
 
 type sample struct {
@@ -19,10 +19,10 @@ type sample struct {
 	Totals
 }
 
-// load takes what a process counts now.
+// load adds a sample and returns the load.
 func (m *meter) load(now time.Time, t Totals) Load {
 	m.samples = append(m.samples, sample{now, t})
-	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= loadOver {
+	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= loadWindow {
 		m.samples = slices.Delete(m.samples, 0, 1)
 	}
 	l := Load{Inflight: t.Inflight, HeldPolls: t.HeldPolls, Backlog: t.Backlog, Workers: t.Workers, MySQLConns: t.MySQLConns, RedisConns: t.RedisConns}
@@ -39,9 +39,8 @@ func (m *meter) load(now time.Time, t Totals) Load {
 	return l
 }
 
-// quantile estimates the seconds within which that part of the results came
-// between two counts, as PromQL's histogram_quantile does. Where it lies above
-// the last bound it is that.
+// quantile estimates the quantile of the results between two counts in seconds, as
+// PromQL's histogram_quantile does; at most the last bound.
 func quantile(q float64, was, is map[float64]uint64) float64 {
 	bounds := slices.Sorted(maps.Keys(is))
 	if len(bounds) == 0 {

@@ -19,16 +19,17 @@ import (
 // Options of a Member; all are required.
 type Options struct {
 	Fleet *Fleet
-	// Self is what the process says of itself for good: role, version, host, PID.
+	// Self is the constant part of the process's description: role, version, host,
+	// PID.
 	Self Instance
-	// Look adds what changes of it: addresses and worker number. It returns what
-	// the process counts.
+	// Look fills in what changes: addresses and node ID. It returns the counters of
+	// the process.
 	Look func(self *Instance) Totals
-	// Limits reads what operators have set, from MySQL.
+	// Limits reads the limits that operators have set, from MySQL.
 	Limits func(ctx context.Context) (order.Limits, error)
-	// Apply puts limits in force, where so many APIs live. It is called when either
-	// changes, one call at a time, and must not block. The error is which of them
-	// the process refuses; the others are in force all the same.
+	// Apply puts limits in force, given the number of live APIs. It is called when
+	// either changes, one call at a time, and must not block. The error says which
+	// limits the process refuses; the others are in force anyway.
 	Apply   func(l order.Limits, apis int) error
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
@@ -36,30 +37,36 @@ type Options struct {
 
 // Member is this process in its fleet.
 type Member struct {
-	opts  Options
+	fleet      *Fleet
+	look       func(self *Instance) Totals
+	readStored func(ctx context.Context) (order.Limits, error)
+	putInForce func(l order.Limits, apis int) error
+	log        *slog.Logger
+
 	self  Instance
 	meter meter
-	soon  chan struct{} // the next heartbeat is due now
+	soon  chan struct{} // wakes the heartbeat
 
 	generation prometheus.Gauge
 	instances  *prometheus.GaugeVec
 
-	mu     sync.Mutex // guards what is in force, and calls of Apply
+	mu     sync.Mutex // guards the limits in force, and calls of Apply
 	limits order.Limits
 	apis   apis
-	// whole is the generation that was last in force as a whole, and refused what
-	// of the limits is not.
+	// whole is the last generation that was fully in force; refused says which
+	// limits are not.
 	whole   uint64
 	refused string
 }
 
-// NewMember returns a process that joins its fleet with Run.
+// NewMember returns the member of a fleet; it joins with Run.
 func NewMember(o Options) *Member {
 	f := promauto.With(o.Metrics)
 	m := &Member{
-		opts: o, self: o.Self, soon: make(chan struct{}, 1), apis: apis{now: 1},
-		generation: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_limits_generation", Help: "Generation of the limits that this process took over last as a whole; 0 before MySQL was read."}),
-		instances:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_instances", Help: "Processes that live, as this one heard last."}, []string{"role"}),
+		fleet: o.Fleet, look: o.Look, readStored: o.Limits, putInForce: o.Apply, log: o.Log,
+		self: o.Self, soon: make(chan struct{}, 1), apis: apis{now: 1},
+		generation: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_limits_generation", Help: "Last generation of the limits that is fully in force in this process; 0 before MySQL was read."}),
+		instances:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_instances", Help: "Live processes by the last heartbeat of this process."}, []string{"role"}),
 	}
 	m.self.ID = o.Self.Role + "-" + strings.ToLower(rand.Text()[:10])
 	m.self.StartedAt = time.Now().UTC().Truncate(time.Millisecond)
@@ -69,49 +76,49 @@ func NewMember(o Options) *Member {
 	return m
 }
 
-// Run keeps the process in its fleet, and the limits in force, until ctx is
-// done. No server that is away ends it.
+// Run keeps the process in its fleet and its limits up to date until ctx is done.
+// It does not end when a server is down.
 func (m *Member) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { m.watch(ctx); return nil })
-	g.Go(func() error { m.beat(ctx); return nil })
+	g.Go(func() error { m.heartbeats(ctx); return nil })
 	return g.Wait()
 }
 
 const beatTimeout = time.Second
 
-// beat says that the process lives, until ctx is done; then that it does not.
-func (m *Member) beat(ctx context.Context) {
+// heartbeats sends heartbeats until ctx is done, then leaves the fleet.
+func (m *Member) heartbeats(ctx context.Context) {
 	away := false
 	for ctx.Err() == nil {
-		err := m.say(ctx)
+		err := m.heartbeat(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !away:
-			m.opts.Log.WarnContext(ctx, "out of the list of instances", "err", err)
+			m.log.WarnContext(ctx, "not in the list of instances", "err", err)
 		case err == nil && away:
-			m.opts.Log.InfoContext(ctx, "in the list of instances again")
+			m.log.InfoContext(ctx, "in the list of instances again")
 		}
 		away = err != nil
 		wait(ctx, beatEvery, m.soon)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
 	defer cancel()
-	if err := m.opts.Fleet.leave(ctx, m.self.ID); err != nil {
-		m.opts.Log.WarnContext(ctx, "still in the list of instances for some seconds", "err", err)
+	if err := m.fleet.leave(ctx, m.self.ID); err != nil {
+		m.log.WarnContext(ctx, "still in the list of instances for a few seconds", "err", err)
 	}
 }
 
-func (m *Member) say(ctx context.Context) error {
+func (m *Member) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
 	self := m.self
 	self.SaidAt = time.Now().UTC().Truncate(time.Millisecond)
-	self.Load = m.meter.load(time.Now(), m.opts.Look(&self))
+	self.Load = m.meter.load(time.Now(), m.look(&self))
 	m.mu.Lock()
 	self.Generation, self.LimitsRefused = m.whole, m.refused
 	m.mu.Unlock()
-	live, err := m.opts.Fleet.beat(ctx, self)
+	live, err := m.fleet.beat(ctx, self)
 	if err != nil {
 		return err
 	}
@@ -121,15 +128,15 @@ func (m *Member) say(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.apis.heard(live[RoleAPI]) {
-		m.opts.Log.InfoContext(ctx, "number of live APIs changed", "apis", m.apis.now)
-		_ = m.apply() // refused as it was: whoever took these limits over has said so
+		m.log.InfoContext(ctx, "number of live APIs changed", "apis", m.apis.now)
+		_ = m.apply() // the limits are the same: a refusal has been logged
 	}
 	return nil
 }
 
-// apply puts the limits in force; m.mu is held.
+// apply puts the limits in force. The caller must hold m.mu.
 func (m *Member) apply() error {
-	err := m.opts.Apply(m.limits, m.apis.now)
+	err := m.putInForce(m.limits, m.apis.now)
 	m.refused = refusal(err)
 	if err == nil {
 		m.whole = m.limits.Generation
@@ -138,16 +145,16 @@ func (m *Member) apply() error {
 	return err
 }
 
-// apis is how many APIs share the limits that are for all of them.
+// apis counts the live APIs, which share the limits that hold for all of them.
 type apis struct {
 	now    int
-	recent [3]int // what the last heartbeats heard
+	recent [3]int // of the last heartbeats
 	next   int
 }
 
-// heard takes what a heartbeat heard, and reports whether the number changed.
-// More are believed at once, fewer when three heartbeats in turn have said so:
-// for a moment after Redis was wiped nobody is in the list.
+// heard takes the number from a heartbeat, and reports whether the count changed.
+// It rises at once, but falls only after three lower numbers in a row: the list is
+// empty for a moment after Redis was wiped.
 func (a *apis) heard(n int) bool {
 	a.recent[a.next%len(a.recent)] = n
 	a.next++
@@ -156,9 +163,9 @@ func (a *apis) heard(n int) bool {
 	return a.now != was
 }
 
-// wait waits for about that time, until woken or until ctx is done.
+// wait waits for about the given time, until woken or until ctx is done.
 func wait(ctx context.Context, about time.Duration, woken <-chan struct{}) {
-	t := time.NewTimer(about - about/10 + mrand.N(about/5)) // processes that start together do not ask together for good
+	t := time.NewTimer(about - about/10 + mrand.N(about/5)) // spreads the processes that started together
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -10,43 +10,43 @@ import (
 )
 
 const (
-	// lookEvery is how often a process looks for other limits when nobody tells it
-	// of any, give or take a tenth: so that they are in force within a second while
-	// Redis is away. A look is one read by primary key, one of some hundred
-	// statements that a process at work sends in that time.
+	// lookEvery is the time between reads of the limits without a message, plus or
+	// minus a tenth: so new limits are in force within a second while Redis is down.
+	// It is one read by primary key (0.1 ms of MySQL per second and process), among
+	// some hundred statements of a busy process in that time.
 	lookEvery   = 800 * time.Millisecond
 	lookTimeout = 2 * time.Second
 )
 
-// watch keeps the limits in force that MySQL has, until ctx is done: told by
-// Redis at once, and by looking.
+// watch keeps the limits of MySQL in force until ctx is done: by messages of
+// Redis, which come at once, and by polling.
 func (m *Member) watch(ctx context.Context) {
-	sub := m.opts.Fleet.rdb.Subscribe(ctx, m.opts.Fleet.limits)
+	sub := m.fleet.rdb.Subscribe(ctx, m.fleet.limits)
 	defer sub.Close()
 	changed := make(chan struct{}, 1)
 	done := make(chan struct{})
 	defer func() { <-done }()
 	go func() {
 		defer close(done)
-		tell(ctx, sub, changed)
+		wakeOnMessage(ctx, sub, changed)
 	}()
 	failing := false
 	for ctx.Err() == nil {
-		err := m.look(ctx)
+		err := m.readLimits(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !failing:
-			m.opts.Log.WarnContext(ctx, "limits cannot be read, those in force stay", "err", err)
+			m.log.WarnContext(ctx, "cannot read the limits, those in force stay", "err", err)
 		case err == nil && failing:
-			m.opts.Log.InfoContext(ctx, "limits are read again")
+			m.log.InfoContext(ctx, "limits can be read again")
 		}
 		failing = err != nil
 		wait(ctx, lookEvery, changed)
 	}
 }
 
-// tell wakes who watches when a message comes, or may have been missed.
-func tell(ctx context.Context, sub *redis.PubSub, changed chan<- struct{}) {
+// wakeOnMessage wakes the watcher when a message comes, or may have been missed.
+func wakeOnMessage(ctx context.Context, sub *redis.PubSub, changed chan<- struct{}) {
 	messages := sub.ChannelWithSubscriptions()
 	for {
 		select {
@@ -54,19 +54,19 @@ func tell(ctx context.Context, sub *redis.PubSub, changed chan<- struct{}) {
 			return
 		case _, ok := <-messages:
 			if !ok {
-				return // the looking goes on
+				return // polling continues
 			}
 			wake(changed)
 		}
 	}
 }
 
-// look reads the limits and puts them in force, where they are others. It has
-// them said at once, for whoever waits for that.
-func (m *Member) look(ctx context.Context) error {
+// readLimits reads the limits and, if they changed, puts them in force. It then
+// sends a heartbeat at once, for operators that wait for it.
+func (m *Member) readLimits(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	l, err := m.opts.Limits(ctx)
+	l, err := m.readStored(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,17 +75,17 @@ func (m *Member) look(ctx context.Context) error {
 		return nil
 	}
 	if refused != nil {
-		m.opts.Log.WarnContext(ctx, "limits in force in part, of the others those configured", "generation", l.Generation, "values", l.Values, "refused", refused)
+		m.log.WarnContext(ctx, "some limits are refused and stay as configured", "generation", l.Generation, "values", l.Values, "refused", refused)
 	} else {
-		m.opts.Log.InfoContext(ctx, "limits in force", "generation", l.Generation, "values", l.Values)
+		m.log.InfoContext(ctx, "limits in force", "generation", l.Generation, "values", l.Values)
 	}
 	wake(m.soon)
 	return nil
 }
 
-// take reports whether the limits are others than those in force, and which of
-// them the process refuses. MySQL decides, also when it has an older generation:
-// it may have come from a backup.
+// take puts limits in force if they differ, and reports whether they did and which
+// of them the process refuses. MySQL decides, even if its generation is older: it
+// may have been restored from a backup.
 func (m *Member) take(l order.Limits) (changed bool, refused error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// AuditEntry is one row of the audit log: what an operator changed. What was
-// refused is not in it.
+// AuditEntry is one row of the audit log: what an operator changed. The log has no
+// refused commands.
 type AuditEntry struct {
 	ID      int64 // set by the store; rises, with gaps
 	At      time.Time
 	By      Operator
 	Action  string
-	SaleID  int64  // 0: of no sale
+	SaleID  int64  // 0: concerns no sale
 	Target  string // such as "sale 12" or "order 7"
 	Before  json.RawMessage
-	After   json.RawMessage // nil for what has no value, as Before
+	After   json.RawMessage // nil, like Before, where there is no value
 	Command string
 }
 
@@ -30,7 +30,7 @@ type AuditQuery struct {
 	Limit  int
 }
 
-// Entry is the row of an operation that changed before to after.
+// Entry is the audit entry of an operation that changed before to after.
 func (o Operation) Entry(before, after Sale) AuditEntry {
 	e := AuditEntry{By: o.By, Action: o.Action.Name, SaleID: o.SaleID, Target: saleTarget(o.SaleID), Command: o.Command}
 	was, is := before.values(), after.values()
@@ -40,7 +40,7 @@ func (o Operation) Entry(before, after Sale) AuditEntry {
 	return e
 }
 
-// Entry is the row of a sale that was made.
+// Entry is the audit entry of a new sale.
 func (c Creation) Entry() AuditEntry {
 	return AuditEntry{
 		By: c.By, Action: "create", SaleID: c.Sale.ID, Target: saleTarget(c.Sale.ID),
@@ -48,7 +48,7 @@ func (c Creation) Entry() AuditEntry {
 	}
 }
 
-// CancelEntry is the row of an order that an operator cancelled.
+// CancelEntry is the audit entry of an order that an operator cancelled.
 func CancelEntry(by Operator, cmd string, v Verdict) AuditEntry {
 	return AuditEntry{
 		By: by, Action: "cancel", SaleID: v.SaleID, Target: "order " + v.ID.String(), Command: cmd,
@@ -56,8 +56,8 @@ func CancelEntry(by Operator, cmd string, v Verdict) AuditEntry {
 	}
 }
 
-// DiscardEntry is the row of a dead letter that an operator discarded; the
-// log is what remains of it, but for its body.
+// DiscardEntry is the audit entry of a dead letter that an operator discarded. It
+// keeps everything of it but the body.
 func DiscardEntry(by Operator, cmd string, d DeadLetter) AuditEntry {
 	return AuditEntry{
 		By: by, Action: "discard", SaleID: d.SaleID, Target: fmt.Sprintf("dead letter %+q", d.MessageID), Command: cmd,
@@ -70,7 +70,7 @@ func DiscardEntry(by Operator, cmd string, d DeadLetter) AuditEntry {
 
 func saleTarget(id int64) string { return fmt.Sprintf("sale %d", id) }
 
-// values are what operators change of a sale, by name, as JSON.
+// values are the fields that operators change, by name, as JSON.
 func (s Sale) values() map[string]json.RawMessage {
 	values := map[string]json.RawMessage{}
 	for name, v := range map[string]any{
@@ -96,7 +96,7 @@ const (
 	maxTarget = 192
 )
 
-// Fitted returns e as it is kept: each field cut to the size of its column.
+// Fitted returns e with each field cut to the size of its column.
 func (e AuditEntry) Fitted() AuditEntry {
 	e.By.Name = head(e.By.Name, maxActor)
 	e.Target = head(e.Target, maxTarget)

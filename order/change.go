@@ -10,7 +10,7 @@ import (
 )
 
 // Change is one row of sale_changes: what one transaction did to one sale and
-// its orders. A sale's changes are gapless and in commit order.
+// its orders. A sale's changes have no gaps and are in commit order.
 type Change struct {
 	SaleID   int64
 	Seq      uint64
@@ -26,9 +26,8 @@ type SaleEffect struct {
 	EndsAt   time.Time
 }
 
-// Changes groups the verdicts that a Settle call recorded by the change that
-// recorded them, in order of sale and seq. Verdicts that were only read
-// (Seq 0) are left out.
+// Changes groups the verdicts of a Settle call by the change that recorded them,
+// sorted by sale and seq. Verdicts that were only read (Seq 0) are left out.
 func Changes(vs []Verdict) []Change {
 	fresh := slices.DeleteFunc(slices.Clone(vs), func(v Verdict) bool { return v.Seq == 0 })
 	slices.SortStableFunc(fresh, func(a, b Verdict) int {
@@ -45,16 +44,15 @@ func Changes(vs []Verdict) []Change {
 	return cs
 }
 
-// The encoding of a change: a version byte, then records. An order's record is
-// a head byte (status << 4 | key flag | reason), the ID as a zig-zag varint
-// difference to the one before, slot, quantity, shopper with its length and,
-// if flagged, the 8 bytes of the idempotency key's digest, which whoever
-// adopts the order needs. Without a key that is about 18 bytes an order,
-// against 80 of JSON.
+// The encoding of a change: a version byte, then records. An order's record is a
+// head byte (status << 4 | key flag | reason), the difference to the previous ID
+// as a zig-zag varint, slot, quantity, shopper with its length and, if flagged,
+// the 8-byte digest of the idempotency key, which adopting the order needs.
+// Without a key, an order takes about 18 bytes; as JSON it would take 80.
 const (
 	changeVersion = 1
 	keyFlag       = 1 << 3
-	saleRecord    = 0xf0 // head byte of the sale's own record, the low half its state
+	saleRecord    = 0xf0 // head byte of the sale's own record; the low half is its state
 )
 
 var (
@@ -66,7 +64,7 @@ var (
 // ErrBadChange is the error of a change that cannot be read.
 var ErrBadChange = errors.New("order: malformed change")
 
-// EncodeChange returns the body of c: all but its sale and seq.
+// EncodeChange returns the body of c: everything but its sale and seq.
 func EncodeChange(c Change) []byte {
 	b := make([]byte, 1, 16+len(c.Verdicts)*32)
 	b[0] = changeVersion
@@ -142,7 +140,7 @@ func lookup[T any](r *changeReader, codes []T, code byte) (v T) {
 	return codes[code]
 }
 
-// changeReader takes values off the front of b; bad once it ran short.
+// changeReader takes values off the front of b. It is bad once b was too short.
 type changeReader struct {
 	b   []byte
 	bad bool
@@ -177,7 +175,7 @@ func (r *changeReader) uvarint() uint64 {
 	return v
 }
 
-// skip passes over the n bytes of a varint; n is not positive for a bad one.
+// skip drops the n bytes of a varint; n is not positive for a malformed one.
 func (r *changeReader) skip(n int) {
 	if n <= 0 {
 		r.bad = true

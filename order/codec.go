@@ -6,16 +6,17 @@ import (
 	"fmt"
 )
 
-// codecVersion is the first byte of a message. A field added at the end keeps
-// the version: readers pass over what follows the fields they know. Only a
-// change that an older reader would misread takes the next number.
+// codecVersion is the first byte of a message. A field added at the end keeps the
+// version: readers ignore what follows the fields they know. Only a change that an
+// older reader would misread takes the next number.
 const codecVersion = 1
 
-// ErrMalformed is the error of a message body that is no order: a dead letter.
+// ErrMalformed is the error of a message body that is not an order. The message
+// becomes a dead letter.
 var ErrMalformed = errors.New("order: malformed message")
 
-// ErrNewerVersion is the error of a message that a newer program wrote. It is
-// never a dead letter: the reader waits until it is upgraded.
+// ErrNewerVersion is the error of a message from a newer program. It never becomes
+// a dead letter: the reader waits until it is upgraded.
 var ErrNewerVersion = errors.New("order: message of a newer version")
 
 // fixedSize: version, order ID, sale ID, key, slot, quantity (4).
@@ -41,7 +42,7 @@ func DecodeMessage(body []byte) (Order, error) {
 	if len(body) == 0 {
 		return Order{}, fmt.Errorf("%w: empty", ErrMalformed)
 	}
-	if body[0] > codecVersion && body[0] < 0x20 { // text, '{' for one, is no version
+	if body[0] > codecVersion && body[0] < 0x20 { // text, such as '{', is no version
 		return Order{}, fmt.Errorf("%w: %d", ErrNewerVersion, body[0])
 	}
 	if body[0] != codecVersion || len(body) < fixedSize {

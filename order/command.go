@@ -6,12 +6,10 @@ import (
 	"time"
 )
 
-// The rules of sales, apart from where sales are kept.
-
 // maxTotal bounds the units of a sale.
 const maxTotal = 1_000_000_000
 
-// AsCreated returns s as a new sale is kept: scheduled, all units available,
+// AsCreated returns s as a store keeps a new sale: scheduled, all units available,
 // times in UTC to the millisecond, pay_within to the second.
 func (s Sale) AsCreated() Sale {
 	s.State, s.Available, s.Seq, s.Epoch = SaleScheduled, s.Total, 0, 0
@@ -22,21 +20,29 @@ func (s Sale) AsCreated() Sale {
 	return s
 }
 
-// SameTerms reports whether creating other again may answer s: all that the
-// shop says of a sale is the same. The total counts until the first change.
-func (s Sale) SameTerms(other Sale) bool {
-	a, b := s.AsCreated(), other.AsCreated()
-	if s.Seq > 0 {
+// Repeats returns ErrConflict unless s has the terms of old, so that creating it
+// again may return old. The total is compared until the first change.
+func (s Sale) Repeats(old Sale) error {
+	a, b := old.AsCreated(), s.AsCreated()
+	if old.Seq > 0 {
 		b.Total, b.Available = a.Total, a.Available
 	}
-	if s.ExternalID != "" {
+	if old.ExternalID != "" {
 		b.ID = a.ID
 	}
-	return a == b
+	if a != b {
+		return fmt.Errorf("%w: sale %d has other terms", ErrConflict, old.ID)
+	}
+	return nil
 }
 
-// Move takes s to another state. The effect is nil when it is there already,
-// the error ErrConflict when no way leads there.
+// ExternalIDTaken is the error of a sale whose external ID is another sale's.
+func (s Sale) ExternalIDTaken() error {
+	return fmt.Errorf("%w: another sale has the external ID %q", ErrConflict, s.ExternalID)
+}
+
+// Move changes the state of s. The effect is nil if s has that state already; the
+// error is ErrConflict if it cannot get there.
 func (s *Sale) Move(to SaleState) (*SaleEffect, error) {
 	if s.State == to {
 		return nil, nil //nolint:nilnil // nothing to do is no error
@@ -69,12 +75,26 @@ func (s *Sale) effect(units int) *SaleEffect {
 	return &SaleEffect{Units: units, State: s.State, StartsAt: s.StartsAt, EndsAt: s.EndsAt}
 }
 
-// StateCommand and RestockCommand say what a command does; a name stands for
-// one of them on one sale.
+// StateCommand is what a command does that changes the state of a sale.
 func StateCommand(to SaleState) string { return "set " + string(to) }
 
-// RestockCommand is the one of Restock.
+// RestockCommand is what a command does that restocks a sale.
 func RestockCommand(units int) string { return "restock " + strconv.Itoa(units) }
+
+// Command is what the name of a command stands for.
+type Command struct {
+	SaleID int64 // 0: of no sale
+	What   string
+}
+
+// Repeats returns ErrReused unless c is the command before, which has the same
+// name.
+func (c Command) Repeats(name string, before Command) error {
+	if c == before {
+		return nil
+	}
+	return fmt.Errorf("%w: command %s was %q of sale %d", ErrReused, name, before.What, before.SaleID)
+}
 
 // ValidateCommand checks the name of a command: 1-64 printable ASCII bytes,
 // else ErrInvalid.

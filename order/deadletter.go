@@ -1,9 +1,12 @@
 package order
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// DeadLetter is a message that could not be read or, with an empty MessageID,
-// the verdict on an order that can have no row of its own.
+// DeadLetter is a message that could not be read or, with an empty MessageID, the
+// verdict on an order that can have no row.
 type DeadLetter struct {
 	MessageID string
 	OrderID   ID    // 0 where unknown
@@ -15,19 +18,32 @@ type DeadLetter struct {
 	CreatedAt time.Time // set by the store
 }
 
-// Sizes of the columns: a dead letter is cut to fit, since nothing may refuse it.
+// VerdictDeadLetter is the dead letter of a verdict that can have no row.
+func VerdictDeadLetter(v Verdict, detail string, body []byte) DeadLetter {
+	return DeadLetter{OrderID: v.ID, SaleID: v.SaleID, ShopperID: v.ShopperID, Reason: string(v.Reason), Detail: detail, Body: body}
+}
+
+// CheckDiscard returns ErrConflict for a verdict, which must stay.
+func (d DeadLetter) CheckDiscard() error {
+	if d.IsVerdict() {
+		return fmt.Errorf("%w: this dead letter is the verdict on order %d", ErrConflict, d.OrderID)
+	}
+	return nil
+}
+
+// Sizes of the columns. A dead letter is cut to fit, because no store may refuse it.
 const (
 	maxMessageIDSize = 128
-	maxLetterReason  = 32
+	maxReasonSize    = 32
 	maxDetailSize    = 512
 	maxBodySize      = 1<<16 - 1
 )
 
-// Fitted returns d as it is kept: each field cut to the size of its column.
+// Fitted returns d with each field cut to the size of its column.
 func (d DeadLetter) Fitted() DeadLetter {
 	d.MessageID = head(d.MessageID, maxMessageIDSize)
-	d.ShopperID = head(d.ShopperID, maxShopperSize)
-	d.Reason = head(d.Reason, maxLetterReason)
+	d.ShopperID = head(d.ShopperID, MaxShopperID)
+	d.Reason = head(d.Reason, maxReasonSize)
 	d.Detail = head(d.Detail, maxDetailSize)
 	d.Body = d.Body[:min(len(d.Body), maxBodySize)]
 	return d
@@ -35,15 +51,15 @@ func (d DeadLetter) Fitted() DeadLetter {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
-// MaxLetters is how many dead letters of one name Letters returns.
-const MaxLetters = 100
+// MaxDeadLetters is how many dead letters DeadLettersNamed returns.
+const MaxDeadLetters = 100
 
-// LetterCount is how many dead letters are kept.
-type LetterCount struct {
-	Messages int // that could not be read, until they are discarded
-	Verdicts int // on orders that can have no row of their own; they stay
+// DeadLetterCount is the number of dead letters.
+type DeadLetterCount struct {
+	Messages int // unreadable messages; operators discard them
+	Verdicts int // on orders that can have no row; they stay
 }
 
-// Verdict reports whether d is the verdict on its order, which polls and the
-// sweeper read, and no mere message.
-func (d DeadLetter) Verdict() bool { return d.MessageID == "" && d.OrderID != 0 }
+// IsVerdict reports whether d is the verdict on its order, which polls and the
+// sweeper read, and not just a message.
+func (d DeadLetter) IsVerdict() bool { return d.MessageID == "" && d.OrderID != 0 }

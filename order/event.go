@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Event is what one change did to one order, for other systems to be told. All
-// of it is fixed once the change is committed, but for the SKU, which operators
-// may correct.
+// Event tells other systems what one change did to one order. Everything in it is
+// fixed once the change is committed, except the SKU, which operators may correct.
 type Event struct {
-	Verdict // Seq is the change's; Slot and Key are nobody else's business
+	Verdict // Seq is the change's; Slot and Key are not published
 
 	At        time.Time // when the change was made, by the database's clock
 	UnitPrice int64     // in the currency's minor unit
@@ -18,28 +17,31 @@ type Event struct {
 	SKU       string
 }
 
-// EventCursor is how far the events of a sale have left.
+// EventCursor is how far the events of a sale are published.
 type EventCursor struct {
 	SaleID int64
-	Seq    uint64        // of the last change whose events have all left
+	Seq    uint64        // of the last change whose events are all published
 	Last   uint64        // of the sale's last change
-	Age    time.Duration // of the first change whose events have not
-	Holder string        // the process that sends them at present; empty for none
+	Age    time.Duration // of the first change whose events are not
+	Holder string        // the process that publishes them now; empty for none
 }
 
-// Behind returns how many changes have events that have not left.
+// Behind returns how many changes have unpublished events.
 func (c EventCursor) Behind() uint64 { return c.Last - min(c.Seq, c.Last) }
 
-// MadeAt is a change and when it was made.
-type MadeAt struct {
+// TimedChange is a change and the time of its transaction.
+type TimedChange struct {
 	Change
 
 	At time.Time
 }
 
-// EventPage returns the changes of cs, from the front, that hold at most so many
-// orders together; at least one of them.
-func EventPage(cs []MadeAt, orders int) []MadeAt {
+// EventChanges is how many changes are read for a page of events, at most.
+const EventChanges = 64
+
+// EventPage returns the first changes of cs that have at most so many orders
+// together, and at least one change.
+func EventPage(cs []TimedChange, orders int) []TimedChange {
 	for i, c := range cs {
 		if orders -= len(c.Verdicts); orders < 0 {
 			return cs[:max(1, i)]
@@ -48,10 +50,10 @@ func EventPage(cs []MadeAt, orders int) []MadeAt {
 	return cs
 }
 
-// Events returns the events of changes in their order; rows are those of their
-// orders. A collision makes none: its order ID is another order's, and a dead
-// letter tells operators of it.
-func Events(cs []MadeAt, sale Sale, rows map[ID]Record) []Event {
+// Events returns the events of changes, in their order; rows are the rows of their
+// orders. A collision has no event: its order ID is another order's, and a dead
+// letter informs the operators.
+func Events(cs []TimedChange, sale Sale, rows map[ID]Record) []Event {
 	var es []Event
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
@@ -68,8 +70,8 @@ func Events(cs []MadeAt, sale Sale, rows map[ID]Record) []Event {
 	return es
 }
 
-// orderIDs returns the orders of changes, each once, sorted.
-func OrderIDs(cs []MadeAt) []ID {
+// IDsOf returns the orders of changes, each once, sorted.
+func IDsOf(cs []TimedChange) []ID {
 	var ids []ID
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
@@ -80,12 +82,12 @@ func OrderIDs(cs []MadeAt) []ID {
 	return slices.Compact(ids)
 }
 
-// gapless reports an error when the log does not go on right after a change:
-// what is missing would be events that nobody ever hears of.
-func Gapless(saleID int64, after uint64, cs []MadeAt) error {
+// Gapless returns an error unless cs directly follow a change: the events of a
+// missing change would never be published.
+func Gapless(saleID int64, after uint64, cs []TimedChange) error {
 	for _, c := range cs {
 		if after++; c.Seq != after {
-			return fmt.Errorf("order: change %d of sale %d is gone from the log, its events have not left", after, saleID)
+			return fmt.Errorf("order: change %d of sale %d is missing in the log and its events are not published", after, saleID)
 		}
 	}
 	return nil

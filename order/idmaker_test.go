@@ -38,7 +38,7 @@ func TestIDsRiseAndAreMadeOnceByAllGoroutines(t *testing.T) {
 	require.Len(t, slices.Compact(all), makers*each)
 }
 
-func TestIDsOfTwoWorkersDiffer(t *testing.T) {
+func TestIDsOfTwoNodesDiffer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // one clock for both
 		a, b := order.NewIDMaker(1), order.NewIDMaker(2)
@@ -79,7 +79,7 @@ func TestAnIDMakerRetiresBeforeItsNumberComesRoundAgain(t *testing.T) {
 	m.Observe(100 + 8000)
 	m.Observe(100)
 	_, err = m.Next()
-	require.ErrorIs(t, err, order.ErrWorkerRetired)
+	require.ErrorIs(t, err, order.ErrNodeIDRetired)
 }
 
 func TestOnlyCanonicalDecimalsAreIDs(t *testing.T) {

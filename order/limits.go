@@ -8,15 +8,14 @@ import (
 	"maps"
 )
 
-// Limits are what operators have set of the limits that the processes work
-// under, by the name of the setting. What is not in Values is, in each process,
-// as that one is configured.
+// Limits are the limits that operators have set, by the name of the setting. For
+// those not in Values, each process uses its own configuration.
 type Limits struct {
 	Generation uint64 // raised by each change, from 1; 0 stands for limits never read
 	Values     map[string]json.Number
 }
 
-// Equal reports whether nothing differs.
+// Equal reports whether l and other are the same.
 func (l Limits) Equal(other Limits) bool {
 	return l.Generation == other.Generation && maps.Equal(l.Values, other.Values)
 }
@@ -30,13 +29,13 @@ type LimitsChange struct {
 	Values       map[string]*json.Number // nil: as configured again
 }
 
-// What is the command: its name stands for these values.
+// What is what the command does: its name stands for these values.
 func (c LimitsChange) What() string {
 	digest := sha256.Sum256(document(c.Values))
 	return "limits " + hex.EncodeToString(digest[:16])
 }
 
-// Over returns l changed, of the next generation; l itself when nothing changes.
+// Over returns l with the changes, in the next generation, or l if nothing changes.
 // The error is ErrStale.
 func (c LimitsChange) Over(l Limits) (Limits, error) {
 	if c.IfGeneration != 0 && c.IfGeneration != l.Generation {
@@ -56,8 +55,7 @@ func (c LimitsChange) Over(l Limits) (Limits, error) {
 	return next, nil
 }
 
-// Entry is the row of the audit log: what changed, null for what was or is as
-// configured.
+// Entry is the audit entry: what changed, with null for values as configured.
 func (c LimitsChange) Entry(before, after Limits) AuditEntry {
 	was, is := map[string]any{"generation": before.Generation}, map[string]any{"generation": after.Generation}
 	for name := range c.Values {

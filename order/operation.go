@@ -8,16 +8,19 @@ import (
 	"time"
 )
 
-// Operator is who gives a command, for the audit log. The zero Operator is a
-// process of ours: what that does is in no audit log and raises no version.
+// Operator is who gives a command, for the audit log. The zero Operator is one of
+// our processes: what it does is not in the audit log and raises no version.
 type Operator struct {
 	Name string // 1-128 printable ASCII bytes
 	Role string
 }
 
+// IsZero reports whether o is one of our processes.
+func (o Operator) IsZero() bool { return o == Operator{} }
+
 // Operation is one command of an operator on a sale.
 type Operation struct {
-	// Command names it: run again under the same name, after an unknown outcome,
+	// Command is its name: run again under the same name, after an unknown outcome,
 	// it does nothing.
 	Command   string
 	By        Operator
@@ -26,11 +29,11 @@ type Operation struct {
 	Action    Action
 }
 
-// ErrStale is the error of an operation on a sale that has another version: it
-// was changed meanwhile.
+// ErrStale is the error of an operation on a sale that was changed meanwhile and
+// has another version.
 var ErrStale = errors.New("order: changed meanwhile")
 
-// Check refuses an operation on a sale of another version: ErrStale.
+// Check returns ErrStale if s has another version than the operation expects.
 func (o Operation) Check(s Sale) error {
 	if o.IfVersion != 0 && o.IfVersion != s.Version {
 		return fmt.Errorf("%w: sale %d has version %d, not %d", ErrStale, s.ID, s.Version, o.IfVersion)
@@ -38,40 +41,37 @@ func (o Operation) Check(s Sale) error {
 	return nil
 }
 
-// Do applies the operation to s, in place. The effect is nil when there is
-// nothing to do. The errors are those of the action, and ErrStale.
+// Do applies the operation to s. The effect is nil when there is nothing to do. The errors are those of the action, and ErrStale.
 func (o Operation) Do(s *Sale) (*SaleEffect, error) {
 	if err := o.Check(*s); err != nil {
 		return nil, err
 	}
 	effect, err := o.Action.do(s)
-	if err == nil && effect != nil && o.By != (Operator{}) {
+	if err == nil && effect != nil && !o.By.IsZero() {
 		s.Version++
 	}
 	return effect, err
 }
 
-// Action is what an operation does to a sale: the rules, apart from where sales
-// are kept.
+// Action is what an operation does to a sale.
 type Action struct {
 	Name string // in the audit log
-	What string // with its arguments: a command's name stands for one of these
+	What string // with its arguments: a command's name stands for one What
 	do   func(*Sale) (*SaleEffect, error)
 }
 
-// Moving takes a sale to another state; name is the operator's word for it.
+// Moving changes the state of a sale; name is the operator's word for it.
 func Moving(name string, to SaleState) Action {
 	return Action{name, StateCommand(to), func(s *Sale) (*SaleEffect, error) { return s.Move(to) }}
 }
 
-// Restocking adds units, which may be negative, to what a sale sells.
+// Restocking adds units, which may be negative, to a sale.
 func Restocking(units int) Action {
 	return Action{"restock", RestockCommand(units), func(s *Sale) (*SaleEffect, error) { return s.Restock(units) }}
 }
 
-// Voiding ends a sale whose orders shall not stand: what is confirmed and
-// unpaid, or will be, is cancelled by the consumers, and what is paid from now
-// on is to be refunded.
+// Voiding ends a sale and cancels its orders: consumers cancel every confirmed and
+// unpaid order, now and later, and payments from now on are to be refunded.
 func Voiding() Action {
 	return Action{"void", "void", func(s *Sale) (*SaleEffect, error) {
 		switch {
@@ -86,8 +86,8 @@ func Voiding() Action {
 }
 
 // Extending gives the shoppers of a sale more time to pay: within is the new
-// pay_within, by is added to the one there is; one of them is 0. It holds for
-// all orders that are unpaid, whatever their row says, and for those to come.
+// pay_within, or by is added to the current one; the other is 0. It holds at once
+// for all unpaid orders, whatever their rows say, and for new ones.
 func Extending(within, by time.Duration) Action {
 	return Action{"extend-pay", fmt.Sprintf("extend pay %s +%s", within, by), func(s *Sale) (*SaleEffect, error) {
 		to := s.PayWithin + by
@@ -97,9 +97,9 @@ func Extending(within, by time.Duration) Action {
 		to = to.Truncate(time.Second)
 		switch {
 		case s.Voided || s.State == SaleClosed:
-			return nil, fmt.Errorf("%w: no order of sale %d is to be paid any more", ErrConflict, s.ID)
+			return nil, fmt.Errorf("%w: no order of sale %d can be paid any more", ErrConflict, s.ID)
 		case to < s.PayWithin:
-			return nil, fmt.Errorf("%w: the shoppers of sale %d have %s to pay already, and it gets no shorter", ErrConflict, s.ID, s.PayWithin)
+			return nil, fmt.Errorf("%w: the shoppers of sale %d have %s to pay, and it cannot become shorter", ErrConflict, s.ID, s.PayWithin)
 		case to == s.PayWithin:
 			return nil, nil // nothing to do is no error
 		}
@@ -108,7 +108,7 @@ func Extending(within, by time.Duration) Action {
 	}}
 }
 
-// SalePatch is what of a sale shall change: nil leaves a field as it is.
+// SalePatch are the fields of a sale to change; nil leaves a field as it is.
 type SalePatch struct {
 	ExternalID       *string        `json:"external_id,omitempty"`
 	Title            *string        `json:"title,omitempty"`
@@ -124,9 +124,9 @@ type SalePatch struct {
 	RequireClaim     *string        `json:"require_claim,omitempty"`
 }
 
-// Changing changes fields of a sale. Price, limits and pay_within are fixed
-// once the sale is open, the window once it has ended: ErrConflict. A field out
-// of range is a *FieldError.
+// Changing changes fields of a sale. Price, limits and pay_within are fixed once
+// the sale is open, and the window once it has ended: ErrConflict. A field that is
+// out of range is a *FieldError.
 func Changing(p SalePatch) Action {
 	digest := sha256.Sum256(document(p))
 	return Action{"change", "change " + hex.EncodeToString(digest[:16]), func(s *Sale) (*SaleEffect, error) {
@@ -173,7 +173,7 @@ func set[T any](field, value *T) {
 	}
 }
 
-// allows reports whether s, in its state, may become next.
+// allows returns an error unless s, in its state, may become next.
 func (s *Sale) allows(next Sale) error {
 	fixed := func(name string, changed bool) error {
 		if !changed {
@@ -195,18 +195,26 @@ func (s *Sale) allows(next Sale) error {
 	return errors.Join(errs...)
 }
 
-// Creation is an operator's command to make a sale.
+// Creation is an operator's command to create a sale.
 type Creation struct {
 	Command string // as an Operation's; empty for none
 	By      Operator
-	Sale    Sale // its ID is the caller's
+	Sale    Sale // the caller sets its ID
 }
 
-// What is the command: its name stands for the terms, whatever ID the caller
-// made for the sale.
+// What is what the command does: its name stands for the terms, whatever ID the
+// caller gave the sale.
 func (c Creation) What() string {
 	s := c.Sale.AsCreated()
 	s.ID = 0
 	digest := sha256.Sum256(document(s))
 	return "create " + hex.EncodeToString(digest[:16])
+}
+
+// Validate checks the sale's fields, as Sale.Validate does, and the command's name.
+func (c Creation) Validate() error {
+	if err := c.Sale.Validate(); err != nil || c.Command == "" {
+		return err
+	}
+	return ValidateCommand(c.Command)
 }

@@ -1,7 +1,42 @@
-// Package order is the domain: an order and its sale, their identity, the
-// encodings of messages and changes, and the rules of settling, payments and
-// operations as pure functions. It imports nothing else of this module:
-// order/mysql and order/memory keep what it describes, by its rules.
+// Package order is the domain: an order and its sale, their identity, the codecs
+// of messages and of the log of changes, and the rules of every operation as pure
+// functions, which the store in MySQL and the one in memory share. It imports none
+// of our packages, and knows nothing of HTTP, Redis, the queue or SQL.
+//
+// # Identity
+//
+// An order ID has 63 bits: milliseconds, node ID, sequence. A process takes its
+// node ID from a counter in MySQL once, at its start; there is no lease. When the
+// counter has nearly come round to its number, it takes a new one. Time is the wall
+// clock at the start plus the monotonic time since, so it never runs back. The ID
+// is the order's name in Redis, the message ID and the primary key, so removing
+// duplicate messages is the same as removing duplicate orders. A sale's ID is made
+// the same way, so that no sale ever meets another one's keys in Redis.
+//
+// The public ID, which shoppers see, seals order and sale with a MAC over both and
+// the shopper: nobody can make one, or use another shopper's.
+//
+// A live order holds a slot, 0 to the sale's orders per shopper minus one. The
+// triple (sale, shopper, slot) is unique among live orders, which enforces the
+// purchase limit. An idempotency key names an order; without one, the shopper's
+// live order is the key.
+//
+// # Changes
+//
+// Every transaction that changes a sale takes the next sequence number of the
+// sale's row and appends one Change: the results of its orders and the effect on
+// the sale, in binary, under 20 bytes per order. The log has no gaps and is in
+// commit order. A change carries the digest of each order's idempotency key,
+// because whoever adopts the order from the log needs it.
+//
+// # Operations
+//
+// What an operator does to a sale is a function of the sale. Version is raised by
+// operators alone, so that orders make no If-Match stale. Two operations concern all
+// orders of a sale, and neither waits for a mass update: in a voided sale every
+// confirmed order is due, and the expirer cancels them from the log; an extension
+// raises the sale's time to pay, which counts at once, and the extender brings it to
+// the rows.
 package order
 
 import (
@@ -12,7 +47,7 @@ import (
 )
 
 // Status of an order. Pending is a reservation without a verdict; every other
-// status is a committed row.
+// status is that of a committed row.
 type Status string
 
 // The statuses: pending -> confirmed | rejected, confirmed -> paid | cancelled.
@@ -27,7 +62,7 @@ const (
 // Live reports whether an order of status s holds units and a slot.
 func (s Status) Live() bool { return s == StatusConfirmed || s == StatusPaid }
 
-// Final reports whether an order of status s stays as it is for good.
+// Final reports whether an order of status s never changes again.
 func (s Status) Final() bool {
 	return s == StatusRejected || s == StatusPaid || s == StatusCancelled
 }
@@ -35,8 +70,8 @@ func (s Status) Final() bool {
 // Reason of a rejection; empty for every other status.
 type Reason string
 
-// The reasons. A collision is an order whose ID belongs to another order; its
-// verdict is a row in dead_letters.
+// The reasons. A collision is an order whose ID belongs to another order: its
+// verdict is a dead letter.
 const (
 	ReasonNone          Reason = ""
 	ReasonSoldOut       Reason = "sold_out"
@@ -48,28 +83,28 @@ const (
 
 // Limits of the fields of an order. Each fits its column.
 const (
-	MaxSlots       = 16 // orders per shopper and sale
-	MaxQuantity    = 1_000_000
-	maxShopperSize = 64
-	maxRefSize     = 64
+	MaxSlots     = 16 // orders per shopper and sale
+	MaxQuantity  = 1_000_000
+	MaxShopperID = 64
+	maxRefSize   = 64
 )
 
-// Order is what a shopper asked for: the reservation in Redis, the message in
-// the queue and the row in MySQL carry the same fields.
+// Order is what a shopper ordered. The reservation in Redis, the message in the
+// queue and the row in MySQL have the same fields.
 type Order struct {
 	ID        ID
 	SaleID    int64
 	ShopperID string // 1-64 printable ASCII bytes
-	Slot      int    // 0 … orders_per_shopper-1; a live order holds one
+	Slot      int    // 0 to orders_per_shopper-1
 	Quantity  int    // units, at least 1
 	Key       uint64 // digest of the idempotency key; 0 without one
 	Reference string // the shop's own, up to 64 printable ASCII bytes
 }
 
-// ErrInvalid is the error of an order that no column could hold.
+// ErrInvalid is the error of a value that does not fit its column.
 var ErrInvalid = errors.New("order: invalid")
 
-// Validate checks every field's range, so that what passes fits its column.
+// Validate checks that every field fits its column.
 func (o Order) Validate() error {
 	switch {
 	case o.ID <= 0:
@@ -90,7 +125,7 @@ func (o Order) Validate() error {
 
 // ValidShopperID reports whether s is 1-64 printable ASCII bytes, no spaces.
 func ValidShopperID(s string) bool {
-	return s != "" && len(s) <= maxShopperSize && printable(s, '!')
+	return s != "" && len(s) <= MaxShopperID && printable(s, '!')
 }
 
 // ValidReference reports whether s is at most 64 printable ASCII bytes.
@@ -105,13 +140,13 @@ func printable(s string, lowest byte) bool {
 	return true
 }
 
-// Verdict is an order with what it came to.
+// Verdict is an order with its result.
 type Verdict struct {
 	Order
 	Status Status
 	Reason Reason
-	// Seq is the change of the sale that recorded the verdict; 0 when the
-	// verdict was only read, or when no sale could log it.
+	// Seq is the change of the sale that recorded the verdict. It is 0 when the
+	// verdict was only read, or when there is no such sale.
 	Seq uint64
 }
 
@@ -125,27 +160,26 @@ type Record struct {
 	PayBy     time.Time // when an unpaid order is cancelled; zero for a rejected one
 }
 
-// Verdict returns the part of r that Redis is told, with Seq 0: who only read
-// a row must not adopt it.
+// Verdict returns the part of r that Redis gets, with Seq 0: a process that only
+// read a row must not adopt it.
 func (r Record) Verdict() Verdict {
 	return Verdict{Order: r.Order, Status: r.Status, Reason: r.Reason}
 }
 
-// Same reports whether a and b are one order: two orders under one ID differ
-// in sale or shopper.
+// Same reports whether a and b are the same order. Different orders under one ID
+// differ in sale or shopper.
 func Same(a, b Order) bool {
 	return a.ID == b.ID && a.SaleID == b.SaleID && a.ShopperID == b.ShopperID
 }
 
-// ID is an order ID: 41 bits of milliseconds since 2025, 13 bits of worker
-// number, 9 bits of sequence. It is the reservation's name in Redis, the
-// message ID in RocketMQ and the primary key in MySQL.
+// ID is an order ID: 41 bits of milliseconds since 2025, 13 bits of node ID, 9 bits
+// of sequence.
 type ID int64
 
 const (
 	sequenceBits = 9
-	workerBits   = 13
-	timeShift    = sequenceBits + workerBits
+	nodeBits     = 13
+	timeShift    = sequenceBits + nodeBits
 	// epochMillis is 2025-01-01T00:00:00Z; 41 bits last until 2094.
 	epochMillis = 1_735_689_600_000
 )

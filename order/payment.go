@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Payment is one event of the payment provider: money came for an order.
+// Payment is one payment event of the provider.
 type Payment struct {
-	EventID     string // the provider's, 1-128 printable ASCII bytes; the same event again is the same payment
+	EventID     string // the provider's, 1-128 printable ASCII bytes; the same event is the same payment
 	OrderID     ID
 	AmountMinor int64 // in the currency's minor unit
 	Currency    string
 }
 
-// Outcome is what became of a payment, for good.
+// Outcome is the result of a payment. It never changes.
 type Outcome string
 
-// The outcomes. A refund is required for money that came for an order which
-// cannot take it any more: cancelled, rejected, or paid by another event.
+// The outcomes. A refund is required when the order cannot be paid: it is cancelled,
+// rejected, or paid by another event.
 const (
 	OutcomePaid           Outcome = "paid"
 	OutcomeRefundRequired Outcome = "refund_required"
@@ -28,12 +28,12 @@ const (
 // Receipt answers a payment.
 type Receipt struct {
 	Outcome Outcome
-	// Verdict is the order's; its Seq is set by the call that paid it.
+	// Verdict is the order's. Only the call that paid it sets Seq.
 	Verdict Verdict
 }
 
-// ErrAmount is the error of a payment of another amount or currency than the
-// order's. It pays nothing and is not kept.
+// ErrAmount is the error of a payment whose amount or currency is not the order's.
+// It pays nothing and is not kept.
 var ErrAmount = errors.New("order: wrong amount or currency")
 
 const maxEventSize = 128
@@ -58,29 +58,51 @@ func (p Payment) Validate() error {
 	return nil
 }
 
-// Owes reports whether p is what the order of r costs in its sale's currency.
-// A rejected order costs nothing: whatever came for it has to go back.
-func (p Payment) Owes(r Record, currency string) bool {
-	return r.Status == StatusRejected || p.AmountMinor == r.UnitPrice*int64(r.Quantity) && p.Currency == currency
+// CheckAmount returns ErrAmount unless p is what the order of r costs in the
+// currency of its sale, which is nil if there is none. A rejected order costs
+// nothing: any payment for it has to be refunded.
+func (p Payment) CheckAmount(r Record, sale *Sale) error {
+	if r.Status == StatusRejected || p.AmountMinor == r.UnitPrice*int64(r.Quantity) && p.Currency == sale.Currency {
+		return nil
+	}
+	return fmt.Errorf("%w: order %d", ErrAmount, p.OrderID)
 }
 
-// Expiry is what one look for unpaid orders of a sale came to.
+// Repeats returns ErrConflict unless p is the payment before, which has the same
+// event.
+func (p Payment) Repeats(before Payment) error {
+	if before == p {
+		return nil
+	}
+	return fmt.Errorf("%w: event %s was a payment of order %d", ErrConflict, p.EventID, before.OrderID)
+}
+
+// CheckCancelled returns ErrConflict unless the order is cancelled: when it was
+// not confirmed, it cannot be.
+func (r Record) CheckCancelled() error {
+	if r.Status == StatusCancelled {
+		return nil
+	}
+	return fmt.Errorf("%w: order %d is %s", ErrConflict, r.ID, r.Status)
+}
+
+// Expiry is the result of one scan for unpaid orders of a sale.
 type Expiry struct {
-	Verdicts []Verdict     // the orders that it cancelled, each with its Seq
-	Seq      uint64        // to go on from: no order confirmed up to here is unpaid
+	Verdicts []Verdict     // of the cancelled orders, each with its Seq
+	Seq      uint64        // where to continue: no order confirmed up to here is unpaid
 	Wait     time.Duration // until the next order is due; 0 when there may be more now
 }
 
-// The size of a look for unpaid orders.
+// The size of a scan for unpaid orders.
 const (
 	maxExpired    = 256  // orders cancelled in one transaction
 	ExpiryFirst   = 8    // changes read at first
 	ExpiryChanges = 256  // changes read at most
-	ExpiryOrders  = 1024 // orders looked at; more only where one change has more
+	ExpiryOrders  = 1024 // orders scanned; more only if one change has more
 )
 
-// ExpiryPage returns the changes of cs, from the front, that one look takes,
-// and the orders that they confirmed.
+// ExpiryPage returns the first changes of cs, as many as one scan takes, and the
+// orders that they confirmed.
 func ExpiryPage(cs []Change) (page []Change, confirmed []ID) {
 	for i, c := range cs {
 		if len(confirmed) >= ExpiryOrders || i == ExpiryChanges {
@@ -95,12 +117,12 @@ func ExpiryPage(cs []Change) (page []Change, confirmed []ID) {
 	return cs, confirmed
 }
 
-// PlanExpiry plans a look at a page. left tells how much longer each order that
-// is unpaid may be so; one that it does not hold is not unpaid. The Expiry is
-// without Verdicts; due are the orders to cancel, by ID.
+// PlanExpiry returns which orders of a page are to be cancelled, by ID, and the
+// Expiry without its Verdicts. left is the remaining time to pay of each order of
+// the page that is unpaid.
 func PlanExpiry(after uint64, page []Change, left map[ID]time.Duration) (e Expiry, due []ID) {
 	e.Seq = after
-	through, more := true, false // nothing is left so far; something due is left
+	through, more := true, false // no unpaid order so far; more orders are due
 	for _, c := range page {
 		for _, v := range c.Verdicts {
 			wait, unpaid := left[v.ID]
@@ -128,11 +150,25 @@ func PlanExpiry(after uint64, page []Change, left map[ID]time.Duration) (e Expir
 	return e, due
 }
 
-// leastToPay is how long any order of s may be unpaid, whatever its row says:
-// while an extension is still on its way to the rows, all of it.
+// NothingToExpire is the Expiry of a sale without further changes: orders confirmed
+// from now on have all their time to pay.
+func NothingToExpire(after uint64, payWithin time.Duration) Expiry {
+	return Expiry{Seq: after, Wait: max(payWithin, time.Second)}
+}
+
+// LeastToPay is how long every order of s may be unpaid, whatever its row says: the
+// whole PayWithin until the extender has brought an extension to all rows.
 func (s Sale) LeastToPay() time.Duration {
 	if s.Extending {
 		return s.PayWithin
 	}
 	return 0
+}
+
+// TimeToPay returns how much longer the order of r may be unpaid.
+func (s Sale) TimeToPay(r Record, now time.Time) time.Duration {
+	if s.Voided {
+		return 0
+	}
+	return max(r.PayBy.Sub(now), r.DecidedAt.Add(s.LeastToPay()).Sub(now))
 }

@@ -10,23 +10,22 @@ import (
 	"sync"
 )
 
-// ErrForged is the error of a public ID that was not made for this shopper.
+// ErrForged is the error of a public ID that is not this shopper's.
 var ErrForged = errors.New("order: forged public ID")
 
-// minKeySize is the shortest key a Sealer takes: the hash's output size, as
-// RFC 2104 recommends.
+// minKeySize is the minimum size of a key: the hash's output size, as RFC 2104
+// recommends.
 const minKeySize = 32
 
 const publicIDSize = 24 // order ID, sale ID, MAC: 8 bytes each
 
-// Sealer turns order IDs into the public IDs that shoppers see, and back. A
-// public ID is base64url(order ID, sale ID, first 8 bytes of HMAC-SHA256(key,
-// order ID, sale ID, shopper)): 32 characters that nobody can make or use for
-// another shopper.
-type Sealer struct{ keys []*sync.Pool } // of macs under each key
+// Sealer converts order IDs to the public IDs that shoppers see, and back. A public
+// ID is base64url(order ID, sale ID, first 8 bytes of HMAC-SHA256(key, order ID, sale
+// ID, shopper)): 32 characters that nobody can forge or use for another shopper.
+type Sealer struct{ keys []*sync.Pool } // of macs, one for each key
 
-// NewSealer takes the key that seals and, for rotation, older ones that are
-// still accepted. Keys are at least 32 bytes.
+// NewSealer takes the key that seals and, for rotation, older keys that are still
+// accepted. Keys have at least 32 bytes.
 func NewSealer(keys ...[]byte) (*Sealer, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("order: a sealer needs a key")
@@ -51,8 +50,8 @@ func (s *Sealer) Seal(id ID, saleID int64, shopper string) string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// Open returns the order and sale of a public ID made for this shopper under
-// any of the keys; else ErrForged.
+// Open returns the order and sale of a public ID that any of the keys sealed for
+// this shopper; else ErrForged.
 func (s *Sealer) Open(public, shopper string) (ID, int64, error) {
 	b, ok := decodePublicID(public)
 	if !ok {
@@ -68,9 +67,8 @@ func (s *Sealer) Open(public, shopper string) (ID, int64, error) {
 	return 0, 0, ErrForged
 }
 
-// PeekPublicID returns the order that a public ID names, whoever made it: Open
-// tells whether it is genuine, once the shopper is known. The error is
-// ErrForged.
+// PeekPublicID returns the order in a public ID without verifying it: that is for
+// Open, once the shopper is known. The error is ErrForged.
 func PeekPublicID(public string) (ID, error) {
 	b, ok := decodePublicID(public)
 	if !ok {
@@ -83,8 +81,8 @@ func PeekPublicID(public string) (ID, error) {
 	return id, nil
 }
 
-// decodePublicID also refuses line breaks, which base64 passes over: what is
-// left would be too short.
+// decodePublicID also refuses line breaks, which base64 ignores: the rest would be
+// too short.
 func decodePublicID(public string) ([]byte, bool) {
 	if len(public) != base64.RawURLEncoding.EncodedLen(publicIDSize) {
 		return nil, false
@@ -93,7 +91,7 @@ func decodePublicID(public string) ([]byte, bool) {
 	return b, err == nil && len(b) == publicIDSize
 }
 
-// mac is a MAC that is used again: its key schedule costs as much as a seal.
+// mac is a reusable MAC: its key schedule costs as much as a seal.
 type mac struct {
 	hash.Hash
 	text []byte
@@ -110,8 +108,8 @@ func seal(key *sync.Pool, ids []byte, shopper string) (sum [8]byte) {
 	return sum
 }
 
-// KeyDigest returns the 8-byte digest under which an explicit idempotency key
-// is kept; never 0, which stands for no key.
+// KeyDigest returns the 8-byte digest of an idempotency key. It is never 0, which
+// means no key.
 func KeyDigest(key string) uint64 {
 	sum := sha256.Sum256([]byte(key))
 	return max(1, binary.BigEndian.Uint64(sum[:]))

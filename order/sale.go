@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,24 +9,24 @@ import (
 	"unicode/utf8"
 )
 
-// SaleState is what the operators have decided about a sale. Whether it sells
-// also depends on its window and its stock.
+// SaleState is set by operators. Whether a sale sells also depends on its window and
+// its stock.
 type SaleState string
 
 // The states: scheduled -> open <-> paused, any of them -> ended -> closed.
 const (
-	SaleScheduled SaleState = "scheduled" // made, not yet loaded into Redis
+	SaleScheduled SaleState = "scheduled" // not yet loaded into Redis
 	SaleOpen      SaleState = "open"      // loaded; sells within its window
-	SalePaused    SaleState = "paused"    // loaded; refuses until it is resumed
-	SaleEnded     SaleState = "ended"     // refuses for good; orders may still be pending or unpaid
+	SalePaused    SaleState = "paused"    // loaded; sells nothing until it is resumed
+	SaleEnded     SaleState = "ended"     // sells nothing any more; orders may still be pending or unpaid
 	SaleClosed    SaleState = "closed"    // unloaded from Redis
 )
 
-// Loaded reports whether a sale in state s belongs in Redis: losing it there
-// is a reason to load it again.
+// Loaded reports whether a sale in state s belongs in Redis: if Redis loses it, it is
+// loaded again.
 func (s SaleState) Loaded() bool { return s == SaleOpen || s == SalePaused }
 
-// Follows reports whether an operator may move a sale from old to s.
+// Follows reports whether an operator may change the state of a sale from old to s.
 func (s SaleState) Follows(old SaleState) bool {
 	switch s {
 	case SaleOpen:
@@ -50,32 +51,32 @@ type Sale struct {
 	PriceMinor       int64  // in the currency's minor unit
 	Currency         string // ISO 4217
 	Total            int    // units
-	Available        int    // units in no live order, by MySQL
+	Available        int    // units in no live order, according to MySQL
 	OrdersPerShopper int    // live orders a shopper may hold, 1-16
 	UnitsPerOrder    int
 	StartsAt         time.Time
 	EndsAt           time.Time
-	PayWithin        time.Duration // a confirmed order is cancelled unpaid after this
-	RequirePermit    bool          // a purchase needs a permit, which is given out once the sale is open
-	RequireClaim     string        // a purchase needs a token with this claim: see ParseClaim; empty for none
+	PayWithin        time.Duration // an unpaid order is cancelled after this time
+	RequirePermit    bool          // a purchase needs a permit, available once the sale is open
+	RequireClaim     string        // a purchase needs a token with this claim, see ParseClaim; empty for none
 	State            SaleState
 	Seq              uint64 // of its last change
 	Epoch            uint64 // raised by each load into Redis
-	Version          uint64 // raised by each change of an operator, from 1
+	Version          uint64 // from 1, raised by each operation
 	Voided           bool   // its unpaid orders are being cancelled, or have been
-	Extending        bool   // pay_by of its orders is being moved to PayWithin
+	Extending        bool   // an extension of PayWithin is being brought to its orders
 }
 
 // Outcomes of operations on sales and orders.
 var (
 	ErrNotFound = errors.New("order: not found")
-	// ErrConflict: the state it is in does not allow it.
+	// ErrConflict: the current state does not allow it.
 	ErrConflict = errors.New("order: conflict")
-	// ErrReused: the name of a command stands for another one.
+	// ErrReused: the name belongs to another command.
 	ErrReused = fmt.Errorf("%w: command reused", ErrConflict)
 )
 
-// FieldError is one bad field of a sale.
+// FieldError is one invalid field of a sale.
 type FieldError struct{ Field, Detail string }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Detail }
@@ -103,9 +104,9 @@ func (s Sale) Validate() error {
 	return errors.Join(errs...)
 }
 
-// ParseClaim takes the claim that a sale requires apart. A token fits "name" if
-// the claim of that name is true, and "name=value" if it is that string or a
-// list that holds it.
+// ParseClaim splits the claim that a sale requires. A token satisfies "name" if it
+// has a claim of that name that is true, and "name=value" if the claim is that
+// string or a list that contains it.
 func ParseClaim(required string) (name, value string) {
 	name, value, _ = strings.Cut(required, "=")
 	return name, value
@@ -127,6 +128,9 @@ func currency(s string) bool {
 	}
 	return true
 }
+
+// NewestFirst compares sales, for sorting.
+func NewestFirst(a, b Sale) int { return cmp.Compare(b.ID, a.ID) }
 
 // SaleIDs returns the IDs of sales, in their order.
 func SaleIDs(ss []Sale) []int64 {

@@ -70,20 +70,20 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 func TestTheSameTermsAreKnownDespiteWhatTheStoreChanged(t *testing.T) {
 	t.Parallel()
 	kept := aSale().AsCreated()
-	require.True(t, kept.SameTerms(aSale()))
+	require.NoError(t, aSale().Repeats(kept))
 	kept.State, kept.Available, kept.Epoch = order.SaleOpen, 3, 5
-	require.True(t, kept.SameTerms(aSale()))
+	require.NoError(t, aSale().Repeats(kept))
 	restocked := kept
 	restocked.Total = 99
-	require.False(t, restocked.SameTerms(aSale()), "nothing has changed it yet")
+	require.ErrorIs(t, aSale().Repeats(restocked), order.ErrConflict, "nothing has changed it yet")
 	restocked.Seq = 1
-	require.True(t, restocked.SameTerms(aSale()))
+	require.NoError(t, aSale().Repeats(restocked))
 	local := aSale()
 	local.StartsAt = local.StartsAt.In(time.FixedZone("CST", 8*3600)).Add(time.Microsecond)
-	require.True(t, kept.SameTerms(local))
+	require.NoError(t, local.Repeats(kept))
 	local.PayWithin *= 2
-	require.False(t, kept.SameTerms(local))
+	require.ErrorIs(t, local.Repeats(kept), order.ErrConflict)
 	unnamed := aSale()
 	unnamed.ExternalID = ""
-	require.False(t, kept.SameTerms(unnamed))
+	require.ErrorIs(t, unnamed.Repeats(kept), order.ErrConflict)
 }

@@ -1,4 +1,4 @@
-// Package payment cancels and pays orders: MySQL decides, Redis is told at once.
+// Package payment pays and cancels orders: MySQL decides, then Redis is updated.
 package payment
 
 import (
@@ -19,9 +19,8 @@ type applier interface {
 	Apply(ctx context.Context, cs []order.Change) error
 }
 
-// Till cancels and pays orders: MySQL decides, and Redis is told at once, so
-// that returned units are on sale again. Where telling fails, the tail does it
-// within seconds.
+// Service pays and cancels orders. It updates Redis at once, so that returned
+// units are on sale again; if that fails, the tail does it within seconds.
 type Service struct {
 	store  store
 	ledger applier
@@ -29,30 +28,30 @@ type Service struct {
 	log    *slog.Logger
 }
 
-// NewTill returns a Till. guard is the breaker of MySQL.
+// New returns a Service. guard is the breaker of MySQL.
 func New(store store, ledger applier, guard func(func() error) error, log *slog.Logger) *Service {
 	return &Service{store: store, ledger: ledger, guard: guard, log: log}
 }
 
-// Cancel is order.Store's, and tells Redis.
-func (t *Service) Cancel(ctx context.Context, id order.ID) (v order.Verdict, err error) {
-	err = t.ask(func() error { v, err = t.store.Cancel(ctx, id); return err })
-	stock.WriteBack(ctx, t.ledger, t.log, v)
+// Cancel cancels a confirmed order in both stores.
+func (s *Service) Cancel(ctx context.Context, id order.ID) (v order.Verdict, err error) {
+	err = s.ask(func() error { v, err = s.store.Cancel(ctx, id); return err })
+	stock.WriteBack(ctx, s.ledger, s.log, v)
 	return v, err
 }
 
-// Pay is order.Store's, and tells Redis.
-func (t *Service) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err error) {
-	err = t.ask(func() error { r, err = t.store.Pay(ctx, p); return err })
-	stock.WriteBack(ctx, t.ledger, t.log, r.Verdict)
+// Pay records a payment of an order in both stores.
+func (s *Service) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err error) {
+	err = s.ask(func() error { r, err = s.store.Pay(ctx, p); return err })
+	stock.WriteBack(ctx, s.ledger, s.log, r.Verdict)
 	return r, err
 }
 
-// ask calls fn through the guard, which is to count the server's faults and
-// not its answers.
-func (t *Service) ask(fn func() error) error {
+// ask calls fn through the guard. Refusals are answers of the database and must
+// not count as its failures.
+func (s *Service) ask(fn func() error) error {
 	var answer error
-	err := t.guard(func() error {
+	err := s.guard(func() error {
 		err := fn()
 		for _, a := range []error{order.ErrNotFound, order.ErrConflict, order.ErrAmount, order.ErrInvalid} {
 			if errors.Is(err, a) {

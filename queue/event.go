@@ -2,10 +2,10 @@ package queue
 
 import "seckill/order"
 
-// EventMessage is an event on its way: what a topic of events stores.
+// EventMessage is one message of the topic of events.
 type EventMessage struct {
-	ID      string       // the same for the same event, for ever
-	OrderID order.ID     // messages of one order stay in their order
-	Status  order.Status // to be filtered by
+	ID      string       // always the same for the same event
+	OrderID order.ID     // messages of one order stay in sequence
+	Status  order.Status // for filters
 	Body    []byte
 }

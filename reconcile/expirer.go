@@ -13,34 +13,35 @@ import (
 	"seckill/stock"
 )
 
-type expiring interface {
+type expireStore interface {
 	sales
-	// Expire cancels unpaid orders that are due, of those confirmed by a sale's
-	// changes after a seq.
+	// Expire cancels the due unpaid orders among those that a sale's changes after
+	// a seq confirmed.
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 }
 
-// Expirer cancels orders that were not paid in time, and all unpaid ones of a
-// sale that was voided, and puts their units on sale again. When an order is due is the database's to say.
+// Expirer cancels orders that were not paid in time, and all unpaid orders of a
+// voided sale, and puts their units on sale again. The database decides when an
+// order is due.
 type Expirer struct {
-	store   expiring
+	store   expireStore
 	ledger  applier
 	expired func(orders int)
 	log     *slog.Logger
 	next    map[int64]expiry // by sale
 }
 
-// expiry is where and when to look next. All of it may be forgotten: who
-// starts anew walks the sale's log again.
+// expiry is where and when to continue. It may be lost: a new process reads the
+// sale's log from its start.
 type expiry struct {
 	seq     uint64
 	at      time.Time
-	version uint64 // of the sale when it was looked at: operators may change what is due
+	version uint64 // of the sale at that time: operators may change what is due
 }
 
 // NewExpirer returns an Expirer; call Step once a second, from one goroutine.
-// expired is told how many orders were cancelled; it may be nil.
-func NewExpirer(store expiring, ledger applier, expired func(orders int), log *slog.Logger) *Expirer {
+// expired is called with the number of cancelled orders; it may be nil.
+func NewExpirer(store expireStore, ledger applier, expired func(orders int), log *slog.Logger) *Expirer {
 	if expired == nil {
 		expired = func(int) {}
 	}
@@ -48,23 +49,24 @@ func NewExpirer(store expiring, ledger applier, expired func(orders int), log *s
 }
 
 const (
-	// expiryRest is how many times as long as it cancelled an Expirer rests, so that
-	// settling, which wants the same row, keeps most of its speed.
+	// expiryRest is the ratio of pause to work, so that settling, which updates the
+	// same row, keeps most of its speed.
 	expiryRest = 3
-	// expiryLook is how long a look may be put off: pay_by may have been moved.
-	expiryLook = 30 * time.Second
+	// expiryRecheck is the longest time between two checks of a sale: pay_by may
+	// have been moved.
+	expiryRecheck = 30 * time.Second
 )
 
-// Step cancels what is due: of each sale one transaction at a time, so that a
-// large sale does not hold up the others, until nothing is due or ctx is done.
-// What it could not do by then the next one does.
+// Step cancels due orders until none is left or ctx is done, one transaction per
+// sale in turn, so that a large sale does not delay the others. The next step
+// continues.
 func (e *Expirer) Step(ctx context.Context) error {
 	ss, err := e.store.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
 	e.forget(ss)
-	rand.Shuffle(len(ss), func(i, j int) { ss[i], ss[j] = ss[j], ss[i] }) // other processes look elsewhere meanwhile
+	rand.Shuffle(len(ss), func(i, j int) { ss[i], ss[j] = ss[j], ss[i] }) // so that processes work on different sales
 	for busy := true; busy; {
 		busy = false
 		var errs []error
@@ -73,13 +75,13 @@ func (e *Expirer) Step(ctx context.Context) error {
 				continue
 			}
 			began := time.Now()
-			cancelled, err := e.look(ctx, s)
+			cancelled, err := e.expireSome(ctx, s)
 			switch {
-			case ctx.Err() != nil: // the next step goes on
-				return nil //nolint:nilerr // cut off, not failed
+			case ctx.Err() != nil: // the next step continues
+				return nil //nolint:nilerr // interrupted, not failed
 			case err != nil:
 				errs = append(errs, fmt.Errorf("expire orders of sale %d: %w", s.ID, err))
-			case cancelled == 0: // it has read, which slows nobody
+			case cancelled == 0: // reading slows nobody down
 				busy = true
 			default:
 				busy = true
@@ -93,13 +95,13 @@ func (e *Expirer) Step(ctx context.Context) error {
 	return nil
 }
 
-// look cancels at most one transaction's worth, and returns how many orders.
-func (e *Expirer) look(ctx context.Context, sale order.Sale) (int, error) {
+// expireSome runs one transaction, and returns how many orders it cancelled.
+func (e *Expirer) expireSome(ctx context.Context, sale order.Sale) (int, error) {
 	found, err := e.store.Expire(ctx, sale.ID, e.next[sale.ID].seq)
 	if err != nil {
 		return 0, err
 	}
-	e.next[sale.ID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryLook)), sale.Version}
+	e.next[sale.ID] = expiry{found.Seq, time.Now().Add(min(found.Wait, expiryRecheck)), sale.Version}
 	n := len(found.Verdicts)
 	if n > 0 {
 		stock.WriteBack(ctx, e.ledger, e.log, found.Verdicts...)
@@ -109,7 +111,7 @@ func (e *Expirer) look(ctx context.Context, sale order.Sale) (int, error) {
 	return n, nil
 }
 
-// forget drops the sales that are closed.
+// forget drops closed sales.
 func (e *Expirer) forget(ss []order.Sale) {
 	next := make(map[int64]expiry, len(ss))
 	for _, s := range ss {

@@ -11,19 +11,18 @@ import (
 	"seckill/order"
 )
 
-type extendable interface {
+type extendStore interface {
 	sales
 	// ExtendPage moves pay_by of some of a sale's unpaid orders to its PayWithin.
 	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (next order.ID, err error)
 	Extended(ctx context.Context, sale order.Sale) error
 }
 
-// Extender brings an extension of the time to pay to the rows of the orders, for
-// whoever reads them. Nothing waits for it: until it is through, the sale's own
-// PayWithin counts. Any number of processes may do it at once; one that starts
-// anew begins at the first order.
+// Extender writes an extension of the time to pay to the rows of the orders.
+// Nothing waits for it: until it is done, the sale's own PayWithin counts. Any
+// number of processes may do it at once; a new one starts at the first order.
 type Extender struct {
-	store extendable
+	store extendStore
 	log   *slog.Logger
 	walks map[int64]walk
 }
@@ -35,19 +34,19 @@ type walk struct {
 	after  order.ID
 }
 
-// settleFirst is how long an extension must be known before its rows are moved:
-// until then settling may still write rows of the old time, which it remembers
-// for a second, and which a transaction has that waits for locks, 4 s for each.
-// A row that the walk missed would be cancelled before its new time.
-const settleFirst = 20 * time.Second
+// extendDelay is how long an extension must be known before its rows are moved.
+// Until then settling may still write rows with the old time, which it caches for
+// a second; a transaction that waits for locks has it longer, 4 s for each lock. A
+// row that the walk missed would be cancelled too early.
+const extendDelay = 20 * time.Second
 
 // NewExtender returns an Extender; call Step once a second, from one goroutine.
-func NewExtender(store extendable, log *slog.Logger) *Extender {
+func NewExtender(store extendStore, log *slog.Logger) *Extender {
 	return &Extender{store: store, log: log, walks: map[int64]walk{}}
 }
 
-// Step goes on with each sale that has an extension until it is through or ctx
-// is done, resting as the Expirer does.
+// Step continues each sale that has an extension until all its orders are moved
+// or ctx is done, with pauses like the Expirer's.
 func (e *Extender) Step(ctx context.Context) error {
 	ss, err := e.store.Sales(ctx)
 	if err != nil {
@@ -63,7 +62,7 @@ func (e *Extender) Step(ctx context.Context) error {
 		if w.within != s.PayWithin {
 			w = walk{within: s.PayWithin, since: time.Now()}
 		}
-		if time.Since(w.since) >= settleFirst {
+		if time.Since(w.since) >= extendDelay {
 			w.after, err = e.extend(ctx, s, w.after)
 			errs = append(errs, err)
 		}
@@ -71,12 +70,12 @@ func (e *Extender) Step(ctx context.Context) error {
 	}
 	e.walks = walks
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // cut off, not failed: the next step goes on
+		return nil //nolint:nilerr // interrupted, not failed: the next step continues
 	}
 	return errors.Join(errs...)
 }
 
-// extend moves a sale's orders from one on, and returns where to go on.
+// extend moves a sale's orders after the given one, and returns where to continue.
 func (e *Extender) extend(ctx context.Context, s order.Sale, after order.ID) (order.ID, error) {
 	for ctx.Err() == nil {
 		began := time.Now()

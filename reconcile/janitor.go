@@ -11,7 +11,7 @@ import (
 	"seckill/queue"
 )
 
-type closing interface { //nolint:interfacebloat // a sale's end is decided by all of it
+type janitorStore interface { //nolint:interfacebloat // closing a sale depends on all of it
 	sales
 	opener
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
@@ -21,49 +21,49 @@ type closing interface { //nolint:interfacebloat // a sale's end is decided by a
 	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 }
 
-type unloading interface {
+type janitorLedger interface {
 	changeSink
 	Unload(ctx context.Context, saleID int64) error
 }
 
-// Janitor ends sales whose window is over, and closes those that nothing can
-// happen to any more: they leave Redis and the list that every process reads.
-// A closed sale that a Redis from an old backup brings back leaves it again.
+// Janitor ends sales whose window is over, and closes those that can no longer
+// change: they leave Redis and the list that every process reads. It also unloads
+// closed sales that a Redis restored from an old backup brings back.
 type Janitor struct {
-	store  closing
-	ledger unloading
+	store  janitorStore
+	ledger janitorLedger
 	queue  offsets
 	log    *slog.Logger
 	tried  map[int64]attempt // sales that could not be closed yet
 
-	swept  time.Time // when closed sales were last looked for in Redis
-	before int64     // where that goes on
+	unloadedAt time.Time // when closed sales were last looked for in Redis
+	before     int64     // where that goes on
 }
 
-// attempt is the last one to close a sale: when, and what stood in the queue at
-// the first.
+// attempt is the last attempt to close a sale: its time, and the end of the queue
+// at the first attempt.
 type attempt struct {
 	at   time.Time
 	mark queue.Offsets
 }
 
 // NewJanitor returns a Janitor; call Step once a second, from one goroutine.
-func NewJanitor(store closing, ledger unloading, queue offsets, log *slog.Logger) *Janitor {
+func NewJanitor(store janitorStore, ledger janitorLedger, queue offsets, log *slog.Logger) *Janitor {
 	return &Janitor{store: store, ledger: ledger, queue: queue, log: log, tried: map[int64]attempt{}}
 }
 
 const (
-	// keepEnded is how long polls of an ended sale are still answered by Redis.
+	// keepEnded is how long Redis still answers the polls of an ended sale.
 	keepEnded = time.Hour
-	// closeEvery is how often the janitor tries: it may read every order of a
-	// sale to know that none is unpaid.
+	// closeEvery is the time between attempts: one may read every order of a sale
+	// to see that none is unpaid.
 	closeEvery = time.Minute
-	// closedPage is how many closed sales it looks for in Redis every minute.
+	// closedPage is how many closed sales are checked in Redis every minute.
 	closedPage = 500
 )
 
-// Step looks at each sale. Time is that of Redis, which judges the window too;
-// while it cannot be asked nothing is ended.
+// Step checks each sale. It uses the clock of Redis, which also decides about the
+// window; while Redis is down, no sale is ended.
 func (j *Janitor) Step(ctx context.Context) error {
 	ss, err := j.store.Sales(ctx)
 	if err != nil {
@@ -90,16 +90,16 @@ func (j *Janitor) Step(ctx context.Context) error {
 		}
 	}
 	j.tried = tried
-	return errors.Join(append(errs, j.sweep(ctx))...)
+	return errors.Join(append(errs, j.unloadClosed(ctx))...)
 }
 
-// sweep unloads closed sales that are in Redis, a page a minute, from the
-// newest on and round again.
-func (j *Janitor) sweep(ctx context.Context) error {
-	if time.Since(j.swept) < closeEvery {
+// unloadClosed unloads closed sales that are in Redis: a page a minute, from the
+// newest to the oldest, then from the start again.
+func (j *Janitor) unloadClosed(ctx context.Context) error {
+	if time.Since(j.unloadedAt) < closeEvery {
 		return nil
 	}
-	j.swept = time.Now()
+	j.unloadedAt = time.Now()
 	ids, err := j.store.ClosedSales(ctx, j.before, closedPage)
 	if err != nil {
 		return fmt.Errorf("list closed sales: %w", err)
@@ -119,23 +119,23 @@ func (j *Janitor) sweep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// end moves a sale to ended, unless an operator has changed it meanwhile.
+// end ends a sale, unless an operator has changed it meanwhile.
 func (j *Janitor) end(ctx context.Context, s order.Sale) error {
 	_, err := j.store.Operate(ctx, onTime("end", s, order.SaleEnded))
 	if superseded(err) {
-		return nil // perhaps it was given more time; the next step reads what it has
+		return nil // its window may be longer now; the next step reads it
 	}
 	if err != nil {
 		return fmt.Errorf("end sale %d: %w", s.ID, err)
 	}
 	j.log.InfoContext(ctx, "sale ended on time", "sale_id", s.ID, "ends_at", s.EndsAt)
-	return nil // the tail tells Redis
+	return nil // the tail updates Redis
 }
 
-// close closes a sale once the consumers have passed what stood in the queue at
-// the first try and every order has its end. Events that have not left are sent
-// from MySQL, of a closed sale too: they keep nothing in Redis. First out of Redis: a sale that is
-// ended is not loaded again, while one that is closed would be forgotten there.
+// close closes a sale once the consumers have passed what was in the queue at the
+// first attempt and no order is unpaid. It does not wait for order events: those
+// are sent from MySQL, for closed sales too. It unloads the sale first: an ended
+// sale is not loaded again, but a closed one would stay in Redis unnoticed.
 func (j *Janitor) close(ctx context.Context, s order.Sale, loaded bool, mark queue.Offsets) (queue.Offsets, error) {
 	if mark == nil {
 		mark, err := j.queue.MaxOffsets(ctx)

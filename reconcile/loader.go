@@ -16,7 +16,7 @@ import (
 	"seckill/stock"
 )
 
-type loadable interface {
+type loadStore interface {
 	sales
 	RaiseEpoch(ctx context.Context, saleID int64) (uint64, error)
 	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
@@ -26,24 +26,24 @@ type opener interface {
 	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 }
 
-type loading interface {
+type loadLedger interface {
 	metas
 	claims
 	Begin(ctx context.Context, s order.Sale) (*stock.Loading, error)
 }
 
-// offsets tells how far the consumers have come in the queue.
+// offsets reads the ends of the queue and how far the consumers have come.
 type offsets interface {
 	MaxOffsets(ctx context.Context) (queue.Offsets, error)
 	Committed(ctx context.Context) (queue.Offsets, error)
 }
 
-// Loader puts sales into Redis: at the operator's word, 10 minutes before they
+// Loader puts sales into Redis: at an operator's command, 10 minutes before they
 // start, and again when Redis has lost them.
 type Loader struct {
-	store  loadable
+	store  loadStore
 	opener opener
-	ledger loading
+	ledger loadLedger
 	queue  offsets
 	log    *slog.Logger
 
@@ -55,7 +55,7 @@ type Loader struct {
 }
 
 // NewLoader returns a Loader.
-func NewLoader(store loadable, opener opener, ledger loading, queue offsets, log *slog.Logger) *Loader {
+func NewLoader(store loadStore, opener opener, ledger loadLedger, queue offsets, log *slog.Logger) *Loader {
 	return &Loader{store: store, opener: opener, ledger: ledger, queue: queue, log: log, loading: map[int64]bool{}}
 }
 
@@ -64,27 +64,26 @@ const (
 	loadTimeout = 5 * time.Minute // 50 million orders at the pace of a snapshot
 	loadTries   = 3
 	maxLoading  = 4 // sales one process loads at a time
-	// queueWait is how long a rebuild waits for the orders that were in the
-	// queue: fewer are adopted late. It is no condition of correctness.
+	// queueWait is how long a load waits for the orders that were in the queue, so
+	// that fewer are adopted late. Correctness does not depend on it.
 	queueWait = 8 * time.Second
-	// While one process takes its snapshot the others wait; one that has died is
-	// waited for as long as its claim lasts.
+	// While one process takes its snapshot, the others wait; for a dead process
+	// they wait until its claim ends.
 	loadName  = "load"
 	loadLease = 3 * time.Second
 )
 
-// Run opens the sales that start within 10 minutes, and loads those that
-// should be in Redis and are not, until ctx is done. A long load holds up no
-// other.
+// Run opens the sales that start within 10 minutes, and loads those that should
+// be in Redis but are not, until ctx is done. A long load does not delay others.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.wg.Wait()
 	return loop.EverySecond(ctx, l.log, "load", func(step context.Context) error { return l.step(step, ctx) })
 }
 
-// step looks once; the loads that it begins live as long as life. It takes the
-// sales in any order: those whose loads fail again and again leave their turn to
-// the others.
-func (l *Loader) step(ctx, life context.Context) error {
+// step checks every sale once and starts the loads that are due, under loadCtx. It
+// takes the sales in random order, so that sales whose loads keep failing do not
+// block the others.
+func (l *Loader) step(ctx, loadCtx context.Context) error {
 	ss, err := l.store.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
@@ -94,27 +93,26 @@ func (l *Loader) step(ctx, life context.Context) error {
 	for _, i := range rand.Perm(len(ss)) {
 		s := ss[i]
 		if s.State == order.SaleScheduled && time.Until(s.StartsAt) < loadAhead {
-			unopened[s.ID] = !l.open(ctx, s) // loaded by the next step
+			unopened[s.ID] = !l.open(ctx, s) // the next step loads it
 		}
 		if s.State.Loaded() && ms[i].Err == nil && !ms[i].Loaded && l.begin(s.ID) {
-			l.wg.Go(func() { l.background(life, s.ID) })
+			l.wg.Go(func() { l.background(loadCtx, s.ID) })
 		}
 	}
 	l.unopened = unopened
 	return unread
 }
 
-// open opens a sale whose time has come, and reports whether that is done. One
-// that cannot be opened keeps no other from it: it is logged when it begins to
-// fail. The command's ID is the sale's: whichever process comes first opens it.
-// Not one whose window was moved since it was read: its price would be fixed for
-// good.
+// open opens a sale that starts soon, and reports whether it is open. A failure
+// is logged once and does not keep other sales from being opened. The command ID
+// is derived from the sale's, so the first process opens it. A sale whose window
+// was moved since it was read is not opened: its price would be fixed for good.
 func (l *Loader) open(ctx context.Context, s order.Sale) bool {
 	_, err := l.opener.Operate(ctx, onTime("open", s, order.SaleOpen))
 	switch {
 	case err == nil:
 		l.log.InfoContext(ctx, "sale opened on time", "sale_id", s.ID, "starts_at", s.StartsAt)
-	case superseded(err): // the next step reads what it has become
+	case superseded(err): // the next step reads the new state
 	default:
 		if !l.unopened[s.ID] && ctx.Err() == nil {
 			l.log.WarnContext(ctx, "sale not opened, will try again", "sale_id", s.ID, "starts_at", s.StartsAt, "err", err)
@@ -124,15 +122,15 @@ func (l *Loader) open(ctx context.Context, s order.Sale) bool {
 	return true
 }
 
-// onTime is the operation of whichever process comes first when a sale's time
-// has come; of the sale as it was read, and no later one.
+// onTime returns the operation that opens or ends a sale on time. The first
+// process performs it, and only on the version of the sale that was read.
 func onTime(what string, s order.Sale, to order.SaleState) order.Operation {
 	return order.Operation{
 		Command: fmt.Sprintf("%s-on-time-%d", what, s.ID), SaleID: s.ID, IfVersion: s.Version, Action: order.Moving(what, to),
 	}
 }
 
-// superseded reports whether an operator was quicker.
+// superseded reports whether an operator has changed the sale meanwhile.
 func superseded(err error) bool {
 	return errors.Is(err, order.ErrConflict) || errors.Is(err, order.ErrStale)
 }
@@ -161,8 +159,8 @@ func (l *Loader) background(ctx context.Context, saleID int64) {
 	l.log.InfoContext(ctx, "sale loaded", "sale_id", saleID, "took", time.Since(start))
 }
 
-// Load loads a sale with all its live orders. A sale that is loaded already,
-// perhaps by another process in the meantime, is left alone: nil.
+// Load loads a sale with all its live orders. It does nothing for a sale that is
+// already loaded, perhaps by another process meanwhile.
 func (l *Loader) Load(ctx context.Context, saleID int64) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -180,7 +178,7 @@ func (l *Loader) Load(ctx context.Context, saleID int64) error {
 func (l *Loader) load(ctx context.Context, saleID int64) error {
 	ms, err := l.ledger.Metas(ctx, []int64{saleID})
 	if err != nil {
-		return fmt.Errorf("look for sale %d in Redis: %w", saleID, err)
+		return fmt.Errorf("read sale %d in Redis: %w", saleID, err)
 	}
 	if ms[0].Loaded {
 		return stock.ErrLoaded
@@ -189,13 +187,13 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 	if err != nil {
 		return fmt.Errorf("raise the epoch of sale %d: %w", saleID, err)
 	}
-	if epoch > 1 { // before its first load no order of it can be in the queue
+	if epoch > 1 { // before the first load, the queue has no order of the sale
 		l.awaitQueue(ctx)
 	}
 	if err := l.claim(ctx, saleID); err != nil {
 		return err
 	}
-	defer func() { _ = l.ledger.Release(context.WithoutCancel(ctx), saleID, loadName) }() // else it ends by itself
+	defer func() { _ = l.ledger.Release(context.WithoutCancel(ctx), saleID, loadName) }() // the claim expires otherwise
 	into, err := l.ledger.Begin(ctx, order.Sale{ID: saleID, Epoch: epoch})
 	if err != nil {
 		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
@@ -223,9 +221,9 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 	return nil
 }
 
-// claim waits until no other process is loading the sale. The error is
-// stock.ErrLoaded when one has done so. It saves work, no more: loads that
-// overlap end with one of them in place.
+// claim waits until no other process is loading the sale. It returns
+// stock.ErrLoaded when another one has loaded it. The claim only saves work: of
+// loads that overlap, one wins.
 func (l *Loader) claim(ctx context.Context, saleID int64) error {
 	for {
 		mine, err := l.ledger.Claim(ctx, saleID, loadName, loadLease)
@@ -237,7 +235,7 @@ func (l *Loader) claim(ctx context.Context, saleID int64) error {
 		}
 		ms, err := l.ledger.Metas(ctx, []int64{saleID})
 		if err != nil {
-			return fmt.Errorf("look for sale %d in Redis: %w", saleID, err)
+			return fmt.Errorf("read sale %d in Redis: %w", saleID, err)
 		}
 		if ms[0].Loaded {
 			return stock.ErrLoaded
@@ -245,8 +243,8 @@ func (l *Loader) claim(ctx context.Context, saleID int64) error {
 	}
 }
 
-// awaitQueue waits until the consumers have passed what stood in the queue,
-// so that most orders in flight are rows by the time of the snapshot.
+// awaitQueue waits until the consumers have passed what was in the queue, so that
+// most orders in flight are rows at the time of the snapshot.
 func (l *Loader) awaitQueue(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, queueWait)
 	defer cancel()

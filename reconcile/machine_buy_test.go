@@ -13,7 +13,7 @@ import (
 )
 
 // age is how old an order is: old enough for the resolver and the audit.
-const age = 2 * 60 * 1000 << 22 // milliseconds before sequence and worker number
+const age = 2 * 60 * 1000 << 22 // milliseconds before sequence and node ID
 
 // buy is an API that reserves up to three orders in one call, and sends them.
 func (m *machine) buy() {
@@ -27,7 +27,7 @@ func (m *machine) buy() {
 		require.NoError(m.t, err)
 		o.ID = id - age
 		if others := m.ofOthers(o.ShopperID, batch); len(others) > 0 && rapid.IntRange(0, 9).Draw(m.t, "collides") == 0 {
-			o.ID = rapid.SampledFrom(others).Draw(m.t, "with").ID // two processes had one worker number
+			o.ID = rapid.SampledFrom(others).Draw(m.t, "with").ID // two processes had one node ID
 		}
 		batch = append(batch, o)
 	}
@@ -173,8 +173,8 @@ func (m *machine) records() []order.Record {
 	return all
 }
 
-// desk is a shopper who cancels, or a payment, of an order in any state.
-func (m *machine) desk() {
+// payOrCancel is a shopper who cancels, or a payment, of an order in any state.
+func (m *machine) payOrCancel() {
 	r := m.confirmed()
 	again := rapid.IntRange(1, 2).Draw(m.t, "times")
 	pays := rapid.Bool().Draw(m.t, "pays")
@@ -182,9 +182,9 @@ func (m *machine) desk() {
 	for range again {
 		var err error
 		if pays {
-			_, err = m.till.Pay(m.ctx(), order.Payment{EventID: "e" + r.ID.String(), OrderID: r.ID, AmountMinor: int64(r.Quantity), Currency: "CNY"})
+			_, err = m.payments.Pay(m.ctx(), order.Payment{EventID: "e" + r.ID.String(), OrderID: r.ID, AmountMinor: int64(r.Quantity), Currency: "CNY"})
 		} else {
-			_, err = m.till.Cancel(m.ctx(), r.ID)
+			_, err = m.payments.Cancel(m.ctx(), r.ID)
 		}
 		require.NoError(m.t, err)
 	}

@@ -142,7 +142,7 @@ func (m *machine) rebuild() {
 	require.NoError(m.t, err)
 }
 
-func (m *machine) audit() { require.NoError(m.t, m.patrol.Scan(m.ctx(), m.saleID)) }
+func (m *machine) audit() { require.NoError(m.t, m.auditor.Scan(m.ctx(), m.saleID)) }
 
 // poll is a shopper who asks what became of an order.
 func (m *machine) poll() {

@@ -41,26 +41,26 @@ func TestAnySequenceOfFaultsHeals(t *testing.T) {
 		m := newMachine(t, rdb, db, w, store, ids)
 		defer m.forget()
 		t.Repeat(map[string]func(*rapid.T){
-			"":           m.on(m.check),
-			"buy":        m.on(m.buy),
-			"buyAgain":   m.on(m.buy),
-			"settle":     m.on(m.settle),
-			"settleMore": m.on(m.settle),
-			"writeBack":  m.on(m.lateWriteBack),
-			"tail":       m.on(m.catchUp),
-			"sweep":      m.on(m.sweep),
-			"resolve":    m.on(m.resolve),
-			"desk":       m.on(m.desk),
-			"expire":     m.on(m.expire),
-			"command":    m.on(m.command),
-			"save":       m.on(m.save),
-			"regress":    m.on(m.regress),
-			"wipe":       m.on(m.wipe),
-			"load":       m.on(m.load),
-			"slowLoad":   m.on(m.slowLoad),
-			"rebuild":    m.on(m.rebuild),
-			"audit":      m.on(m.audit),
-			"poll":       m.on(m.poll),
+			"":              m.on(m.check),
+			"buy":           m.on(m.buy),
+			"buyAgain":      m.on(m.buy),
+			"settle":        m.on(m.settle),
+			"settleMore":    m.on(m.settle),
+			"writeBack":     m.on(m.lateWriteBack),
+			"tail":          m.on(m.catchUp),
+			"sweep":         m.on(m.sweep),
+			"resolve":       m.on(m.resolve),
+			"pay or cancel": m.on(m.payOrCancel),
+			"expire":        m.on(m.expire),
+			"command":       m.on(m.command),
+			"save":          m.on(m.save),
+			"regress":       m.on(m.regress),
+			"wipe":          m.on(m.wipe),
+			"load":          m.on(m.load),
+			"slowLoad":      m.on(m.slowLoad),
+			"rebuild":       m.on(m.rebuild),
+			"audit":         m.on(m.audit),
+			"poll":          m.on(m.poll),
 		})
 		m.t = t
 		m.heal()
@@ -86,8 +86,8 @@ type machine struct {
 	expirer  *reconcile.Expirer
 	loader   *reconcile.Loader
 	builder  *reconcile.Rebuilder
-	patrol   *audit.Background
-	till     *payment.Service
+	auditor  *audit.Background
+	payments *payment.Service
 
 	asked    []order.Order // what Redis has ever reserved
 	told     map[who]order.Status
@@ -137,8 +137,8 @@ func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, st
 	m.expirer = reconcile.NewExpirer(m.store, redis, nil, log)
 	m.loader = reconcile.NewLoader(m.store, m.store, m.ledger, passed{}, log)
 	m.builder = reconcile.NewRebuilder(m.store, redis, m.loader)
-	m.patrol = audit.NewBackground(m.store, m.ledger, 0, prometheus.NewRegistry(), log)
-	m.till = payment.New(m.store, redis, func(ask func() error) error { return ask() }, log)
+	m.auditor = audit.NewBackground(m.store, m.ledger, 0, prometheus.NewRegistry(), log)
+	m.payments = payment.New(m.store, redis, func(ask func() error) error { return ask() }, log)
 
 	sale := order.Sale{
 		ID: m.saleID, Title: "t", PriceMinor: 1, Currency: "CNY", Total: rapid.IntRange(1, 6).Draw(t, "units"),

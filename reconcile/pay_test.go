@@ -57,8 +57,8 @@ func TestTheTillPutsACancelledUnitOnSaleAtOnce(t *testing.T) {
 	soldOut := func() bool { c, ok := catalog.Get(s.sale.ID); return ok && c.SoldOut() }
 	require.Eventually(t, soldOut, 5*time.Second, time.Millisecond)
 
-	till := payment.New(s.store, s.ledger, unguarded, quiet())
-	v, err := till.Cancel(t.Context(), os[0].ID)
+	payments := payment.New(s.store, s.ledger, unguarded, quiet())
+	v, err := payments.Cancel(t.Context(), os[0].ID)
 	require.NoError(t, err)
 	require.Equal(t, order.StatusCancelled, v.Status)
 	require.EqualValues(t, 1, s.meta(t).Available)
@@ -74,10 +74,10 @@ func TestTheTillLeavesToTheTailWhatRedisCannotBeTold(t *testing.T) {
 	s := open(t, 3, 1)
 	os := s.buy(t, 3)
 	s.redis.SetError("away")
-	till := payment.New(s.store, s.ledger, unguarded, quiet())
-	_, err := till.Cancel(t.Context(), os[0].ID)
+	payments := payment.New(s.store, s.ledger, unguarded, quiet())
+	_, err := payments.Cancel(t.Context(), os[0].ID)
 	require.NoError(t, err, "it is cancelled, whatever Redis knows")
-	r, err := till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 1, Currency: "CNY"})
+	r, err := payments.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 1, Currency: "CNY"})
 	require.NoError(t, err)
 	require.Equal(t, order.OutcomePaid, r.Outcome)
 	s.redis.SetError("")
@@ -94,19 +94,19 @@ func TestTheBreakerCountsFaultsAndNotAnswers(t *testing.T) {
 	s := open(t, 3, 1)
 	os := s.buy(t, 1)
 	var seen []error
-	till := payment.New(s.store, s.ledger, func(fn func() error) error {
+	payments := payment.New(s.store, s.ledger, func(fn func() error) error {
 		err := fn()
 		seen = append(seen, err)
 		return err
 	}, quiet())
-	_, err := till.Cancel(t.Context(), 12345)
+	_, err := payments.Cancel(t.Context(), 12345)
 	require.ErrorIs(t, err, order.ErrNotFound)
-	_, err = till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 2, Currency: "CNY"})
+	_, err = payments.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 2, Currency: "CNY"})
 	require.ErrorIs(t, err, order.ErrAmount)
 	require.Equal(t, []error{nil, nil}, seen)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = till.Cancel(gone, os[0].ID)
+	_, err = payments.Cancel(gone, os[0].ID)
 	require.Error(t, err)
 	require.Error(t, seen[2])
 	open := payment.New(s.store, s.ledger, func(func() error) error { return errors.New("open") }, quiet())
@@ -118,9 +118,9 @@ func TestUnpaidOrdersExpireAndTheirUnitsAreSoldAgain(t *testing.T) {
 	t.Parallel()
 	s := shortly(t, 600)
 	os := s.buy(t, 600)
-	till := payment.New(s.store, s.ledger, unguarded, quiet())
+	payments := payment.New(s.store, s.ledger, unguarded, quiet())
 	for _, o := range os[:100] {
-		_, err := till.Pay(t.Context(), order.Payment{EventID: o.ID.String(), OrderID: o.ID, AmountMinor: 100, Currency: "CNY"})
+		_, err := payments.Pay(t.Context(), order.Payment{EventID: o.ID.String(), OrderID: o.ID, AmountMinor: 100, Currency: "CNY"})
 		require.NoError(t, err)
 	}
 	var expired atomic.Int64
@@ -247,8 +247,8 @@ func TestAVoidedSaleIsCancelledByTheNextStep(t *testing.T) {
 	os := s.buy(t, 300)
 	expirer := reconcile.NewExpirer(s.store, s.ledger, nil, quiet())
 	require.NoError(t, expirer.Step(t.Context()), "nothing is due for minutes")
-	till := payment.New(s.store, s.ledger, unguarded, quiet())
-	_, err := till.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 1, Currency: "CNY"})
+	payments := payment.New(s.store, s.ledger, unguarded, quiet())
+	_, err := payments.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[0].ID, AmountMinor: 1, Currency: "CNY"})
 	require.NoError(t, err)
 	_, err = s.store.Operate(t.Context(), order.Operation{
 		Command: "void", By: order.Operator{Name: "alice", Role: "operator"}, SaleID: s.sale.ID, Action: order.Voiding(),

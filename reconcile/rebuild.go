@@ -9,46 +9,46 @@ import (
 	"seckill/stock"
 )
 
-type rebuildable interface {
+type rebuildStore interface {
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 }
 
-// Rebuilder loads a sale into Redis anew, whatever Redis says of it: the
+// Rebuilder loads a sale into Redis again, whatever Redis has of it: the
 // operator's remedy for what no replay heals.
 type Rebuilder struct {
-	store  rebuildable
-	ledger rebuilding
+	store  rebuildStore
+	ledger rebuildLedger
 	loader *Loader
 }
 
-type rebuilding interface {
+type rebuildLedger interface {
 	// Withdraw takes a sale out of Redis.
 	Withdraw(ctx context.Context, saleID int64) (*stock.Withdrawn, error)
 	Apply(ctx context.Context, cs []order.Change) error
 }
 
 // NewRebuilder returns a Rebuilder that loads with loader.
-func NewRebuilder(store rebuildable, ledger rebuilding, loader *Loader) *Rebuilder {
+func NewRebuilder(store rebuildStore, ledger rebuildLedger, loader *Loader) *Rebuilder {
 	return &Rebuilder{store: store, ledger: ledger, loader: loader}
 }
 
 // Rebuilt is what a rebuild did.
 type Rebuilt struct {
 	WasLoaded bool
-	Settled   int // orders pending in Redis, which have got their verdict first
+	Settled   int // orders that were pending in Redis and were settled first
 }
 
-// ErrNotInRedis says that the sale is in a state in which it has no business in Redis.
+// ErrNotInRedis: the state of the sale is one that is not kept in Redis.
 var ErrNotInRedis = errors.New("the sale is not one that is kept in Redis")
 
-// settleAtOnce is a batch as the consumers make them.
+// settleAtOnce is the size of a batch, as in the consumers.
 const settleAtOnce = 128
 
 // Rebuild withdraws the sale from Redis, settles the orders that were pending
-// there (the message of some may be lost), and loads it from MySQL as Load
-// does. It refuses purchases meanwhile. Any number may run at once, consumers
-// that load the sale by themselves as well.
+// there (messages may be lost), and loads it from MySQL as Load does. Purchases
+// are refused meanwhile. Any number of rebuilds may run at once, also while
+// consumers load the sale.
 func (r *Rebuilder) Rebuild(ctx context.Context, saleID int64) (done Rebuilt, err error) {
 	sale, err := r.store.Sale(ctx, saleID)
 	if err != nil {
@@ -75,15 +75,15 @@ func (r *Rebuilder) Rebuild(ctx context.Context, saleID int64) (done Rebuilt, er
 		}
 		return nil
 	})
-	// The sale has to sell again, also when that went wrong: the sweeper's way
-	// is gone for those orders, a poll or their message ends them.
+	// The sale must sell again even if that failed. The sweeper no longer finds
+	// those orders; a poll or their message settles them.
 	if err := errors.Join(err, r.loader.Load(ctx, saleID)); err != nil {
 		return done, err
 	}
-	// Another process may have loaded it before they were settled; if one has
-	// withdrawn it since, its load brings them.
+	// Another process may have loaded the sale before the orders were settled. If
+	// one has withdrawn it since, the next load includes them.
 	if err := r.ledger.Apply(ctx, changes); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
-		return done, fmt.Errorf("apply what was settled of sale %d: %w", saleID, err)
+		return done, fmt.Errorf("apply the settled orders of sale %d: %w", saleID, err)
 	}
 	return done, old.Discard(ctx)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/audit"
+	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/queue"
@@ -21,7 +22,7 @@ import (
 	"seckill/stock"
 )
 
-// shop is a sale on the twin store and a miniredis of its own.
+// shop is a sale on the in-memory store and a miniredis of its own.
 type shop struct {
 	store  *memory.Store
 	redis  *miniredis.Miniredis
@@ -257,7 +258,7 @@ func TestTheResolverVoidsOnlyWhatNothingCanSettleAnyMore(t *testing.T) {
 	require.Equal(t, order.StatusRejected, v.Status)
 	require.Equal(t, order.ReasonVoid, v.Reason)
 	late := s.settle(t, []order.Order{o})
-	require.Equal(t, order.ReasonVoid, late[0].Reason, "the late message finds the fence")
+	require.Equal(t, order.ReasonVoid, late[0].Reason, "the late message finds the tombstone")
 	require.Empty(t, s.audit(t).Discrepancies)
 }
 
@@ -302,6 +303,33 @@ func TestTheResolverBelievesNoStoreThatCannotBeAsked(t *testing.T) {
 	_, done, err := r.Resolve(t.Context(), s.lostOrder())
 	require.Error(t, err)
 	require.False(t, done)
+}
+
+// slowOffsets answers after a while, unless its caller has left by then.
+type slowOffsets struct{ *offsets }
+
+func (o slowOffsets) MaxOffsets(ctx context.Context) (queue.Offsets, error) {
+	if err := loop.Pause(ctx, 200*time.Millisecond); err != nil {
+		return nil, err
+	}
+	return o.offsets.MaxOffsets(ctx)
+}
+
+func TestTheResolverAnswersAShopperWhenAnotherOneLeaves(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10, 1)
+	r := reconcile.NewResolver(s.store, s.ledger, slowOffsets{s.queue})
+	leaving, leave := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _, _ = r.Resolve(leaving, s.lostOrder()) // begins the question to the queue
+	}()
+	time.AfterFunc(100*time.Millisecond, leave)
+	time.Sleep(50 * time.Millisecond)
+	_, _, err := r.Resolve(t.Context(), s.orderOf(-3*time.Minute))
+	require.NoError(t, err)
+	<-gone
 }
 
 func TestTheAuditJudgesAnOrderOfTheFuture(t *testing.T) {

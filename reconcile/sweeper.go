@@ -15,12 +15,12 @@ import (
 
 type verdicts interface {
 	sales
-	// Verdicts parts the orders into those with a committed verdict and the rest.
+	// Verdicts splits the orders into those with a committed verdict and the rest.
 	Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error)
 }
 
 type reservations interface {
-	// Due claims pending orders that are due, for the time of a lease.
+	// Due claims pending orders that are due for the time of a lease.
 	Due(ctx context.Context, saleID int64, limit int) ([]order.Order, error)
 	Replay(ctx context.Context, vs []order.Verdict) error
 }
@@ -29,55 +29,55 @@ type settler interface {
 	Settle(ctx context.Context, orders []order.Order) error
 }
 
-// Sweeper ends the orders that the queue did not: those whose send was not
-// known to be stored, at once, and those that are still pending after 30 s.
-// It never gives stock back without a verdict; an order without one is settled
-// as if its message had come, and the late message is a redelivery then.
+// Sweeper settles the orders that the queue did not deliver: those whose send was
+// not confirmed, at once, and those that are still pending after 30 s. It never
+// gives stock back without a verdict. It settles an order without one as if its
+// message had come; the late message is then a redelivery.
 type Sweeper struct {
 	verdicts     verdicts
 	reservations reservations
 	pool         settler
 	log          *slog.Logger
-	looks        chan struct{} // one for each look under way
+	slots        chan struct{} // bounds the claims at a time
 
 	mu       sync.Mutex
-	sweeping map[int64]bool // sales with a sweep under way
-	failed   []error        // of the sweeps that have ended since the last step
+	sweeping map[int64]bool // sales that are being swept
+	failed   []error        // of the sweeps that ended since the last step
 	wg       sync.WaitGroup
 }
 
-// NewSweeper returns a Sweeper that settles through this process's own pool,
-// so that sweeping opens no transaction beyond its workers.
+// NewSweeper returns a Sweeper that settles through this process's own pool, so
+// that sweeping opens no transactions beyond those of the pool's workers.
 func NewSweeper(v verdicts, r reservations, pool settler, log *slog.Logger) *Sweeper {
 	return &Sweeper{
 		verdicts: v, reservations: r, pool: pool, log: log,
-		looks: make(chan struct{}, maxLooks), sweeping: map[int64]bool{},
+		slots: make(chan struct{}, maxClaims), sweeping: map[int64]bool{},
 	}
 }
 
 const (
 	sweepPage  = 256
-	sweepPages = 16 // of one sweep; the next one goes on
-	maxLooks   = 4
+	sweepPages = 16 // per sweep; the next one continues
+	maxClaims  = 4
 )
 
-// Run ends what is due until ctx is done. Each sale is swept by itself: one
-// whose orders wait for the pool holds up no other.
+// Run settles due orders until ctx is done. Each sale is swept by itself: a sale
+// whose orders wait for the pool does not delay others.
 func (s *Sweeper) Run(ctx context.Context) error {
 	defer s.wg.Wait()
 	return loop.EverySecond(ctx, s.log, "sweep", func(step context.Context) error { return s.step(step, ctx) })
 }
 
-// step begins to sweep each sale that is not being swept; the sweeps live as
-// long as life. Its error has those of the sweeps that have ended.
-func (s *Sweeper) step(ctx, life context.Context) error {
+// step starts a sweep, under sweepCtx, of each sale that is not being swept. It
+// returns the errors of the sweeps that have ended.
+func (s *Sweeper) step(ctx, sweepCtx context.Context) error {
 	ss, err := s.verdicts.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
 	for _, sale := range ss {
 		if sale.State != order.SaleScheduled && s.begin(sale.ID) {
-			s.wg.Go(func() { s.end(sale.ID, s.sweep(life, sale.ID)) })
+			s.wg.Go(func() { s.end(sale.ID, s.sweep(sweepCtx, sale.ID)) })
 		}
 	}
 	s.mu.Lock()
@@ -107,8 +107,8 @@ func (s *Sweeper) end(saleID int64, err error) {
 
 func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 	for range sweepPages {
-		undecided, more, unread := s.look(ctx, saleID)
-		if len(undecided) > 0 {
+		undecided, more, unread := s.claimDue(ctx, saleID)
+		if len(undecided) > 0 { // also when other due orders could not be read
 			if err := s.pool.Settle(ctx, undecided); err != nil {
 				return fmt.Errorf("settle %d due orders of sale %d: %w", len(undecided), saleID, err)
 			}
@@ -120,13 +120,13 @@ func (s *Sweeper) sweep(ctx context.Context, saleID int64) error {
 	return nil
 }
 
-// look claims a page of due orders, replays those that have a verdict, and
-// returns the others. They are claimed also when there is an error, of what
-// could not be read, and must not wait for another lease.
-func (s *Sweeper) look(ctx context.Context, saleID int64) (undecided []order.Order, more bool, err error) {
+// claimDue claims a page of due orders, replays those that have a verdict, and
+// returns the others. With an error about orders that could not be read, it still
+// returns those that it claimed: they must not wait for another lease.
+func (s *Sweeper) claimDue(ctx context.Context, saleID int64) (undecided []order.Order, more bool, err error) {
 	select {
-	case s.looks <- struct{}{}:
-		defer func() { <-s.looks }()
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
@@ -137,7 +137,7 @@ func (s *Sweeper) look(ctx context.Context, saleID int64) (undecided []order.Ord
 		return nil, false, nil
 	}
 	if unread != nil {
-		unread = fmt.Errorf("look for due orders of sale %d: %w", saleID, unread)
+		unread = fmt.Errorf("claim due orders of sale %d: %w", saleID, unread)
 	}
 	if len(due) == 0 {
 		return nil, false, unread

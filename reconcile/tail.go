@@ -18,14 +18,14 @@ type changeSink interface {
 	Apply(ctx context.Context, cs []order.Change) error
 }
 
-// Tail replays to Redis the changes that its cursor is behind: lost
-// write-backs, operators' commands, and all that a Redis which came back older
-// has forgotten.
+// Tail replays the changes after a sale's cursor to Redis: lost write-backs,
+// operators' commands, and everything that a Redis restored from older data has
+// lost.
 type Tail struct {
 	log  changeLog
 	sink changeSink
-	// seen is each sale's last change a step ago. A change younger than that is
-	// on its way by its own write-back.
+	// seen is each sale's last change at the previous step. The write-back of a
+	// younger change is still on its way.
 	seen map[int64]uint64
 }
 
@@ -39,16 +39,15 @@ const (
 	tailPages = 256 // a step; the next one goes on
 )
 
-// Step replays what is missing in each loaded sale. The sale's own commands
-// are pushed by whoever gives them, so a second's delay is theirs only when
-// that push was lost.
+// Step replays what is missing in each loaded sale. Operators' commands are
+// pushed when they are given, so they wait for a step only when the push was lost.
 func (t *Tail) Step(ctx context.Context) error {
 	ss, err := t.log.Sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
 	ms, err := t.sink.Metas(ctx, order.SaleIDs(ss))
-	errs := []error{err} // a shard that is away holds up no sale of another
+	errs := []error{err} // a shard that is down does not delay the sales of others
 	due := t.seen
 	t.seen = make(map[int64]uint64, len(ss))
 	for i, s := range ss {

@@ -1,6 +1,6 @@
 -- add.lua writes a page of live orders into a load that nobody sees yet. A
--- page sent again changes nothing. The field ' n' counts the orders written:
--- no shopper is called so.
+-- repeated page changes nothing. The field ' n' counts the orders written; no
+-- shopper has this name.
 --   KEYS  load
 --   ARGV  milliseconds until an abandoned load disappears, then per order:
 --         shopper, entry

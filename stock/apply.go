@@ -10,16 +10,16 @@ import (
 	"seckill/order"
 )
 
-// Apply tells Redis what committed changes did, each with one script call, all
-// in one pipeline: T5, T6 and T8 for the orders, the effect on the sale, and
-// the cursor. Changes of a sale come in seq order. It may be called again, late
-// and by anyone: what was applied is not applied again. A change ahead of the
-// cursor has its orders done at once; one with an effect on the sale, or over
-// 1,000 ahead, is left to the tail, without an error.
+// Apply writes committed changes to Redis: T5, T6 and T8 for the orders, the
+// effect on the sale, and the cursor. Each change is one script call; all calls
+// share a pipeline. The changes of a sale must be in seq order. Apply may be
+// repeated, late and by any process: a change takes effect once. The orders of a
+// change ahead of the cursor are applied at once. A change that has an effect on
+// the sale or is over 1,000 ahead is left to the tail, without an error.
 //
-// Then it publishes the orders that changed and, where units have come back or
-// run out or the sale itself changed, the sale. With an error (ErrNotLoaded for
-// a sale that is not loaded) every other change has been tried.
+// Apply then publishes the changed orders, and the sale when units came back or
+// ran out or the sale itself changed. When it returns an error (ErrNotLoaded for
+// a sale that is not loaded), all other changes have been tried.
 func (l *Ledger) Apply(ctx context.Context, cs []order.Change) error {
 	calls := make([]call, len(cs))
 	for i, c := range cs {
@@ -28,9 +28,9 @@ func (l *Ledger) Apply(ctx context.Context, cs []order.Change) error {
 	return l.apply(ctx, cs, calls)
 }
 
-// Replay tells Redis verdicts that were only read: it acts on orders that are
-// pending or settled there, adopts none and moves no cursor. It publishes and
-// fails as Apply does.
+// Replay writes verdicts to Redis that were read, not committed, by the caller.
+// It changes only orders that are pending or settled there: it adopts none and
+// moves no cursor. It publishes and fails as Apply does.
 func (l *Ledger) Replay(ctx context.Context, vs []order.Verdict) error {
 	bySale := slices.Clone(vs)
 	slices.SortStableFunc(bySale, func(a, b order.Verdict) int { return int(a.SaleID - b.SaleID) })
@@ -48,10 +48,10 @@ func (l *Ledger) Replay(ctx context.Context, vs []order.Verdict) error {
 	return l.Apply(ctx, cs)
 }
 
-// replayAtOnce bounds one script call; Redis serves nobody else meanwhile.
+// replayAtOnce bounds one script call: Redis serves nobody else meanwhile.
 const replayAtOnce = 256
 
-// applyCall is the run of apply.lua for a change; a Seq of 0 is a replay.
+// applyCall returns the call of apply.lua for a change; Seq 0 is a replay.
 func applyCall(c order.Change) call {
 	k := keysOf(c.SaleID)
 	args := make([]any, 0, 5+3*len(c.Verdicts))
@@ -59,14 +59,14 @@ func applyCall(c order.Change) call {
 	args = append(args, saleArgs(c.Sale)...)
 	for i := range c.Verdicts {
 		v := &c.Verdicts[i]
-		if state, ok := goal(v.Status); ok {
+		if state, ok := stateOf(v.Status); ok {
 			args = append(args, &v.ShopperID, v.Quantity, entryOf(state, &v.Order))
 		}
 	}
 	return call{keys: []string{k.meta, k.orders}, args: args}
 }
 
-// saleArgs are units, state, start and end of a sale effect.
+// saleArgs returns units, state, start and end of a sale effect.
 func saleArgs(s *order.SaleEffect) []any {
 	if s == nil {
 		return []any{"", "", "", ""}
@@ -81,8 +81,8 @@ func saleArgs(s *order.SaleEffect) []any {
 	return args
 }
 
-// goal is the state that an entry reaches by a verdict.
-func goal(s order.Status) (EntryState, bool) {
+// stateOf is the state that an entry reaches by a verdict.
+func stateOf(s order.Status) (EntryState, bool) {
 	switch s {
 	case order.StatusConfirmed, order.StatusPaid:
 		return EntrySettled, true
@@ -95,14 +95,14 @@ func goal(s order.Status) (EntryState, bool) {
 	}
 }
 
-// news is what a batch of changes has to be published of.
-type news struct {
+// publication is what a batch of changes has to be published of.
+type publication struct {
 	results map[int64][]order.ID // by sale
 	sales   map[int64]bool
 }
 
 func (l *Ledger) apply(ctx context.Context, cs []order.Change, calls []call) error {
-	n := news{results: map[int64][]order.ID{}, sales: map[int64]bool{}}
+	n := publication{results: map[int64][]order.ID{}, sales: map[int64]bool{}}
 	var errs []error
 	failed := map[int64]bool{} // one error per sale says enough
 	for i, cmd := range l.runAll(ctx, applyScript, calls) {
@@ -128,7 +128,7 @@ func (l *Ledger) apply(ctx context.Context, cs []order.Change, calls []call) err
 
 // add takes what apply.lua answered to a change: status, units available
 // before and after, entries changed.
-func (n *news) add(c order.Change, out []any) {
+func (n *publication) add(c order.Change, out []any) {
 	status, before, after, changed := text(out[0]), number(out[1]), number(out[2]), number(out[3])
 	first := status == "next" || status == "early"
 	if first && len(c.Verdicts) > 0 || changed > 0 {

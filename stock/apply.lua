@@ -1,25 +1,25 @@
--- apply.lua is T5, T6 and T8 for the orders of one change of a sale, the
--- change's effect on the sale itself, and the cursor; or a replay.
+-- apply.lua applies one change of a sale: T5, T6 and T8 for its orders, its
+-- effect on the sale itself, and the cursor. It also replays verdicts.
 --   KEYS  meta, orders
 --   ARGV  seq of the change, 0 for a replay of verdicts that were only read;
 --         units, state, starts, ends of the sale effect (units '' for none);
---         then per order: shopper, quantity, and what its row says as an entry
---         (S, R, C), with that same quantity
+--         then per order: shopper, quantity, and the entry that its row stands
+--         for (S, R, C), with the same quantity
 --   Returns {'not_loaded'}, or {status, available before, after, entries changed}:
 --     next      next in line: applied, and the cursor moved past it
---     early     ahead of the cursor: orders done and the change marked e<seq>
---     waiting   ahead, with a sale effect or by over 1,000: nothing was done
---     done      not after the cursor, or marked, or a replay
+--     early     ahead of the cursor: orders applied, and the change marked e<seq>
+--     waiting   ahead, with a sale effect or by over 1,000: nothing was applied
+--     done      at or before the cursor, or marked, or a replay
 -- Every effect on an order is a compare-and-set: P -> S, R, C and S -> C, no
 -- other. From absent, S (adopt) and C (tombstone) act only for a change that is
--- applied for the first time, which is what 'next' and 'early' mean: a change
--- at or before the cursor or marked has been applied, so that its order, if
--- absent now, is one that died since and was trimmed.
--- All of a sale goes back together when Redis loses its tail, so the cursor and
--- the marks always tell what the entries have seen.
--- A shopper's last 4 dead entries are kept. While a mark is outstanding none is
--- dropped: a cancellation may be marked whose confirmation is still to come, and
--- only the entry keeps that from adopting.
+-- applied for the first time ('next' and 'early'). A change that is marked, or
+-- at or before the cursor, has been applied: if its order is absent now, the
+-- order died since then and was trimmed.
+-- When Redis loses its last writes, all keys of a sale go back together. So the
+-- cursor and the marks always match the entries.
+-- A shopper's last 4 dead entries are kept. While a mark is outstanding, none is
+-- dropped: a cancellation may be marked before its confirmation has come, and
+-- only the entry keeps that confirmation from adopting the order.
 local ahead_most, dead_most = 1000, 4
 
 local m = redis.call('HMGET', KEYS[1], 'applied', 'seen', 'available')
@@ -40,7 +40,7 @@ elseif seq > applied and redis.call('HEXISTS', KEYS[1], mark(seq)) == 0 then
 end
 local first_time = status ~= 'done'
 
--- The cursor first, for whether marks remain decides about trimming.
+-- The cursor first: whether marks remain decides about trimming.
 if status == 'next' then
   applied = seq
   local passed = {}
@@ -62,8 +62,8 @@ for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
 
 local available, pending, settled, changed = 0, 0, 0, 0
 
--- settle is T5. The entry takes the slot of the row; a pending order that held
--- it has none until its own verdict.
+-- settle is T5. The entry takes the slot of its row. A pending order that held
+-- this slot has none until its own verdict.
 local function settle(list, e, to)
   if e and e.state == 'P' then
     pending = pending - e.q
@@ -85,9 +85,9 @@ local function settle(list, e, to)
   return true
 end
 
--- bury is T6 (to R) and T8 (to C). Units go back by the quantity of the entry.
--- The dead stand at the end in the order of their death.
-local function bury(list, e, at, to)
+-- end_order is T6 (to R) and T8 (to C). It gives back the quantity of the entry.
+-- Dead entries are at the end of the list, oldest first.
+local function end_order(list, e, at, to)
   if e and (e.state == 'P' or e.state == 'S' and to.state == 'C') then
     available = available + e.q
     if e.state == 'P' then pending = pending - e.q else settled = settled - e.q end
@@ -103,7 +103,8 @@ local function bury(list, e, at, to)
   return true
 end
 
--- trim drops the oldest of the dead that are too many, and tells if there were.
+-- trim drops the oldest dead entries beyond dead_most, and reports whether there
+-- were any.
 local function trim(list)
   local dead = 0
   for i = #list, 1, -1 do
@@ -115,10 +116,10 @@ local function trim(list)
   return dead > dead_most
 end
 
--- confirmed tells whether the only entry of a shopper is the pending order as
--- its row says, in its slot and of its quantity, which nearly all are: it becomes
--- that, without a list. A reference is dropped; a key that only the entry has is
--- left to settle.
+-- confirmed reports whether the shopper has this pending order alone, with the
+-- slot and quantity of its row. Nearly all orders are so; the text of the row
+-- replaces them without parsing. A reference is dropped; an order whose key is
+-- in the entry alone is left to settle.
 local function confirmed(value, to)
   if not value or string.sub(value, 1, 1) ~= 'P' or string.sub(to, 1, 1) ~= 'S' then return false end
   if string.sub(value, 2, #to) ~= string.sub(to, 2) then return false end
@@ -128,9 +129,9 @@ local function confirmed(value, to)
   return string.sub(rest, 1, 2) == ',,' or string.sub(rest, 1, 1) == ',' and string.find(to, '^S%d+,%d+,%d+,') ~= nil
 end
 
--- become is an order's part of the change: what its shopper has then, as text
--- and, where it was taken apart, as a list; nil when nothing changes.
-local function become(value, q, text)
+-- apply_order applies the change to one order. It returns the shopper's new value
+-- as text and, if it was parsed, as a list; nil when nothing changes.
+local function apply_order(value, q, text)
   if confirmed(value, text) then
     pending = pending - q
     settled = settled + q
@@ -139,14 +140,14 @@ local function become(value, q, text)
   local list, to = parse(value), parse(text)[1]
   local e, at = find(list, to.id)
   local did
-  if to.state == 'S' then did = settle(list, e, to) else did = bury(list, e, at, to) end
+  if to.state == 'S' then did = settle(list, e, to) else did = end_order(list, e, at, to) end
   if did then return join(list), list end
 end
 
-local lists = {} -- by the place of their text in set
+local lists = {} -- by the index of their text in set
 for i = 6, #ARGV, 3 do
   local s = ARGV[i]
-  local value, list = become(values[s], ARGV[i + 1], ARGV[i + 2])
+  local value, list = apply_order(values[s], ARGV[i + 1], ARGV[i + 2])
   if value then
     values[s] = value
     changed = changed + 1
@@ -155,7 +156,7 @@ for i = 6, #ARGV, 3 do
     lists[#set] = list
   end
 end
--- Only now: an order may need the tombstone that one before it would drop.
+-- Trim last: an order may need the tombstone that an earlier one would drop.
 if may_trim then
   for at, list in pairs(lists) do
     if trim(list) then set[at] = join(list) end

@@ -1,26 +1,27 @@
--- due.lua is the sweeper's look at a sale. It takes from the heads of u and d:
--- what is no longer pending is dropped; what is urgent, due, or dated further
--- ahead than a lease (the clock ran back) is claimed. Claimed ones of d go to
--- its tail with a new lease, so every pending order always stands in d, which
--- is why claimed ones of u are not put there once more. The lease only saves
--- work: whoever else claims the order finds the same verdict.
+-- due.lua claims the orders of a sale that the sweeper has to settle. It reads
+-- the heads of u and d. Orders that are no longer pending are dropped; those that
+-- are urgent, due, or dated further ahead than a lease (the clock was set back)
+-- are claimed. A claimed item of d moves to its tail with a new lease. So every
+-- pending order is always in d, and claimed items of u need not be added to it.
+-- The lease only saves work: any other process that claims the order finds the
+-- same verdict.
 --   KEYS  meta, orders, due, urgent
---   ARGV  lease in ms, most orders to claim, most items to look at (<= 1,000)
---   Returns {'not_loaded'}, or {'ok', 1 if there is more to look at, then per
+--   ARGV  lease in ms, most orders to claim, most items to read (<= 1,000)
+--   Returns {'not_loaded'}, or {'ok', 1 if there is more to read, then per
 --   claimed order: shopper, entry}.
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'not_loaded' } end
 local lease, most, look = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 local out, claimed, more = { 'ok', 0 }, {}, 0
 
--- has_pending tells whether an entry of a shopper is. Most orders have their
--- verdict when they are looked at, and need not be parsed.
+-- has_pending reports whether a shopper has a pending entry. Most orders are
+-- decided by now, and need no parsing.
 local function has_pending(value)
   return value and (string.sub(value, 1, 1) == 'P' or string.find(value, '\nP', 1, true))
 end
 
--- read looks at the head of a list. It returns how many items there are, and
--- by their place those whose orders are pending, with their entries.
+-- read reads the head of a list. It returns the number of items and, by their
+-- index, those whose orders are pending, with their entries.
 local function read(key, shopper_of, pattern)
   local texts, shoppers, items = redis.call('LRANGE', key, 0, look - 1), {}, {}
   for i = 1, #texts do shoppers[i] = string.match(texts[i], shopper_of) end
@@ -35,8 +36,8 @@ local function read(key, shopper_of, pattern)
   return #texts, items
 end
 
--- claim takes an order once, which may stand in both lists. Two orders of two
--- shoppers may have one ID.
+-- claim claims an order once, even if it is in both lists. Orders of different
+-- shoppers may share an ID.
 local function claim(item)
   local order = item.id .. ',' .. item.shopper
   if claimed[order] then return end
@@ -46,8 +47,9 @@ local function claim(item)
   most = most - 1
 end
 
--- take looks at n items until the first that has to stay and removes what it
--- has seen from the list. It returns what it claimed.
+-- take claims the ready orders among n items, up to the first one that is not
+-- ready, and removes the items before it from the list. It returns the claimed
+-- items.
 local function take(key, ready, n, items)
   local mine, seen = {}, 0
   for i = 1, n do

@@ -8,8 +8,8 @@ import (
 	"seckill/order"
 )
 
-// EntryState is what Redis knows of an order; an order it does not know is
-// absent. Rejected and cancelled ones are dead: they hold nothing and never
+// EntryState is the state of an order in Redis; an order without an entry is
+// absent. Rejected and cancelled orders are dead: they hold nothing and never
 // change again.
 type EntryState byte
 
@@ -24,15 +24,15 @@ const (
 // Live reports whether an entry of state s holds units.
 func (s EntryState) Live() bool { return s == EntryPending || s == EntrySettled }
 
-// Entry is an order as Redis keeps it. Its Slot is -1 when it holds none: it
-// is dead, or pending while a committed order has its slot. The reference is
-// kept only while it is pending.
+// Entry is an order as Redis stores it. Its Slot is -1 when it holds none: it is
+// dead, or it is pending while a committed order holds its slot. The reference
+// is stored only while the order is pending.
 type Entry struct {
 	order.Order
 	State EntryState
 }
 
-// noSlot stands for a slot that an entry does not hold.
+// noSlot is the Slot of an entry that holds none.
 const noSlot = -1
 
 // parseEntry reads <state><id>,<slot>,<quantity>[,<key>[,<reference>]].
@@ -89,7 +89,7 @@ func parseSlot(s string) (int, error) {
 	return strconv.Atoi(s)
 }
 
-// entryOf is how Redis is told of an order that has a row, in a state.
+// entryOf formats an order that has a row as an entry in state s.
 func entryOf(s EntryState, o *order.Order) string {
 	b := append(make([]byte, 0, 64), byte(s))
 	b = strconv.AppendInt(b, int64(o.ID), 10)
@@ -98,7 +98,7 @@ func entryOf(s EntryState, o *order.Order) string {
 	return string(append(b, entryTail(o.Key, "")...))
 }
 
-// entryTail is what follows the quantity: key and reference, where there are any.
+// entryTail formats what follows the quantity: key and reference, if any.
 func entryTail(key uint64, reference string) string {
 	switch {
 	case reference != "":
@@ -110,7 +110,7 @@ func entryTail(key uint64, reference string) string {
 	}
 }
 
-// hexKey is a key's digest as 16 hex digits; nothing for no key.
+// hexKey formats the hash of an idempotency key as 16 hex digits; empty for no key.
 func hexKey(key uint64) string {
 	if key == 0 {
 		return ""

@@ -1,10 +1,10 @@
--- entry.lua stands in front of every script that reads or writes entries.
+-- entry.lua is put in front of every script that reads or writes entries.
 -- The value of a shopper in {sale}:o is a list of entries joined by "\n":
 --   <state><order ID>,<slot or ->,<quantity>[,<key>[,<reference>]]
 --   P pending, S settled; R rejected and C cancelled are dead: they hold
---   nothing and absorb. A change of state moves no other entry.
+--   nothing and are final. A change of state moves no other entry.
 
--- parse reads the entries of one shopper; none of a missing value.
+-- parse returns the entries of one shopper; none if the value is missing.
 local function parse(value)
   local list = {}
   if not value then return list end
@@ -26,7 +26,7 @@ local function join(list)
   return table.concat(texts, '\n')
 end
 
--- key_of is the key of a tail: 16 hex digits, or '' for none.
+-- key_of returns the key in a tail: 16 hex digits, or '' for none.
 local function key_of(tail)
   if tail == '' then return '' end
   return string.match(tail, '^,(%x*)')
@@ -40,14 +40,14 @@ local function find(list, id)
   end
 end
 
--- in_pieces calls a command with many arguments, at most 1,000 at a time.
+-- in_pieces calls a command with many arguments, at most 1,000 per call.
 local function in_pieces(command, key, args)
   for from = 1, #args, 1000 do
     redis.call(command, key, unpack(args, from, math.min(from + 999, #args)))
   end
 end
 
--- read_all is HMGET of any number of fields.
+-- read_all is HMGET for any number of fields.
 local function read_all(key, fields)
   if #fields == 0 then return {} end
   if #fields <= 1000 then return redis.call('HMGET', key, unpack(fields)) end
@@ -60,7 +60,7 @@ local function read_all(key, fields)
   return values
 end
 
--- now_ms is the time of Redis in milliseconds.
+-- now_ms returns the time of Redis in milliseconds.
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

@@ -2,14 +2,14 @@ package stock
 
 import "strconv"
 
-// The channels of pub/sub: IDs whose result is known, sales that changed.
+// The pub/sub channels: order IDs whose result is known, and changed sales.
 const (
 	resultsChannel = "seckill:results"
 	salesChannel   = "seckill:sales"
 )
 
-// keys are the names of a sale's values. The braces put all of them into one
-// slot of a cluster.
+// keys are the key names of a sale. The braces put all of them into one slot of
+// a Cluster.
 type keys struct {
 	meta   string // hash: state, window, limit, price, counters, epoch, cursor and its marks
 	orders string // hash: shopper -> entries
@@ -23,10 +23,10 @@ func keysOf(saleID int64) keys {
 	return keys{meta: p + "m", orders: p + "o", due: p + "d", urgent: p + "u", prefix: p}
 }
 
-// load is where the load of an epoch is written until it is complete.
+// load is the key that the load of an epoch is written to until it is complete.
 func (k keys) load(epoch uint64) string {
 	return k.prefix + "load:" + strconv.FormatUint(epoch, 10)
 }
 
-// claim is who does a piece of work on the sale for now.
+// claim is the key that the process holds which does a kind of work on the sale.
 func (k keys) claim(work string) string { return k.prefix + "claim:" + work }

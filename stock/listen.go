@@ -13,12 +13,12 @@ import (
 	"seckill/order"
 )
 
-// AllSales is what onSale of Listen is told when messages may have been lost;
-// announced, it makes every catalog read all sales anew, from both stores.
+// AllSales is passed to onSale of Listen when messages may have been lost.
+// Announcing it makes every catalog read all sales again, from both stores.
 const AllSales int64 = 0
 
-// idsAtOnce bounds a message of results to 2 KB: 8 bytes for the sale, then 8
-// an order.
+// idsAtOnce bounds a message of results to 2 KB: 8 bytes for the sale and for
+// each order.
 const idsAtOnce = 256
 
 // Announce tells every process that a sale has changed.
@@ -29,7 +29,7 @@ func (l *Ledger) Announce(ctx context.Context, saleID int64) error {
 	return nil
 }
 
-func (l *Ledger) publish(ctx context.Context, n news) error {
+func (l *Ledger) publish(ctx context.Context, n publication) error {
 	p := l.rdb.Pipeline()
 	for sale, ids := range n.results {
 		for part := range slices.Chunk(ids, idsAtOnce) {
@@ -68,10 +68,10 @@ func decodeResults(s string) (sale int64, ids []order.ID, ok bool) {
 	return sale, ids, true
 }
 
-// Listen calls onResult with orders whose result is known and onSale with
-// sales that changed, until ctx is done, which is no error. Messages can be
-// lost; whenever the subscription begins or begins again onSale is told
-// AllSales. The callbacks must not block. Either may be nil.
+// Listen calls onResult with orders whose result is known and onSale with sales
+// that changed. It returns nil when ctx is done. Messages can be lost: whenever
+// the subscription starts or is restored, onSale gets AllSales. The callbacks
+// must not block. Either may be nil.
 func (l *Ledger) Listen(ctx context.Context, onResult func(saleID int64, ids []order.ID), onSale func(saleID int64)) error {
 	sub := l.rdb.Subscribe(ctx, resultsChannel, salesChannel)
 	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1_000))
@@ -84,14 +84,14 @@ func (l *Ledger) Listen(ctx context.Context, onResult func(saleID int64, ids []o
 			if !ok {
 				return errors.New("stock: subscription closed")
 			}
-			hear(m, onResult, onSale)
+			dispatch(m, onResult, onSale)
 		}
 	}
 }
 
-func hear(message any, onResult func(int64, []order.ID), onSale func(int64)) {
+func dispatch(message any, onResult func(int64, []order.ID), onSale func(int64)) {
 	switch m := message.(type) {
-	case *redis.Subscription: // at first and after each reconnect, which go-redis does
+	case *redis.Subscription: // at the start and after each reconnect of go-redis
 		if m.Channel == salesChannel && onSale != nil {
 			onSale(AllSales)
 		}

@@ -17,17 +17,17 @@ import (
 	"seckill/stock"
 )
 
-// ear collects what a Listen hears of one sale.
-type ear struct {
+// listener collects what a Listen awaits of one sale.
+type listener struct {
 	mu      sync.Mutex
 	ids     []order.ID
 	batches int
 	sales   []int64
 }
 
-func (f *fixture) listen() *ear {
+func (f *fixture) listen() *listener {
 	f.Helper()
-	e := &ear{}
+	e := &listener{}
 	ctx, cancel := context.WithCancel(f.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -50,14 +50,14 @@ func (f *fixture) listen() *ear {
 		cancel()
 		require.NoError(f, <-done)
 	})
-	f.hears(func() bool { return len(e.sales) == 1 && e.sales[0] == stock.AllSales }, e)
+	f.awaits(func() bool { return len(e.sales) == 1 && e.sales[0] == stock.AllSales }, e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sales = nil
 	return e
 }
 
-func (f *fixture) hears(cond func() bool, e *ear) {
+func (f *fixture) awaits(cond func() bool, e *listener) {
 	f.Helper()
 	require.Eventually(f, func() bool {
 		e.mu.Lock()
@@ -70,24 +70,24 @@ func TestApplyPublishesItsOrdersOncePerBatchAndSalesThatChanged(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		e := f.listen()
 		f.load(2, 1)
-		f.hears(func() bool { return len(e.sales) == 1 }, e) // the load
+		f.awaits(func() bool { return len(e.sales) == 1 }, e) // the load
 		a, b := f.pending("ann"), f.pending("bob")
 		ca, cb := f.change(confirmed(a)), f.change(rejected(b))
 		f.apply(ca, cb)
-		f.hears(func() bool { return len(e.ids) == 2 }, e)
+		f.awaits(func() bool { return len(e.ids) == 2 }, e)
 		require.Equal(f, []order.ID{a.ID, b.ID}, e.ids)
 		require.Equal(f, 1, e.batches)
-		f.hears(func() bool { return len(e.sales) == 2 }, e) // from 0 units to 1
+		f.awaits(func() bool { return len(e.sales) == 2 }, e) // from 0 units to 1
 
 		f.apply(ca, cb) // nothing new to say
 		c := f.pending("cid")
 		f.replay(confirmed(c))
-		f.hears(func() bool { return len(e.ids) == 3 }, e)
+		f.awaits(func() bool { return len(e.ids) == 3 }, e)
 		require.Equal(f, c.ID, e.ids[2])
 		f.apply(f.saleChange(order.SaleEffect{State: order.SalePaused}))
-		f.hears(func() bool { return len(e.sales) == 3 }, e)
+		f.awaits(func() bool { return len(e.sales) == 3 }, e)
 		require.NoError(f, f.l.Announce(f.Context(), f.sale.ID))
-		f.hears(func() bool { return len(e.sales) == 4 }, e)
+		f.awaits(func() bool { return len(e.sales) == 4 }, e)
 	})
 }
 
@@ -100,7 +100,7 @@ func TestResultsOfALargeBatchComeInPieces(t *testing.T) {
 			vs = append(vs, confirmed(f.order(fmt.Sprint("s", i))))
 		}
 		f.apply(f.change(vs...))
-		f.hears(func() bool { return len(e.ids) == 600 && e.batches == 3 }, e)
+		f.awaits(func() bool { return len(e.ids) == 600 && e.batches == 3 }, e)
 		for _, v := range vs { // a cluster may carry the pieces in any order
 			require.Contains(f, e.ids, v.ID)
 		}
@@ -116,9 +116,9 @@ func TestListenSubscribesAgainAndSaysThatAnythingMayHaveChanged(t *testing.T) {
 	e := f.listen()
 	server.Close()
 	require.NoError(t, server.Restart())
-	f.hears(func() bool { return len(e.sales) > 0 && e.sales[0] == stock.AllSales }, e)
+	f.awaits(func() bool { return len(e.sales) > 0 && e.sales[0] == stock.AllSales }, e)
 	require.NoError(t, f.l.Announce(t.Context(), f.sale.ID))
-	f.hears(func() bool { return e.sales[len(e.sales)-1] == f.sale.ID }, e)
+	f.awaits(func() bool { return e.sales[len(e.sales)-1] == f.sale.ID }, e)
 }
 
 func TestTheCatalogHearsOfWhatTheLedgerDoes(t *testing.T) {

@@ -8,11 +8,11 @@ import (
 	"seckill/order"
 )
 
-// abandoned is when a load that was not finished disappears from Redis.
-const abandoned = 10 * time.Minute
+// loadTTL is how long an unfinished load stays in Redis.
+const loadTTL = 10 * time.Minute
 
-// Loading is a sale on its way into Redis, unseen until Finish. For one
-// goroutine.
+// Loading is a load in progress. Nobody sees the sale before Finish. For use by
+// one goroutine.
 type Loading struct {
 	ledger   *Ledger
 	sale     int64
@@ -22,8 +22,8 @@ type Loading struct {
 	units    int64
 }
 
-// Begin starts to load a sale under its epoch, which must have been raised for
-// this load alone. The error is ErrLoaded when there is nothing to do.
+// Begin starts to load a sale under its epoch, which the caller must have raised
+// for this load alone. It returns ErrLoaded when the sale is already loaded.
 func (l *Ledger) Begin(ctx context.Context, sale order.Sale) (*Loading, error) {
 	k := keysOf(sale.ID)
 	n, err := l.rdb.Exists(ctx, k.meta).Result()
@@ -36,11 +36,11 @@ func (l *Ledger) Begin(ctx context.Context, sale order.Sale) (*Loading, error) {
 	return &Loading{ledger: l, sale: sale.ID, key: k.load(sale.Epoch)}, nil
 }
 
-// Add writes a page of the snapshot's live orders; others are passed over. The
-// error is ErrIncomplete when Redis has lost pages written before.
+// Add writes the live orders of a page of the snapshot. It returns ErrIncomplete
+// when Redis has lost earlier pages.
 func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
 	args := make([]any, 1, 1+2*len(rs))
-	args[0] = abandoned.Milliseconds()
+	args[0] = loadTTL.Milliseconds()
 	for i := range rs {
 		r := &rs[i]
 		if !r.Status.Live() {
@@ -67,11 +67,11 @@ func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
 	return nil
 }
 
-// Finish puts the load in place, ready to sell, and announces the sale, which
-// is that of the snapshot: its Seq becomes the cursor. The error is ErrLoaded
-// when the sale is loaded already (perhaps by an earlier run of this very call
-// whose answer was lost), ErrIncomplete when a part of the load is missing;
-// this load is then gone.
+// Finish makes the load visible, ready to sell, and announces the sale. sale is
+// the one of the snapshot: its Seq becomes the cursor. Finish returns ErrLoaded
+// when the sale is already loaded, perhaps by an earlier run of this call whose
+// answer was lost, and ErrIncomplete when a part of the load is missing. The
+// load is deleted in both cases.
 func (ld *Loading) Finish(ctx context.Context, sale order.Sale) error {
 	k := keysOf(ld.sale)
 	status, err := loadScript.Run(ctx, ld.ledger.rdb,
@@ -81,7 +81,7 @@ func (ld *Loading) Finish(ctx context.Context, sale order.Sale) error {
 	}
 	switch status {
 	case "ok":
-		_ = ld.ledger.Announce(ctx, ld.sale) // every catalog looks within a second anyway
+		_ = ld.ledger.Announce(ctx, ld.sale) // every catalog polls within a second anyway
 		return nil
 	case "loaded":
 		return fmt.Errorf("finish the load of sale %d: %w", ld.sale, ErrLoaded)
@@ -100,7 +100,7 @@ func (ld *Loading) metaArgs(sale order.Sale) []any {
 	}
 }
 
-// Abort throws the load away.
+// Abort deletes the load.
 func (ld *Loading) Abort(ctx context.Context) error {
 	if err := ld.ledger.rdb.Unlink(ctx, ld.key).Err(); err != nil {
 		return fmt.Errorf("abort the load of sale %d: %w", ld.sale, err)
@@ -108,13 +108,13 @@ func (ld *Loading) Abort(ctx context.Context) error {
 	return nil
 }
 
-// Unload removes a sale from Redis, pending orders too: those adopt when they
-// are settled after it has been loaded again.
+// Unload removes a sale from Redis, with its pending orders. Those that are
+// settled after the next load are adopted then.
 func (l *Ledger) Unload(ctx context.Context, saleID int64) error {
 	k := keysOf(saleID)
 	if err := l.rdb.Unlink(ctx, k.meta, k.orders, k.due, k.urgent).Err(); err != nil {
 		return fmt.Errorf("unload sale %d: %w", saleID, err)
 	}
-	_ = l.Announce(ctx, saleID) // every catalog looks within a second anyway
+	_ = l.Announce(ctx, saleID) // every catalog polls within a second anyway
 	return nil
 }

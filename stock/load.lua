@@ -1,9 +1,9 @@
--- load.lua puts a complete load in place and marks the sale ready, at once.
+-- load.lua makes a complete load visible and the sale ready, in one step.
 --   KEYS  meta, orders, due, urgent, load
 --   ARGV  orders written, shoppers written, then fields and values of meta
---   Returns 'ok'; 'loaded' when there is a meta, whatever its epoch; or
---   'incomplete' when Redis has lost a part of the load. Unless 'ok', the load
---   is deleted and nothing else is touched.
+--   Returns 'ok'; 'loaded' when the sale is loaded, under any epoch; or
+--   'incomplete' when Redis has lost a part of the load. Unless it returns 'ok',
+--   it deletes the load and changes nothing else.
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('UNLINK', KEYS[5])
   return 'loaded'

@@ -2,97 +2,91 @@ package stock
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"seckill/order"
 )
 
-// Meta is what Redis says of a sale as a whole. If it is not loaded, all but
-// Now is zero.
+// Meta is the state of a sale in Redis. If the sale is not loaded, every field
+// but Now is zero.
 type Meta struct {
 	Loaded    bool
 	State     order.SaleState
 	StartsAt  time.Time
 	EndsAt    time.Time
 	Total     int64 // units; always available + pending + settled
-	Available int64 // below 0 while more is committed than was reserved
-	Pending   int64 // units reserved without a verdict
+	Available int64 // negative while more is committed than was reserved
+	Pending   int64 // reserved units without a verdict
 	Settled   int64 // units of confirmed and paid orders
 	Epoch     uint64
-	Applied   uint64 // the cursor: the last change in line that Redis knows
-	// Now is the time of Redis when it was asked.
+	Applied   uint64 // the cursor: the last change up to which Redis has everything
+	// Now is the clock of the server that has the sale.
 	Now time.Time
-	// OldestPending is when the order first in line for the sweeper was made;
-	// zero when nothing is pending. Orders that got their verdict may still
-	// stand before it for as long as no sweeper runs.
+	// OldestPending is the time of the order that is first in line for the
+	// sweeper; zero when nothing is pending. While no sweeper runs, decided orders
+	// may still stand in front of the oldest pending one.
 	OldestPending time.Time
-	// Err is why this sale could not be read, where others could.
+	// Err is why this sale could not be read, even if others could.
 	Err error
 }
 
 // metaFields are read in the order of readMeta.
-var metaFields = []string{
+var metaFields = []any{
 	"state", "starts", "ends", "total", "available", "pending", "settled", "epoch", "applied",
 }
 
-// Metas reads many sales in one pipeline, in the order given. With an error,
-// those that could be read have no Err.
+// Metas reads many sales in pipelines, in the given order. When it returns an
+// error, the sales that could be read have no Err.
 func (l *Ledger) Metas(ctx context.Context, saleIDs []int64) ([]Meta, error) {
-	if len(saleIDs) == 0 {
-		return nil, nil
-	}
-	p := l.rdb.Pipeline()
-	clock := p.Time(ctx)
-	fields := make([]*redis.SliceCmd, len(saleIDs))
-	heads := make([]*redis.StringCmd, len(saleIDs))
+	calls := make([]call, len(saleIDs))
 	for i, id := range saleIDs {
 		k := keysOf(id)
-		fields[i] = p.HMGet(ctx, k.meta, metaFields...)
-		heads[i] = p.LIndex(ctx, k.due, 0)
+		calls[i] = call{keys: []string{k.meta, k.due}, args: metaFields}
 	}
-	_, _ = p.Exec(ctx) // each command carries its own error
 	ms := make([]Meta, len(saleIDs))
 	var failed error
-	for i := range ms {
-		err := errors.Join(clock.Err(), fields[i].Err())
-		if e := heads[i].Err(); !errors.Is(e, redis.Nil) {
-			err = errors.Join(err, e)
+	for i, cmd := range l.runAll(ctx, metaScript, calls) {
+		out, err := reply(cmd)
+		if err == nil {
+			ms[i], err = readMeta(out)
 		}
 		if err != nil {
 			ms[i].Err = fmt.Errorf("read sale %d: %w", saleIDs[i], err)
 			failed = ms[i].Err
-			continue
 		}
-		ms[i] = readMeta(fields[i].Val(), heads[i].Val())
-		ms[i].Now = clock.Val().UTC()
 	}
 	return ms, failed
 }
 
-func readMeta(v []any, head string) Meta {
-	if len(v) != len(metaFields) || v[0] == nil {
-		return Meta{}
+// readMeta reads the answer of meta.lua.
+func readMeta(out []any) (Meta, error) {
+	if len(out) != 3 {
+		return Meta{}, fmt.Errorf("%w: %d values", errReply, len(out))
 	}
-	m := Meta{
-		Loaded: true, State: order.SaleState(text(v[0])),
-		StartsAt: time.UnixMilli(decimal(v[1])).UTC(), EndsAt: time.UnixMilli(decimal(v[2])).UTC(),
-		Total: decimal(v[3]), Available: decimal(v[4]), Pending: decimal(v[5]), Settled: decimal(v[6]),
-		Epoch: uint64(decimal(v[7])), Applied: uint64(decimal(v[8])),
+	now, _ := out[0].([]any)
+	v, _ := out[2].([]any)
+	if len(now) != 2 || len(v) != len(metaFields) {
+		return Meta{}, fmt.Errorf("%w: time of %d values, %d fields", errReply, len(now), len(v))
 	}
+	m := Meta{Now: time.Unix(decimal(now[0]), decimal(now[1])*1000).UTC()}
+	if v[0] == nil {
+		return m, nil
+	}
+	m.Loaded, m.State = true, order.SaleState(text(v[0]))
+	m.StartsAt, m.EndsAt = time.UnixMilli(decimal(v[1])).UTC(), time.UnixMilli(decimal(v[2])).UTC()
+	m.Total, m.Available, m.Pending, m.Settled = decimal(v[3]), decimal(v[4]), decimal(v[5]), decimal(v[6])
+	m.Epoch, m.Applied = uint64(decimal(v[7])), uint64(decimal(v[8]))
 	if m.Pending > 0 {
-		m.OldestPending = reservedAt(head)
+		m.OldestPending = reservedAt(text(out[1]))
 	}
-	return m
+	return m, nil
 }
 
-// reservedAt is when the order of an item <due ms>,<order ID>,<shopper> was
-// reserved. A sweeper's claim dates the item anew, the ID stays.
+// reservedAt returns when the order of an item <due ms>,<order ID>,<shopper> was
+// reserved. A sweeper's claim gives the item a new due time; the ID stays.
 func reservedAt(item string) time.Time {
 	due, rest, _ := strings.Cut(item, ",")
 	id, _, _ := strings.Cut(rest, ",")
@@ -107,7 +101,7 @@ func reservedAt(item string) time.Time {
 	return at
 }
 
-// decimal is a number as Redis keeps it; 0 for none.
+// decimal parses a number as Redis stores it; 0 if there is none.
 func decimal(v any) int64 {
 	n, _ := strconv.ParseInt(text(v), 10, 64)
 	return n

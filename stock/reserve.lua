@@ -6,9 +6,9 @@
 --     +<slot>   reserved, now or by an earlier run of this very call
 --     r<entry>  the key names this order      l<entry>  purchase limit
 --     s sold out   n not open yet   e ended   p paused
--- Guards in this order: own ID, replay of the key, state, window by the time
--- of Redis, free slot, units. Orders of one shopper see each other. What was
--- reserved is due for the sweeper one lease later.
+-- It checks, in this order: own ID, replay of the key, state, window by the time
+-- of Redis, free slot, units. Orders of one shopper see each other. A reserved
+-- order is due for the sweeper one lease later.
 local m = redis.call('HMGET', KEYS[1], 'state', 'starts', 'ends', 'limit', 'available')
 if not m[1] then return { 'not_loaded' } end
 local limit, available, now = tonumber(m[4]), tonumber(m[5]), now_ms()
@@ -24,9 +24,9 @@ local shoppers, values, set = {}, {}, {}
 for i = 2, #ARGV, 4 do shoppers[#shoppers + 1] = ARGV[i] end
 for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
 
--- replay answers a call that was made before: the order's own ID, whatever
--- became of it; else the order that the key names. An explicit key names any
--- entry, a live one first; no key names the live entry without one.
+-- replay answers a repeated call: with the order's own ID, in any state; else
+-- with the order that the key names. An explicit key names any entry, a live one
+-- first; a call without a key names the live entry without one.
 local function replay(list, id, key)
   local own = find(list, id)
   if own then return '+' .. own.slot end
@@ -37,7 +37,8 @@ local function replay(list, id, key)
   if named then return 'r' .. format(named) end
 end
 
--- free_slot is the lowest slot that no live entry holds.
+-- free_slot returns the lowest slot that no live entry holds; nil and the last
+-- live entry if there is none.
 local function free_slot(list)
   local used, last = {}, nil
   for _, e in ipairs(list) do
@@ -56,7 +57,7 @@ local out, due = { 'ok', 0 }, {}
 local stamp = string.format('%.0f', now + tonumber(ARGV[1])) .. ','
 local taken = 0
 
--- take gives an order its units and its entry, or tells that there are too few.
+-- take gives an order its units and its entry, or answers that too few are left.
 local function take(s, id, slot, q, tail)
   local units = taken + q
   if units > available then return 's' end

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
-
-	"seckill/internal/failpoint"
 )
 
 //go:embed entry.lua
@@ -34,17 +32,21 @@ var loadSource string
 //go:embed withdraw.lua
 var withdrawSource string
 
+//go:embed meta.lua
+var metaSource string
+
 var (
-	reserveScript  = redis.NewScript(entrySource + failpoint.Script("reserve", reserveSource))
+	reserveScript  = redis.NewScript(entrySource + reserveSource)
 	urgentScript   = redis.NewScript(entrySource + urgentSource)
-	applyScript    = redis.NewScript(entrySource + failpoint.Script("apply", applySource))
+	applyScript    = redis.NewScript(entrySource + applySource)
 	dueScript      = redis.NewScript(entrySource + dueSource)
 	addScript      = redis.NewScript(entrySource + addSource)
-	loadScript     = redis.NewScript(failpoint.Script("load", loadSource))
+	loadScript     = redis.NewScript(loadSource)
+	metaScript     = redis.NewScript(metaSource)
 	withdrawScript = redis.NewScript(withdrawSource)
 )
 
-// notLoaded is how a script says that the sale has no meta.
+// notLoaded is the reply of a script when the sale has no meta.
 const notLoaded = "not_loaded"
 
 // call is one run of a script.
@@ -56,9 +58,9 @@ type call struct {
 // callsAtOnce bounds a pipeline; a change holds up to 256 orders.
 const callsAtOnce = 64
 
-// runAll runs a script many times in pipelines, in order for each sale. A
-// server that does not know the script yet refuses the whole of a sale's run,
-// or a first part of it, so running those again one by one keeps the order.
+// runAll runs a script many times in pipelines, in order for each sale. A server
+// that does not have the script yet refuses all calls of a sale, or the first
+// ones, so repeating those one by one keeps the order.
 func (l *Ledger) runAll(ctx context.Context, s *redis.Script, calls []call) []*redis.Cmd {
 	cmds := make([]*redis.Cmd, 0, len(calls))
 	for len(calls) > 0 {
@@ -88,7 +90,7 @@ func (l *Ledger) runPart(ctx context.Context, s *redis.Script, calls []call) []*
 	return cmds
 }
 
-// reply is the answer of a script as a list; ErrNotLoaded when it says so.
+// reply returns the reply of a script as a list, or ErrNotLoaded.
 func reply(cmd *redis.Cmd) ([]any, error) {
 	out, err := cmd.Slice()
 	if err != nil {
@@ -103,7 +105,7 @@ func reply(cmd *redis.Cmd) ([]any, error) {
 	return out, nil
 }
 
-// text and number read one value of a reply; a wrong type is "" or 0.
+// text and number read one value of a reply; a wrong type gives "" or 0.
 func text(v any) string {
 	s, _ := v.(string)
 	return s

@@ -1,32 +1,54 @@
-// Package stock is the Redis side of a sale: who holds how many of its units,
-// by the transitions T1, T2, T5, T6 and T8 of the order protocol, each one Lua
-// script that works on many orders at once. Redis only answers fast; MySQL
-// decides. So the package promises that every script may be run again, by
-// anyone and in any order, and that a sale which is not loaded stays untouched.
+// Package stock is the Redis side of a sale: who holds how many of its units.
+// Redis answers fast, MySQL decides. The package therefore promises two things:
+// every script may run again, from any process and in any order, and no script
+// changes a sale that is not loaded.
 //
-// On top of the Ledger stands the Collector, which makes one script call of the
-// reservations that arrive together.
+// A sale has four keys under one hash tag, so that it works on a Cluster: the
+// hash m (window, counters, epoch, cursor), the hash o (shopper to entries, see
+// entry.lua), and the lists d and u of orders that are due or urgent.
+//
+// An entry is pending (P), settled (S), rejected (R) or cancelled (C). R and C
+// are final. Each transition is a Lua script that works on many orders at once:
+//
+//	T1  absent -> P            reserve.lua, by the API
+//	T2  P becomes urgent       urgent.lua, by the API when a send was not confirmed
+//	T5  P, absent -> S         apply.lua, by whoever has a committed confirmed row
+//	T6  P -> R, units back     apply.lua, by whoever has a committed rejected row
+//	T8  P, S, absent -> C      apply.lua, by whoever has a committed cancelled row
+//
+// The API never gives units back: a send that timed out may have arrived. T6
+// needs a committed rejection under the same primary key as a confirmation, and
+// InnoDB commits only one of them, so a late message cannot sell a unit twice.
+//
+// The cursor, applied, is the last change of the sale up to which Redis has
+// everything. The change that is next in line moves it. A change that comes
+// early (two workers commit, the second writes back first) has its orders
+// applied at once and leaves a mark e<seq>, at most 1,000 ahead; when the cursor
+// moves, it jumps over marked changes. Effects on the sale itself (state, units)
+// wait for their turn. From absent, T5 and T8 act only for a change that is
+// applied for the first time: a verdict that was merely read adopts nothing.
+//
+// The Collector puts the reservations that arrive together into one script call.
 package stock
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Refusals of a reservation. Nothing was taken.
 var (
-	// ErrNotLoaded: Redis knows nothing of the sale; also returned by every
-	// other call that would change it.
+	// ErrNotLoaded: the sale is not in Redis. Every call that would change it
+	// returns this error.
 	ErrNotLoaded = errors.New("stock: sale not loaded")
-	// ErrNotOpen: the sale has not begun.
+	// ErrNotOpen: the sale has not started.
 	ErrNotOpen = errors.New("stock: sale not open yet")
-	// ErrPaused: an operator stopped the sale for a while.
+	// ErrPaused: an operator has paused the sale.
 	ErrPaused = errors.New("stock: sale paused")
-	// ErrEnded: the sale is over for good.
+	// ErrEnded: the sale has ended for good.
 	ErrEnded = errors.New("stock: sale ended")
 	// ErrSoldOut: fewer units are left than asked for.
 	ErrSoldOut = errors.New("stock: sold out")
@@ -38,10 +60,10 @@ var (
 
 // Failures of a reservation.
 var (
-	// ErrUnknown: the order may be reserved or not. The same call repeated
-	// with the same order ID tells.
+	// ErrUnknown: the order may or may not be reserved. Repeating the call with
+	// the same order ID tells which.
 	ErrUnknown = errors.New("stock: outcome unknown")
-	// ErrUnavailable: Redis was surely not asked; nothing was taken.
+	// ErrUnavailable: the request did not reach Redis; nothing was taken.
 	ErrUnavailable = errors.New("stock: unavailable")
 	// ErrBusy: the sale's queue is full; nothing was taken.
 	ErrBusy = errors.New("stock: busy")
@@ -49,18 +71,18 @@ var (
 
 // Outcomes of loading a sale.
 var (
-	// ErrLoaded: the sale is already loaded; this load was thrown away.
+	// ErrLoaded: the sale is already loaded; this load was discarded.
 	ErrLoaded = errors.New("stock: sale already loaded")
-	// ErrIncomplete: Redis lost a part of what was written; this load was
-	// thrown away and has to begin again.
+	// ErrIncomplete: Redis lost part of what was written; this load was
+	// discarded and must start again.
 	ErrIncomplete = errors.New("stock: load incomplete")
 )
 
-// errReply is the error of a script's answer that cannot be read.
+// errReply is returned for a reply of a script that cannot be parsed.
 var errReply = errors.New("stock: unreadable reply")
 
-// Ledger keeps what every sale has left and who holds it. Safe for concurrent
-// use; it holds no state of its own.
+// Ledger records what every sale has left and who holds it. It is safe for
+// concurrent use and keeps no state of its own.
 type Ledger struct {
 	rdb redis.UniversalClient
 }
@@ -74,13 +96,4 @@ func (l *Ledger) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping redis: %w", err)
 	}
 	return nil
-}
-
-// Now returns the time of Redis, by which a sale's window is judged.
-func (l *Ledger) Now(ctx context.Context) (time.Time, error) {
-	t, err := l.rdb.Time(ctx).Result()
-	if err != nil {
-		return time.Time{}, fmt.Errorf("ask redis for its time: %w", err)
-	}
-	return t.UTC(), nil
 }

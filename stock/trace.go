@@ -10,9 +10,9 @@ import (
 	"seckill/internal/telemetry"
 )
 
-// Trace makes a client's calls spans of the traces that they are part of; other
-// calls cost a look into their context. Of a call its name is told, nothing
-// that was sent: that names shoppers.
+// Trace records a client's calls as spans of the traces that they are part of.
+// Other calls only cost a lookup in their context. A span has the name of the
+// call, not its arguments: those contain shopper IDs.
 func Trace(rdb redis.UniversalClient) { rdb.AddHook(tracing{}) }
 
 type tracing struct{}
@@ -59,7 +59,7 @@ func describe(s telemetry.Span, name, script string) {
 	}
 }
 
-// called returns what is called: the command, and the script that it runs.
+// called returns the name of the command, and of the script that it runs.
 func called(cmd redis.Cmder) (name, script string) {
 	name = strings.ToUpper(cmd.Name())
 	if args := cmd.Args(); name == "EVALSHA" && len(args) > 1 {
@@ -69,7 +69,7 @@ func called(cmd redis.Cmder) (name, script string) {
 	return name, script
 }
 
-// pipelined is called for a pipeline, where all of it is the same.
+// pipelined is called for a pipeline whose commands are all the same.
 func pipelined(cmds []redis.Cmder) (name, script string) {
 	name, script = called(cmds[0])
 	for _, cmd := range cmds[1:] {
@@ -80,14 +80,14 @@ func pipelined(cmds []redis.Cmder) (name, script string) {
 	return "PIPELINE " + name, script
 }
 
-// scriptNames are the scripts by what Redis knows them by.
+// scriptNames are the names of the scripts by their SHA-1.
 var scriptNames = map[string]string{
 	reserveScript.Hash(): "reserve", urgentScript.Hash(): "urgent", applyScript.Hash(): "apply", dueScript.Hash(): "due",
-	addScript.Hash(): "add", loadScript.Hash(): "load", withdrawScript.Hash(): "withdraw",
+	addScript.Hash(): "add", loadScript.Hash(): "load", withdrawScript.Hash(): "withdraw", metaScript.Hash(): "meta",
 }
 
-// end ends the span of a call. That there is nothing is no failure; what Redis
-// refuses, it says in its first word.
+// end ends the span of a call. A missing key is no failure. The first word of an
+// error of Redis is its code.
 func end(s telemetry.Span, err error) {
 	if errors.Is(err, redis.Nil) {
 		err = nil

@@ -87,9 +87,9 @@ func TestWhatRedisIsAskedWithinATraceIsPartOfIt(t *testing.T) {
 	require.Len(t, calls, 2)
 	require.Equal(t, "NOSCRIPT", calls[0].Attrs["db.response.status_code"], "the first one brings the script")
 	require.Equal(t, "Error", calls[0].Status.Code.String())
-	require.Len(t, spans.Named("EVAL"), 1)
+	require.Len(t, spans.Named("EVAL"), 2, "one a script")
 	require.Equal(t, "reserve", calls[1].Attrs["db.stored_procedure.name"])
 	require.Equal(t, "Unset", calls[1].Status.Code.String())
 	require.Equal(t, "Unset", spans.One("HGET").Status.Code.String())
-	require.Greater(t, spans.One("PIPELINE").Attrs["db.operation.batch.size"], int64(1))
+	require.Greater(t, spans.One("PIPELINE EVALSHA meta").Attrs["db.operation.batch.size"], int64(1))
 }

@@ -1,5 +1,5 @@
--- urgent.lua is T2: orders whose send was not acknowledged, for the sweeper's
--- next look. An order twice in the list is looked at twice, no more.
+-- urgent.lua is T2: it lists orders whose send was not confirmed, for the next
+-- step of the sweeper. An order that is listed twice is only checked twice.
 --   KEYS  meta, urgent
 --   ARGV  per order: <order ID>,<shopper>
 --   Returns 'not_loaded' or 'ok'.

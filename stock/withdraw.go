@@ -9,7 +9,7 @@ import (
 	"seckill/order"
 )
 
-// Withdrawn is what a sale held in Redis when it was withdrawn.
+// Withdrawn holds the entries of a sale from when it was withdrawn.
 type Withdrawn struct {
 	// Loaded: the sale was in Redis.
 	Loaded bool
@@ -19,23 +19,23 @@ type Withdrawn struct {
 	key    string
 }
 
-// Withdraw takes a sale out of Redis: from now on it is not loaded, and refuses
-// everything until a load has put it back. Its entries are set aside for 10
+// Withdraw takes a sale out of Redis: it is not loaded from then on, and refuses
+// every purchase until it is loaded again. Its entries are kept aside for 10
 // minutes.
 func (l *Ledger) Withdraw(ctx context.Context, saleID int64) (*Withdrawn, error) {
 	k := keysOf(saleID)
 	w := &Withdrawn{ledger: l, sale: saleID, key: k.prefix + "old:" + strconv.FormatInt(time.Now().UnixNano(), 10)}
-	n, err := withdrawScript.Run(ctx, l.rdb, []string{k.meta, k.orders, w.key}, abandoned.Milliseconds()).Int()
+	n, err := withdrawScript.Run(ctx, l.rdb, []string{k.meta, k.orders, w.key}, loadTTL.Milliseconds()).Int()
 	if err != nil {
 		return nil, fmt.Errorf("withdraw sale %d: %w", saleID, err)
 	}
 	w.Loaded = n == 1
-	_ = l.Announce(ctx, saleID) // every catalog looks within a second anyway
+	_ = l.Announce(ctx, saleID) // every catalog polls within a second anyway
 	return w, nil
 }
 
-// Pending hands over the orders that had no verdict when the sale was
-// withdrawn, some hundred at a time; an order may come twice.
+// Pending passes the orders that had no verdict when the sale was withdrawn to
+// page, some hundred at a time; an order may come twice.
 func (w *Withdrawn) Pending(ctx context.Context, page func([]order.Order) error) error {
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 		es, next, err := w.ledger.scan(ctx, w.sale, w.key, cursor, 1000)
@@ -62,7 +62,7 @@ func (w *Withdrawn) Pending(ctx context.Context, page func([]order.Order) error)
 	return nil
 }
 
-// Discard removes what was set aside.
+// Discard deletes the entries that were kept aside.
 func (w *Withdrawn) Discard(ctx context.Context) error {
 	if err := w.ledger.rdb.Unlink(ctx, w.key).Err(); err != nil {
 		return fmt.Errorf("discard the old entries of sale %d: %w", w.sale, err)

@@ -1,8 +1,8 @@
--- withdraw.lua takes a sale out of Redis at once, for a load from MySQL to put
--- it back. Its entries are set aside for a while: some of them may be pending
--- orders whose message was lost, which nobody else knows.
---   KEYS  meta, orders, where to set the orders aside
---   ARGV  milliseconds until they disappear
+-- withdraw.lua takes a sale out of Redis in one step, before a load from MySQL
+-- puts it back. It keeps the entries under another key for a while: some may be
+-- pending orders whose message was lost, and nothing else records them.
+--   KEYS  meta, orders, key to keep the orders under
+--   ARGV  milliseconds until they are deleted
 --   Returns 1 if the sale was loaded.
 local loaded = redis.call('DEL', KEYS[1])
 if redis.call('EXISTS', KEYS[2]) == 1 then

@@ -9,17 +9,16 @@ import (
 	"seckill/order"
 )
 
-// writeBackTimeout bounds how long a slow Redis holds up an answer that is
-// final already.
+// writeBackTimeout bounds how long a slow Redis delays an answer that is final.
 const writeBackTimeout = time.Second
 
 type applier interface {
 	Apply(ctx context.Context, cs []order.Change) error
 }
 
-// WriteBack applies the verdicts that this process has just committed to Redis;
-// those that were only read (Seq 0) have no change. It takes a second at most,
-// also when ctx ends. A failure is logged: the tail applies the change within
+// WriteBack applies verdicts to Redis that this process has just committed;
+// those that it only read (Seq 0) have no change. It takes a second at most and
+// does not end with ctx. A failure is logged: the tail applies the change within
 // seconds.
 func WriteBack(ctx context.Context, ledger applier, log *slog.Logger, vs ...order.Verdict) {
 	cs := order.Changes(vs)

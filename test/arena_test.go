@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -23,25 +24,40 @@ import (
 	"seckill/order"
 	"seckill/queue/rocketmq"
 	"seckill/stock"
+	"seckill/test/mutants"
 )
 
 // faulty is the program with failpoints, and clocked that program with a clock
 // that can be wrong, each built by whoever needs it first.
 var (
-	faulty  = sync.OnceValues(func() (string, error) { return buildFaulty("seckill-faulty") })
-	clocked = sync.OnceValues(func() (string, error) {
-		overlay, err := wrongClock(filepath.Dir(binary))
+	faulty  = sync.OnceValues(func() (string, error) { return buildFaulty(mutants.Mutant{}, false) })
+	clocked = sync.OnceValues(func() (string, error) { return buildFaulty(mutants.Mutant{}, true) })
+)
+
+// buildFaulty builds one of them as a mutant; the zero Mutant breaks nothing.
+func buildFaulty(m mutants.Mutant, withClock bool) (string, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(binary), "faulty-")
+	if err != nil {
+		return "", err
+	}
+	replace, err := m.Replace("..", dir)
+	if err != nil {
+		return "", err
+	}
+	if withClock {
+		patched, err := wrongClock(dir)
 		if err != nil {
 			return "", err
 		}
-		return buildFaulty("seckill-clocked", overlay)
-	})
-)
-
-func buildFaulty(name string, flags ...string) (string, error) {
-	path := filepath.Join(filepath.Dir(binary), name)
-	args := slices.Concat([]string{"build", "-tags", "failpoint", "-o", path}, flags, []string{"../cmd/seckill"})
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		maps.Copy(replace, patched)
+	}
+	overlay, err := mutants.WriteOverlay(dir, replace)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "seckill")
+	out, err := exec.Command("go", "build", "-tags", "failpoint", "-overlay", overlay, "-o", path, "../cmd/seckill").CombinedOutput()
+	if err != nil {
 		return "", fmt.Errorf("build with failpoints: %w: %s", err, out)
 	}
 	return path, nil
@@ -78,7 +94,7 @@ type role struct {
 var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
 
 // newArena makes one of the program at path.
-func newArena(t *testing.T, on *servers, path, mutant string) *arena {
+func newArena(t *testing.T, on *servers, path string, withoutSlotKey bool) *arena {
 	t.Helper()
 	env := maps.Clone(on.env)
 	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{}, ids: order.NewIDMaker(8000)}
@@ -91,9 +107,8 @@ func newArena(t *testing.T, on *servers, path, mutant string) *arena {
 	a.redis = env["SECKILL_REDIS_ADDRS"]
 	env["SECKILL_REDIS_ADDRS"] = a.through("test>redis", a.redis)
 	a.shop = newShop(t, env, 0, 0) // env now names its own database
-	if mutant == noSlotKey {
+	if withoutSlotKey {
 		a.dropSlotKey()
-		mutant = ""
 	}
 	a.rdb = redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})
 	t.Cleanup(func() { _ = a.rdb.Close() })
@@ -101,9 +116,6 @@ func newArena(t *testing.T, on *servers, path, mutant string) *arena {
 	for i := range 4 {
 		name := []string{"api", "consumer"}[i/2]
 		r := &role{name: fmt.Sprintf("%s-%d", name, i%2), env: a.wired(name, env)}
-		if mutant != "" {
-			r.env = append(r.env, "SECKILL_MUTANT="+mutant)
-		}
 		args := []string{name}
 		if name == "api" {
 			addr := freeAddr(t)

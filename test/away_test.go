@@ -24,7 +24,7 @@ func TestAFlushWithMySQLAwayVoidsNoOrderThatTheBrokerHolds(t *testing.T) {
 	away := time.Duration(number("SECKILL_FAULTS_AWAY", 65)) * time.Second
 	require.GreaterOrEqual(t, away, reconcile.TMax)
 	const shoppers = 600
-	a := newArena(t, ownServers(t), binary, "")
+	a := newArena(t, ownServers(t), binary, false)
 	defer a.heal()
 	a.launch()
 	c := a.sellFrom(0, shoppers, 2*shoppers)

@@ -4,7 +4,6 @@ package test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,20 +24,20 @@ import (
 // believe, and the program itself has nothing for it. Monotonic time is right,
 // as it is on a machine whose clock is set wrong.
 //
-// The flag's file is written to dir.
-func wrongClock(dir string) (flag string, err error) {
+// The patched file is written to dir, and returned by the path of the original.
+func wrongClock(dir string) (replace map[string]string, err error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
-		return "", fmt.Errorf("find the standard library: %w", err)
+		return nil, fmt.Errorf("find the standard library: %w", err)
 	}
 	path := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	source, err := os.ReadFile(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	const reading = "sec, nsec, mono := runtimeNow()\n"
 	if n := bytes.Count(source, []byte(reading)); n != 1 {
-		return "", fmt.Errorf("%s of %s reads the clock %d times, not once", path, runtime.Version(), n)
+		return nil, fmt.Errorf("%s of %s reads the clock %d times, not once", path, runtime.Version(), n)
 	}
 	source = bytes.Replace(source, []byte(reading), []byte(reading+"\tsec += clockOffset\n"), 1)
 	source = bytes.Replace(source, []byte("import ("), []byte("import (\n\t\"syscall\""), 1)
@@ -55,15 +54,8 @@ var clockOffset = func() int64 {
 	return int64(d / Second)
 }()
 `...)
-	patched, list := filepath.Join(dir, "time.go"), filepath.Join(dir, "overlay.json")
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: patched}})
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(patched, source, 0o600); err != nil {
-		return "", err
-	}
-	return "-overlay=" + list, os.WriteFile(list, overlay, 0o600)
+	patched := filepath.Join(dir, "time.go")
+	return map[string]string{path: patched}, os.WriteFile(patched, source, 0o600)
 }
 
 // clock sets the wall clock of one process wrong, by an hour: the process is

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"seckill/internal/failpoint"
 )
 
 // hunted are the mutants that a whole-system run can show, each with the faults
@@ -22,18 +20,18 @@ import (
 // the seed has it. The others are for the model and the packages' own tests:
 // a schedule of a minute does not need the rule, or shows nothing but time lost.
 var hunted = map[string][]string{
-	noSlotKey:                 {"strangers"},
-	failpoint.APIGivesBack:    {"no-answer"},
-	"no-compare-and-set":      {"duplicates"},
-	"no-adopt":                {"strangers"},
-	failpoint.AckBeforeCommit: {"strangers-killed"},
-	failpoint.RefusalsVanish:  {"strangers"},
-	failpoint.SameAttempt:     {"duplicates"},
-	failpoint.DedupeByID:      {"strangers"},
-	failpoint.OneWorkerNumber: {},
-	"out-of-order":            {"strangers-unwritten"},
-	"key-dropped":             {},
-	failpoint.CursorFirst:     {"broker-frozen"},
+	noSlotKey:              {"strangers"},
+	"api-gives-back":       {"no-answer"},
+	"no-compare-and-set":   {"duplicates"},
+	"no-adopt":             {"strangers"},
+	"ack-before-commit":    {"strangers-killed"},
+	"refusals-rolled-back": {"strangers"},
+	"same-attempt":         {"duplicates"},
+	"dedupe-by-id":         {"strangers"},
+	"one-worker-number":    {},
+	"out-of-order":         {"strangers-unwritten"},
+	"key-dropped":          {},
+	"cursor-first":         {"broker-frozen"},
 }
 
 // TestMutantsAreCaught runs each mutant until a promise is broken, at most

@@ -24,7 +24,7 @@ func TestRollingRestarts(t *testing.T) {
 		t.Run(strconv.FormatInt(round+1, 10), func(t *testing.T) {
 			s := schedule{seed: seed + round, load: 8 * time.Second, shoppers: 800, limit: 60 * time.Second}
 			rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
-			a := newArena(t, on, binary, "")
+			a := newArena(t, on, binary, false)
 			a.open(rng, s.shoppers, false)
 			var restarting sync.WaitGroup
 			restarting.Go(func() {

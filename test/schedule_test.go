@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"seckill/test/mutants"
 )
 
 // schedule is what one seed stands for: a load, and what goes wrong meanwhile.
@@ -77,7 +79,7 @@ func (s schedule) run(t *testing.T) (o outcome) {
 	o = outcome{schedule: s, harness: true}
 	rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
 	on, path := s.needs(t)
-	a := newArena(t, on, path, s.mutant)
+	a := newArena(t, on, path, s.mutant == noSlotKey)
 	defer a.heal() // also when something is not as required: the next one needs the servers
 	lossy := false
 	for _, f := range s.faults {
@@ -109,8 +111,13 @@ func (s schedule) run(t *testing.T) (o outcome) {
 func (s schedule) needs(t *testing.T) (on *servers, path string) {
 	t.Helper()
 	is := func(what func(fault) bool) bool { return slices.ContainsFunc(s.faults, what) }
-	build := faulty
-	if is(func(f fault) bool { return f.kind == "clock" }) {
+	build, clock := faulty, is(func(f fault) bool { return f.kind == "clock" })
+	switch {
+	case s.mutant != "" && s.mutant != noSlotKey:
+		m, err := mutants.Named(s.mutant)
+		require.NoError(t, err)
+		build = func() (string, error) { return buildFaulty(m, clock) }
+	case clock:
 		build = clocked
 	}
 	path, err := build()

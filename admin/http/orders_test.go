@@ -124,7 +124,7 @@ func TestDeadLettersAreListedShownAndDiscarded(t *testing.T) {
 		{MessageID: "m-1", SaleID: 5, Reason: "unreadable", Body: []byte("abc")},
 		{OrderID: id, SaleID: 5, ShopperID: "zoe", Reason: "collision"},
 	} {
-		require.NoError(t, d.store.Bury(t.Context(), l))
+		require.NoError(t, d.store.AddDeadLetter(t.Context(), l))
 	}
 	require.Len(t, d.want(200, http.MethodGet, "dead-letters", "").body.Items, 2)
 	require.Empty(t, d.want(200, http.MethodGet, "dead-letters?sale_id=6", "").body.Items)
@@ -141,7 +141,7 @@ func TestDeadLettersAreListedShownAndDiscarded(t *testing.T) {
 func TestADeadLetterIsNamedAsItIsListed(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	require.NoError(t, d.store.Bury(t.Context(), order.DeadLetter{MessageID: "a/\xff\n", Reason: "unreadable"}))
+	require.NoError(t, d.store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: "a/\xff\n", Reason: "unreadable"}))
 	var listed admin.LetterView
 	require.NoError(t, json.Unmarshal(d.want(200, http.MethodGet, "dead-letters", "").body.Items[0], &listed))
 	require.Equal(t, `"a/\xff\n"`, listed.MessageID)

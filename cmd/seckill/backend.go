@@ -34,8 +34,8 @@ type backend struct {
 // package asks for its own small part of it.
 type orderStore interface { //nolint:interfacebloat // the union of what the packages ask for
 	Ping(ctx context.Context) error
-	NextWorker(ctx context.Context) (int64, error)
-	LastWorker(ctx context.Context) (int64, error)
+	NextNodeID(ctx context.Context) (int64, error)
+	LastNodeID(ctx context.Context) (int64, error)
 
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Sales(ctx context.Context) ([]order.Sale, error)
@@ -46,11 +46,11 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
-	CountLetters(ctx context.Context) (order.LetterCount, error)
+	CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error)
 
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)
-	Bury(ctx context.Context, d order.DeadLetter) error
+	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
@@ -64,7 +64,7 @@ type orderStore interface { //nolint:interfacebloat // the union of what the pac
 	HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error)
 	MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error
 	ReleaseEvents(ctx context.Context, saleID int64, holder string) error
-	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) ([]order.Record, order.Place, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) ([]order.Record, order.SlotCursor, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
 
@@ -81,7 +81,7 @@ type operatorStore interface { //nolint:interfacebloat // the union of what admi
 	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
 	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)
 	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
-	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
+	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 	Limits(ctx context.Context) (order.Limits, error)
 	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)

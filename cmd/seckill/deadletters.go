@@ -84,8 +84,8 @@ func newLettersShow(p *process) *cobra.Command {
 				for i, d := range letters {
 					views[i] = admin.ViewWhole(d)
 				}
-				if len(letters) == order.MaxLetters {
-					fmt.Fprintf(p.stderr, "the first %d; `seckill dead-letters list --sale` has more of this name, if there are any\n", order.MaxLetters)
+				if len(letters) == order.MaxDeadLetters {
+					fmt.Fprintf(p.stderr, "the first %d; `seckill dead-letters list --sale` has more of this name, if there are any\n", order.MaxDeadLetters)
 				}
 				if p.json {
 					return writeJSON(p.stdout, views)

@@ -96,7 +96,7 @@ func (e *examiner) readFleet(ctx context.Context) checkup.Fleet {
 	if held, err := e.service.ViewLimits(l.Limits).Limits["held_polls"].Value.Int64(); err == nil {
 		f.HeldPolls = uint64(max(0, held))
 	}
-	f.Loaded, f.Digest, f.SalesErr = e.service.Catalogue(ctx)
+	f.Loaded, f.Fingerprint, f.SalesErr = e.service.Catalogue(ctx)
 	return f
 }
 

@@ -83,9 +83,9 @@ func (f *front) look(self *fleet.Instance) fleet.Totals {
 		self.Listen = reachable(*at, self.Host)
 	}
 	if m := f.ids.maker.Load(); m != nil {
-		self.Worker = m.Worker()
+		self.Worker = m.NodeID()
 	}
-	self.SalesLoaded, self.SalesDigest = f.catalog.Fingerprint()
+	self.SalesLoaded, self.SalesFingerprint = f.catalog.Fingerprint()
 	self.BreakersOpen = openBreakers(f.breakers...)
 	l := f.server.Metrics.Load()
 	return fleet.Totals{

@@ -113,8 +113,8 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 // counter is MySQL's counter of worker numbers.
 type counter struct{ n atomic.Int64 }
 
-func (c *counter) NextWorker(context.Context) (int64, error) { return c.n.Add(1), nil }
-func (c *counter) LastWorker(context.Context) (int64, error) { return c.n.Load(), nil }
+func (c *counter) NextNodeID(context.Context) (int64, error) { return c.n.Add(1), nil }
+func (c *counter) LastNodeID(context.Context) (int64, error) { return c.n.Load(), nil }
 
 func TestAUsedUpWorkerNumberIsReplaced(t *testing.T) {
 	t.Parallel()
@@ -134,7 +134,7 @@ func TestAUsedUpWorkerNumberIsReplaced(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		after, err := ids.Next()
 		require.NoError(t, err, "buying goes on")
-		require.Equal(t, int64(8102), ids.maker.Load().Worker())
+		require.Equal(t, int64(8102), ids.maker.Load().NodeID())
 		require.Greater(t, after, before)
 		stop()
 		require.NoError(t, <-done)

@@ -7,15 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
 var errNoWorker = errors.New("no worker number yet: MySQL has not answered since the start")
 
 type counters interface {
-	NextWorker(ctx context.Context) (int64, error)
-	LastWorker(ctx context.Context) (int64, error)
+	NextNodeID(ctx context.Context) (int64, error)
+	LastNodeID(ctx context.Context) (int64, error)
 }
 
 // workerIDs makes order IDs once MySQL has given the process its worker number.
@@ -71,19 +70,16 @@ func (w *workerIDs) usable(ctx context.Context) bool {
 	if m == nil {
 		return false
 	}
-	last, err := w.counters.LastWorker(ctx)
+	last, err := w.counters.LastNodeID(ctx)
 	return err != nil || m.Observe(last) // unanswered: the counter moves slowly
 }
 
 // take takes a new number.
 func (w *workerIDs) take(ctx context.Context) bool {
-	n, err := w.counters.NextWorker(ctx)
+	n, err := w.counters.NextNodeID(ctx)
 	if err != nil {
 		w.log.WarnContext(ctx, "no worker number yet", "err", err)
 		return false
-	}
-	if failpoint.Broken(failpoint.OneWorkerNumber) {
-		n = 1
 	}
 	w.maker.Store(order.NewIDMaker(n))
 	w.log.InfoContext(ctx, "worker number taken", "worker", n)

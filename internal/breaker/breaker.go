@@ -1,7 +1,7 @@
 // Package breaker guards a dependency with sony/gobreaker. Calls go through Do;
-// Ready tells, before anything is done, whether the dependency may be asked. A
-// probe of our own tries the dependency every second, so that an idle process
-// notices an outage and no shopper's order has to find out that it is over.
+// Ready reports in advance whether the dependency may be called. A probe calls the
+// dependency every second. So an idle process notices an outage, and no shopper's
+// order has to test whether the outage is over.
 package breaker
 
 import (
@@ -19,9 +19,9 @@ import (
 var ErrOpen = errors.New("breaker: open")
 
 const (
-	openFor  = 5 * time.Second // before a probe is let through
-	failures = 3               // in a row that open it
-	probing  = time.Second     // between probes
+	openFor  = 5 * time.Second // time before a probe is let through
+	failures = 3               // failures in a row that open the breaker
+	probing  = time.Second     // time between probes
 )
 
 // Breaker guards one dependency. Safe for concurrent use.
@@ -29,31 +29,31 @@ type Breaker struct {
 	cb      *gobreaker.CircuitBreaker[struct{}]
 	probe   func(context.Context) error
 	observe func(took time.Duration, err error)
-	last    atomic.Pointer[error] // what the last failing call said, for the log
-	open    atomic.Bool           // not closed: every purchase asks, and a lock and the time are too much for it
+	last    atomic.Pointer[error] // error of the last failed call, for the log
+	open    atomic.Bool           // not closed; gobreaker's own state costs every purchase a lock and a clock reading
 }
 
 // Options of a Breaker.
 type Options struct {
 	Name string
-	// Failed reports whether an error of a call is the dependency's fault; nil
-	// counts every error.
+	// Failed reports whether an error is the dependency's fault; nil counts every
+	// error.
 	Failed func(error) bool
-	// Ignored reports whether an error says nothing of the dependency, neither
-	// good nor bad, such as that no connection was free; may be nil. The caller's
-	// own cancellation never does.
+	// Ignored reports whether an error is neither a success nor a failure of the
+	// dependency, such as having no free connection; may be nil. The caller's own
+	// cancellation is always ignored.
 	Ignored func(error) bool
-	// Probe tries the dependency; Run calls it through the breaker once a second.
+	// Probe tests the dependency; Run calls it through the breaker once a second.
 	Probe func(context.Context) error
-	// OnChange is told of each change of state; may be nil.
+	// OnChange is called at each change of state; may be nil.
 	OnChange func(name, state string)
-	// Observe is told of each call that was made, probes included: how long it
-	// took, and whether it failed. Of ignored ones it is not told; may be nil.
+	// Observe is called after each call, probes included, with its duration and
+	// whether it failed. Ignored errors are not counted. It may be nil.
 	Observe func(took time.Duration, failed bool)
 	Log     *slog.Logger
 }
 
-// New returns a closed Breaker. Its probe runs only while Run does.
+// New returns a closed Breaker. It probes only while Run runs.
 func New(o Options) *Breaker {
 	b := &Breaker{probe: o.Probe}
 	failed := func(err error) bool { return err != nil && (o.Failed == nil || o.Failed(err)) }
@@ -76,7 +76,7 @@ func New(o Options) *Breaker {
 			if err := b.last.Swap(nil); err != nil {
 				attrs = append(attrs, "err", *err)
 			}
-			o.Log.Warn("breaker changed", attrs...)
+			o.Log.Warn("breaker changed state", attrs...)
 			if o.OnChange != nil {
 				o.OnChange(name, to.String())
 			}
@@ -88,7 +88,7 @@ func New(o Options) *Breaker {
 	return b
 }
 
-// Do calls fn through the breaker. Its error is fn's, or ErrOpen when fn was
+// Do calls fn through the breaker. It returns fn's error, or ErrOpen when fn was
 // not called.
 func (b *Breaker) Do(fn func() error) error {
 	_, err := b.cb.Execute(func() (struct{}, error) {
@@ -127,7 +127,7 @@ func (b *Breaker) Run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		_ = b.Do(func() error { // counted, and logged when it changes the state
+		_ = b.Do(func() error { // the breaker counts it, and logs a change of state
 			ctx, cancel := context.WithTimeout(ctx, 2*probing)
 			defer cancel()
 			return b.probe(ctx)

@@ -1,6 +1,6 @@
-// Package checkup looks at what a sale stands on, and says of each thing whether
-// it is well, and if not, what to do. It changes nothing. No password is in what
-// it says.
+// Package checkup checks everything that a sale depends on. Each finding says
+// whether something is in order and, if not, what to do. Checks change nothing,
+// and findings contain no passwords.
 package checkup
 
 import (
@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// Level is how well something is.
+// Level is the severity of a finding.
 type Level string
 
-// The levels, in rising order.
+// The levels, in ascending order.
 const (
 	OK   Level = "ok"
-	Warn Level = "warn" // it may sell, but somebody should know
+	Warn Level = "warn" // a sale can run, but an operator should know
 	Fail Level = "fail"
 )
 
-// Finding is what was found of one thing.
+// Finding is the result of one check.
 type Finding struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"` // anything but Fail
 	Level  Level  `json:"level"`
 	Detail string `json:"detail"`
-	Advice string `json:"advice,omitempty"` // what to do; empty when it is well
-	Down   bool   `json:"-"`                // a server that does not answer
+	Advice string `json:"advice,omitempty"` // what to do; empty when all is in order
+	Down   bool   `json:"-"`                // the server does not answer
 }
 
 func well(name, format string, args ...any) Finding {
@@ -42,7 +42,7 @@ func failure(name, advice, format string, args ...any) Finding {
 	return Finding{Name: name, Level: Fail, Detail: fmt.Sprintf(format, args...), Advice: advice}
 }
 
-// rule is a finding of the worse level if bad, else that it is well.
+// rule is a finding of level worse if bad, else of level OK.
 func rule(bad bool, worse Level, name, advice, format string, args ...any) Finding {
 	f := well(name, format, args...)
 	if bad {
@@ -51,8 +51,8 @@ func rule(bad bool, worse Level, name, advice, format string, args ...any) Findi
 	return f
 }
 
-// several makes one finding of what was found of one thing: the worst level, and
-// every advice.
+// several combines the findings about one thing: it has the worst level and all
+// advice.
 func several(name, detail string, found ...Finding) Finding {
 	all := well(name, "%s", detail)
 	rank := map[Level]int{OK: 0, Warn: 1, Fail: 2}
@@ -73,10 +73,10 @@ func several(name, detail string, found ...Finding) Finding {
 	return all
 }
 
-// askTimeout bounds one question to a server.
+// askTimeout bounds one request to a server.
 const askTimeout = 5 * time.Second
 
-// ask asks a server one thing, and reports how long that took.
+// ask sends one request to a server, and reports how long it took.
 func ask[T any](ctx context.Context, question func(context.Context) (T, error)) (v T, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -85,14 +85,14 @@ func ask[T any](ctx context.Context, question func(context.Context) (T, error)) 
 	return v, time.Since(began), err
 }
 
-// How far the clock of a server or process may be from another one. Nothing that
-// is promised rests on clocks, but shoppers' tokens and the shop's records do.
+// How far the clocks of servers and processes may be apart. No guarantee depends
+// on clocks, but shoppers' tokens and the shop's records do.
 const (
 	clockWarn = 500 * time.Millisecond
 	clockFail = 5 * time.Second
 )
 
-const clockAdvice = "have NTP (chrony) set the clock of both machines"
+const clockAdvice = "let NTP (chrony) set the clocks of both machines"
 
 // Clock compares a server's clock with this machine's.
 func Clock(ctx context.Context, server string, now func(context.Context) (time.Time, error)) Finding {
@@ -103,7 +103,7 @@ func Clock(ctx context.Context, server string, now func(context.Context) (time.T
 	return clock(server+" clock", "this machine's", at.Sub(time.Now().Add(-took/2)), took/2)
 }
 
-// clock judges how far a clock is from another one, known to within slack.
+// clock judges how far two clocks are apart, measured to within slack.
 func clock(name, than string, ahead, slack time.Duration) Finding {
 	off := max(ahead.Abs()-slack, 0)
 	word := "ahead of"

@@ -105,12 +105,12 @@ func TestABrokerIsJudgedByItsDiskAndHowItIsSet(t *testing.T) {
 	requireSound(t, f)
 	for says, change := range map[string]func(*rocketmq.Broker){
 		"nearly full":            func(b *rocketmq.Broker) { b.Disk = .86 },
-		"its disk fills":         func(b *rocketmq.Broker) { b.Disk = .8 },
+		"disk is filling up":     func(b *rocketmq.Broker) { b.Disk = .8 },
 		"before its fsync":       func(b *rocketmq.Broker) { b.Flush = "ASYNC_FLUSH" },
 		"waits for no replica":   func(b *rocketmq.Broker) { b.InSync = 1 },
-		"misspelt":               func(b *rocketmq.Broker) { b.AutoCreate = true },
+		"misspelt names":         func(b *rocketmq.Broker) { b.AutoCreate = true },
 		"deletes unread":         func(b *rocketmq.Broker) { b.CleanForcibly = true },
-		"its disk fills; it del": func(b *rocketmq.Broker) { b.CleanForcibly, b.Disk = true, .8 },
+		"filling up; it deletes": func(b *rocketmq.Broker) { b.CleanForcibly, b.Disk = true, .8 },
 	} {
 		b := good
 		change(&b)
@@ -128,9 +128,9 @@ func TestABrokerIsJudgedByItsDiskAndHowItIsSet(t *testing.T) {
 func TestARedisThatCannotSaveIsFound(t *testing.T) {
 	t.Parallel()
 	for says, fields := range map[string]map[string]string{
-		"the last write of its log failed": {"aof_enabled": "1", "aof_last_write_status": "err"},
-		"the last snapshot failed":         {"aof_enabled": "1", "aof_last_write_status": "ok", "rdb_last_bgsave_status": "err"},
-		"it is reading its data":           {"loading": "1"},
+		"the last write of its append-only log failed": {"aof_enabled": "1", "aof_last_write_status": "err"},
+		"the last snapshot failed":                     {"aof_enabled": "1", "aof_last_write_status": "ok", "rdb_last_bgsave_status": "err"},
+		"it is loading its data":                       {"loading": "1"},
 	} {
 		fields["role"], fields["maxmemory_policy"] = "master", "noeviction"
 		found := checkup.JudgeNode("redis", fields)

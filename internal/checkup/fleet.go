@@ -9,22 +9,22 @@ import (
 	"seckill/fleet"
 )
 
-// Fleet is the processes that live, and what they ought to have heard.
+// Fleet holds the live processes, and what they should know.
 type Fleet struct {
 	Instances  []fleet.Instance
-	Generation uint64 // of the limits, by MySQL
-	HeldPolls  uint64 // limit of an API
-	// Loaded and Digest are stock.Digest of the stores.
-	Loaded int
-	Digest string
-	// What could not be read has an error, and nothing is judged by it.
+	Generation uint64 // of the limits, in MySQL
+	HeldPolls  uint64 // limit of one API process
+	// Loaded and Fingerprint are the catalog.Fingerprint of the stores.
+	Loaded      int
+	Fingerprint string
+	// What could not be read has an error and is not checked.
 	InstancesErr, LimitsErr, SalesErr error
-	// Line is an instance in a line, for people.
+	// Line describes an instance in one line.
 	Line func(fleet.Instance) string
 }
 
-// Stale reports whether a process has not heard of a change: it may have been
-// made a moment ago.
+// Stale reports whether a process does not know a change; the change may be a
+// moment old.
 func (f Fleet) Stale() bool {
 	return slices.ContainsFunc(f.Instances, func(i fleet.Instance) bool { return f.otherLimits(i) || f.otherSales(i) })
 }
@@ -34,10 +34,10 @@ func (f Fleet) otherLimits(i fleet.Instance) bool {
 }
 
 func (f Fleet) otherSales(i fleet.Instance) bool {
-	return f.SalesErr == nil && i.Role == fleet.RoleAPI && i.SalesDigest != f.Digest
+	return f.SalesErr == nil && i.Role == fleet.RoleAPI && i.SalesFingerprint != f.Fingerprint
 }
 
-// Check says what could not be read, and looks at each process.
+// Check reports what could not be read, and checks each process.
 func (f Fleet) Check() []Finding {
 	var found []Finding
 	for _, part := range []struct {
@@ -52,7 +52,7 @@ func (f Fleet) Check() []Finding {
 		return found
 	}
 	if len(f.Instances) == 0 {
-		return append(found, well("instances", "no process of a role runs"))
+		return append(found, well("instances", "no process is running"))
 	}
 	versions := map[string]bool{}
 	for _, i := range f.Instances {
@@ -60,12 +60,12 @@ func (f Fleet) Check() []Finding {
 		found = append(found, f.instance(i))
 	}
 	if len(versions) > 1 {
-		found = append(found, warning("versions", "end the rolling replacement before the sale", "the processes have %d versions", len(versions)))
+		found = append(found, warning("versions", "finish the rolling update before the sale", "the processes run %d versions", len(versions)))
 	}
 	return found
 }
 
-// Files that an API needs: for the polls that it holds, and beside them for
+// Open files that an API process needs in addition to one per held poll: for
 // purchases, other polls and its servers.
 const (
 	filesBeside = 10_000
@@ -78,30 +78,30 @@ func (f Fleet) instance(i fleet.Instance) Finding {
 		found = append(found, rule(bad, level, "", advice, format, args...))
 	}
 	api := i.Role == fleet.RoleAPI
-	say(i.LimitsRefused != "", Fail, "it is of another version than the process that took them: replace it by the same, or `seckill limits set --unset` what it refuses; until then that is as the process is configured",
-		"refuses of the limits: %s", i.LimitsRefused)
-	say(f.otherLimits(i) && i.LimitsRefused == "", Fail, "can it reach MySQL, and does it have the schema? Its log says why it cannot read the limits; it goes on under those it has",
-		"works under limits of generation %d, not %d", i.Generation, f.Generation)
-	say(f.otherSales(i), Fail, "can it reach MySQL and Redis? Its log says why its copy of the sales grows old",
-		"knows other sales than MySQL and Redis have: %d loaded, of %d", i.SalesLoaded, f.Loaded)
-	say(len(i.BreakersOpen) > 0, Fail, "from its machine that server does not answer: its /readyz?verbose and its log say more",
-		"does not ask %s at present", strings.Join(i.BreakersOpen, ", "))
+	say(i.LimitsRefused != "", Fail, "its version differs from that of the process that accepted the limits: update it, or `seckill limits set --unset` what it refuses; until then these limits stay as configured",
+		"refuses limits: %s", i.LimitsRefused)
+	say(f.otherLimits(i) && i.LimitsRefused == "", Fail, "check that it reaches MySQL and that the schema is current; its log says why it cannot read the limits. It keeps the limits that it has",
+		"has limits of generation %d, not %d", i.Generation, f.Generation)
+	say(f.otherSales(i), Fail, "check that it reaches MySQL and Redis; its log says why its sale snapshots are out of date",
+		"does not have the sales of MySQL and Redis: %d loaded, of %d", i.SalesLoaded, f.Loaded)
+	say(len(i.BreakersOpen) > 0, Fail, "the server does not answer from its machine: see its /readyz?verbose and its log",
+		"does not call %s at present", strings.Join(i.BreakersOpen, ", "))
 	least, most := uint64(filesLeast), f.HeldPolls+filesBeside
 	if !api {
 		least, most = 256, 1024
 	}
-	say(i.MaxFiles > 0 && i.MaxFiles < most, level(i.MaxFiles < least), "raise its limit of open files (ulimit -n, LimitNOFILE): a connection is one; or lower SECKILL_HELD_POLLS",
-		"may open %d files, and wants %d", i.MaxFiles, most)
-	say(i.MaxMySQLConns > 0 && i.Load.MySQLConns == 0 || i.Load.RedisConns == 0, Warn, "it opens them with the first orders; when it stays so, it does not reach the server",
-		"has no connection open to MySQL or to Redis")
-	// It said when it spoke, and Redis when it heard that.
+	say(i.MaxFiles > 0 && i.MaxFiles < most, level(i.MaxFiles < least), "raise its limit of open files (ulimit -n, LimitNOFILE): every connection is one; or lower SECKILL_HELD_POLLS",
+		"may open %d files, and needs %d", i.MaxFiles, most)
+	say(i.MaxMySQLConns > 0 && i.Load.MySQLConns == 0 || i.Load.RedisConns == 0, Warn, "it opens them with the first orders; if this does not change, it does not reach the server",
+		"has no open connection to MySQL or to Redis")
+	// A heartbeat has the time of the process and the time at which Redis got it.
 	if drift := clock("", "Redis'", i.SaidAt.Sub(i.SeenAt), messageTakes); drift.Level != OK {
 		found = append(found, drift)
 	}
 	return several(i.ID, f.Line(i), found...)
 }
 
-// messageTakes is how long a heartbeat may be under way on a busy machine.
+// messageTakes is how long a heartbeat may take on a busy machine.
 const messageTakes = 250 * time.Millisecond
 
 func level(fails bool) Level {
@@ -111,8 +111,8 @@ func level(fails bool) Level {
 	return Warn
 }
 
-// Roles judges whether enough processes live to sell. Where nobody says who lives
-// it says nothing: Check has.
+// Roles checks whether enough processes are alive to sell. If they could not be
+// read, Check reports that.
 func (f Fleet) Roles() []Finding {
 	if f.InstancesErr != nil {
 		return nil
@@ -127,15 +127,15 @@ func (f Fleet) Roles() []Finding {
 		}
 		name, start := role+"s", fmt.Sprintf("start `seckill %s`", role)
 		if n == 0 {
-			found = append(found, failure(name, start, "none lives"))
+			found = append(found, failure(name, start, "none is running"))
 			continue
 		}
-		found = append(found, rule(n < 2, Warn, name, start+" on a second machine: one that dies or is replaced stops the sale", "%d live", n))
+		found = append(found, rule(n < 2, Warn, name, start+" on a second machine: with only one, a crash or a restart stops the sale", "%d running", n))
 	}
 	return found
 }
 
-// Consumers counts those that live.
+// Consumers counts the live consumers.
 func (f Fleet) Consumers() (n int) {
 	for _, i := range f.Instances {
 		if i.Role == fleet.RoleConsumer {

@@ -9,7 +9,7 @@ import (
 	"seckill/order/mysql"
 )
 
-// MySQL looks at the server, at its schema, and at what keeps its commits.
+// MySQL checks the server, its schema, and the settings that make commits durable.
 func MySQL(ctx context.Context, db *sql.DB) []Finding {
 	version, _, err := ask(ctx, func(ctx context.Context) (v string, err error) {
 		return v, db.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&v)
@@ -57,7 +57,7 @@ func flush(ctx context.Context, db *sql.DB) Finding {
 	if err := globals(ctx, db, `SELECT @@GLOBAL.innodb_flush_log_at_trx_commit`, &n); err != nil {
 		return failure(name, explainMySQL(err), "%s", err)
 	}
-	return rule(n != 1, Fail, name, "set innodb_flush_log_at_trx_commit=1: with less, a crash of the server may forget orders that shoppers were told of",
+	return rule(n != 1, Fail, name, "set innodb_flush_log_at_trx_commit=1: otherwise a crash of the server may lose confirmed orders",
 		"innodb_flush_log_at_trx_commit is %d", n)
 }
 
@@ -69,9 +69,9 @@ func binlog(ctx context.Context, db *sql.DB) Finding {
 		return failure(name, explainMySQL(err), "%s", err)
 	}
 	if !on {
-		return well(name, "off: there is nothing to fail over to")
+		return well(name, "off: there is no replica to fail over to")
 	}
-	return rule(n != 1, Fail, name, "set sync_binlog=1: with less, a crash of the server may leave a replica without orders that shoppers were told of",
+	return rule(n != 1, Fail, name, "set sync_binlog=1: otherwise a replica may lack confirmed orders after a crash of the server",
 		"on, sync_binlog is %d", n)
 }
 
@@ -82,13 +82,13 @@ func writable(ctx context.Context, db *sql.DB) Finding {
 		return failure(name, explainMySQL(err), "%s", err)
 	}
 	if readOnly {
-		return failure(name, "it is a replica, or was left so after a failover: connect to the primary, or SET GLOBAL read_only=0", "read_only is on")
+		return failure(name, "the server is a replica, or still read-only after a failover: connect to the primary, or SET GLOBAL read_only=0", "read_only is on")
 	}
-	return well(name, "it takes them")
+	return well(name, "it accepts writes")
 }
 
-// MySQLPools compares the connections that the processes may open with those
-// that the server gives.
+// MySQLPools compares the connections that the processes may open with the limit
+// of the server.
 func MySQLPools(ctx context.Context, db *sql.DB, is []fleet.Instance) Finding {
 	const name = "mysql connections"
 	var most, used int
@@ -101,12 +101,12 @@ func MySQLPools(ctx context.Context, db *sql.DB, is []fleet.Instance) Finding {
 	return pools(name, "max_connections, or lower SECKILL_MYSQL_MAX_CONNS", used, most)
 }
 
-// pools judges what all processes may open against what a server gives: it must
-// leave some for operators, and for processes that are being replaced.
+// pools compares the connections that all processes may open with the limit of a
+// server: some must be left for operators, and for processes of a rolling update.
 func pools(name, setting string, used, most int) Finding {
-	const detail = "%d of %d may be opened by the processes that live"
+	const detail = "the running processes may open %d of %d"
 	if used > most {
 		return failure(name, "raise "+setting, detail, used, most)
 	}
-	return rule(used*10 > most*8, Warn, name, "raise "+setting+": a rolling replacement and an operator need some as well", detail, used, most)
+	return rule(used*10 > most*8, Warn, name, "raise "+setting+": a rolling update and operators need some, too", detail, used, most)
 }

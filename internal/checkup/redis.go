@@ -13,7 +13,7 @@ import (
 	"seckill/fleet"
 )
 
-// node is what one Redis server says of itself: the fields of INFO.
+// node holds the fields of INFO of one Redis server.
 type node map[string]string
 
 func (n node) number(field string) int64 {
@@ -24,7 +24,7 @@ func (n node) number(field string) int64 {
 	return v
 }
 
-// nodes asks every master.
+// nodes reads INFO of every master.
 func nodes(ctx context.Context, rdb redis.UniversalClient) ([]node, error) {
 	all, _, err := ask(ctx, func(ctx context.Context) (all []node, err error) {
 		cluster, ok := rdb.(*redis.ClusterClient)
@@ -55,11 +55,11 @@ func parseInfo(text string) node {
 	return n
 }
 
-// EvictionAdvice is what to do about a Redis that may evict.
-const EvictionAdvice = "set maxmemory-policy noeviction: an evicted sale would have to be rebuilt while it sells"
+// EvictionAdvice is what to do about a Redis that may evict keys.
+const EvictionAdvice = "set maxmemory-policy noeviction: an evicted sale has to be loaded again while it sells"
 
-// Redis looks at the server, or at every master of a Cluster, and at what it does
-// with the stock.
+// Redis checks the server, or every master of a Cluster, and whether it keeps its
+// data.
 func Redis(ctx context.Context, rdb redis.UniversalClient) []Finding {
 	all, err := nodes(ctx, rdb)
 	if err != nil {
@@ -88,10 +88,10 @@ func redisNode(name string, n node) []Finding {
 
 func replication(name string, n node) Finding {
 	if n["role"] != "master" {
-		return failure(name, "connect to the master, or name the Sentinels and SECKILL_REDIS_SENTINEL_MASTER", "it is a %s", n["role"])
+		return failure(name, "connect to the master, or configure the Sentinels and SECKILL_REDIS_SENTINEL_MASTER", "it is a %s", n["role"])
 	}
 	if n.number("connected_slaves") == 0 {
-		return well(name, "master without a replica: when its host is lost, sales are loaded anew from MySQL")
+		return well(name, "master without a replica: if its host is lost, sales are loaded again from MySQL")
 	}
 	return well(name, "master of %s", n["connected_slaves"])
 }
@@ -99,24 +99,24 @@ func replication(name string, n node) Finding {
 func persistence(name string, n node) Finding {
 	switch {
 	case n["loading"] == "1":
-		return failure(name, "wait until it is through", "it is reading its data")
+		return failure(name, "wait until it is done", "it is loading its data")
 	case n["aof_enabled"] == "1" && n["aof_last_write_status"] == "err":
-		return failure(name, "is its disk full? Its log says why; until it can write, it takes no writes itself", "the last write of its log failed")
+		return failure(name, "its disk may be full; see its log. It refuses writes until it can write its log", "the last write of its append-only log failed")
 	case n["rdb_last_bgsave_status"] == "err":
-		return failure(name, "is there room on its disk, and memory for a fork? With stop-writes-on-bgsave-error it takes no writes", "the last snapshot failed")
+		return failure(name, "check its disk space, and its memory for a fork. With stop-writes-on-bgsave-error it refuses writes", "the last snapshot failed")
 	case n["aof_enabled"] == "1":
-		return well(name, "append-only log is on")
+		return well(name, "the append-only log is on")
 	default:
-		return warning(name, "set appendonly yes, appendfsync everysec: it makes waiting after a crash rarer, and is no condition of any promise",
-			"append-only log is off: after a crash, orders come back from MySQL, and reservations from their messages")
+		return warning(name, "set appendonly yes and appendfsync everysec for less waiting after a crash; no guarantee depends on it",
+			"the append-only log is off: after a crash, orders come back from MySQL, and reservations from their messages")
 	}
 }
 
-// bytesPerOrder is what a pending order takes in Redis; a settled one takes 94
-// (TestAnOrderTakesFewBytes in package stock).
+// bytesPerOrder is the size of a pending order in Redis; a settled one takes 94
+// bytes (TestAnOrderTakesFewBytes in package stock).
 const bytesPerOrder = 115
 
-// Headroom judges whether Redis has memory for so many orders more.
+// Headroom checks whether Redis has memory for so many more orders.
 func Headroom(ctx context.Context, rdb redis.UniversalClient, orders int64) Finding {
 	const name = "redis memory"
 	all, err := nodes(ctx, rdb)
@@ -124,7 +124,7 @@ func Headroom(ctx context.Context, rdb redis.UniversalClient, orders int64) Find
 		return failure(name, "see redis", "%s", err)
 	}
 	worst := well(name, "")
-	for i, n := range all { // on a Cluster, one of them has the sale
+	for i, n := range all { // on a Cluster, any node may have the sale
 		if f := headroom(name, n, orders); i == 0 || f.Level == Fail || f.Level == Warn && worst.Level == OK {
 			worst = f
 		}
@@ -139,19 +139,19 @@ func headroom(name string, n node, orders int64) Finding {
 		limit = n.number("total_system_memory")
 		detail += ", maxmemory is not set; its machine has " + size(limit)
 		if limit == 0 || used+needed <= limit/2 {
-			return warning(name, "set maxmemory, below what its machine has left: the system kills what takes all of it", "%s", detail)
+			return warning(name, "set maxmemory below the free memory of its machine: the system kills a process that takes all of it", "%s", detail)
 		}
 	} else {
 		detail += " of " + size(limit)
 	}
-	const advice = "give it more memory, and maxmemory: a Redis that is full refuses every purchase"
+	const advice = "give it more memory and raise maxmemory: a full Redis refuses every purchase"
 	if used+needed > limit {
 		return failure(name, advice, "%s", detail)
 	}
 	return rule((used+needed)*10 > limit*8, Warn, name, advice, "%s", detail)
 }
 
-// size is a number of bytes for people.
+// size formats a number of bytes.
 func size(bytes int64) string {
 	const mega = 1 << 20
 	if bytes < mega {
@@ -160,8 +160,8 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f MiB", float64(bytes)/mega)
 }
 
-// RedisPools compares the connections that the processes may open with those that
-// the server gives.
+// RedisPools compares the connections that the processes may open with the limit
+// of the server.
 func RedisPools(ctx context.Context, rdb redis.UniversalClient, is []fleet.Instance) Finding {
 	const name = "redis connections"
 	all, err := nodes(ctx, rdb)
@@ -170,7 +170,7 @@ func RedisPools(ctx context.Context, rdb redis.UniversalClient, is []fleet.Insta
 	}
 	used, most := 0, int64(0)
 	for _, i := range is {
-		used += i.MaxRedisConns + 2 // each listens on two more
+		used += i.MaxRedisConns + 2 // two more for subscriptions
 	}
 	for _, n := range all {
 		if has := n.number("maxclients"); most == 0 || has < most {
@@ -178,7 +178,7 @@ func RedisPools(ctx context.Context, rdb redis.UniversalClient, is []fleet.Insta
 		}
 	}
 	if most == 0 {
-		return well(name, "%d may be opened by the processes that live; the server does not say how many it takes", used)
+		return well(name, "the running processes may open %d; the server does not report its limit", used)
 	}
 	return pools(name, "maxclients, or lower SECKILL_REDIS_POOL_SIZE", used, int(most))
 }

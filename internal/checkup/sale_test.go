@@ -81,14 +81,14 @@ func crew() checkup.Fleet {
 	instance := func(id, role string) fleet.Instance {
 		return fleet.Instance{
 			ID: id, Role: role, Version: "1", Generation: 4, SaidAt: noon, SeenAt: noon, MaxFiles: 65536, MaxMySQLConns: 8, MaxRedisConns: 32,
-			SalesDigest: "d", Load: fleet.Load{MySQLConns: 1, RedisConns: 1},
+			SalesFingerprint: "d", Load: fleet.Load{MySQLConns: 1, RedisConns: 1},
 		}
 	}
 	return checkup.Fleet{
 		Instances: []fleet.Instance{
 			instance("api-1", fleet.RoleAPI), instance("api-2", fleet.RoleAPI), instance("consumer-1", fleet.RoleConsumer), instance("consumer-2", fleet.RoleConsumer),
 		},
-		Generation: 4, HeldPolls: 20_000, Loaded: 1, Digest: "d", Line: func(fleet.Instance) string { return "line" },
+		Generation: 4, HeldPolls: 20_000, Loaded: 1, Fingerprint: "d", Line: func(fleet.Instance) string { return "line" },
 	}
 }
 
@@ -106,12 +106,12 @@ func TestWhatAnInstanceLacksIsFound(t *testing.T) {
 		stale  bool
 	}{
 		"limits of generation 3, not 4": {func(i *fleet.Instance) { i.Generation = 3 }, checkup.Fail, true},
-		"refuses of the limits: x: no":  {func(i *fleet.Instance) { i.Generation, i.LimitsRefused = 3, "x: no" }, checkup.Fail, true},
-		"other sales than MySQL":        {func(i *fleet.Instance) { i.SalesDigest = "e" }, checkup.Fail, true},
-		"does not ask rocketmq":         {func(i *fleet.Instance) { i.BreakersOpen = []string{"rocketmq"} }, checkup.Fail, false},
-		"20000 files, and wants 30000":  {func(i *fleet.Instance) { i.MaxFiles = 20_000 }, checkup.Warn, false},
+		"refuses limits: x: no":         {func(i *fleet.Instance) { i.Generation, i.LimitsRefused = 3, "x: no" }, checkup.Fail, true},
+		"the sales of MySQL and Redis":  {func(i *fleet.Instance) { i.SalesFingerprint = "e" }, checkup.Fail, true},
+		"does not call rocketmq":        {func(i *fleet.Instance) { i.BreakersOpen = []string{"rocketmq"} }, checkup.Fail, false},
+		"20000 files, and needs 30000":  {func(i *fleet.Instance) { i.MaxFiles = 20_000 }, checkup.Warn, false},
 		"1024 files":                    {func(i *fleet.Instance) { i.MaxFiles = 1024 }, checkup.Fail, false},
-		"has no connection open":        {func(i *fleet.Instance) { i.Load.MySQLConns = 0 }, checkup.Warn, false},
+		"has no open connection":        {func(i *fleet.Instance) { i.Load.MySQLConns = 0 }, checkup.Warn, false},
 		"2s behind Redis' clock":        {func(i *fleet.Instance) { i.SaidAt = noon.Add(-2 * time.Second) }, checkup.Warn, false},
 		"1m0s ahead of Redis' clock":    {func(i *fleet.Instance) { i.SaidAt = noon.Add(time.Minute) }, checkup.Fail, false},
 	} {
@@ -124,7 +124,7 @@ func TestWhatAnInstanceLacksIsFound(t *testing.T) {
 		require.Contains(t, found[1].Detail, "; line")
 		require.Equal(t, c.stale, f.Stale(), says)
 	}
-	f.Instances[3].SalesDigest = "" // a consumer has no copy of the sales
+	f.Instances[3].SalesFingerprint = "" // a consumer has no sale snapshots
 	require.False(t, f.Stale())
 	f.Instances[0].Version = "2"
 	require.Equal(t, checkup.Warn, of(t, f.Check(), "versions").Level)
@@ -145,12 +145,12 @@ func TestAtLeastTwoOfEachRoleAreWanted(t *testing.T) {
 	require.Equal(t, checkup.OK, f.Check()[0].Level, "nothing runs, which only a sale minds")
 }
 
-func TestWhatCannotBeReadFailsAndIsNotJudged(t *testing.T) {
+func TestWhatCannotBeReadFailsAndIsNotChecked(t *testing.T) {
 	t.Parallel()
 	away := &admin.UnavailableError{Server: "mysql", Err: context.DeadlineExceeded}
 	for name, change := range map[string]func(*checkup.Fleet){
 		"limits in force":        func(f *checkup.Fleet) { f.LimitsErr, f.Generation = away, 0 },
-		"sales of the instances": func(f *checkup.Fleet) { f.SalesErr, f.Digest = away, "" },
+		"sales of the instances": func(f *checkup.Fleet) { f.SalesErr, f.Fingerprint = away, "" },
 	} {
 		f := crew()
 		change(&f)

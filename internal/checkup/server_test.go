@@ -50,7 +50,7 @@ func TestAServerThatRefusesIsSaidToBeDownAndNoPasswordIsSaid(t *testing.T) {
 		require.Len(t, found, 1)
 		require.Equal(t, server, found[0].Name)
 		require.True(t, found[0].Down)
-		require.Contains(t, found[0].Advice, "nothing listens there")
+		require.Contains(t, found[0].Advice, "nothing listens at this address")
 		require.NotContains(t, found[0].Detail+found[0].Advice, "confidential")
 	}
 }

@@ -1,5 +1,5 @@
-// Package config reads the settings: environment (SECKILL_*) over a YAML file
-// over defaults. Every bad value is reported, all at once.
+// Package config reads the settings: the environment (SECKILL_*) overrides a YAML
+// file, which overrides the defaults. It reports all bad values at once.
 package config
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Config is every setting; main passes each package its part.
+// Config holds all settings; the wiring passes each package its part.
 type Config struct {
 	Listen      string
 	AdminListen string
@@ -35,10 +35,10 @@ type Config struct {
 	Trace    Trace
 }
 
-// Trace is where the spans of traced requests go.
+// Trace configures tracing.
 type Trace struct {
-	Endpoint string  // OTLP over HTTP; empty: nothing is traced
-	Sample   float64 // of requests, 0 to 1
+	Endpoint string  // OTLP over HTTP; empty disables tracing
+	Sample   float64 // ratio of requests, 0 to 1
 }
 
 // MySQL is the database of record.
@@ -47,12 +47,12 @@ type MySQL struct {
 	MaxConns int
 	TLS      bool
 	CAFile   string
-	// NoTimeout lets a statement take as long as it takes: for migrations, by
-	// the program, no setting.
+	// NoTimeout lets statements run without a timeout. The program sets it for
+	// migrations; it is not a setting.
 	NoTimeout bool
 }
 
-// Redis holds the reservations: one server, a Sentinel group or a Cluster.
+// Redis stores the reservations: one server, a Sentinel group or a Cluster.
 type Redis struct {
 	Addrs            []string
 	Username         string
@@ -79,27 +79,27 @@ type RocketMQ struct {
 	Queues      int
 }
 
-// Auth is how shoppers prove who they are, and how order IDs are sealed.
+// Auth holds the keys that verify shoppers' tokens and seal order IDs.
 type Auth struct {
 	JWTSecrets    map[string][]byte // by kid; "" for tokens without one
 	JWTPublicKeys map[string]string // kid -> PEM file
 	Issuer        string
 	Audience      string
-	IDKeys        [][]byte // the first seals, all are accepted
+	IDKeys        [][]byte // the first one seals, all are accepted
 }
 
-// Admin is how operators prove who they are; the issuer is that of Auth.
+// Admin holds the keys that verify operators' tokens; the issuer is that of Auth.
 type Admin struct {
 	JWTSecrets    map[string][]byte
 	JWTPublicKeys map[string]string
 	Audience      string
 }
 
-// API is what an API process may take on.
+// API configures an API process.
 type API struct {
 	PaymentSecrets [][]byte
 	PermitValid    time.Duration
-	ChallengeURL   string // empty: permits are given without a challenge
+	ChallengeURL   string // empty: permits need no challenge
 	ChallengeKey   string
 	CORSOrigins    []string
 	TrustedProxies []string
@@ -114,21 +114,21 @@ type API struct {
 	DrainTimeout   time.Duration
 }
 
-// Consumer is the pool that settles.
+// Consumer configures a consumer process.
 type Consumer struct {
 	Workers      int
 	Batch        int
 	Linger       time.Duration
-	DrainRate    float64 // orders a second of the process; 0 is no cap
-	Events       bool    // order events leave
+	DrainRate    float64 // orders a second of the process; 0 means no limit
+	Events       bool    // send order events
 	DrainTimeout time.Duration
 }
 
-// prefix starts the name of every environment variable of ours.
+// prefix starts the name of every environment variable of the program.
 const prefix = "SECKILL_"
 
-// Load reads the settings of environ ("KEY=value" each) over those of the YAML
-// file at path, if it is not empty, over the defaults.
+// Load reads the settings. environ ("KEY=value" each) overrides the YAML file at
+// path, if path is not empty, which overrides the defaults.
 func Load(environ []string, path string) (Config, error) {
 	k, err := layers(environ, path)
 	if err != nil {
@@ -148,8 +148,8 @@ func Load(environ []string, path string) (Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// Values returns what each setting of environ and the file at path comes to,
-// by its key, defaults included and secrets redacted.
+// Values returns the value of each setting by its key, with defaults and with
+// secrets redacted.
 func Values(environ []string, path string) (map[string]string, error) {
 	k, err := layers(environ, path)
 	if err != nil {
@@ -169,9 +169,9 @@ func Values(environ []string, path string) (map[string]string, error) {
 	return values, nil
 }
 
-// layers merges the file and the environment. A setting the file should not
-// have is an error; one of the environment is not, since orchestrators put
-// variables of their own there (SECKILL_PORT for a service named seckill).
+// layers merges the file and the environment. An unknown setting in the file is an
+// error. In the environment it is not: orchestrators add variables of their own
+// (SECKILL_PORT for a service named seckill).
 func layers(environ []string, path string) (*koanf.Koanf, error) {
 	k := koanf.New(".")
 	known := map[string]bool{}
@@ -184,7 +184,7 @@ func layers(environ []string, path string) (*koanf.Koanf, error) {
 		}
 		for _, key := range k.Keys() {
 			if !known[key] {
-				return nil, fmt.Errorf("settings file %s: there is no setting %q; `seckill config --list` names them all", path, key)
+				return nil, fmt.Errorf("settings file %s: there is no setting %q; `seckill config --list` lists all settings", path, key)
 			}
 		}
 	}
@@ -209,7 +209,7 @@ func layers(environ []string, path string) (*koanf.Koanf, error) {
 	return k, k.Load(confmap.Provider(values, "."), nil)
 }
 
-// readFiles reads the secrets that SECKILL_…_FILE variables name the file of.
+// readFiles reads the secrets whose file is named by a SECKILL_…_FILE variable.
 func readFiles(values map[string]any, env *koanf.Koanf) error {
 	for _, s := range Settings() {
 		path := env.String(s.Key + "_file")
@@ -217,7 +217,7 @@ func readFiles(values map[string]any, env *koanf.Koanf) error {
 			continue
 		}
 		if _, both := values[s.Key]; both {
-			return fmt.Errorf("%s and %s_FILE are both set: keep one", s.Env(), s.Env())
+			return fmt.Errorf("%s and %s_FILE are both set: remove one", s.Env(), s.Env())
 		}
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -228,7 +228,7 @@ func readFiles(values map[string]any, env *koanf.Koanf) error {
 	return nil
 }
 
-// text returns a setting as one string; a list of the file is joined by commas.
+// text returns a setting as one string; a list in the file is joined with commas.
 func text(k *koanf.Koanf, key string) string {
 	switch v := k.Get(key).(type) {
 	case nil:

@@ -8,9 +8,8 @@ import (
 	"slices"
 )
 
-// Limits returns the settings that operators change while the processes run, by
-// key. What is none of the API's is the consumers'; the others have no use for
-// it.
+// Limits returns the settings that operators can change while the processes run,
+// by key.
 func (c Config) Limits() map[string]json.Number {
 	values := map[string]json.Number{}
 	for name, v := range map[string]any{
@@ -24,19 +23,19 @@ func (c Config) Limits() map[string]json.Number {
 	return values
 }
 
-// ErrNoLimit is the error of a name that is no limit.
+// ErrNoLimit is returned for the name of no limit.
 var ErrNoLimit = errors.New("there is no such limit")
 
-// ParseLimit reads the value of a limit under the rules of its setting, and
-// returns it in its one spelling.
+// ParseLimit parses the value of a limit by the rules of its setting, and returns
+// it in canonical form.
 func ParseLimit(name, value string) (json.Number, error) {
 	var c Config
 	err := c.setLimit(name, value)
 	return c.Limits()[name], err
 }
 
-// With returns c with limits that operators have set. One that is bad, or that
-// this version does not know, stays as c has it, and is part of the error.
+// With returns c with limits that operators have set. A limit that is invalid or
+// unknown to this version keeps its value in c and is part of the error.
 func (c Config) With(limits map[string]json.Number) (Config, error) {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
@@ -53,4 +52,22 @@ func (c *Config) setLimit(name, value string) error {
 	}
 	i := slices.IndexFunc(Settings(), func(s Setting) bool { return s.Key == name })
 	return Settings()[i].set(c, value)
+}
+
+// connsBesides are the connections that a consumer needs for everything but
+// settling: tail, loader, sweeper, background auditor, expirer and events.
+const connsBesides = 4
+
+// MostWorkers is the highest number of settling workers for these connections:
+// each worker holds one while it settles.
+func (m MySQL) MostWorkers() int { return max(1, m.MaxConns-connsBesides) }
+
+// CheckConsumer returns an error when a consumer's connections are too few for
+// its workers.
+func (c Config) CheckConsumer() error {
+	if c.Consumer.Workers+connsBesides <= c.MySQL.MaxConns {
+		return nil
+	}
+	return fmt.Errorf("SECKILL_CONSUMER_WORKERS=%d needs SECKILL_MYSQL_MAX_CONNS=%d or more, not %d: each worker holds a connection, and the consumer's other work needs %d",
+		c.Consumer.Workers, c.Consumer.Workers+connsBesides, c.MySQL.MaxConns, connsBesides)
 }

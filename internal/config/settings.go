@@ -15,8 +15,7 @@ import (
 	"time"
 )
 
-// DefaultAdminListen is where health checks and metrics are when nobody says
-// where.
+// DefaultAdminListen is the default address of health checks and metrics.
 const DefaultAdminListen = "127.0.0.1:8081"
 
 // Setting is one row of the settings table.
@@ -31,81 +30,81 @@ type Setting struct {
 // Env returns the environment variable of s.
 func (s Setting) Env() string { return prefix + strings.ToUpper(s.Key) }
 
-// Settings returns the table of all settings, in the order to show them.
+// Settings returns the table of all settings in display order.
 //
 //nolint:funlen // a table
 func Settings() []Setting {
 	return []Setting{
-		{"listen", "127.0.0.1:8080", "address shoppers reach", false, addr(func(c *Config) *string { return &c.Listen })},
-		{"admin_listen", DefaultAdminListen, "address of the operators' API, health checks and metrics; never public", false, addr(func(c *Config) *string { return &c.AdminListen })},
+		{"listen", "127.0.0.1:8080", "address for shoppers", false, addr(func(c *Config) *string { return &c.Listen })},
+		{"admin_listen", DefaultAdminListen, "address of the admin API, health checks and metrics; never make it public", false, addr(func(c *Config) *string { return &c.AdminListen })},
 		{"log_level", "info", "debug, info, warn or error", false, oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 		{"log_format", "json", "json or text", false, oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text")},
 
-		{"trace_endpoint", "", "address that OpenTelemetry traces go to, OTLP over HTTP, such as `http://127.0.0.1:4318`; empty: nothing is traced", false, webAddress(func(c *Config) *string { return &c.Trace.Endpoint })},
-		{"trace_sample", "0.01", "ratio of requests that are traced, 0 to 1; a caller's `traceparent` is followed, 100 a second at most", false, ratio(func(c *Config) *float64 { return &c.Trace.Sample })},
+		{"trace_endpoint", "", "address to send OpenTelemetry traces to (OTLP over HTTP), such as `http://127.0.0.1:4318`; empty disables tracing", false, webAddress(func(c *Config) *string { return &c.Trace.Endpoint })},
+		{"trace_sample", "0.01", "ratio of traced requests, 0 to 1; a caller's `traceparent` is followed, at most 100 times a second", false, ratio(func(c *Config) *float64 { return &c.Trace.Sample })},
 
 		{"mysql_dsn", "", "user:password@tcp(host:3306)/seckill", true, str(func(c *Config) *string { return &c.MySQL.DSN })},
-		{"mysql_max_conns", "8", "connections of one process; a consumer wants 4 more than it has workers", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
-		{"mysql_tls", "false", "true verifies the server's certificate", false, boolean(func(c *Config) *bool { return &c.MySQL.TLS })},
-		{"mysql_ca_file", "", "PEM file of the authority that signed it; the system's without one", false, str(func(c *Config) *string { return &c.MySQL.CAFile })},
+		{"mysql_max_conns", "8", "maximum connections of one process; a consumer needs 4 more than it has workers", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
+		{"mysql_tls", "false", "use TLS and verify the server's certificate", false, boolean(func(c *Config) *bool { return &c.MySQL.TLS })},
+		{"mysql_ca_file", "", "PEM file of the certificate authority; empty uses those of the system", false, str(func(c *Config) *string { return &c.MySQL.CAFile })},
 
-		{"redis_addrs", "", "host:port, several for Sentinel or Cluster", false, list(func(c *Config) *[]string { return &c.Redis.Addrs })},
+		{"redis_addrs", "", "host:port; a comma-separated list for Sentinel or Cluster", false, list(func(c *Config) *[]string { return &c.Redis.Addrs })},
 		{"redis_username", "", "ACL user", false, str(func(c *Config) *string { return &c.Redis.Username })},
-		{"redis_password", "", "password of that user, or of the server", true, str(func(c *Config) *string { return &c.Redis.Password })},
-		{"redis_db", "0", "database number; 0 on a Cluster", false, num(func(c *Config) *int { return &c.Redis.DB }, 0, 1<<20)},
-		{"redis_cluster", "false", "the addresses are nodes of a Redis Cluster", false, boolean(func(c *Config) *bool { return &c.Redis.Cluster })},
-		{"redis_sentinel_master", "", "name of the master; the addresses are Sentinels then", false, str(func(c *Config) *string { return &c.Redis.SentinelMaster })},
+		{"redis_password", "", "password of the user or of the server", true, str(func(c *Config) *string { return &c.Redis.Password })},
+		{"redis_db", "0", "database number; must be 0 on a Cluster", false, num(func(c *Config) *int { return &c.Redis.DB }, 0, 1<<20)},
+		{"redis_cluster", "false", "whether the addresses are nodes of a Redis Cluster", false, boolean(func(c *Config) *bool { return &c.Redis.Cluster })},
+		{"redis_sentinel_master", "", "name of the master; if set, the addresses are those of the Sentinels", false, str(func(c *Config) *string { return &c.Redis.SentinelMaster })},
 		{"redis_sentinel_password", "", "password of the Sentinels", true, str(func(c *Config) *string { return &c.Redis.SentinelPassword })},
-		{"redis_tls", "false", "true verifies the server's certificate", false, boolean(func(c *Config) *bool { return &c.Redis.TLS })},
-		{"redis_ca_file", "", "PEM file of the authority that signed it; the system's without one", false, str(func(c *Config) *string { return &c.Redis.CAFile })},
-		// One collector per sale makes one call at a time: connections are for polls.
-		{"redis_pool_size", "32", "connections of one process", false, num(func(c *Config) *int { return &c.Redis.PoolSize }, 4, 10000)},
+		{"redis_tls", "false", "use TLS and verify the server's certificate", false, boolean(func(c *Config) *bool { return &c.Redis.TLS })},
+		{"redis_ca_file", "", "PEM file of the certificate authority; empty uses those of the system", false, str(func(c *Config) *string { return &c.Redis.CAFile })},
+		// The collector of a sale makes one call at a time: most connections serve polls.
+		{"redis_pool_size", "32", "maximum connections of one process", false, num(func(c *Config) *int { return &c.Redis.PoolSize }, 4, 10000)},
 
 		{"rocketmq_nameservers", "", "host:port of each name server", false, list(func(c *Config) *[]string { return &c.RocketMQ.NameServers })},
 		{"rocketmq_access_key", "", "ACL access key", false, str(func(c *Config) *string { return &c.RocketMQ.AccessKey })},
 		{"rocketmq_secret_key", "", "ACL secret key", true, str(func(c *Config) *string { return &c.RocketMQ.SecretKey })},
 		{"rocketmq_namespace", "", "namespace of topics and groups", false, str(func(c *Config) *string { return &c.RocketMQ.Namespace })},
 		{"rocketmq_topic", "SECKILL_ORDER", "topic of the orders", false, name(func(c *Config) *string { return &c.RocketMQ.Topic })},
-		{"rocketmq_probe_topic", "SECKILL_PROBE", "topic that tells whether the broker is back", false, name(func(c *Config) *string { return &c.RocketMQ.ProbeTopic })},
+		{"rocketmq_probe_topic", "SECKILL_PROBE", "topic for messages that test whether the broker works", false, name(func(c *Config) *string { return &c.RocketMQ.ProbeTopic })},
 		{"rocketmq_event_topic", "SECKILL_ORDER_EVENT", "topic of the order events, for other systems", false, name(func(c *Config) *string { return &c.RocketMQ.EventTopic })},
-		{"rocketmq_group", "SECKILL_SETTLE", "consumer group that settles", false, name(func(c *Config) *string { return &c.RocketMQ.Group })},
-		{"rocketmq_queues", "8", "queues of the topics of orders and of events when they are made", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
+		{"rocketmq_group", "SECKILL_SETTLE", "consumer group of the settling consumers", false, name(func(c *Config) *string { return &c.RocketMQ.Group })},
+		{"rocketmq_queues", "8", "number of queues of the order and event topics when they are created", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
 
-		{"jwt_secrets", "", "HS256 secrets of 32 bytes or more, comma-separated, each `secret` or `kid=secret`", true, secrets(func(c *Config) *map[string][]byte { return &c.Auth.JWTSecrets })},
-		{"jwt_public_keys", "", "`kid=file.pem`, comma-separated: EdDSA or RS256 public keys", false, publicKeys(func(c *Config) *map[string]string { return &c.Auth.JWTPublicKeys })},
-		{"jwt_issuer", "seckill", "`iss` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Issuer })},
-		{"jwt_audience", "shoppers", "`aud` that a token must have", false, str(func(c *Config) *string { return &c.Auth.Audience })},
-		{"admin_jwt_secrets", "", "the same for operators' tokens; without a key of theirs the admin API is off", true, secrets(func(c *Config) *map[string][]byte { return &c.Admin.JWTSecrets })},
-		{"admin_jwt_public_keys", "", "the same for operators' tokens", false, publicKeys(func(c *Config) *map[string]string { return &c.Admin.JWTPublicKeys })},
-		{"admin_jwt_audience", "operators", "`aud` that an operator's token must have", false, str(func(c *Config) *string { return &c.Admin.Audience })},
-		{"id_keys", "", "keys that seal order IDs, 32 bytes or more, hex or text; the first seals, all are accepted", true, setIDKeys},
+		{"jwt_secrets", "", "comma-separated HS256 secrets of at least 32 bytes, each `secret` or `kid=secret`", true, secrets(func(c *Config) *map[string][]byte { return &c.Auth.JWTSecrets })},
+		{"jwt_public_keys", "", "comma-separated EdDSA or RS256 public keys, each `kid=file.pem`", false, publicKeys(func(c *Config) *map[string]string { return &c.Auth.JWTPublicKeys })},
+		{"jwt_issuer", "seckill", "required `iss` of a token", false, str(func(c *Config) *string { return &c.Auth.Issuer })},
+		{"jwt_audience", "shoppers", "required `aud` of a shopper's token", false, str(func(c *Config) *string { return &c.Auth.Audience })},
+		{"admin_jwt_secrets", "", "HS256 secrets for operators' tokens, as `jwt_secrets`; without any key for operators the admin API is off", true, secrets(func(c *Config) *map[string][]byte { return &c.Admin.JWTSecrets })},
+		{"admin_jwt_public_keys", "", "public keys for operators' tokens, as `jwt_public_keys`", false, publicKeys(func(c *Config) *map[string]string { return &c.Admin.JWTPublicKeys })},
+		{"admin_jwt_audience", "operators", "required `aud` of an operator's token", false, str(func(c *Config) *string { return &c.Admin.Audience })},
+		{"id_keys", "", "comma-separated keys that seal order IDs, at least 32 bytes each, as hex or text; the first one seals, all are accepted", true, setIDKeys},
 
-		{"payment_secrets", "", "secrets of the payment provider's callbacks, comma-separated while they are rotated: `whsec_` and base64, or 32 bytes of text or more; without one no payment is taken", true, setPaymentSecrets},
+		{"payment_secrets", "", "comma-separated secrets of the payment provider's callbacks (several during a rotation), each `whsec_` and base64 or at least 32 bytes of text; without one, payments are refused", true, setPaymentSecrets},
 
-		{"permit_valid", "2m", "how long a purchase permit is good, of sales with `require_permit`", false, duration(func(c *Config) *time.Duration { return &c.API.PermitValid }, time.Second)},
-		{"challenge_url", "", "siteverify address of a captcha's provider (Turnstile, hCaptcha, reCAPTCHA): permits are then for those whose `challenge` it accepts", false, webAddress(func(c *Config) *string { return &c.API.ChallengeURL })},
-		{"challenge_secret", "", "secret for that provider", true, str(func(c *Config) *string { return &c.API.ChallengeKey })},
+		{"permit_valid", "2m", "how long a purchase permit is valid, for sales with `require_permit`", false, duration(func(c *Config) *time.Duration { return &c.API.PermitValid }, time.Second)},
+		{"challenge_url", "", "siteverify address of a captcha provider (Turnstile, hCaptcha, reCAPTCHA); if set, a permit requires a `challenge` that it accepts", false, webAddress(func(c *Config) *string { return &c.API.ChallengeURL })},
+		{"challenge_secret", "", "secret for the captcha provider", true, str(func(c *Config) *string { return &c.API.ChallengeKey })},
 
-		{"cors_origins", "", "origins allowed to call from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
-		{"trusted_proxies", "", "networks whose X-Forwarded-For is believed", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
-		{"buy_inflight", "4096", "purchases under way in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
-		{"poll_inflight", "4096", "polls under way, apart from the held ones", false, num(func(c *Config) *int { return &c.API.PollInflight }, 1, 1<<20)},
-		{"held_polls", "20000", "long polls held; past it the answer comes at once", false, num(func(c *Config) *int { return &c.API.HeldPolls }, 0, 1<<20)},
-		{"shopper_rps", "10", "requests a second of one shopper, at all APIs together; 0 is no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS })},
-		{"shopper_burst", "50", "requests a shopper may make at once, at all APIs together", false, num(func(c *Config) *int { return &c.API.ShopperBurst }, 1, 1<<20)},
-		{"address_rps", "0", "requests a second of one address, at all APIs together; 0 is no limit, since carriers hide thousands behind one", false, float(func(c *Config) *float64 { return &c.API.AddressRPS })},
-		// At 10,000 settled a second this is half a minute of waiting for a result.
-		{"backlog_limit", "300000", "orders waiting in the queue above which buying is refused (503)", false, num64(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
-		{"stop_delay", "0s", "how long an API that is told to stop still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0)},
-		{"api_drain_timeout", "10s", "how long an API that is told to stop waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second)},
+		{"cors_origins", "", "comma-separated origins that may call the API from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
+		{"trusted_proxies", "", "comma-separated networks of proxies whose X-Forwarded-For is trusted", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
+		{"buy_inflight", "4096", "maximum purchases in progress in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
+		{"poll_inflight", "4096", "maximum polls in progress in one process, without held ones", false, num(func(c *Config) *int { return &c.API.PollInflight }, 1, 1<<20)},
+		{"held_polls", "20000", "maximum held (long) polls in one process; further polls are answered at once", false, num(func(c *Config) *int { return &c.API.HeldPolls }, 0, 1<<20)},
+		{"shopper_rps", "10", "requests per second of one shopper over all API processes; 0 means no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS })},
+		{"shopper_burst", "50", "requests that a shopper may make at once over all API processes", false, num(func(c *Config) *int { return &c.API.ShopperBurst }, 1, 1<<20)},
+		{"address_rps", "0", "requests per second of one address over all API processes; 0 means no limit, because carriers put thousands of shoppers behind one address", false, float(func(c *Config) *float64 { return &c.API.AddressRPS })},
+		// At 10,000 settled orders a second this is half a minute of waiting.
+		{"backlog_limit", "300000", "orders waiting in the queue above which purchases are refused (503)", false, num64(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
+		{"stop_delay", "0s", "how long a stopping API process still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0)},
+		{"api_drain_timeout", "10s", "how long a stopping API process waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second)},
 
-		// One hot row: 1-2 workers are the knee, 4 where an fsync takes a millisecond.
-		{"consumer_workers", "2", "settling workers of one process: open transactions never exceed them; at most SECKILL_MYSQL_MAX_CONNS - 4", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
-		{"settle_batch", "256", "orders a transaction settles at most", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
-		{"settle_linger", "20ms", "how long a busy worker waits to fill a batch, when many orders come; an idle one never does", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
-		{"drain_rate", "0", "orders a second that one process settles at most, to spare the database; 0 is no cap", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate })},
-		{"events", "true", "consumers send order events to that topic; what false keeps back leaves when it is true again", false, boolean(func(c *Config) *bool { return &c.Consumer.Events })},
-		{"consumer_drain_timeout", "15s", "how long a consumer that is told to stop waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
+		// All workers update one hot row: 2 are enough, 4 where an fsync takes a millisecond.
+		{"consumer_workers", "2", "settling workers of one process, each with at most one open transaction; at most SECKILL_MYSQL_MAX_CONNS - 4", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
+		{"settle_batch", "256", "maximum orders per transaction", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
+		{"settle_linger", "20ms", "how long a busy worker waits to fill a batch; an idle worker does not wait", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
+		{"drain_rate", "0", "maximum orders per second that one process settles, to protect the database; 0 means no limit", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate })},
+		{"events", "true", "whether consumers send order events; events of the time when it is false are sent once it is true again", false, boolean(func(c *Config) *bool { return &c.Consumer.Events })},
+		{"consumer_drain_timeout", "15s", "how long a stopping consumer waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
 	}
 }
 
@@ -140,7 +139,7 @@ func webAddress(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		u, err := url.Parse(v)
 		if v != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
-			return errors.New("want an address such as https://host/path, without a password in it")
+			return errors.New("want an address such as https://host/path, without a password")
 		}
 		*field(c) = v
 		return nil
@@ -157,7 +156,7 @@ func oneOf(field func(*Config) *string, values ...string) func(*Config, string) 
 	}
 }
 
-// nameRE is what RocketMQ allows in the names of topics and groups.
+// nameRE matches the names of topics and groups that RocketMQ allows.
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,127}$`)
 
 func name(field func(*Config) *string) func(*Config, string) error {
@@ -248,11 +247,11 @@ func duration(field func(*Config) *time.Duration, lowest time.Duration) func(*Co
 	}
 }
 
-// minSecret is the shortest secret taken: HS256 wants a key as long as its
+// minSecret is the shortest accepted secret: HS256 requires a key as long as its
 // output (RFC 7518, 3.2).
 const minSecret = 32
 
-var errShortSecret = errors.New("a secret needs at least 32 bytes: make one with `openssl rand -hex 32`")
+var errShortSecret = errors.New("a secret needs at least 32 bytes: create one with `openssl rand -hex 32`")
 
 func secrets(field func(*Config) *map[string][]byte) func(*Config, string) error {
 	return func(c *Config, v string) error {
@@ -305,7 +304,8 @@ func setIDKeys(c *Config, v string) error {
 	return nil
 }
 
-// minRandom is the shortest secret of Standard Webhooks, which is random bytes.
+// minRandom is the shortest secret of Standard Webhooks, which consists of random
+// bytes.
 const minRandom = 24
 
 func setPaymentSecrets(c *Config, v string) error {
@@ -315,7 +315,7 @@ func setPaymentSecrets(c *Config, v string) error {
 		if text, ok := strings.CutPrefix(part, "whsec_"); ok {
 			b, err := base64.StdEncoding.DecodeString(text)
 			if err != nil {
-				return errors.New("what follows whsec_ is not base64")
+				return errors.New("the text after whsec_ is not base64")
 			}
 			secret, lowest = b, minRandom
 		}
@@ -329,7 +329,8 @@ func setPaymentSecrets(c *Config, v string) error {
 
 var dsnPassword = regexp.MustCompile(`^([^:@/]*):[^@]*@`)
 
-// redact hides a secret but says whether it is set; of a DSN only the password.
+// redact hides a secret but shows whether it is set; of a DSN it hides only the
+// password.
 func redact(s Setting, v string) string {
 	switch {
 	case v == "":

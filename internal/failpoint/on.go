@@ -39,10 +39,7 @@ type fault struct {
 	since  atomic.Int64 // when it first acted, in Unix nanoseconds
 }
 
-var (
-	armed  = mustParse(os.Getenv("SECKILL_FAILPOINT"))
-	mutant = mustKnow(os.Getenv("SECKILL_MUTANT"))
-)
+var armed = mustParse(os.Getenv("SECKILL_FAILPOINT"))
 
 func mustParse(setting string) *fault {
 	f := &fault{from: 1}
@@ -71,13 +68,6 @@ func mustParse(setting string) *fault {
 		panic(fmt.Errorf("%w: SECKILL_FAILPOINT=%q is not point:action[=duration][:n]", errSetting, setting))
 	}
 	return f
-}
-
-func mustKnow(name string) string {
-	if name != "" && !slices.ContainsFunc(Mutants, func(m Mutant) bool { return m.Name == name }) {
-		panic(fmt.Errorf("%w: SECKILL_MUTANT=%q is none", errSetting, name))
-	}
-	return name
 }
 
 // Hit does what is armed at point. The error is ErrInjected, or that of ctx
@@ -121,25 +111,4 @@ func (f *fault) stop() error {
 		return err
 	}
 	return wake.Wait()
-}
-
-// Broken reports whether the process is this mutant.
-func Broken(rule string) bool { return mutant == rule }
-
-// Script returns the source of the script called name as the mutant has it. It
-// panics when the text to change does not stand in it exactly once: a change
-// of the script must not disarm a mutant unseen.
-func Script(name, source string) string {
-	for _, m := range Mutants {
-		if m.Script != name {
-			continue
-		}
-		if n := strings.Count(source, m.Old); n != 1 {
-			panic(fmt.Errorf("%w: mutant %s: its text stands %d times in %s.lua", errSetting, m.Name, n, name))
-		}
-		if m.Name == mutant {
-			source = strings.Replace(source, m.Old, m.New, 1)
-		}
-	}
-	return source
 }

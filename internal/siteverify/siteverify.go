@@ -1,6 +1,6 @@
-// Package siteverify checks answers to challenges (captchas) as Turnstile,
-// hCaptcha and reCAPTCHA have it: a form with secret, response and remoteip is
-// posted to the provider, who says {"success": true or false}. Whatever is not
+// Package siteverify checks answers to challenges (captchas) with the protocol of
+// Turnstile, hCaptcha and reCAPTCHA: it posts a form with secret, response and
+// remoteip to the provider, which answers {"success": true or false}. Anything but
 // a clear answer is an error, never a success.
 package siteverify
 
@@ -26,15 +26,16 @@ const (
 // Options of a Verifier.
 type Options struct {
 	URL    string // of the provider's siteverify endpoint
-	Secret string // ours with the provider
-	// Guard is a breaker around each call; nil for none.
+	Secret string // shared with the provider
+	// Guard is a breaker around each call; may be nil.
 	Guard func(func() error) error
 }
 
-// Verifier asks one provider. Safe for concurrent use.
+// Verifier calls one provider. Safe for concurrent use.
 type Verifier struct {
-	opts   Options
-	client *http.Client
+	url, secret string
+	guard       func(func() error) error
+	client      *http.Client
 }
 
 // New returns a Verifier.
@@ -42,24 +43,24 @@ func New(o Options) *Verifier {
 	if o.Guard == nil {
 		o.Guard = func(call func() error) error { return call() }
 	}
-	return &Verifier{opts: o, client: &http.Client{
+	return &Verifier{url: o.URL, secret: o.Secret, guard: o.Guard, client: &http.Client{
 		Timeout: timeout,
-		// Further calls wait for a connection, no longer than the timeout.
+		// Further calls wait for a connection, at most for the timeout.
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: maxConns, MaxIdleConnsPerHost: maxConns, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the secret goes nowhere else
 	}}
 }
 
-// verdict is what the provider says.
+// verdict is the provider's answer.
 type verdict struct {
 	Success *bool    `json:"success"`
 	Errors  []string `json:"error-codes"`
 }
 
-// Check reports whether the answer is right; address is whose it is, and may be
-// empty. An error says that the provider gave no verdict on it.
+// Check reports whether the answer is right; address is the client's and may be
+// empty. An error means that the provider gave no verdict.
 func (v *Verifier) Check(ctx context.Context, answer, address string) (passed bool, err error) {
-	err = v.opts.Guard(func() error {
+	err = v.guard(func() error {
 		said, err := v.ask(ctx, answer, address)
 		if err == nil {
 			passed, err = said.passed()
@@ -73,11 +74,11 @@ func (v *Verifier) Check(ctx context.Context, answer, address string) (passed bo
 }
 
 func (v *Verifier) ask(ctx context.Context, answer, address string) (said verdict, err error) {
-	form := url.Values{"secret": {v.opts.Secret}, "response": {answer}}
+	form := url.Values{"secret": {v.secret}, "response": {answer}}
 	if address != "" {
 		form.Set("remoteip", address)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, v.opts.URL, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, v.url, strings.NewReader(form.Encode()))
 	if err != nil {
 		return said, err
 	}
@@ -92,14 +93,14 @@ func (v *Verifier) ask(ctx context.Context, answer, address string) (said verdic
 		return said, err
 	}
 	err = json.Unmarshal(body, &said)
-	// Some say 400 beside success: false; a yes comes with 200 alone.
+	// Some providers send success: false with status 400; success needs a 200.
 	if err != nil || said.Success == nil || res.StatusCode >= http.StatusInternalServerError || *said.Success && res.StatusCode != http.StatusOK {
 		return said, fmt.Errorf("status %d without a verdict", res.StatusCode)
 	}
 	return said, nil
 }
 
-// ours are the reasons that no shopper can do anything about.
+// ours are the errors that are not the shopper's fault.
 var ours = []string{"missing-input-secret", "invalid-input-secret", "internal-error", "sitekey-secret-mismatch"}
 
 func (v verdict) passed() (bool, error) {

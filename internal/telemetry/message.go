@@ -8,13 +8,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Traceparent is the property of a message that carries its trace, by the name
-// of its W3C header.
+// Traceparent is the message property that carries the trace, named like the W3C
+// header.
 const Traceparent = headerTraceparent
 
-// Create begins the span of one message, inside the one of ctx, if there is
-// one. The message carries it as its Traceparent; it ends when it is known
-// whether the queue has the message.
+// Create starts the span of one message inside that of ctx, if there is one. The
+// message carries it as its Traceparent; it ends when the outcome of the send is
+// known.
 func (t *Tracer) Create(ctx context.Context, topic string, orderID int64) Span {
 	if t == nil || !Current(ctx).On() {
 		return Span{}
@@ -22,8 +22,8 @@ func (t *Tracer) Create(ctx context.Context, topic string, orderID int64) Span {
 	return t.message(ctx, "create", Producer, topic, orderID)
 }
 
-// Process begins the span of a message that was delivered, in the trace that it
-// carries, if it carries one that is sampled.
+// Process starts the span of a delivered message in the trace that it carries, if
+// that is sampled.
 func (t *Tracer) Process(ctx context.Context, topic, traceparent string, orderID int64) Span {
 	if t == nil || traceparent == "" {
 		return Span{}
@@ -46,7 +46,7 @@ func (t *Tracer) message(ctx context.Context, operation string, kind Kind, topic
 	return Span{span} //nolint:spancheck // as above
 }
 
-// Send begins the span of a batch of so many messages that is sent at once.
+// Send starts the span of sending a batch of messages.
 func (t *Tracer) Send(topic string, messages int, of []Span) Span {
 	if t == nil {
 		return Span{}

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Kind says on which side of a call a span is.
+// Kind is the side of a call that a span is on.
 type Kind = trace.SpanKind
 
 // The kinds.
@@ -21,8 +22,7 @@ const (
 	Consumer = trace.SpanKindConsumer
 )
 
-// Span is one step of a trace that is recorded. The zero Span is none: every
-// method of it does nothing.
+// Span is a recorded step of a trace. Every method of the zero Span does nothing.
 type Span struct{ otel trace.Span }
 
 // Current returns the span of ctx, if there is one.
@@ -33,9 +33,8 @@ func Current(ctx context.Context) Span {
 	return Span{}
 }
 
-// Start begins a span inside the one of ctx; where there is none it begins
-// none, and returns ctx as it is. For paths that are not hot: it looks through
-// ctx.
+// Start starts a span inside that of ctx; if there is none, it returns ctx
+// unchanged. It searches ctx, so it is not for hot paths.
 func Start(ctx context.Context, name string, kind Kind) (context.Context, Span) {
 	outer := trace.SpanFromContext(ctx)
 	if !outer.IsRecording() {
@@ -69,8 +68,7 @@ func (s Span) ID(key string, id int64) {
 	}
 }
 
-// End ends the span, as failed when err is not nil. Ended again it stays as it
-// is.
+// End ends the span, as failed if err is not nil. A second call has no effect.
 func (s Span) End(err error) {
 	if s.otel == nil {
 		return
@@ -96,7 +94,7 @@ func (s Span) Answered(status int, requestID string) {
 	s.otel.End()
 }
 
-// Traceparent returns what a message carries of the span; empty for none.
+// Traceparent returns the span as a message carries it; empty for the zero Span.
 func (s Span) Traceparent() string {
 	if s.otel == nil {
 		return ""
@@ -105,5 +103,17 @@ func (s Span) Traceparent() string {
 	return fmt.Sprintf("00-%s-%s-%s", sc.TraceID(), sc.SpanID(), sc.TraceFlags()&(trace.FlagsSampled|trace.FlagsRandom))
 }
 
-// traceID is what joins a log line or an exemplar with the trace.
+// traceID links a log line or an exemplar with the trace.
 func (s Span) traceID() string { return s.otel.SpanContext().TraceID().String() }
+
+// Observe adds a value to a histogram, with the trace of s, if any, as an exemplar:
+// a slow bucket then leads to a slow request.
+func Observe(h prometheus.Observer, value float64, s Span) {
+	if s.otel != nil {
+		if e, ok := h.(prometheus.ExemplarObserver); ok {
+			e.ObserveWithExemplar(value, prometheus.Labels{"trace_id": s.traceID()})
+			return
+		}
+	}
+	h.Observe(value)
+}

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Statement begins the span of an SQL statement inside the one of ctx, if there
-// is one. Its text stays out: one for 256 orders is long. The span names what
-// the statement does to which table.
+// Statement starts the span of an SQL statement inside that of ctx, if there is
+// one. The span has the operation and the table, not the text: a statement for 256
+// orders is long.
 func Statement(ctx context.Context, query string) (context.Context, Span) {
 	if !Current(ctx).On() {
 		return ctx, Span{}
@@ -25,8 +25,8 @@ func Statement(ctx context.Context, query string) (context.Context, Span) {
 }
 
 // summary returns the first word of a statement and the first table after
-// INTO, FROM or UPDATE. Of a long one, which repeats a group for each order, the
-// beginning says it.
+// INTO, FROM or UPDATE. The beginning of a long statement, which repeats a group
+// for each order, is enough.
 func summary(query string) (operation, table string) {
 	words := strings.Fields(query[:min(len(query), 1024)])
 	if len(words) == 0 {

@@ -1,13 +1,11 @@
-// Package telemetry marks what the program does with spans of OpenTelemetry
-// traces, and joins log lines and histograms with them. It promises that where
-// tracing is off, or a request is not sampled, it costs a comparison and
-// allocates nothing; and that no span carries who a shopper is, nor a secret.
+// Package telemetry records OpenTelemetry spans, and links log lines and
+// histograms with them. If tracing is off or a request is not sampled, it costs a
+// comparison and allocates nothing. No span contains a shopper ID or a secret.
 //
-// Whether a request is traced is decided once, where it comes in. Everything
-// behind follows: through contexts within a process, and through a message's
-// traceparent from the API to the consumer. Work that is done for many orders
-// at once is a span inside the first traced one of them, linked with all.
-// internal/otlp sends the spans away.
+// The API decides once whether a request is traced. Everything after it follows:
+// by contexts within a process, and by a message's traceparent from the API to the
+// consumer. Work for many orders at once is one span inside the first traced order
+// of them, linked with all others. internal/otlp exports the spans.
 package telemetry
 
 import (
@@ -24,32 +22,31 @@ import (
 // scope names this program as the maker of its spans.
 const scope = "seckill"
 
-// askedPerSecond bounds the traces that a process records because a caller's
-// traceparent says so. Anybody can say so; at this rate it costs half a percent
-// of a core.
+// askedPerSecond bounds the traces that a process records because of a caller's
+// traceparent, which anybody can send. At this rate they cost half a percent of a
+// core.
 const askedPerSecond = 100
 
-// Tracer begins spans. A nil Tracer is tracing that is off: each method returns
-// at once. Safe for concurrent use.
+// Tracer starts spans. On a nil Tracer, which means that tracing is off, every
+// method returns at once. Safe for concurrent use.
 type Tracer struct {
 	otel  trace.Tracer
 	ratio float64
 	asked *rate.Limiter
 }
 
-// NewTracer returns a Tracer that samples so many of the requests, 0 to 1. The
-// provider must record every span that it is asked for: which those are is
-// decided here.
+// NewTracer returns a Tracer that samples this ratio of the requests, 0 to 1. The
+// provider must record every span: the Tracer decides which ones to start.
 func NewTracer(p trace.TracerProvider, ratio float64) *Tracer {
 	return &Tracer{otel: p.Tracer(scope), ratio: ratio, asked: rate.NewLimiter(askedPerSecond, askedPerSecond)}
 }
 
-// Request begins the span of a request, and returns the request that carries
-// it, if this one is sampled. A caller's traceparent is followed: not sampled
-// there, not sampled here; sampled there, part of the caller's trace. Since
-// callers are anybody, only the first 100 a second are believed; the others
-// count as if they had sent none, and the ratio decides. It draws by itself: a
-// trace ID that a caller chose decides nothing.
+// Request starts the span of a request, if it is sampled, and returns the request
+// that carries it. It follows a caller's traceparent: a request that the caller
+// does not sample is not sampled, and one that it samples joins its trace. Since
+// anybody can send one, only the first 100 a second are followed; for the others
+// the ratio decides, as without a traceparent. The draw does not depend on a trace
+// ID that a caller chose.
 func (t *Tracer) Request(r *http.Request, route string) (*http.Request, Span) {
 	if t == nil {
 		return r, Span{}
@@ -76,7 +73,7 @@ func (t *Tracer) Request(r *http.Request, route string) (*http.Request, Span) {
 	return r.WithContext(ctx), Span{span} //nolint:spancheck // as above
 }
 
-// known is a method of ours; a caller may send any word.
+// known returns a known method; a caller may send any word.
 func known(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions:
@@ -86,8 +83,8 @@ func known(method string) string {
 	}
 }
 
-// parent reads a traceparent (W3C Trace Context); an invalid one is none. What
-// comes with it, tracestate and baggage, is the caller's and goes no further.
+// parent parses a traceparent (W3C Trace Context); an invalid one counts as none.
+// The caller's tracestate and baggage are dropped.
 func parent(ctx context.Context, traceparent ...string) trace.SpanContext {
 	if len(traceparent) != 1 {
 		return trace.SpanContext{}
@@ -98,7 +95,7 @@ func parent(ctx context.Context, traceparent ...string) trace.SpanContext {
 
 const headerTraceparent = "traceparent"
 
-// clip bounds a caller's text in an attribute.
+// clip bounds the length of a caller's text in an attribute.
 func clip(s string) string { return s[:min(len(s), 256)] }
 
 // Current returns the span of ctx, if there is one.
@@ -109,7 +106,7 @@ func (t *Tracer) Current(ctx context.Context) Span {
 	return Current(ctx)
 }
 
-// Start begins a span inside the one of ctx, if there is one.
+// Start starts a span inside that of ctx, if there is one.
 func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -117,9 +114,9 @@ func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span)
 	return Start(ctx, name, Internal)
 }
 
-// Batch begins the span of work that is done for all of these spans at once,
-// of which some or all may be none. It stands in the trace of the first one and
-// is linked with each, and each of the others with it.
+// Batch starts the span of work that is done for all of these spans at once; some
+// or all may be zero. It is in the trace of the first one and is linked with all of
+// them, and the others are linked with it.
 func (t *Tracer) Batch(ctx context.Context, name string, kind Kind, of []Span) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Logs keeps what is logged, for a test to read.
+// Logs collects log output for a test.
 type Logs struct {
 	mu sync.Mutex
 	strings.Builder

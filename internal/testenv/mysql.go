@@ -20,16 +20,16 @@ const (
 	mysql8DSN = "SECKILL_TEST_MYSQL8_DSN"
 )
 
-// MySQL returns a database of the test's own on the server of
-// SECKILL_MYSQL_DSN, migrated, and dropped when the test has ended.
+// MySQL returns a new, migrated database on the server of SECKILL_MYSQL_DSN. It is
+// dropped at the end of the test.
 func MySQL(tb testing.TB) *sql.DB {
 	tb.Helper()
 	return database(tb, setting(tb, mainDSN))
 }
 
-// MySQLs runs test once on each server that is configured, MariaDB and MySQL
-// 8.0, as subtests named after the server; each gets a database as from MySQL.
-// test may call t.Parallel.
+// MySQLs runs test on each configured server, MariaDB and MySQL 8.0, as subtests
+// named after the server, each with a database as from MySQL. test may call
+// t.Parallel.
 func MySQLs(t *testing.T, test func(t *testing.T, db *sql.DB)) {
 	t.Helper()
 	main := setting(t, mainDSN)
@@ -40,7 +40,7 @@ func MySQLs(t *testing.T, test func(t *testing.T, db *sql.DB)) {
 	t.Run("MySQL 8.0", func(t *testing.T) { test(t, database(t, setting(t, mysql8DSN))) })
 }
 
-// database makes an empty one with a random name on dsn's server.
+// database creates an empty database with a random name on the server of dsn.
 func database(tb testing.TB, dsn string) *sql.DB {
 	tb.Helper()
 	cfg := parse(tb, dsn)
@@ -66,7 +66,7 @@ func database(tb testing.TB, dsn string) *sql.DB {
 	return db
 }
 
-// statement runs one on a connection of its own, also once the test has ended.
+// statement runs a statement on its own connection, also after the test has ended.
 func statement(tb testing.TB, cfg *mysql.Config, query string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
@@ -96,7 +96,7 @@ func parse(tb testing.TB, dsn string) *mysql.Config {
 	return cfg
 }
 
-// address of the server; "" without a DSN.
+// address returns the address of the server; "" without a DSN.
 func address(tb testing.TB, dsn string) string {
 	tb.Helper()
 	if dsn == "" {
@@ -105,7 +105,7 @@ func address(tb testing.TB, dsn string) string {
 	return parse(tb, dsn).Addr
 }
 
-// serverName tells MariaDB from MySQL by the version that it reports.
+// serverName returns MariaDB or MySQL, by the version that the server reports.
 func serverName(tb testing.TB, dsn string) string {
 	tb.Helper()
 	cfg := parse(tb, dsn)

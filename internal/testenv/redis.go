@@ -9,15 +9,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisServer starts a real Redis of the test's own, with settings as on its
-// command line, and returns a client; both end with the test. It answers PING.
+// RedisServer starts a Redis for one test, with settings as on its command line,
+// waits until it answers, and returns a client. Both end with the test.
 func RedisServer(tb testing.TB, settings ...string) *redis.Client {
 	tb.Helper()
 	dir := tb.TempDir()
 	socket := filepath.Join(dir, "redis")
 	server := exec.CommandContext(tb.Context(), redisServer(tb),
 		append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--save", ""}, settings...)...)
-	server.Args[0] = "redis-server" // Redis looks at it for what it is
+	server.Args[0] = "redis-server" // the binary acts by this name
 	if err := server.Start(); err != nil {
 		tb.Fatalf("start a Redis: %v", err)
 	}
@@ -30,13 +30,13 @@ func RedisServer(tb testing.TB, settings ...string) *redis.Client {
 			return rdb
 		}
 		if time.Now().After(until) {
-			tb.Fatalf("a Redis of the test's own does not answer: %v", err)
+			tb.Fatalf("the test's Redis does not answer: %v", err)
 		}
 	}
 }
 
-// redisServer is the program's path. redis-check-rdb is the same program, and
-// installed without the server.
+// redisServer returns the path of the program. redis-check-rdb is the same program,
+// and is also installed without the server package.
 func redisServer(tb testing.TB) string {
 	tb.Helper()
 	needsServers(tb)

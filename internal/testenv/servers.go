@@ -1,14 +1,15 @@
 package testenv
 
 import (
+	"os/exec"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis returns a client of the real Redis, closed with the test. It is shared
-// with other tests: never flush it, use a SaleID of your own.
+// Redis returns a client of the real Redis, closed at the end of the test. Other
+// tests share the server: never flush it, and use a SaleID of your own.
 func Redis(tb testing.TB) redis.UniversalClient {
 	tb.Helper()
 	addrs := split(setting(tb, "SECKILL_REDIS_ADDRS"))
@@ -16,7 +17,7 @@ func Redis(tb testing.TB) redis.UniversalClient {
 	return client(tb, addrs)
 }
 
-// Miniredis returns a client of a Redis of this test alone, inside this process.
+// Miniredis returns a client of an in-process Redis that only this test uses.
 func Miniredis(tb testing.TB) redis.UniversalClient {
 	tb.Helper()
 	return client(tb, []string{miniredis.RunT(tb).Addr()})
@@ -41,7 +42,7 @@ func NameServers(tb testing.TB) []string {
 }
 
 // RocketMQJars returns the folder of the libraries that scripts/up unpacked, to
-// start a broker of the test's own from.
+// start a broker for one test.
 func RocketMQJars(tb testing.TB) string {
 	tb.Helper()
 	needsServers(tb)
@@ -50,4 +51,18 @@ func RocketMQJars(tb testing.TB) string {
 		missingf(tb, "no .run/rocketmq/lib: scripts/up makes it")
 	}
 	return dir
+}
+
+// Promtool returns the path of an installed promtool, or of the one that
+// scripts/prometheus unpacked.
+func Promtool(tb testing.TB) string {
+	tb.Helper()
+	if path, err := exec.LookPath("promtool"); err == nil {
+		return path
+	}
+	path := upwards(tb, ".run/prometheus/usr/bin/promtool")
+	if path == "" {
+		missingf(tb, "no promtool: scripts/prometheus promtool --version fetches it")
+	}
+	return path
 }

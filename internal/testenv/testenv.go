@@ -1,11 +1,11 @@
-// Package testenv gives tests the real servers: the ones that the SECKILL_*
-// variables name, or else those that scripts/up started, whose settings it
-// reads from .run/env in a folder above.
+// Package testenv connects tests with real servers: those that the SECKILL_*
+// variables name, or those that scripts/up started, whose settings it reads from
+// .run/env in this folder or one above.
 //
-// A server that is missing makes the test skip. With SECKILL_TEST_REQUIRED=1,
-// as scripts/test and CI set it, it makes the test fail. With
-// SECKILL_TEST_SERVERS=none, as scripts/test --quick sets it, every test that
-// needs a server skips, also while servers run.
+// A test whose server is missing is skipped. With SECKILL_TEST_REQUIRED=1, which
+// scripts/test and CI set, it fails. With SECKILL_TEST_SERVERS=none, which
+// scripts/test --quick sets, every test that needs a server is skipped, also while
+// servers run.
 package testenv
 
 import (
@@ -20,15 +20,15 @@ import (
 	"time"
 )
 
-// SaleID returns the ID of a sale that no other test has, in this process or
-// another: keys and rows under it are the test's own.
+// SaleID returns a sale ID that no other test uses, in this process or another:
+// its keys and rows belong to the test.
 func SaleID() int64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return int64(binary.BigEndian.Uint64(b[:])>>1 | 1)
 }
 
-// missingf skips the test, or fails it where servers are required.
+// missingf skips the test, or fails it if servers are required.
 func missingf(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	if required := os.Getenv("SECKILL_TEST_REQUIRED"); required != "" && required != "0" {
@@ -45,7 +45,7 @@ func needsServers(tb testing.TB) {
 	}
 }
 
-// setting returns what the environment or .run/env has under name.
+// setting returns the value of name in the environment or in .run/env.
 func setting(tb testing.TB, name string) string {
 	tb.Helper()
 	needsServers(tb)
@@ -56,7 +56,7 @@ func setting(tb testing.TB, name string) string {
 	return v
 }
 
-// lookup is setting without a demand: "" when there is none.
+// lookup is like setting, but returns "" if there is none.
 func lookup(tb testing.TB, name string) string {
 	tb.Helper()
 	if v := os.Getenv(name); v != "" {
@@ -65,8 +65,8 @@ func lookup(tb testing.TB, name string) string {
 	return fromFile(tb, name)
 }
 
-// fromFile looks name up in the nearest .run/env upwards, which has lines like
-// export NAME='value'.
+// fromFile looks up name in the nearest .run/env, in this folder or above, which
+// has lines like export NAME='value'.
 func fromFile(tb testing.TB, name string) string {
 	tb.Helper()
 	path := upwards(tb, ".run/env")
@@ -90,8 +90,8 @@ func fromFile(tb testing.TB, name string) string {
 	return ""
 }
 
-// upwards returns the path of a file in this folder or the nearest one above
-// that has it; "" when none has.
+// upwards returns the path of a file in this folder or the nearest one above; "" if
+// there is none.
 func upwards(tb testing.TB, name string) string {
 	tb.Helper()
 	dir, err := os.Getwd()
@@ -111,8 +111,8 @@ func upwards(tb testing.TB, name string) string {
 	}
 }
 
-// reach makes sure that something answers at each address: a .run/env may
-// outlive its servers.
+// reach checks that something listens at each address: a .run/env may outlive its
+// servers.
 func reach(tb testing.TB, what string, addrs ...string) {
 	tb.Helper()
 	dialer := net.Dialer{Timeout: 5 * time.Second}

@@ -78,7 +78,7 @@ func (b *bench) grow(ctx context.Context, g *growth) error {
 // fill has so many others buy before, by the same steps without HTTP and queue.
 func (s *sale) fill(ctx context.Context, shoppers int) error {
 	store := mysql.NewStore(s.db, slog.New(slog.DiscardHandler))
-	worker, err := store.NextWorker(ctx)
+	worker, err := store.NextNodeID(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,12 +10,12 @@ import (
 	"seckill/order"
 )
 
-// CountLetters is order.Store's.
-func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
+// CountDeadLetters is as in order/mysql.
+func (s *Store) CountDeadLetters(context.Context) (n order.DeadLetterCount, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, d := range s.letters {
-		if d.Verdict() {
+	for _, d := range s.deadLetters {
+		if d.IsVerdict() {
 			n.Verdicts++
 		} else {
 			n.Messages++
@@ -24,84 +24,83 @@ func (s *Store) CountLetters(context.Context) (n order.LetterCount, err error) {
 	return n, nil
 }
 
-// Letters is order.Store's.
-func (s *Store) Letters(_ context.Context, name string) ([]order.DeadLetter, error) {
+// DeadLettersNamed is as in order/mysql.
+func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, err := order.ParseID(name)
 	if err != nil {
 		id = 0
 	}
-	var letters []order.DeadLetter
-	for _, d := range s.letters {
-		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.Verdict() && id > 0 && d.OrderID == id {
-			letters = append(letters, d)
+	var found []order.DeadLetter
+	for _, d := range s.deadLetters {
+		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && id > 0 && d.OrderID == id {
+			found = append(found, d)
 		}
 	}
-	slices.SortFunc(letters, func(a, b order.DeadLetter) int {
+	slices.SortFunc(found, func(a, b order.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID), cmp.Compare(a.MessageID, b.MessageID))
 	})
-	return letters[:min(len(letters), order.MaxLetters)], nil
+	return found[:min(len(found), order.MaxDeadLetters)], nil
 }
 
-// Discard is order.Store's.
+// Discard is as in order/mysql.
 func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
 	return s.DiscardAs(ctx, order.Operator{}, "", d)
 }
 
-// DiscardAs is order.Store's.
+// DiscardAs is as in order/mysql.
 func (s *Store) DiscardAs(_ context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
-	_, ok := s.letters[key]
-	switch {
-	case d.Verdict():
-		return fmt.Errorf("discard: %w: the letter is the verdict on order %d", order.ErrConflict, d.OrderID)
-	case !ok:
+	key := deadLetterKey{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+	if err := d.CheckDiscard(); err != nil {
+		return err
+	}
+	if _, ok := s.deadLetters[key]; !ok {
 		return fmt.Errorf("discard %q: %w", d.MessageID, order.ErrNotFound)
 	}
-	delete(s.letters, key)
+	delete(s.deadLetters, key)
 	s.note(order.DiscardEntry(by, cmd, d))
 	return nil
 }
 
-// letter is the primary key of a dead letter.
-type letter struct {
+// deadLetterKey is the primary key of a dead letter.
+type deadLetterKey struct {
 	order   order.ID
 	sale    int64
 	shopper string
 	message string
 }
 
-// Bury is order.Store's.
-func (s *Store) Bury(_ context.Context, d order.DeadLetter) error {
+// AddDeadLetter is as in order/mysql.
+func (s *Store) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bury(d)
+	s.addDeadLetter(d)
 	return nil
 }
 
-// bury reports whether the letter is a new one.
-func (s *Store) bury(d order.DeadLetter) bool {
+// addDeadLetter reports whether d is new.
+func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 	d = d.Fitted()
-	key := letter{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
-	if _, ok := s.letters[key]; ok {
+	key := deadLetterKey{d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+	if _, ok := s.deadLetters[key]; ok {
 		return false
 	}
 	d.CreatedAt = now()
 	d.Body = slices.Clone(d.Body)
-	s.letters[key] = d
+	s.deadLetters[key] = d
 	return true
 }
 
-// DeadLetters is order.Store's.
+// DeadLetters is as in order/mysql.
 func (s *Store) DeadLetters(_ context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	letters := slices.SortedFunc(maps.Values(s.letters), func(a, b order.DeadLetter) int {
+	found := slices.SortedFunc(maps.Values(s.deadLetters), func(a, b order.DeadLetter) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.OrderID, a.OrderID))
 	})
-	letters = slices.DeleteFunc(letters, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })
-	return letters[:min(len(letters), limit)], nil
+	found = slices.DeleteFunc(found, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })
+	return found[:min(len(found), limit)], nil
 }

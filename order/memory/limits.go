@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// Limits is order.Store's.
+// Limits is as in order/mysql.
 func (s *Store) Limits(context.Context) (order.Limits, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -21,16 +21,16 @@ func (s *Store) currentLimits() order.Limits {
 	return l
 }
 
-// ChangeLimits is order.Store's.
+// ChangeLimits is as in order/mysql.
 func (s *Store) ChangeLimits(_ context.Context, c order.LimitsChange) (order.Limits, error) {
 	if err := order.ValidateCommand(c.Command); err != nil {
 		return order.Limits{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, this := s.currentLimits(), command{what: c.What()}
+	before, this := s.currentLimits(), order.Command{What: c.What()}
 	if old, ok := s.commands[c.Command]; ok {
-		return before, sameCommand(c.Command, old, this)
+		return before, this.Repeats(c.Command, old)
 	}
 	after, err := c.Over(before)
 	if err != nil {

@@ -2,36 +2,29 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"seckill/order"
 )
 
-// command is what the name of one stands for.
-type command struct {
-	sale int64
-	what string
-}
-
-// CreateSale is order.Store's.
+// CreateSale is as in order/mysql.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
 	return s.Create(ctx, order.Creation{Sale: sale})
 }
 
-// Create is order.Store's.
+// Create is as in order/mysql.
 func (s *Store) Create(_ context.Context, c order.Creation) (order.Sale, error) {
-	if err := c.Sale.Validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return order.Sale{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.Sale = c.Sale.AsCreated()
 	if before, ok := s.commands[c.Command]; ok {
-		if before.what != c.What() {
-			return order.Sale{}, fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, c.Command, before.what, before.sale)
+		if err := (order.Command{SaleID: before.SaleID, What: c.What()}).Repeats(c.Command, before); err != nil {
+			return order.Sale{}, err
 		}
-		return s.sale(before.sale)
+		return s.sale(before.SaleID)
 	}
 	old := s.sales[c.Sale.ID]
 	for _, other := range s.sales {
@@ -39,31 +32,32 @@ func (s *Store) Create(_ context.Context, c order.Creation) (order.Sale, error) 
 			old = other
 		}
 	}
-	if old != nil && !old.SameTerms(c.Sale) {
-		return *old, fmt.Errorf("%w: sale %d has other terms", order.ErrConflict, old.ID)
-	}
-	if old == nil {
+	if old != nil {
+		if err := c.Sale.Repeats(*old); err != nil {
+			return *old, err
+		}
+	} else {
 		old = &c.Sale
 		s.sales[old.ID] = old
 		s.note(c.Entry())
 	}
 	if c.Command != "" {
-		s.commands[c.Command] = command{old.ID, c.What()}
+		s.commands[c.Command] = order.Command{SaleID: old.ID, What: c.What()}
 	}
 	return *old, nil
 }
 
-// SetSaleState is order.Store's.
+// SetSaleState is as in order/mysql.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
 }
 
-// Restock is order.Store's.
+// Restock is as in order/mysql.
 func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
 }
 
-// Operate is order.Store's.
+// Operate is as in order/mysql.
 func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, error) {
 	if err := order.ValidateCommand(op.Command); err != nil {
 		return order.Sale{}, err
@@ -74,9 +68,9 @@ func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, erro
 	if err != nil {
 		return order.Sale{}, err
 	}
-	c := command{op.SaleID, op.Action.What}
+	c := order.Command{SaleID: op.SaleID, What: op.Action.What}
 	if old, ok := s.commands[op.Command]; ok {
-		return sale, sameCommand(op.Command, old, c)
+		return sale, c.Repeats(op.Command, old)
 	}
 	before := sale
 	effect, err := op.Do(&sale)
@@ -95,17 +89,10 @@ func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, erro
 	return sale, nil
 }
 
-func sameCommand(name string, old, c command) error {
-	if old != c {
-		return fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, name, old.what, old.sale)
-	}
-	return nil
-}
-
 func (s *Store) uniqueExternalID(sale order.Sale) error {
 	for id, other := range s.sales {
 		if id != sale.ID && sale.ExternalID != "" && other.ExternalID == sale.ExternalID {
-			return fmt.Errorf("%w: another sale has the external ID %q", order.ErrConflict, sale.ExternalID)
+			return sale.ExternalIDTaken()
 		}
 	}
 	return nil
@@ -113,30 +100,31 @@ func (s *Store) uniqueExternalID(sale order.Sale) error {
 
 // note appends a row to the audit log.
 func (s *Store) note(e order.AuditEntry) {
-	if e.By == (order.Operator{}) {
+	if e.By.IsZero() {
 		return
 	}
+	e = e.Fitted()
 	e.ID, e.At = int64(len(s.audit)+1), now()
 	s.audit = append(s.audit, e)
 }
 
-// Note is order.Store's.
+// Note is as in order/mysql.
 func (s *Store) Note(_ context.Context, e order.AuditEntry) (bool, error) {
 	if err := order.ValidateCommand(e.Command); err != nil {
 		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := command{e.SaleID, e.Action}
+	c := order.Command{SaleID: e.SaleID, What: e.Action}
 	if old, ok := s.commands[e.Command]; ok {
-		return false, sameCommand(e.Command, old, c)
+		return false, c.Repeats(e.Command, old)
 	}
 	s.commands[e.Command] = c
 	s.note(e)
 	return true, nil
 }
 
-// AuditLog is order.Store's.
+// AuditLog is as in order/mysql.
 func (s *Store) AuditLog(_ context.Context, q order.AuditQuery) ([]order.AuditEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,14 +10,14 @@ import (
 	"seckill/order"
 )
 
-// cursor is how far a sale's events have left, and who sends them until when.
+// cursor is how far a sale's events are published, and the lease on publishing them.
 type cursor struct {
 	seq    uint64
 	holder string
 	until  time.Time
 }
 
-// EventsBehind is order.Store's.
+// EventsBehind is as in order/mysql.
 func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 		if sale.Seq <= at.seq || (sale.State == order.SaleClosed) != closed {
 			continue
 		}
-		c := order.EventCursor{SaleID: id, Seq: at.seq, Last: sale.Seq, Age: time.Since(s.made[id][at.seq])}
+		c := order.EventCursor{SaleID: id, Seq: at.seq, Last: sale.Seq, Age: time.Since(s.changedAt[id][at.seq])}
 		if time.Now().Before(at.until) {
 			c.Holder = at.holder
 		}
@@ -40,7 +40,7 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 	return found[:min(len(found), limit)], nil
 }
 
-// HoldEvents is order.Store's.
+// HoldEvents is as in order/mysql.
 func (s *Store) HoldEvents(_ context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Store) HoldEvents(_ context.Context, saleID int64, holder string, lease
 	return at.seq, true, nil
 }
 
-// MoveEvents is order.Store's.
+// MoveEvents is as in order/mysql.
 func (s *Store) MoveEvents(_ context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *Store) MoveEvents(_ context.Context, saleID int64, holder string, seq u
 	return nil
 }
 
-// ReleaseEvents is order.Store's.
+// ReleaseEvents is as in order/mysql.
 func (s *Store) ReleaseEvents(_ context.Context, saleID int64, holder string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,9 +76,9 @@ func (s *Store) ReleaseEvents(_ context.Context, saleID int64, holder string) er
 	return nil
 }
 
-// EventPage is order.Store's.
+// EventPage is as in order/mysql.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
-	cs, err := s.Changes(ctx, saleID, after, 64)
+	cs, err := s.Changes(ctx, saleID, after, order.EventChanges)
 	if err != nil || len(cs) == 0 {
 		return nil, after, false, err
 	}
@@ -88,9 +88,9 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 	if err != nil {
 		return nil, after, false, fmt.Errorf("events: %w", err)
 	}
-	made := make([]order.MadeAt, len(cs))
+	made := make([]order.TimedChange, len(cs))
 	for i, c := range cs {
-		made[i] = order.MadeAt{Change: c, At: s.made[saleID][c.Seq-1]}
+		made[i] = order.TimedChange{Change: c, At: s.changedAt[saleID][c.Seq-1]}
 	}
 	page := order.EventPage(made, orders)
 	rows := make(map[order.ID]order.Record)
@@ -101,5 +101,5 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 			}
 		}
 	}
-	return order.Events(page, sale, rows), page[len(page)-1].Seq, len(page) < len(cs) || len(cs) == 64, nil
+	return order.Events(page, sale, rows), page[len(page)-1].Seq, len(page) < len(cs) || len(cs) == order.EventChanges, nil
 }

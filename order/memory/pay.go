@@ -8,19 +8,19 @@ import (
 	"seckill/order"
 )
 
-// payment is one that was answered.
+// payment is a recorded payment.
 type payment struct {
 	order.Payment
 
 	outcome order.Outcome
 }
 
-// Cancel is order.Store's.
+// Cancel is as in order/mysql.
 func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
 	return s.CancelAs(ctx, order.Operator{}, "", id)
 }
 
-// CancelAs is order.Store's.
+// CancelAs is as in order/mysql.
 func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Verdict{}, err
@@ -31,36 +31,32 @@ func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id 
 	switch {
 	case !ok:
 		return order.Verdict{}, fmt.Errorf("cancel %d: %w", id, order.ErrNotFound)
-	case r.Status == order.StatusCancelled:
-		return r.Verdict(), nil
 	case r.Status != order.StatusConfirmed:
-		return r.Verdict(), fmt.Errorf("%w: order %d is %s", order.ErrConflict, id, r.Status)
+		return r.Verdict(), r.CheckCancelled()
 	}
 	v := s.cancel(r.SaleID, []order.ID{id})[0]
 	s.note(order.CancelEntry(by, cmd, v))
 	return v, nil
 }
 
-// cancel takes confirmed orders of a sale back, in one change.
+// cancel cancels confirmed orders of a sale, in one change.
 func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
 	sale := s.sales[saleID]
-	sale.Seq++
-	change := order.Change{SaleID: saleID}
+	var vs []*order.Verdict
 	for _, id := range ids {
 		r := s.orders[id]
 		r.Status, r.DecidedAt = order.StatusCancelled, now()
 		sale.Available += r.Quantity
 		v := r.Verdict()
-		v.Seq = sale.Seq
-		change.Verdicts = append(change.Verdicts, v)
+		vs = append(vs, &v)
 	}
-	s.log(change)
-	return change.Verdicts
+	s.record(sale, vs)
+	return order.Settled(nil, vs)
 }
 
-// Expire is order.Store's.
+// Expire is as in order/mysql.
 func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
-	cs, err := s.Changes(ctx, saleID, after, 256)
+	cs, err := s.Changes(ctx, saleID, after, order.ExpiryChanges)
 	if err != nil {
 		return order.Expiry{}, err
 	}
@@ -68,13 +64,13 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	defer s.mu.Unlock()
 	if len(cs) == 0 {
 		sale, err := s.sale(saleID)
-		return order.Expiry{Seq: after, Wait: max(sale.PayWithin, time.Second)}, err
+		return order.NothingToExpire(after, sale.PayWithin), err
 	}
 	page, confirmed := order.ExpiryPage(cs)
 	left := make(map[order.ID]time.Duration)
 	for _, id := range confirmed {
 		if r := s.orders[id]; r.Status == order.StatusConfirmed {
-			left[id] = timeToPay(*s.sales[saleID], *r)
+			left[id] = s.sales[saleID].TimeToPay(*r, time.Now())
 		}
 	}
 	e, due := order.PlanExpiry(after, page, left)
@@ -84,22 +80,11 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	return e, nil
 }
 
-func timeToPay(sale order.Sale, r order.Record) time.Duration {
-	switch extended := r.DecidedAt.Add(sale.PayWithin); {
-	case sale.Voided:
-		return 0
-	case sale.Extending && extended.After(r.PayBy):
-		return time.Until(extended)
-	default:
-		return time.Until(r.PayBy)
-	}
-}
-
-// ExtendPage is order.Store's.
+// ExtendPage is as in order/mysql.
 func (s *Store) ExtendPage(_ context.Context, sale order.Sale, after order.ID) (next order.ID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids, next := s.next(order.FirstOrder(sale.ID, after), 256)
+	ids, next := s.next(order.FirstOrder(sale.ID, after), order.ExtendPage)
 	for _, id := range ids {
 		r := s.orders[id]
 		if by := r.DecidedAt.Add(sale.PayWithin); r.SaleID == sale.ID && r.Status == order.StatusConfirmed && by.After(r.PayBy) {
@@ -109,7 +94,7 @@ func (s *Store) ExtendPage(_ context.Context, sale order.Sale, after order.ID) (
 	return next, nil
 }
 
-// Extended is order.Store's.
+// Extended is as in order/mysql.
 func (s *Store) Extended(_ context.Context, sale order.Sale) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +104,7 @@ func (s *Store) Extended(_ context.Context, sale order.Sale) error {
 	return nil
 }
 
-// Pay is order.Store's.
+// Pay is as in order/mysql.
 func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Receipt{}, err
@@ -134,28 +119,23 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 		return order.Receipt{}, fmt.Errorf("pay %d: %w", p.OrderID, order.ErrNotFound)
 	}
 	sale := s.sales[r.SaleID]
-	if r.Status != order.StatusRejected && !p.Owes(*r, sale.Currency) { // a rejected one may be of no sale
-		return order.Receipt{}, fmt.Errorf("%w: order %d", order.ErrAmount, p.OrderID)
+	if err := p.CheckAmount(*r, sale); err != nil {
+		return order.Receipt{}, err
 	}
 	if before, ok := s.payments[p.EventID]; ok {
-		if before.Payment != p {
-			return order.Receipt{}, fmt.Errorf("%w: event %s was a payment of order %d", order.ErrConflict, p.EventID, before.OrderID)
-		}
-		return order.Receipt{Outcome: before.outcome, Verdict: r.Verdict()}, nil
+		return order.Receipt{Outcome: before.outcome, Verdict: r.Verdict()}, p.Repeats(before.Payment)
 	}
 	receipt := order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}
 	if r.Status == order.StatusConfirmed && !sale.Voided {
 		r.Status, r.DecidedAt = order.StatusPaid, now()
-		sale.Seq++
 		receipt = order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}
-		receipt.Verdict.Seq = sale.Seq
-		s.log(order.Change{SaleID: r.SaleID, Verdicts: []order.Verdict{receipt.Verdict}})
+		s.record(sale, []*order.Verdict{&receipt.Verdict})
 	}
 	s.payments[p.EventID] = payment{p, receipt.Outcome}
 	return receipt, nil
 }
 
-// Unpaid is order.Store's.
+// Unpaid is as in order/mysql.
 func (s *Store) Unpaid(_ context.Context, saleID int64) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// Find is order.Store's.
+// Find is as in order/mysql.
 func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error
 	return found, nil
 }
 
-// Verdicts is order.Store's.
+// Verdicts is as in order/mysql.
 func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -33,11 +33,11 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	defer s.mu.Unlock()
 	for _, o := range os {
 		r, ok := s.orders[o.ID]
-		d, buried := s.letters[letter{order: o.ID, sale: o.SaleID, shopper: o.ShopperID}]
+		d, rejected := s.deadLetters[deadLetterKey{order: o.ID, sale: o.SaleID, shopper: o.ShopperID}]
 		switch {
 		case ok && order.Same(r.Order, o):
 			decided = append(decided, r.Verdict())
-		case buried:
+		case rejected:
 			decided = append(decided, order.Verdict{Order: o, Status: order.StatusRejected, Reason: order.Reason(d.Reason)})
 		default:
 			undecided = append(undecided, o)
@@ -46,7 +46,7 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	return decided, undecided, nil
 }
 
-// ByShopper is order.Store's.
+// ByShopper is as in order/mysql.
 func (s *Store) ByShopper(_ context.Context, saleID int64, id string, before order.ID, limit int) ([]order.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *Store) ByShopper(_ context.Context, saleID int64, id string, before ord
 	return found[:min(len(found), limit)], nil
 }
 
-// Changes is order.Store's.
+// Changes is as in order/mysql.
 func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,14 +76,14 @@ func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int
 	return cs, nil
 }
 
-// Snapshot is order.Store's.
+// Snapshot is as in order/mysql.
 func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
 	sale, records, err := s.all(saleID)
 	if err != nil {
 		return order.Sale{}, err
 	}
 	records = slices.DeleteFunc(records, func(r order.Record) bool { return !r.Status.Live() })
-	for records := range slices.Chunk(records, 1000) {
+	for records := range slices.Chunk(records, order.SnapshotPage) {
 		if err := page(records); err != nil {
 			return order.Sale{}, err
 		}
@@ -106,7 +106,7 @@ func (s *Store) all(saleID int64) (order.Sale, []order.Record, error) {
 	return sale, records, err
 }
 
-// Report is order.Store's.
+// Report is as in order/mysql.
 func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error) {
 	tally, err := s.Tally(ctx, saleID)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	for _, o := range records {
 		r.Amounts[o.Status] += int64(o.Quantity) * o.UnitPrice
 	}
-	for records := range slices.Chunk(records, 5000) {
+	for records := range slices.Chunk(records, order.ReportPage) {
 		if page == nil || err != nil {
 			break
 		}
@@ -126,23 +126,19 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	return r, err
 }
 
-// Tally is order.Store's.
+// Tally is as in order/mysql.
 func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
 	sale, records, err := s.all(saleID)
 	if err != nil {
 		return order.Tally{}, err
 	}
-	t := order.Tally{Sale: sale, Orders: map[order.Status]int64{}, Units: map[order.Status]int64{}}
+	t := order.NewTally(sale)
 	for _, r := range records {
-		t.Orders[r.Status]++
-		t.Units[r.Status] += int64(r.Quantity)
-		if r.Status.Live() {
-			t.LiveUnits += int64(r.Quantity)
-		}
+		t.Add(r.Status, 1, int64(r.Quantity))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, d := range s.letters {
+	for _, d := range s.deadLetters {
 		if d.SaleID == saleID {
 			t.DeadLetters++
 		}

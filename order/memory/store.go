@@ -1,6 +1,6 @@
-// Package memory keeps sales and orders in memory, by the rules of package
-// order: for dev and for tests. It passes the suite of order/storetest, as
-// order/mysql does.
+// Package memory is the order store in memory, for development and tests. It uses
+// the domain's own rules and passes the same suite as MySQL. Nothing outlives the
+// process.
 package memory
 
 import (
@@ -14,23 +14,23 @@ import (
 	"seckill/order"
 )
 
-// Store is the twin of order.Store: the same methods, the same answers, in
-// memory and behind one lock. It forgets nothing, so it is for `seckill dev`
-// and tests only. What a method promises is said at order.Store.
+// Store has the methods of order/mysql's Store, which document them, in memory and
+// behind one lock. It never deletes anything, so it is for `seckill dev` and tests
+// only.
 type Store struct {
-	mu       sync.Mutex
-	worker   int64
-	sales    map[int64]*order.Sale
-	orders   map[order.ID]*order.Record
-	shoppers map[shopper][]*order.Record // all orders of a shopper in a sale
-	changes  map[int64][][]byte          // by sale; the first has seq 1
-	made     map[int64][]time.Time       // when each of them was
-	cursors  map[int64]cursor            // of events, by sale
-	commands map[string]command
-	letters  map[letter]order.DeadLetter
-	payments map[string]payment
-	audit    []order.AuditEntry
-	limits   order.Limits
+	mu          sync.Mutex
+	nodeID      int64
+	sales       map[int64]*order.Sale
+	orders      map[order.ID]*order.Record
+	shoppers    map[shopper][]*order.Record // all orders of a shopper in a sale
+	changes     map[int64][][]byte          // by sale; the first has seq 1
+	changedAt   map[int64][]time.Time       // when each of them was
+	cursors     map[int64]cursor            // of events, by sale
+	commands    map[string]order.Command
+	deadLetters map[deadLetterKey]order.DeadLetter
+	payments    map[string]payment
+	audit       []order.AuditEntry
+	limits      order.Limits
 }
 
 type shopper struct {
@@ -41,38 +41,38 @@ type shopper struct {
 // NewStore returns an empty Store.
 func NewStore() *Store {
 	return &Store{
-		sales:    make(map[int64]*order.Sale),
-		orders:   make(map[order.ID]*order.Record),
-		shoppers: make(map[shopper][]*order.Record),
-		changes:  make(map[int64][][]byte),
-		made:     make(map[int64][]time.Time),
-		cursors:  make(map[int64]cursor),
-		commands: make(map[string]command),
-		letters:  make(map[letter]order.DeadLetter),
-		payments: make(map[string]payment),
-		limits:   order.Limits{Generation: 1},
+		sales:       make(map[int64]*order.Sale),
+		orders:      make(map[order.ID]*order.Record),
+		shoppers:    make(map[shopper][]*order.Record),
+		changes:     make(map[int64][][]byte),
+		changedAt:   make(map[int64][]time.Time),
+		cursors:     make(map[int64]cursor),
+		commands:    make(map[string]order.Command),
+		deadLetters: make(map[deadLetterKey]order.DeadLetter),
+		payments:    make(map[string]payment),
+		limits:      order.Limits{Generation: 1},
 	}
 }
 
 // Ping always succeeds.
 func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
 
-// NextWorker is order.Store's.
-func (s *Store) NextWorker(context.Context) (int64, error) {
+// NextNodeID is as in order/mysql.
+func (s *Store) NextNodeID(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.worker++
-	return s.worker, nil
+	s.nodeID++
+	return s.nodeID, nil
 }
 
-// LastWorker is order.Store's.
-func (s *Store) LastWorker(context.Context) (int64, error) {
+// LastNodeID is as in order/mysql.
+func (s *Store) LastNodeID(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.worker, nil
+	return s.nodeID, nil
 }
 
-// Sale is order.Store's.
+// Sale is as in order/mysql.
 func (s *Store) Sale(_ context.Context, id int64) (order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Store) sale(id int64) (order.Sale, error) {
 	return *sale, nil
 }
 
-// Sales is order.Store's.
+// Sales is as in order/mysql.
 func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,26 +97,26 @@ func (s *Store) Sales(context.Context) ([]order.Sale, error) {
 			sales = append(sales, *sale)
 		}
 	}
-	newest := func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) }
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Or(leftOut(a)-leftOut(b), newest(a, b)) })
-	sales = sales[:min(len(sales), 1000)]
-	slices.SortFunc(sales, newest)
+	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Or(leftOut(a)-leftOut(b), order.NewestFirst(a, b)) })
+	sales = sales[:min(len(sales), order.MaxSales)]
+	slices.SortFunc(sales, order.NewestFirst)
 	return sales, nil
 }
 
-// leftOut is higher for sales that a full list leaves out first.
+// leftOut is higher for sales that are left out of a full list first, see
+// order.MaxSales.
 func leftOut(s order.Sale) int {
 	switch {
 	case s.State.Loaded():
 		return 0
-	case s.State == order.SaleScheduled && time.Until(s.StartsAt) > time.Hour:
+	case s.State == order.SaleScheduled && time.Until(s.StartsAt) > order.StartsSoon:
 		return 2
 	default:
 		return 1
 	}
 }
 
-// ClosedSales is order.Store's.
+// ClosedSales is as in order/mysql.
 func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64
 	return ids[:min(len(ids), limit)], nil
 }
 
-// SalesBefore is order.Store's.
+// SalesBefore is as in order/mysql.
 func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order.Sale, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,18 +140,24 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 			sales = append(sales, *sale)
 		}
 	}
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(sales, order.NewestFirst)
 	return sales[:min(len(sales), limit)], nil
 }
 
 // log appends a change and returns its seq.
 func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
-	s.made[c.SaleID] = append(s.made[c.SaleID], now())
+	s.changedAt[c.SaleID] = append(s.changedAt[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
 }
 
-// RaiseEpoch is order.Store's.
+// record logs new verdicts of a sale's orders as its next change.
+func (s *Store) record(sale *order.Sale, vs []*order.Verdict) {
+	sale.Seq++
+	s.log(order.NewChange(sale.ID, sale.Seq, vs))
+}
+
+// RaiseEpoch is as in order/mysql.
 func (s *Store) RaiseEpoch(_ context.Context, id int64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"seckill/order"
 )
 
-// writeAudit is part of the transaction that changed something. What a process
-// of ours did is not in the log.
+// writeAudit is part of the transaction that it records. What our own processes do
+// is not recorded.
 func writeAudit(ctx context.Context, tx *sql.Tx, e order.AuditEntry) error {
-	if e.By == (order.Operator{}) {
+	if e.By.IsZero() {
 		return nil
 	}
 	e = e.Fitted()
@@ -27,7 +27,7 @@ func writeAudit(ctx context.Context, tx *sql.Tx, e order.AuditEntry) error {
 }
 
 // Note writes a row of the audit log for what an operator does outside this
-// database, once for all calls with the same command; false when it was there.
+// database, once for all calls with the same command; false if it was there.
 func (s *Store) Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error) {
 	if err := order.ValidateCommand(e.Command); err != nil {
 		return false, err
@@ -39,7 +39,7 @@ func (s *Store) Note(ctx context.Context, e order.AuditEntry) (fresh bool, err e
 				return err
 			}
 			if fresh = n == 1; !fresh {
-				return sameCommand(ctx, tx, e.Command, e.SaleID, e.Action)
+				return checkRepeat(ctx, tx, e.Command, order.Command{SaleID: e.SaleID, What: e.Action})
 			}
 			return writeAudit(ctx, tx, e)
 		})
@@ -75,7 +75,7 @@ func (s *Store) AuditLog(ctx context.Context, q order.AuditQuery) ([]order.Audit
 	}, `SELECT id, at, actor, role, action, sale_id, target, value_before, value_after, command_id FROM audit_log
 		WHERE `+strings.Join(where, ` AND `)+` ORDER BY id DESC LIMIT ?`, append(args, q.Limit)...)
 	if err != nil {
-		return nil, fmt.Errorf("order: audit log: %w", err)
+		return nil, fmt.Errorf("mysql: audit log: %w", err)
 	}
 	return entries, nil
 }

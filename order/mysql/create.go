@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"time"
 
 	"seckill/order"
 )
@@ -14,24 +12,18 @@ const insertSale = `INSERT INTO sales (id, external_id, title, sku, price_minor,
 	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(3))`
 
-// CreateSale is Create, of nobody's command.
+// CreateSale is Create without a command.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
 	return s.Create(ctx, order.Creation{Sale: sale})
 }
 
-// Create keeps a new sale, scheduled, with all its units available. When there
-// is a sale with its external ID, or with its ID, that one is returned, with
-// ErrConflict if its terms differ; so is the sale that the command made before,
-// with ErrReused if that had other terms. A field that is out of range is a
-// *FieldError.
+// Create adds a scheduled sale with all its units available. If there is a sale with
+// its external ID or its ID, Create returns that one, with ErrConflict if its terms
+// differ. It also returns the sale that the command created before, or ErrReused if
+// the command had other terms. A field out of range is a *FieldError.
 func (s *Store) Create(ctx context.Context, c order.Creation) (sale order.Sale, err error) {
-	if err := c.Sale.Validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return order.Sale{}, err
-	}
-	if c.Command != "" {
-		if err := order.ValidateCommand(c.Command); err != nil {
-			return order.Sale{}, err
-		}
 	}
 	c.Sale = c.Sale.AsCreated()
 	err = s.retry(ctx, "create sale", func(int) error {
@@ -45,19 +37,19 @@ func (s *Store) Create(ctx context.Context, c order.Creation) (sale order.Sale, 
 
 func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
 	if c.Command != "" {
-		if made, err := madeBefore(ctx, tx, c); err != nil || made.ID != 0 {
-			return made, err
+		if created, err := createdBefore(ctx, tx, c); err != nil || created.ID != 0 {
+			return created, err
 		}
 	}
 	sale := c.Sale
 	_, err := tx.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
 		sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
-		sale.StartsAt, sale.EndsAt, int64(sale.PayWithin/time.Second), sale.RequirePermit, sale.RequireClaim, string(sale.State))
-	if isDuplicate(err) { // made before, perhaps by a try whose answer was lost
+		sale.StartsAt, sale.EndsAt, seconds(sale.PayWithin), sale.RequirePermit, sale.RequireClaim, string(sale.State))
+	if isDuplicate(err) { // created before, perhaps by a try whose answer was lost
 		old, err := readSale(ctx, tx, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,
 			sale.ID, nullable(sale.ExternalID), nullable(sale.ExternalID))
-		if err == nil && !old.SameTerms(sale) {
-			err = fmt.Errorf("%w: sale %d has other terms", order.ErrConflict, old.ID)
+		if err == nil {
+			err = sale.Repeats(old)
 		}
 		return old, err
 	}
@@ -67,23 +59,22 @@ func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, erro
 	return sale, writeAudit(ctx, tx, c.Entry())
 }
 
-// madeBefore keeps the command, or returns the sale that it made before.
-func madeBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
+// createdBefore records the command, or returns the sale that it created before.
+func createdBefore(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, error) {
 	n, _, err := exec(ctx, tx, insertCommand, c.Command, c.Sale.ID, c.What())
 	if err != nil || n == 1 {
 		return order.Sale{}, err
 	}
-	var id int64
-	var what string
-	if err := tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, c.Command).Scan(&id, &what); err != nil {
+	before, err := readCommand(ctx, tx, c.Command)
+	if err == nil {
+		err = order.Command{SaleID: before.SaleID, What: c.What()}.Repeats(c.Command, before)
+	}
+	if err != nil {
 		return order.Sale{}, err
 	}
-	if what != c.What() {
-		return order.Sale{}, fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, c.Command, what, id)
+	created, err := readSale(ctx, tx, `WHERE id = ?`, before.SaleID)
+	if errors.Is(err, order.ErrNotFound) { // a sale with the same external ID and terms was there
+		created, err = readSale(ctx, tx, `WHERE external_id = ?`, c.Sale.ExternalID)
 	}
-	made, err := readSale(ctx, tx, `WHERE id = ?`, id)
-	if errors.Is(err, order.ErrNotFound) { // a sale with its external ID was there: its terms are the same
-		made, err = readSale(ctx, tx, `WHERE external_id = ?`, c.Sale.ExternalID)
-	}
-	return made, err
+	return created, err
 }

@@ -4,31 +4,30 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 
 	"seckill/order"
 )
 
-const insertLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
+const insertDeadLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, NOW(3)) ON DUPLICATE KEY UPDATE order_id = dead_letters.order_id`
 
-// Bury keeps a message that cannot be read. A letter that is there already,
-// by order, sale, shopper and message, is left alone.
-func (s *Store) Bury(ctx context.Context, d order.DeadLetter) error {
-	return s.retry(ctx, "bury", func(int) error {
-		_, err := bury(ctx, s.db, d)
+// AddDeadLetter adds a message that cannot be read. A dead letter of the same order,
+// sale, shopper and message stays as it is.
+func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
+	return s.retry(ctx, "add dead letter", func(int) error {
+		_, err := addDeadLetter(ctx, s.db, d)
 		return err
 	})
 }
 
-// bury reports whether the letter is a new one.
-func bury(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err error) {
+// addDeadLetter reports whether it is a new one.
+func addDeadLetter(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err error) {
 	d = d.Fitted()
 	body := d.Body
 	if body == nil {
 		body = []byte{} // nil would be NULL
 	}
-	n, _, err := exec(ctx, db, insertLetter,
+	n, _, err := exec(ctx, db, insertDeadLetter,
 		int64(d.OrderID), d.SaleID, []byte(d.ShopperID), []byte(d.MessageID), []byte(d.Reason), []byte(d.Detail), body)
 	if err != nil {
 		return false, fmt.Errorf("dead letter: %w", err)
@@ -36,22 +35,20 @@ func bury(ctx context.Context, db execer, d order.DeadLetter) (fresh bool, err e
 	return n == 1, nil
 }
 
-// collide writes the dead letters that are the verdicts on orders whose ID
+// addCollisions adds the dead letters that are the verdicts on orders whose ID
 // belongs to another order.
-func (t *settling) collide(ctx context.Context) error {
-	slices.SortFunc(t.collided, func(a, b *order.Verdict) int { return byIdentity(a.Order, b.Order) })
-	for _, v := range t.collided {
-		fresh, err := bury(ctx, t.tx, order.DeadLetter{
-			OrderID: v.ID, SaleID: v.SaleID, ShopperID: v.ShopperID,
-			Reason: string(order.ReasonCollision), Detail: "the order ID belongs to another order",
-		})
-		if err != nil {
-			return err
-		}
-		if fresh {
-			t.fresh = append(t.fresh, v)
-		} else {
-			t.earlier = append(t.earlier, *v)
+func (t *settling) addCollisions(ctx context.Context) error {
+	for _, vs := range order.BySale(t.collided) {
+		for _, v := range vs {
+			fresh, err := addDeadLetter(ctx, t.tx, order.VerdictDeadLetter(*v, "the order ID belongs to another order", nil))
+			if err != nil {
+				return err
+			}
+			if fresh {
+				t.fresh = append(t.fresh, v)
+			} else {
+				t.earlier = append(t.earlier, *v)
+			}
 		}
 	}
 	return nil
@@ -60,72 +57,70 @@ func (t *settling) collide(ctx context.Context) error {
 // DeadLetters returns the dead letters of a sale, or of all for sale 0, newest
 // first.
 func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
-	var letters []order.DeadLetter
+	var found []order.DeadLetter
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var d order.DeadLetter
 		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
-		letters = append(letters, d)
+		found = append(found, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
 		WHERE ? = 0 OR sale_id = ? ORDER BY created_at DESC, order_id DESC LIMIT ?`, saleID, saleID, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: dead letters: %w", err)
+		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}
-	return letters, nil
+	return found, nil
 }
 
-// Letters returns the dead letters of a message ID and, where name is the
-// decimal ID of an order, the verdicts among them on that order: at most
-// MaxLetters, messages before verdicts. There is rarely more than one; more than
-// a few are of somebody who gives one order ID to many shoppers' orders.
-func (s *Store) Letters(ctx context.Context, name string) ([]order.DeadLetter, error) {
+// DeadLettersNamed returns the dead letters with a message ID and, if name is the
+// decimal ID of an order, the verdicts on that order: at most MaxDeadLetters, messages
+// before verdicts. There is rarely more than one.
+func (s *Store) DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error) {
 	id, err := order.ParseID(name)
 	if err != nil {
-		id = 0 // a message whose ID is no order's is kept under order 0
+		id = 0 // a message whose ID is not an order's has order 0
 	}
-	var letters []order.DeadLetter
-	// Of an unreadable message nothing is known but its ID. There may be any number
-	// of these, and by the whole key only one of them is read.
+	var found []order.DeadLetter
+	// Nothing but its ID is known of an unreadable message. There may be any number of
+	// them; the whole primary key reads only one.
 	err = query(ctx, s.db, func(rows *sql.Rows) error {
 		var d order.DeadLetter
 		err := rows.Scan(&d.MessageID, &d.OrderID, &d.SaleID, &d.ShopperID, &d.Reason, &d.Detail, &d.Body, &d.CreatedAt)
-		letters = append(letters, d)
+		found = append(found, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
 		WHERE (order_id = 0 AND sale_id = 0 AND shopper_id = '' AND message_id = ?)
 			OR (order_id = 0 AND sale_id > 0 AND message_id = ?)
 			OR (order_id = ? AND order_id > 0 AND message_id IN ('', ?))
-		ORDER BY order_id, sale_id, shopper_id, message_id LIMIT ?`, []byte(name), []byte(name), int64(id), []byte(name), order.MaxLetters)
+		ORDER BY order_id, sale_id, shopper_id, message_id LIMIT ?`, []byte(name), []byte(name), int64(id), []byte(name), order.MaxDeadLetters)
 	if err != nil {
-		return nil, fmt.Errorf("order: dead letters of %q: %w", name, err)
+		return nil, fmt.Errorf("mysql: dead letters of %q: %w", name, err)
 	}
-	return letters, nil
+	return found, nil
 }
 
-// maxCounted bounds what CountLetters counts: more is as bad.
+// maxCounted bounds what CountDeadLetters counts: more would be just as bad.
 const maxCounted = 10_000
 
-// CountLetters counts the dead letters of all sales, up to 10,000 of them.
-func (s *Store) CountLetters(ctx context.Context) (n order.LetterCount, err error) {
+// CountDeadLetters counts the dead letters of all sales, up to 10,000 of them.
+func (s *Store) CountDeadLetters(ctx context.Context) (n order.DeadLetterCount, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) - COALESCE(SUM(verdict), 0), COALESCE(SUM(verdict), 0)
-		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS letters`, maxCounted).Scan(&n.Messages, &n.Verdicts)
+		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS counted`, maxCounted).Scan(&n.Messages, &n.Verdicts)
 	if err != nil {
-		return n, fmt.Errorf("order: count dead letters: %w", err)
+		return n, fmt.Errorf("mysql: count dead letters: %w", err)
 	}
 	return n, nil
 }
 
-// Discard deletes a message that could not be read. A verdict stays: it is
-// ErrConflict. ErrNotFound: there is no such letter (any more).
+// Discard deletes a dead letter that is an unreadable message. The errors are
+// ErrConflict for a verdict, which must stay, and ErrNotFound.
 func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
 	return s.DiscardAs(ctx, order.Operator{}, "", d)
 }
 
-// DiscardAs is Discard by an operator, under the name of a command for the
-// audit log.
+// DiscardAs is Discard by an operator; cmd is the command's name in the audit log.
 func (s *Store) DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
-	if d.Verdict() {
-		return fmt.Errorf("order: discard: %w: the letter is the verdict on order %d", order.ErrConflict, d.OrderID)
+	if err := d.CheckDiscard(); err != nil {
+		return err
 	}
 	return s.retry(ctx, "discard", func(int) error {
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {

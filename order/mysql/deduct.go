@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
-	"seckill/internal/failpoint"
 	"seckill/internal/telemetry"
 	"seckill/order"
 )
@@ -15,28 +12,24 @@ import (
 const (
 	deductUnits = `UPDATE sales SET available = available - ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ? AND available >= ?`
 	lockSale    = `SELECT available FROM sales WHERE id = ? FOR UPDATE`
-	// On a small table MySQL would scan instead of using the key, and wait for
-	// the rows of other batches while it holds the sale's.
+	// On a small table MySQL would scan instead of using the key, and wait for the rows
+	// of other batches while it holds the lock of the sale's row.
 	rejectOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'rejected', reason = ?,
 		decided_at = NOW(3), pay_by = NULL WHERE id IN (`
 )
 
 var errNoFit = errors.New("a locked sale has fewer units than it had")
 
-// closeSales is the end of a transaction: the rows of its sales, which every
-// other batch wants, in ascending ID, each followed by its change. A sale of
-// which nothing was decided here takes no seq; one that does not exist has no
-// log.
+// closeSales is the end of a transaction: it updates the rows of its sales, which
+// every other batch needs, in ascending order, and writes each sale's change. A sale
+// without new verdicts takes no seq.
 func (t *settling) closeSales(ctx context.Context) error {
-	slices.SortFunc(t.fresh, func(a, b *order.Verdict) int { return byIdentity(a.Order, b.Order) })
-	groups := bySale(t.fresh)
-	for _, saleID := range slices.Sorted(maps.Keys(groups)) {
-		terms, ok := t.terms[saleID]
-		if !ok {
+	for saleID, vs := range order.BySale(t.fresh) {
+		sale := t.sales[saleID]
+		if sale == nil {
 			continue
 		}
-		vs := groups[saleID]
-		if terms.slots > 1 {
+		if sale.OrdersPerShopper > 1 {
 			if err := t.oneOrderPerKey(ctx, saleID, vs); err != nil {
 				return err
 			}
@@ -48,10 +41,10 @@ func (t *settling) closeSales(ctx context.Context) error {
 	return nil
 }
 
-// oneOrderPerKey rejects the orders whose key another live order of the
-// shopper has; no key counts as one. Only where there are several slots can
-// two orders with one key meet (Redis may have lost the first), and only under
-// the sale's lock are all rivals committed or waiting.
+// oneOrderPerKey rejects the orders whose key another live order of the shopper has.
+// Two orders with one key can exist only if a shopper has several slots (Redis may
+// have lost the first order). It reads under the sale's lock, where all other
+// transactions of the sale are committed or waiting.
 func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order.Verdict) error {
 	if _, err := t.lock(ctx, saleID); err != nil {
 		return err
@@ -60,32 +53,7 @@ func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order
 	if err != nil {
 		return err
 	}
-	type purchase struct {
-		shopper string
-		key     uint64
-	}
-	bought := make(map[purchase]bool)
-	own := make(map[order.ID]bool, len(vs))
-	for _, v := range vs {
-		own[v.ID] = own[v.ID] || v.Status == order.StatusConfirmed // a collision's ID is not its own
-	}
-	for _, o := range slices.Concat(slices.Collect(maps.Values(held))...) {
-		if !own[o.ID] {
-			bought[purchase{o.ShopperID, o.Key}] = true
-		}
-	}
-	var refused []*order.Verdict
-	for _, v := range vs {
-		p := purchase{v.ShopperID, v.Key}
-		switch {
-		case v.Status != order.StatusConfirmed:
-		case bought[p]:
-			refused = append(refused, v)
-		default:
-			bought[p] = true
-		}
-	}
-	return t.reject(ctx, refused, order.ReasonPurchaseLimit)
+	return t.reject(ctx, order.RepeatedKeys(vs, held), order.ReasonPurchaseLimit)
 }
 
 // closeSale deducts the units of the confirmed orders and writes the change.
@@ -99,15 +67,11 @@ func (t *settling) closeSale(ctx context.Context, saleID int64, vs []*order.Verd
 	if err != nil {
 		return err
 	}
-	c := order.Change{SaleID: saleID, Seq: seq, Verdicts: make([]order.Verdict, len(vs))}
-	for i, v := range vs {
-		v.Seq = seq
-		c.Verdicts[i] = *v
-	}
-	return writeChange(ctx, t.tx, c)
+	return writeChange(ctx, t.tx, order.NewChange(saleID, seq, vs))
 }
 
-// deduct takes the units and the next seq, or neither: errNoFit.
+// deduct takes the units and the next seq. The error is errNoFit if the units do not
+// suffice; it takes nothing then.
 func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict) (seq uint64, err error) {
 	units := 0
 	for _, v := range vs {
@@ -125,23 +89,13 @@ func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict
 	return uint64(last), nil
 }
 
-// cut rejects, in ID order, each order that does not fit what is left.
+// cut rejects, in ID order, each order that the available units do not suffice for.
 func (t *settling) cut(ctx context.Context, saleID int64, vs []*order.Verdict) error {
 	available, err := t.lock(ctx, saleID)
 	if err != nil {
 		return err
 	}
-	var refused []*order.Verdict
-	for _, v := range vs {
-		switch {
-		case v.Status != order.StatusConfirmed:
-		case v.Quantity > available:
-			refused = append(refused, v)
-		default:
-			available -= v.Quantity
-		}
-	}
-	return t.reject(ctx, refused, order.ReasonSoldOut)
+	return t.reject(ctx, order.Unsupplied(vs, available), order.ReasonSoldOut)
 }
 
 func (t *settling) lock(ctx context.Context, saleID int64) (available int, err error) {
@@ -154,8 +108,8 @@ func (t *settling) lock(ctx context.Context, saleID int64) (available int, err e
 	return available, nil
 }
 
-// reject turns rows of this transaction into rejections. They are committed:
-// rolled back, they would deadlock with redeliveries that wait for them.
+// reject turns rows of this transaction into rejections. They are committed: a
+// rollback would deadlock with redeliveries that wait for the rows.
 func (t *settling) reject(ctx context.Context, vs []*order.Verdict, reason order.Reason) error {
 	if len(vs) == 0 {
 		return nil
@@ -164,11 +118,7 @@ func (t *settling) reject(ctx context.Context, vs []*order.Verdict, reason order
 		v.Status, v.Reason = order.StatusRejected, reason
 	}
 	args := append([]any{string(reason)}, idsOf(vs)...)
-	statement := rejectOrders
-	if failpoint.Broken(failpoint.RefusalsVanish) {
-		statement, args = `DELETE FROM orders WHERE id IN (`, args[1:]
-	}
-	if _, _, err := exec(ctx, t.tx, statement+repeat("?", len(vs))+`)`, args...); err != nil {
+	if _, _, err := exec(ctx, t.tx, rejectOrders+repeat("?", len(vs))+`)`, args...); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
 	return nil

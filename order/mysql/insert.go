@@ -17,17 +17,17 @@ const (
 	insertOrders = `INSERT INTO orders (id, sale_id, shopper_id, slot, live, quantity, unit_price, status, reason,
 		attempt, idem_key, reference, created_at, decided_at, pay_by) VALUES `
 	insertOrder = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(3), NOW(3) + INTERVAL ? SECOND)`
-	// Not IGNORE, which cuts values to fit. The row that is met is locked.
+	// Not IGNORE, which truncates values. This locks the existing row.
 	unlessPresent = ` ON DUPLICATE KEY UPDATE id = orders.id`
 )
 
 func insertOf(n int) string { return insertOrders + repeat(insertOrder, n) + unlessPresent }
 
-// insert makes the rows of vs and returns how many there were none of: the ID
-// or the slot of the others is taken. It goes in ID order, in as few statements
-// as there are prepared ones for; what is left is text.
+// insert adds the rows of vs, in their order, and returns how many were inserted: the
+// ID or the slot of the others is taken. It uses the largest prepared statements that
+// fit, and text for the rest.
 func (t *settling) insert(ctx context.Context, vs []*order.Verdict) (int, error) {
-	var made int64
+	var inserted int64
 	for len(vs) > 0 {
 		n, db := len(vs), execer(t.tx)
 		statement := ""
@@ -44,35 +44,37 @@ func (t *settling) insert(ctx context.Context, vs []*order.Verdict) (int, error)
 		if err != nil {
 			return 0, fmt.Errorf("insert orders: %w", err)
 		}
-		made += rows
+		inserted += rows
 		vs = vs[n:]
 	}
-	return int(made), nil
+	return int(inserted), nil
 }
 
-// values are those of insertOrder, for each of vs.
+// values are the arguments of insertOrder, for each of vs.
 func (t *settling) values(vs []*order.Verdict) []any {
 	args := make([]any, 0, 14*len(vs))
 	for _, v := range vs {
-		terms := t.terms[v.SaleID]
+		var price int64
+		if sale := t.sales[v.SaleID]; sale != nil {
+			price = sale.PriceMinor
+		}
 		var live, payWithin any // NULL makes pay_by NULL
 		if v.Status == order.StatusConfirmed {
-			live, payWithin = 1, int64(terms.payWithin/time.Second)
+			live, payWithin = 1, seconds(t.sales[v.SaleID].PayWithin)
 		}
-		args = append(args, int64(v.ID), v.SaleID, v.ShopperID, v.Slot, live, v.Quantity, terms.price,
+		args = append(args, int64(v.ID), v.SaleID, v.ShopperID, v.Slot, live, v.Quantity, price,
 			string(v.Status), string(v.Reason), t.attempt, v.Key, v.Reference, v.ID.Time(), payWithin)
 	}
 	return args
 }
 
-// preparedSizes are the batches whose INSERT is prepared, largest first: the
-// text of one of 256 orders has 40 kB, and to read it is a third of what it costs
-// MariaDB. Below 64, a statement more costs as much as it spares. All three take
-// 3.5 MB of MariaDB's memory for each connection of a worker (MEMORY_USED of its
-// process list).
+// preparedSizes are the batch sizes whose INSERT is prepared, largest first. The
+// text for 256 orders has 40 kB, and parsing it is a third of the statement's cost in
+// MariaDB. Below 64, one more statement costs as much as it saves. All three take 3.5
+// MB of MariaDB's memory per connection of a worker (MEMORY_USED in its process list).
 var preparedSizes = [...]int{256, 128, 64}
 
-// prepareAgain is how long a server that prepared nothing is not asked again.
+// prepareAgain is the time until a server that refused is asked again.
 const prepareAgain = time.Minute
 
 // inserts are the prepared INSERTs of a Store.
@@ -88,10 +90,10 @@ type preparedInsert struct {
 	stmt *sql.Stmt
 }
 
-// get returns the statements, which live as long as the Store's pool; none for a
-// batch that is smaller than all of them, and none from a server that has no room
-// for them: text does as well. Preparing takes a connection, so the caller must
-// not hold one.
+// get returns the statements, which live as long as the Store's pool. It returns none
+// for a batch that is smaller than all of them, or if the server has no room for
+// them: text works as well. Preparing takes a connection, so the caller must not hold
+// one.
 func (i *inserts) get(ctx context.Context, s *Store, batch int) []preparedInsert {
 	if batch < preparedSizes[len(preparedSizes)-1] {
 		return nil
@@ -116,19 +118,59 @@ func (i *inserts) get(ctx context.Context, s *Store, batch int) []preparedInsert
 	}
 	for _, p := range all {
 		if p.stmt != nil {
-			_ = p.stmt.Close() // frees what the server had room for
+			_ = p.stmt.Close() // frees the server's memory
 		}
 	}
-	if _, refused := errors.AsType[*mysql.MySQLError](err); refused { // else it is away, which Settle will say
+	if _, refused := errors.AsType[*mysql.MySQLError](err); refused { // else MySQL is away, and Settle will report it
 		s.log.WarnContext(ctx, "MySQL prepares no statements: batches are inserted as text, a fifth slower", "err", err)
 		i.retry = time.Now().Add(prepareAgain)
 	}
 	return nil
 }
 
-// ready is an execer of a statement whose text the server has.
+// ready is an execer of a prepared statement.
 type ready struct{ *sql.Stmt }
 
 func (r ready) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
 	return r.Stmt.ExecContext(ctx, args...) //nolint:wrapcheck // as a *sql.Tx
+}
+
+// assignSlots gives each of vs that is to be confirmed a free slot, or rejects it. The
+// INSERT has locked the orders that it conflicted with.
+func (t *settling) assignSlots(ctx context.Context, vs []*order.Verdict) error {
+	for saleID, vs := range order.BySale(vs) {
+		sale := t.sales[saleID]
+		if sale == nil {
+			continue // all of vs are rejected
+		}
+		held, err := t.liveOrders(ctx, saleID, vs)
+		if err != nil {
+			return err
+		}
+		sale.AssignSlots(vs, held)
+	}
+	return nil
+}
+
+const readLive = `SELECT id, shopper_id, slot, idem_key FROM orders WHERE sale_id = ? AND live = 1 AND shopper_id IN (`
+
+// liveOrders returns the live orders of the shoppers of vs in one sale, by shopper. Only
+// ID, shopper, slot and key are set.
+func (t *settling) liveOrders(ctx context.Context, saleID int64, vs []*order.Verdict) (map[string][]order.Order, error) {
+	args := make([]any, 1, 1+len(vs))
+	args[0] = saleID
+	for _, v := range vs {
+		args = append(args, v.ShopperID)
+	}
+	held := make(map[string][]order.Order, len(vs))
+	err := query(ctx, t.tx, func(rows *sql.Rows) error {
+		var o order.Order
+		err := rows.Scan(&o.ID, &o.ShopperID, &o.Slot, &o.Key)
+		held[o.ShopperID] = append(held[o.ShopperID], o)
+		return err
+	}, readLive+repeat("?", len(vs))+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read live orders: %w", err)
+	}
+	return held, nil
 }

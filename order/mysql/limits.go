@@ -9,19 +9,18 @@ import (
 	"seckill/order"
 )
 
-// Limits returns what operators have set: one read by primary key.
+// Limits returns what operators have set, by one read by primary key.
 func (s *Store) Limits(ctx context.Context) (order.Limits, error) {
 	l, err := readLimits(ctx, s.db, "")
 	if err != nil {
-		return order.Limits{}, fmt.Errorf("order: limits: %w", err)
+		return order.Limits{}, fmt.Errorf("mysql: limits: %w", err)
 	}
 	return l, nil
 }
 
-// ChangeLimits changes limits, once for all calls with the same command, and
-// returns them as they are then, with the row of the audit log in the same
-// transaction. The errors are ErrInvalid, ErrStale, and ErrReused when the
-// command's name stands for another one.
+// ChangeLimits changes limits, once for all calls with the same command, with a row
+// of the audit log in the same transaction. It returns the limits after that. The
+// errors are ErrInvalid, ErrStale, and ErrReused.
 func (s *Store) ChangeLimits(ctx context.Context, c order.LimitsChange) (l order.Limits, err error) {
 	if err := order.ValidateCommand(c.Command); err != nil {
 		return order.Limits{}, err
@@ -45,7 +44,7 @@ func changeLimits(ctx context.Context, tx *sql.Tx, c order.LimitsChange) (order.
 		return order.Limits{}, err
 	}
 	if n == 0 { // run before
-		return before, sameCommand(ctx, tx, c.Command, 0, c.What())
+		return before, checkRepeat(ctx, tx, c.Command, order.Command{What: c.What()})
 	}
 	after, err := c.Over(before)
 	if err != nil || after.Generation == before.Generation {

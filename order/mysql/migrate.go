@@ -24,8 +24,8 @@ type Migration struct {
 	AppliedAt time.Time // zero when not applied
 }
 
-// Migrate brings the schema up to date. Any number of processes may call it at
-// once: one works, the others wait and find nothing to do.
+// Migrate brings the schema up to date. Any number of processes may call it at once:
+// one migrates, the others wait and find nothing to do.
 func Migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	p, err := newMigrator(db)
 	if err != nil {
@@ -36,13 +36,13 @@ func Migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		log.InfoContext(ctx, "migrated", "version", r.Source.Version, "file", r.Source.Path, "took", r.Duration)
 	}
 	if err != nil {
-		return fmt.Errorf("order: migrate: %w", err)
+		return fmt.Errorf("mysql: migrate: %w", err)
 	}
 	return nil
 }
 
-// MigrationStatus returns all migrations that this program knows, oldest
-// first, and whether db has them.
+// MigrationStatus returns all migrations of this program, oldest first, and whether
+// db has them.
 func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	p, err := newMigrator(db)
 	if err != nil {
@@ -50,7 +50,7 @@ func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	}
 	states, err := p.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("order: migration status: %w", err)
+		return nil, fmt.Errorf("mysql: migration status: %w", err)
 	}
 	ms := make([]Migration, len(states))
 	for i, s := range states {
@@ -65,24 +65,24 @@ func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 func newMigrator(db *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, fmt.Errorf("order: migrations: %w", err)
+		return nil, fmt.Errorf("mysql: migrations: %w", err)
 	}
 	p, err := goose.NewProvider(goose.DialectMySQL, db, files,
 		goose.WithSessionLocker(migrationLock{}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
-		return nil, fmt.Errorf("order: migrations: %w", err)
+		return nil, fmt.Errorf("mysql: migrations: %w", err)
 	}
 	return p, nil
 }
 
-// migrationLock is a named lock of the server, one for each database, which
-// the server frees when the connection ends; goose brings one for PostgreSQL
-// only.
+// migrationLock is a named lock of the server, one for each database. The server
+// releases it when the connection ends. goose has one for PostgreSQL only.
 type migrationLock struct{}
 
 const migrationLockName = `CONCAT('seckill migrate ', MD5(DATABASE()))`
 
-// lockPatience is below statementTimeout; whoever waits longer starts again.
+// lockPatience is below statementTimeout. After it, Migrate fails and may be called
+// again.
 const lockPatience = 10 // seconds
 
 var errMigrationLocked = errors.New("another process is migrating")

@@ -44,7 +44,7 @@ func TestManyMayMigrateAtOnce(t *testing.T) {
 		_, err = db.ExecContext(t.Context(), `DELETE FROM goose_db_version WHERE version_id > 0`)
 		require.NoError(t, err)
 		require.NoError(t, mysql.Migrate(t.Context(), db, slog.New(slog.DiscardHandler)))
-		n, err := newStore(db).NextWorker(t.Context())
+		n, err := newStore(db).NextNodeID(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, int64(1), n)
 	})

@@ -3,23 +3,20 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"time"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
-// SetSaleState moves a sale to another state; a sale that is there already is
-// left alone. cmd names the command: run again under the same name, after an
+// SetSaleState changes the state of a sale; it changes nothing if the sale has that
+// state. cmd is the name of the command: run again under the same name, after an
 // unknown outcome, it does nothing. The errors are ErrNotFound and ErrConflict.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
 }
 
-// Restock adds units, which may be negative, to what a sale sells. cmd is as
-// for SetSaleState. The errors are ErrNotFound, and ErrConflict when the sale
-// is over or fewer than -units are available.
+// Restock adds units, which may be negative, to a sale. cmd is as for SetSaleState.
+// The errors are ErrNotFound, and ErrConflict if the sale has ended or has fewer than
+// -units available.
 func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
 }
@@ -32,11 +29,10 @@ const (
 		require_permit = ?, require_claim = ?, state = ?, version = ?, voided = ?, extending = ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
-// Operate runs an operation on a sale, once for all calls with the same
-// command, and returns the sale as it is then. What changed is in the sale's
-// log of changes and, where an operator gave the command, in the audit log, all
-// in one transaction. The errors are ErrNotFound, ErrStale, ErrInvalid, those of
-// the action, and ErrConflict when the command's name stands for another one.
+// Operate runs an operation on a sale, once for all calls with the same command, and
+// returns the sale after it. One transaction also writes the sale's change and, if an
+// operator gave the command, the audit log. The errors are ErrNotFound, ErrStale,
+// ErrInvalid, ErrReused, and those of the action.
 func (s *Store) Operate(ctx context.Context, op order.Operation) (sale order.Sale, err error) {
 	if err := order.ValidateCommand(op.Command); err != nil {
 		return order.Sale{}, err
@@ -59,8 +55,8 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 	if err != nil {
 		return order.Sale{}, err
 	}
-	if n == 0 && !failpoint.Broken(failpoint.RestockTwice) { // run before
-		return sale, sameCommand(ctx, tx, op.Command, op.SaleID, op.Action.What)
+	if n == 0 { // run before
+		return sale, checkRepeat(ctx, tx, op.Command, order.Command{SaleID: op.SaleID, What: op.Action.What})
 	}
 	before := sale
 	effect, err := op.Do(&sale)
@@ -78,24 +74,27 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 	return sale, writeAudit(ctx, tx, op.Entry(before, sale))
 }
 
-// writeSale writes all that an operation may change, and returns the next seq.
+// writeSale writes the fields that an operation may change, and returns the next seq.
 func writeSale(ctx context.Context, tx *sql.Tx, s order.Sale) (uint64, error) {
 	_, seq, err := exec(ctx, tx, updateSale, nullable(s.ExternalID), s.Title, s.SKU, s.PriceMinor, s.Currency, s.Total, s.Available,
-		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, int64(s.PayWithin/time.Second),
+		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, seconds(s.PayWithin),
 		s.RequirePermit, s.RequireClaim, string(s.State), s.Version, s.Voided, s.Extending, s.ID)
 	if isDuplicate(err) {
-		return 0, fmt.Errorf("%w: another sale has the external ID %q", order.ErrConflict, s.ExternalID)
+		return 0, s.ExternalIDTaken()
 	}
 	return uint64(seq), err
 }
 
-// sameCommand refuses a command whose name another one has.
-func sameCommand(ctx context.Context, tx *sql.Tx, cmd string, id int64, what string) error {
-	var oldSale int64
-	var old string
-	err := tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, cmd).Scan(&oldSale, &old)
-	if err == nil && (oldSale != id || old != what) {
-		err = fmt.Errorf("%w: command %s was %q of sale %d", order.ErrReused, cmd, old, oldSale)
+// checkRepeat returns ErrReused unless the command that has this name is c.
+func checkRepeat(ctx context.Context, tx *sql.Tx, name string, c order.Command) error {
+	before, err := readCommand(ctx, tx, name)
+	if err != nil {
+		return err
 	}
-	return err
+	return c.Repeats(name, before)
+}
+
+func readCommand(ctx context.Context, tx *sql.Tx, name string) (c order.Command, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT sale_id, what FROM sale_commands WHERE id = ?`, name).Scan(&c.SaleID, &c.What)
+	return c, err
 }

@@ -10,13 +10,12 @@ import (
 	"seckill/order"
 )
 
-// The log of changes is the outbox of events: what a change did to orders has
-// left once event_cursors has come to its seq. Whoever prunes sale_changes one
-// day must stay behind that cursor, as behind the expirer's and Redis's.
+// The log of changes is the outbox of events: the events of a change are published
+// once the cursor in event_cursors has reached its seq. sale_changes must never be
+// pruned past that cursor, or past the expirer's and Redis's.
 
-// EventsBehind returns sales with changes whose events have not left, newest
-// first, at most limit: those that are closed, to which little happens, or those that are
-// not.
+// EventsBehind returns sales with unpublished events, newest first, at most limit:
+// either the closed ones, to which little happens, or the others.
 func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
 	var found []order.EventCursor
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -31,14 +30,14 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 		FROM sales s LEFT JOIN event_cursors c ON c.sale_id = s.id
 		WHERE (s.state = 'closed') = ? AND s.seq > COALESCE(c.seq, 0) ORDER BY s.id DESC LIMIT ?`, closed, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: events behind: %w", err)
+		return nil, fmt.Errorf("mysql: events behind: %w", err)
 	}
 	return found, nil
 }
 
-// HoldEvents makes holder the one that sends the events of a sale for some time,
-// from the change after seq on; false when another one is. It spares double work
-// and no more: whoever sends does no harm.
+// HoldEvents gives holder a lease on publishing the events of a sale, from the change
+// after seq on; false if another process has it. The lease only saves work: publishing
+// twice does no harm.
 func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	n, _, err := exec(ctx, s.db, `UPDATE event_cursors SET holder = ?, held_until = NOW(3) + INTERVAL ? MICROSECOND
 		WHERE sale_id = ? AND (holder = ? OR held_until <= NOW(3))`, []byte(holder), lease.Microseconds(), saleID, []byte(holder))
@@ -50,44 +49,42 @@ func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lea
 		err = s.db.QueryRowContext(ctx, `SELECT seq FROM event_cursors WHERE sale_id = ?`, saleID).Scan(&seq)
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("order: hold events of sale %d: %w", saleID, err)
+		return 0, false, fmt.Errorf("mysql: hold events of sale %d: %w", saleID, err)
 	}
 	return seq, n == 1, nil
 }
 
-// MoveEvents says that the events of all changes up to seq have left, and that
-// holder goes on. Only who has sent those since the last cursor may say so. The
-// cursor never moves back.
+// MoveEvents moves the cursor to seq and extends the lease of holder. The caller must
+// have published the events of all changes since the last cursor. The cursor never
+// moves back.
 func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
 	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET seq = GREATEST(seq, ?),
 		held_until = IF(holder = ?, NOW(3) + INTERVAL ? MICROSECOND, held_until) WHERE sale_id = ?`,
 		seq, []byte(holder), lease.Microseconds(), saleID)
 	if err != nil {
-		return fmt.Errorf("order: move events of sale %d: %w", saleID, err)
+		return fmt.Errorf("mysql: move events of sale %d: %w", saleID, err)
 	}
 	return nil
 }
 
-// ReleaseEvents lets another process send the events of a sale at once.
+// ReleaseEvents ends the lease of holder, so that another process may publish at once.
 func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
 	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET held_until = NOW(3) WHERE sale_id = ? AND holder = ?`, saleID, []byte(holder))
 	if err != nil {
-		return fmt.Errorf("order: release events of sale %d: %w", saleID, err)
+		return fmt.Errorf("mysql: release events of sale %d: %w", saleID, err)
 	}
 	return nil
 }
 
-const (
-	eventChanges = 64   // changes read for one page
-	eventRows    = 1024 // rows read by one statement
-)
+// eventRows is how many rows one statement reads.
+const eventRows = 1024
 
-// EventPage returns the events of a sale's changes after seq, in their order: of
-// as many changes as hold at most so many orders, and of one at least. through
-// is the last of these changes, seq when there are none, and more is true when
-// there are further ones. An error says that the log has a gap.
+// EventPage returns the events of a sale's changes after a seq, in their order: those
+// of the next changes that have at most so many orders together, and of one change at
+// least. through is the last of these changes, or after if there are none; more is
+// true if there are further ones. A gap in the log is an error.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
-	page, more, err := s.made(ctx, saleID, after, orders)
+	page, more, err := s.timedChanges(ctx, saleID, after, orders)
 	if err != nil || len(page) == 0 {
 		return nil, after, false, err
 	}
@@ -96,23 +93,23 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 		return nil, after, false, err
 	}
 	rows := make(map[order.ID]order.Record)
-	for ids := range slices.Chunk(order.OrderIDs(page), eventRows) {
+	for ids := range slices.Chunk(order.IDsOf(page), eventRows) {
 		if err := s.eventRows(ctx, ids, rows); err != nil {
-			return nil, after, false, fmt.Errorf("order: rows of events of sale %d: %w", saleID, err)
+			return nil, after, false, fmt.Errorf("mysql: rows of events of sale %d: %w", saleID, err)
 		}
 	}
 	return order.Events(page, sale, rows), page[len(page)-1].Seq, more, nil
 }
 
-// made reads a page of changes with their times. What is beyond the page is not
-// decoded: of full changes that is most of what the statement returns.
-func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int) (cs []order.MadeAt, more bool, err error) {
+// timedChanges reads a page of changes with their times. It does not decode what is
+// beyond the page: if changes are full, that is most of the result.
+func (s *Store) timedChanges(ctx context.Context, saleID int64, after uint64, orders int) (cs []order.TimedChange, more bool, err error) {
 	read := 0
 	err = query(ctx, s.db, func(rows *sql.Rows) (err error) {
 		if read++; more {
 			return nil
 		}
-		var c order.MadeAt
+		var c order.TimedChange
 		var body sql.RawBytes
 		if err := rows.Scan(&c.Seq, &body, &c.At); err != nil {
 			return err
@@ -122,14 +119,14 @@ func (s *Store) made(ctx context.Context, saleID int64, after uint64, orders int
 		page := order.EventPage(cs, orders)
 		cs, more = page, len(page) < len(cs)
 		return err
-	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, eventChanges)
+	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
 	if err != nil {
-		return nil, false, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+		return nil, false, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}
-	return cs, more || read == eventChanges, order.Gapless(saleID, after, cs)
+	return cs, more || read == order.EventChanges, order.Gapless(saleID, after, cs)
 }
 
-// eventRows reads what a row has and the log has not, into rows.
+// eventRows reads into rows what an event needs and the log does not have.
 func (s *Store) eventRows(ctx context.Context, ids []order.ID, rows map[order.ID]order.Record) error {
 	return query(ctx, s.db, func(rs *sql.Rows) error {
 		var r order.Record

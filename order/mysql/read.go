@@ -11,7 +11,7 @@ import (
 
 const recordColumns = `id, sale_id, shopper_id, slot, quantity, idem_key, reference, status, reason, unit_price, decided_at, pay_by`
 
-// scanRecord reads recordColumns and what follows them.
+// scanRecord reads recordColumns, and more columns after them.
 func scanRecord(rows *sql.Rows, r *order.Record, more ...any) error {
 	var payBy sql.NullTime
 	err := rows.Scan(append([]any{
@@ -33,8 +33,7 @@ func (s *Store) records(ctx context.Context, where string, args ...any) ([]order
 	return found, err
 }
 
-// Find returns the rows of orders by ID, in any order; an ID without a row is
-// left out.
+// Find returns the rows of orders by ID, in any order. IDs without a row are left out.
 func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -45,25 +44,25 @@ func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error
 	}
 	found, err := s.records(ctx, `id IN (`+repeat("?", len(ids))+`)`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("order: find %d: %w", len(ids), err)
+		return nil, fmt.Errorf("mysql: find %d: %w", len(ids), err)
 	}
 	return found, nil
 }
 
-// ByShopper returns a shopper's orders in a sale, newest first: those before
-// an ID, or from the newest for 0.
+// ByShopper returns a shopper's orders in a sale, newest first, from below an ID, or
+// from the newest for 0.
 func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
 	found, err := s.records(ctx, `sale_id = ? AND shopper_id = ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`,
 		saleID, shopper, int64(before), int64(before), limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: by shopper: %w", err)
+		return nil, fmt.Errorf("mysql: by shopper: %w", err)
 	}
 	return found, nil
 }
 
-// Verdicts reads what is known of orders, none of which may be decided. It
-// believes a row only if the sale and the shopper are the order's, and looks
-// for the others among the dead letters. Verdicts have Seq 0.
+// Verdicts separates orders with a verdict from those without. It uses a row only if
+// it has the order's sale and shopper, and then looks for the others among the dead
+// letters. The verdicts have Seq 0.
 func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
 	ids := make([]order.ID, len(os))
 	for i, o := range os {
@@ -87,12 +86,12 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	if len(undecided) == 0 {
 		return decided, nil, nil
 	}
-	buried, err := s.buried(ctx, undecided)
+	reasons, err := s.deadLetterReasons(ctx, undecided)
 	if err != nil {
 		return nil, nil, err
 	}
 	undecided = slices.DeleteFunc(undecided, func(o order.Order) bool {
-		reason, ok := buried[identity(o)]
+		reason, ok := reasons[identity(o)]
 		if ok {
 			decided = append(decided, order.Verdict{Order: o, Status: order.StatusRejected, Reason: reason})
 		}
@@ -101,13 +100,13 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	return decided, undecided, nil
 }
 
-// identity leaves of o what makes it that order.
+// identity returns o with the fields that identify it alone.
 func identity(o order.Order) order.Order {
 	return order.Order{ID: o.ID, SaleID: o.SaleID, ShopperID: o.ShopperID}
 }
 
-// buried returns the verdicts among the dead letters.
-func (s *Store) buried(ctx context.Context, os []order.Order) (map[order.Order]order.Reason, error) {
+// deadLetterReasons returns the reasons of the orders whose verdict is a dead letter.
+func (s *Store) deadLetterReasons(ctx context.Context, os []order.Order) (map[order.Order]order.Reason, error) {
 	args := make([]any, len(os))
 	for i, o := range os {
 		args[i] = int64(o.ID)
@@ -121,13 +120,13 @@ func (s *Store) buried(ctx context.Context, os []order.Order) (map[order.Order]o
 		return err
 	}, `SELECT order_id, sale_id, shopper_id, reason FROM dead_letters WHERE message_id = '' AND order_id IN (`+repeat("?", len(os))+`)`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("order: dead letters: %w", err)
+		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}
 	return reasons, nil
 }
 
-// Changes returns the changes of a sale after a seq, in seq order. They are
-// gapless; a first one that is not after+1 means that the log was pruned.
+// Changes returns the changes of a sale after a seq, in seq order. They have no gaps.
+// If the first one is not after+1, the log was pruned.
 func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
 	var cs []order.Change
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -141,7 +140,7 @@ func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit i
 		return err
 	}, `SELECT seq, changes FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: changes of sale %d: %w", saleID, err)
+		return nil, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}
 	return cs, nil
 }

@@ -8,13 +8,10 @@ import (
 	"seckill/order"
 )
 
-// reportLook is how many rows Report reads at a time.
-const reportLook = 5000
-
-// Report adds up a sale and, where page is not nil, hands all its orders to it, by
-// ID, at most 5,000 at a time: all as of one moment, so that the orders add up to
-// the report. page must not keep the slice. It may be slow: MySQL keeps old
-// versions of rows meanwhile, and nothing else. An error of page ends it.
+// Report sums up a sale and, if page is not nil, passes all its orders to page, by ID,
+// at most 5,000 at a time: all as of one moment, so that the orders add up to the
+// report. page must not keep the slice, and may be slow: MySQL keeps old versions of
+// rows meanwhile, and locks nothing. An error of page ends the report.
 func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Record) error) (r order.Report, err error) {
 	r.Amounts = map[order.Status]int64{}
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
@@ -33,7 +30,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 		}
 		for next := order.ID(0); ; {
 			var records []order.Record
-			if records, next, err = rowsAfter(ctx, tx, saleID, next, reportLook); err != nil {
+			if records, next, err = rowsAfter(ctx, tx, saleID, next, order.ReportPage); err != nil {
 				return err
 			}
 			if len(records) > 0 {
@@ -47,28 +44,25 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 		}
 	})
 	if err != nil {
-		return order.Report{}, fmt.Errorf("order: report of sale %d: %w", saleID, err)
+		return order.Report{}, fmt.Errorf("mysql: report of sale %d: %w", saleID, err)
 	}
 	return r, nil
 }
 
-// snapshotPage is how many records Snapshot hands over at a time.
-const snapshotPage = 1000
-
-// Snapshot returns a sale and hands all its live orders to page, by ID, at
-// most 1,000 at a time, both as of one moment: the sale's Seq tells which
-// changes they hold. page must not keep the slice, nor take longer than the
-// server waits for its reader (a minute by default). An error of page ends it.
+// Snapshot returns a sale and passes all its live orders to page, by ID, at most 1,000
+// at a time, both as of one moment: the sale's Seq is the last change that they
+// contain. page must not keep the slice, and must not take longer than the server
+// waits for its client (a minute by default). An error of page ends the snapshot.
 func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (sale order.Sale, err error) {
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
 		if sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
 			return err
 		}
-		records := make([]order.Record, 0, snapshotPage)
-		// One statement that is read as it comes: pages by ID of their own would
-		// each sort the rest of the sale.
+		records := make([]order.Record, 0, order.SnapshotPage)
+		// One statement whose result is streamed: separate pages would each sort the
+		// rest of the sale.
 		err := query(ctx, tx, func(rows *sql.Rows) error {
-			if len(records) == snapshotPage {
+			if len(records) == order.SnapshotPage {
 				if err := page(records); err != nil {
 					return err
 				}
@@ -85,37 +79,35 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 		return page(records)
 	})
 	if err != nil {
-		return order.Sale{}, fmt.Errorf("order: snapshot of sale %d: %w", saleID, err)
+		return order.Sale{}, fmt.Errorf("mysql: snapshot of sale %d: %w", saleID, err)
 	}
 	return sale, nil
 }
 
-// Tally counts the orders of a sale, all as of one moment. It reads every row
-// of the sale: not for a hot path.
+// Tally counts the orders of a sale as of one moment. It reads every row of the sale,
+// so it is not for a hot path.
 func (s *Store) Tally(ctx context.Context, saleID int64) (t order.Tally, err error) {
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
 		t, err = tally(ctx, tx, saleID)
 		return err
 	})
 	if err != nil {
-		return order.Tally{}, fmt.Errorf("order: tally of sale %d: %w", saleID, err)
+		return order.Tally{}, fmt.Errorf("mysql: tally of sale %d: %w", saleID, err)
 	}
 	return t, nil
 }
 
 func tally(ctx context.Context, tx *sql.Tx, saleID int64) (t order.Tally, err error) {
-	t = order.Tally{Orders: map[order.Status]int64{}, Units: map[order.Status]int64{}}
-	if t.Sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
+	sale, err := readSale(ctx, tx, `WHERE id = ?`, saleID)
+	if err != nil {
 		return t, err
 	}
+	t = order.NewTally(sale)
 	err = query(ctx, tx, func(rows *sql.Rows) error {
 		var status order.Status
 		var orders, units int64
 		err := rows.Scan(&status, &orders, &units)
-		t.Orders[status], t.Units[status] = orders, units
-		if status.Live() {
-			t.LiveUnits += units
-		}
+		t.Add(status, orders, units)
 		return err
 	}, `SELECT status, COUNT(*), SUM(quantity) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
 	if err != nil {

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -17,22 +16,18 @@ import (
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
 	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch, version, voided, extending`
 
-// maxSales bounds a list of sales.
-const maxSales = 1000
-
 // Sale returns a sale, or ErrNotFound.
 func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	sale, err := readSale(ctx, s.db, `WHERE id = ?`, id)
 	if err != nil {
-		return order.Sale{}, fmt.Errorf("order: sale %d: %w", id, err)
+		return order.Sale{}, fmt.Errorf("mysql: sale %d: %w", id, err)
 	}
 	return sale, nil
 }
 
-// Sales returns the sales that are not closed, newest first, at most 1,000.
-// Where there are more, which is logged, those that start in more than an hour
-// are left out first, those that sell last: nothing has to be done yet for the
-// former, and they come in as their time does.
+// Sales returns the sales that are not closed, newest first, at most MaxSales. If there
+// are more, which is logged, sales that start later are left out until their time
+// comes.
 func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 	var sales []order.Sale
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -40,22 +35,22 @@ func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
 		sales = append(sales, sale)
 		return err
 	}, `SELECT `+saleColumns+` FROM sales WHERE state <> 'closed'
-		ORDER BY state IN ('open', 'paused') DESC, state = 'scheduled' AND starts_at > NOW(3) + INTERVAL 1 HOUR, id DESC LIMIT ?`, maxSales+1)
+		ORDER BY state IN ('open', 'paused') DESC, state = 'scheduled' AND starts_at > NOW(3) + INTERVAL ? SECOND, id DESC LIMIT ?`, seconds(order.StartsSoon), order.MaxSales+1)
 	if err != nil {
-		return nil, fmt.Errorf("order: sales: %w", err)
+		return nil, fmt.Errorf("mysql: sales: %w", err)
 	}
-	if len(sales) > maxSales {
-		sales = sales[:maxSales]
+	if len(sales) > order.MaxSales {
+		sales = sales[:order.MaxSales]
 		if s.crowded.Allow() {
-			s.log.WarnContext(ctx, "more sales than are looked after: end or close some", "at_most", maxSales)
+			s.log.WarnContext(ctx, "more sales than are handled: end or close some", "at_most", order.MaxSales)
 		}
 	}
-	slices.SortFunc(sales, func(a, b order.Sale) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(sales, order.NewestFirst)
 	return sales, nil
 }
 
-// ClosedSales returns the IDs of sales that are closed, newest first: those
-// before an ID, or from the newest for 0.
+// ClosedSales returns the IDs of closed sales, newest first, from below an ID, or from
+// the newest for 0.
 func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
 	var ids []int64
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -65,13 +60,13 @@ func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int
 		return err
 	}, `SELECT id FROM sales WHERE state = 'closed' AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`, before, before, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: closed sales: %w", err)
+		return nil, fmt.Errorf("mysql: closed sales: %w", err)
 	}
 	return ids, nil
 }
 
-// SalesBefore returns sales of any state, newest first: those with an ID below
-// the given one, or from the newest for 0.
+// SalesBefore returns sales of any state, newest first, from below an ID, or from the
+// newest for 0.
 func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error) {
 	var sales []order.Sale
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
@@ -80,25 +75,70 @@ func (s *Store) SalesBefore(ctx context.Context, before int64, limit int) ([]ord
 		return err
 	}, `SELECT `+saleColumns+` FROM sales WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
 	if err != nil {
-		return nil, fmt.Errorf("order: sales: %w", err)
+		return nil, fmt.Errorf("mysql: sales: %w", err)
 	}
 	return sales, nil
 }
 
-// RaiseEpoch starts a load of the sale into Redis and returns its number. It
-// is a transaction of its own, so that nobody waits for the load.
+// remembered is a sale as it was read. Settling uses only its terms, which are fixed
+// once the sale is open, except the time to pay and whether the sale is voided.
+type remembered struct {
+	sale *order.Sale
+	read time.Time
+}
+
+// termsFor is how long terms are used before they are read again: what an operator
+// changes is in force everywhere within a second.
+const termsFor = time.Second
+
+// terms returns the sales of the orders, with terms not older than a second; sales that
+// do not exist are left out. Stock and seq are out of date.
+func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*order.Sale, error) {
+	known := make(map[int64]*order.Sale, 1)
+	var missing []any
+	for _, o := range orders {
+		if _, ok := known[o.SaleID]; ok || slices.Contains(missing, any(o.SaleID)) {
+			continue
+		}
+		if r, ok := s.remembered.Get(o.SaleID); ok && time.Since(r.read) < termsFor {
+			known[o.SaleID] = r.sale
+		} else {
+			missing = append(missing, o.SaleID)
+		}
+	}
+	if len(missing) == 0 {
+		return known, nil
+	}
+	asked := time.Now()
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		sale, err := scanSale(rows)
+		known[sale.ID] = &sale
+		if sale.State != order.SaleScheduled { // all terms may change until it is open
+			s.remembered.Add(sale.ID, remembered{&sale, asked})
+		}
+		return err
+	}, `SELECT `+saleColumns+` FROM sales WHERE id IN (`+repeat("?", len(missing))+`)`, missing...)
+	if err != nil {
+		return nil, fmt.Errorf("terms: %w", err)
+	}
+	return known, nil
+}
+
+// RaiseEpoch starts a load of the sale into Redis and returns its number. It is a
+// transaction of its own, so that no order waits for the load.
 func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 	n, epoch, err := exec(ctx, s.db, `UPDATE sales SET epoch = LAST_INSERT_ID(epoch + 1) WHERE id = ?`, id)
 	if err == nil && n == 0 {
 		err = order.ErrNotFound
 	}
 	if err != nil {
-		return 0, fmt.Errorf("order: raise epoch of sale %d: %w", id, err)
+		return 0, fmt.Errorf("mysql: raise epoch of sale %d: %w", id, err)
 	}
 	return uint64(epoch), nil
 }
 
-// writeChange is the last statement on a sale in its transaction.
+// writeChange appends to the log of changes. It is a transaction's last statement for a
+// sale.
 func writeChange(ctx context.Context, tx *sql.Tx, c order.Change) error {
 	_, _, err := exec(ctx, tx, `INSERT INTO sale_changes (sale_id, seq, changes) VALUES (?, ?, ?)`, c.SaleID, c.Seq, order.EncodeChange(c))
 	return err
@@ -127,7 +167,7 @@ func scanSale(row interface{ Scan(...any) error }) (order.Sale, error) {
 	return s, err
 }
 
-// nullable is NULL for an empty string: many sales have no external ID, and a
+// nullable returns NULL for an empty string: many sales have no external ID, and a
 // unique key does not compare NULLs.
 func nullable(s string) any {
 	if s == "" {

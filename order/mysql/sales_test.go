@@ -50,6 +50,6 @@ func TestAFullListOfSalesLeavesOutWhatNeedsNobodyYet(t *testing.T) {
 			require.Subset(t, listed, wanted)
 			require.IsDecreasing(t, listed, "newest first")
 		}
-		require.Equal(t, 1, strings.Count(log.String(), "more sales than are looked after"), "once a minute")
+		require.Equal(t, 1, strings.Count(log.String(), "more sales than are handled"), "once a minute")
 	})
 }

@@ -8,12 +8,12 @@ import (
 	"seckill/order"
 )
 
-// LiveOrders looks at the next orders of a sale by shopper and slot, at most
-// limit, and returns those that are live, and where to go on. Each call costs a
-// range of the unique key and its rows, whatever else was sold meanwhile.
-func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error) {
+// LiveOrders scans the next orders of a sale by shopper and slot, at most limit, and
+// returns the live ones and where to continue. Each call reads one range of the unique
+// key and its rows.
+func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	where, args := `sale_id = ?`, []any{saleID}
-	if after != (order.Place{}) {
+	if after != (order.SlotCursor{}) {
 		var live any // matches none
 		if after.Dead {
 			live = 1
@@ -21,42 +21,40 @@ func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.Place,
 		where += ` AND (shopper_id > ? OR shopper_id = ? AND (slot > ? OR slot = ? AND live = ?))`
 		args = append(args, after.ShopperID, after.ShopperID, after.Slot, after.Slot, live)
 	}
-	looked := 0
+	scanned := 0
 	err = query(ctx, s.db, func(rows *sql.Rows) error {
 		var r order.Record
 		err := scanRecord(rows, &r)
-		looked++
-		next = order.Place{ShopperID: r.ShopperID, Slot: r.Slot, Dead: !r.Status.Live()}
-		if !next.Dead {
+		scanned++
+		if next = r.SlotCursor(); !next.Dead {
 			page = append(page, r)
 		}
 		return err
 	}, `SELECT `+recordColumns+` FROM orders FORCE INDEX (orders_slot) WHERE `+where+` ORDER BY shopper_id, slot, live LIMIT ?`,
 		append(args, limit)...)
 	if err != nil {
-		return nil, order.Place{}, fmt.Errorf("order: live orders of sale %d: %w", saleID, err)
+		return nil, order.SlotCursor{}, fmt.Errorf("mysql: live orders of sale %d: %w", saleID, err)
 	}
-	if looked < limit {
-		next = order.Place{}
+	if scanned < limit {
+		next = order.SlotCursor{}
 	}
 	return page, next, nil
 }
 
-// rowsAfter looks at the next rows after an ID, at most limit of whatever sale,
-// and returns those of the given one, by ID, and where to go on; 0 when there is
-// nothing more. After 0 begins at the sale. Each call costs a range of the
-// primary key, nothing else.
+// rowsAfter scans the next rows after an ID, at most limit of all sales, and returns
+// those of one sale, by ID, and where to continue, or 0 at the end; after 0 means from
+// the beginning of the sale. Each call reads one range of the primary key.
 func rowsAfter(ctx context.Context, db queryer, saleID int64, after order.ID, limit int) (page []order.Record, next order.ID, err error) {
 	after = order.FirstOrder(saleID, after)
-	var looked int
+	var scanned int
 	err = query(ctx, db, func(rows *sql.Rows) error {
-		return rows.Scan(&next, &looked)
+		return rows.Scan(&next, &scanned)
 	}, `SELECT COALESCE(MAX(id), 0), COUNT(*) FROM (SELECT id FROM orders FORCE INDEX (PRIMARY) WHERE id > ? ORDER BY id LIMIT ?) p`,
 		int64(after), limit)
-	if err == nil && looked > 0 {
+	if err == nil && scanned > 0 {
 		page, err = rowsBetween(ctx, db, saleID, after, next)
 	}
-	if looked < limit {
+	if scanned < limit {
 		next = 0
 	}
 	return page, next, err
@@ -74,23 +72,23 @@ func rowsBetween(ctx context.Context, db queryer, saleID int64, after, last orde
 	return found, err
 }
 
-// searchLook is how many rows one look of Orders reads: a range of the primary
-// key, some ten milliseconds.
-const searchLook = 20_000
+// searchRows is how many rows one call of Orders scans: one range of the primary key,
+// which takes about ten milliseconds.
+const searchRows = 20_000
 
-// Orders returns orders of a sale and where to go on, 0 at the end. No index
-// serves this question, so that no order pays for one: a call looks at 20,000
-// rows of whatever sale, and may find none although there are more.
+// Orders returns orders of a sale and where to continue, or 0 at the end. There is no
+// index for it, because every order would pay for that: a call scans 20,000 rows of
+// all sales, and may find none although there are more.
 func (s *Store) Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error) {
 	first := order.FirstOrder(q.SaleID, 0)
 	before := q.Before
 	if before == 0 {
 		before = order.ID(1<<63 - 1)
 	}
-	var looked int
+	var scanned int
 	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(MIN(id), 0), COUNT(*) FROM (SELECT id FROM orders FORCE INDEX (PRIMARY)
-		WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?) p`, int64(first), int64(before), searchLook).Scan(&next, &looked)
-	if err == nil && looked > 0 {
+		WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?) p`, int64(first), int64(before), searchRows).Scan(&next, &scanned)
+	if err == nil && scanned > 0 {
 		err = query(ctx, s.db, func(rows *sql.Rows) error {
 			var r order.Record
 			err := scanRecord(rows, &r)
@@ -101,12 +99,12 @@ func (s *Store) Orders(ctx context.Context, q order.Query) (found []order.Record
 			int64(next), int64(before), q.SaleID, []byte(q.Reference), []byte(q.Reference), q.Limit)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("order: orders of sale %d: %w", q.SaleID, err)
+		return nil, 0, fmt.Errorf("mysql: orders of sale %d: %w", q.SaleID, err)
 	}
 	switch {
 	case len(found) == q.Limit:
 		next = found[q.Limit-1].ID
-	case looked < searchLook:
+	case scanned < searchRows:
 		next = 0
 	}
 	return found, next, nil
@@ -124,7 +122,7 @@ func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, shopper string, 
 	found, err := s.records(ctx, `sale_id IN (`+repeat("?", len(saleIDs))+`) AND shopper_id = ? ORDER BY id DESC LIMIT ?`,
 		append(args, []byte(shopper), limit)...)
 	if err != nil {
-		return nil, fmt.Errorf("order: of shopper: %w", err)
+		return nil, fmt.Errorf("mysql: of shopper: %w", err)
 	}
 	return found, nil
 }

@@ -1,26 +1,22 @@
 package mysql
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 
-	"seckill/internal/failpoint"
 	"seckill/order"
 )
 
-// Settle decides every order of a batch, of a few hundred at most, in one
-// transaction and returns one verdict for each distinct order. An order that
-// has a verdict keeps it (Seq 0). Deadlocks, lock waits and lost connections
-// are tried again a few times; the error is for the caller's backoff, and
-// whatever was committed by then is found by the next call. An order that
-// MySQL refuses is rejected as poison, alone.
+// Settle decides every order of a batch, a few hundred at most, in one transaction and
+// returns one verdict for each distinct order. An order that has a verdict keeps it
+// (Seq 0). Settle retries after deadlocks, lock waits and lost connections a few times.
+// After an error the caller backs off and calls again, which finds what was committed.
+// An order that MySQL refuses is rejected as poison, without affecting the others.
 func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
-	return s.settle(ctx, distinct(batch))
+	return s.settle(ctx, order.Distinct(batch))
 }
 
 func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdict, error) {
@@ -30,28 +26,25 @@ func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdi
 	prepared := s.inserts.get(ctx, s, len(orders))
 	var t *settling
 	err := s.retry(ctx, "settle", func(try int) error {
-		terms, err := s.saleTerms(ctx, orders)
+		sales, err := s.terms(ctx, orders)
 		if err != nil {
 			return err
 		}
 		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			t = newSettling(tx, terms)
+			t = newSettling(tx, sales)
 			if try == 0 {
 				t.prepared = prepared
-			}
-			if failpoint.Broken(failpoint.SameAttempt) {
-				t.attempt = uint64(orders[0].ID)
 			}
 			return t.run(ctx, orders, try > 0)
 		})
 	})
 	switch {
 	case err == nil:
-		return t.verdicts(), nil
+		return order.Settled(t.earlier, t.fresh), nil
 	case kindOf(err) != badData:
 		return nil, err
 	case len(orders) == 1:
-		return s.condemn(ctx, orders[0], err)
+		return s.rejectAsPoison(ctx, orders[0], err)
 	}
 	healthy, err := s.settle(ctx, orders[:len(orders)/2])
 	if err != nil {
@@ -64,65 +57,51 @@ func (s *Store) settle(ctx context.Context, orders []order.Order) ([]order.Verdi
 	return append(healthy, rest...), nil
 }
 
-// distinct sorts a batch by ID, so that transactions lock rows in one order,
-// and drops repeated deliveries, which would be deducted twice. Another order
-// under the same ID stays: it is a collision.
-func distinct(batch []order.Order) []order.Order {
-	os := slices.Clone(batch)
-	slices.SortStableFunc(os, byIdentity)
-	if failpoint.Broken(failpoint.DedupeByID) {
-		return slices.CompactFunc(os, func(a, b order.Order) bool { return a.ID == b.ID })
-	}
-	os = slices.CompactFunc(os, order.Same)
-	if failpoint.Broken(failpoint.UnsortedBatches) {
-		rand.Shuffle(len(os), func(i, k int) { os[i], os[k] = os[k], os[i] })
-	}
-	return os
-}
-
-func byIdentity(a, b order.Order) int {
-	return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.SaleID, b.SaleID), cmp.Compare(a.ShopperID, b.ShopperID))
-}
-
 // settling is one transaction of a batch: one try.
 type settling struct {
 	tx       *sql.Tx
-	terms    map[int64]terms
-	attempt  uint64           // in each row that this transaction makes
-	prepared []preparedInsert // largest first
+	sales    map[int64]*order.Sale // those that exist, see Store.terms
+	attempt  uint64                // in each row that this transaction inserts
+	prepared []preparedInsert      // largest first
 
 	earlier  []order.Verdict  // of earlier transactions
 	fresh    []*order.Verdict // rows of this one
 	collided []*order.Verdict // whose ID is another order's
 }
 
-// newSettling takes an attempt ID that no other transaction has: with the one
-// of an earlier try, whose COMMIT may have succeeded, its rows would count as
-// new and be deducted again.
-func newSettling(tx *sql.Tx, terms map[int64]terms) *settling {
-	return &settling{tx: tx, terms: terms, attempt: rand.Uint64()}
+// newSettling takes an attempt ID that no other transaction has. If a further try used
+// that of an earlier one whose COMMIT succeeded unnoticed, those rows would look new
+// and be deducted again.
+func newSettling(tx *sql.Tx, sales map[int64]*order.Sale) *settling {
+	return &settling{tx: tx, sales: sales, attempt: rand.Uint64()}
 }
 
-// maxRounds bounds how often slots are looked for; 3 was the most ever seen.
+// maxRounds bounds the rounds of assigning slots; 3 was the most ever seen.
 const maxRounds = 8
 
 var errRounds = errors.New("slots keep being taken")
 
-// run settles the orders, which are distinct and in ID order. look makes it
-// read what is there before it inserts, which meets fewer locks of others: a
-// further try has just lost against some. The first try does not, since that
-// costs a third of the speed.
+// run settles the orders, which are distinct and in ID order. With look, it reads the
+// existing rows before it inserts, which meets fewer locks. A further try does that,
+// because it has just lost against other transactions. The first try does not, because
+// it costs a third of the speed.
 func (t *settling) run(ctx context.Context, orders []order.Order, look bool) error {
-	vs := t.draft(orders)
-	misplaced := slices.DeleteFunc(slices.Clone(vs), func(v *order.Verdict) bool { return t.slotExists(v) })
+	var vs, misplaced []*order.Verdict
+	for _, o := range orders {
+		sale := t.sales[o.SaleID]
+		v := order.Draft(o, sale)
+		if vs = append(vs, v); v.Status == order.StatusConfirmed && !sale.HasSlot(v.Slot) {
+			misplaced = append(misplaced, v)
+		}
+	}
 	if look {
-		absent, err := t.sift(ctx, vs)
+		absent, err := t.classify(ctx, vs)
 		if err != nil {
 			return err
 		}
 		vs, misplaced = absent, absent
 	}
-	if err := t.place(ctx, misplaced); err != nil {
+	if err := t.assignSlots(ctx, misplaced); err != nil {
 		return err
 	}
 	for round := 0; len(vs) > 0; round++ {
@@ -137,44 +116,22 @@ func (t *settling) run(ctx context.Context, orders []order.Order, look bool) err
 			t.fresh = append(t.fresh, vs...)
 			break
 		}
-		if vs, err = t.sift(ctx, vs); err != nil {
+		if vs, err = t.classify(ctx, vs); err != nil {
 			return err
 		}
-		if err := t.place(ctx, vs); err != nil {
+		if err := t.assignSlots(ctx, vs); err != nil {
 			return err
 		}
 	}
-	if err := t.collide(ctx); err != nil {
+	if err := t.addCollisions(ctx); err != nil {
 		return err
 	}
 	return t.closeSales(ctx)
 }
 
-// draft says what each order comes to if nothing stands in its way. One that
-// its sale does not allow is poison: the API lets none through.
-func (t *settling) draft(orders []order.Order) []*order.Verdict {
-	vs := make([]*order.Verdict, len(orders))
-	for i, o := range orders {
-		v := &order.Verdict{Order: o, Status: order.StatusConfirmed}
-		terms, ok := t.terms[o.SaleID]
-		if !ok || o.Quantity < 1 || o.Quantity > terms.units {
-			*v = fence(o, order.ReasonPoison)
-		}
-		vs[i] = v
-	}
-	return vs
-}
-
-// fence is the verdict on an order that must never be confirmed: a row without
-// units or slot, which a late message finds.
-func fence(o order.Order, reason order.Reason) order.Verdict {
-	o.Quantity, o.Slot = 0, 0
-	return order.Verdict{Order: o, Status: order.StatusRejected, Reason: reason}
-}
-
-// sift reads what stands under the IDs of vs and returns the verdicts that
-// have no row: their slot was taken.
-func (t *settling) sift(ctx context.Context, vs []*order.Verdict) (absent []*order.Verdict, err error) {
+// classify reads the rows that have the IDs of vs, and returns the verdicts that
+// have none: their slot was taken.
+func (t *settling) classify(ctx context.Context, vs []*order.Verdict) (absent []*order.Verdict, err error) {
 	type row struct {
 		order.Record
 		attempt uint64
@@ -191,16 +148,16 @@ func (t *settling) sift(ctx context.Context, vs []*order.Verdict) (absent []*ord
 	}
 	for _, v := range vs {
 		r, ok := found[v.ID]
+		old := order.Existing(v.Order, r.Record)
 		switch {
 		case !ok:
 			absent = append(absent, v)
-		case !order.Same(r.Order, v.Order) && !failpoint.Broken(failpoint.OneWorkerNumber):
-			v.Status, v.Reason = order.StatusRejected, order.ReasonCollision
-			t.collided = append(t.collided, v)
+		case old.Reason == order.ReasonCollision:
+			t.collided = append(t.collided, &old)
 		case r.attempt == t.attempt:
 			t.fresh = append(t.fresh, v)
 		default:
-			t.earlier = append(t.earlier, r.Verdict())
+			t.earlier = append(t.earlier, old)
 		}
 	}
 	return absent, nil
@@ -214,12 +171,65 @@ func idsOf(vs []*order.Verdict) []any {
 	return ids
 }
 
-// verdicts returns what the committed transaction came to, in ID order.
-func (t *settling) verdicts() []order.Verdict {
-	all := t.earlier
-	for _, v := range t.fresh {
-		all = append(all, *v)
+// Void rejects an order that has no verdict and returns the verdict: the new one or,
+// with Seq 0, the existing one. A message that arrives later finds the row and changes
+// nothing.
+func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
+	return s.insertTombstone(ctx, o, order.ReasonVoid)
+}
+
+// rejectAsPoison rejects the one order that MySQL refuses for cause. Its row has none of
+// the fields that may be the cause. If even its ID, sale or shopper is refused, the
+// verdict is a dead letter.
+func (s *Store) rejectAsPoison(ctx context.Context, o order.Order, cause error) ([]order.Verdict, error) {
+	s.log.WarnContext(ctx, "order refused by the database", "order_id", o.ID, "sale_id", o.SaleID, "err", cause)
+	plain := o
+	plain.Reference = ""
+	v, err := s.insertTombstone(ctx, plain, order.ReasonPoison)
+	if err != nil && kindOf(err) == badData {
+		v = *order.Tombstone(o, order.ReasonPoison)
+		err = s.AddDeadLetter(ctx, order.VerdictDeadLetter(v, cause.Error(), order.AppendMessage(nil, o)))
 	}
-	slices.SortFunc(all, func(a, b order.Verdict) int { return byIdentity(a.Order, b.Order) })
-	return all
+	if err != nil {
+		return nil, err
+	}
+	return []order.Verdict{v}, nil
+}
+
+// insertTombstone rejects one order for a reason, unless it has a verdict.
+func (s *Store) insertTombstone(ctx context.Context, o order.Order, reason order.Reason) (order.Verdict, error) {
+	var t *settling
+	err := s.retry(ctx, string(reason), func(int) error {
+		sales, err := s.terms(ctx, []order.Order{o})
+		if err != nil {
+			return err
+		}
+		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			t = newSettling(tx, sales)
+			return t.insertTombstone(ctx, o, reason)
+		})
+	})
+	if err != nil {
+		return order.Verdict{}, err
+	}
+	return order.Settled(t.earlier, t.fresh)[0], nil
+}
+
+func (t *settling) insertTombstone(ctx context.Context, o order.Order, reason order.Reason) error {
+	vs := []*order.Verdict{order.Tombstone(o, reason)}
+	n, err := t.insert(ctx, vs)
+	if err != nil {
+		return err
+	}
+	if n == 1 {
+		t.fresh = vs
+	} else if absent, err := t.classify(ctx, vs); err != nil {
+		return err
+	} else if len(absent) > 0 {
+		return errRounds // the row was deleted meanwhile, which nothing does
+	}
+	if err := t.addCollisions(ctx); err != nil {
+		return err
+	}
+	return t.closeSales(ctx)
 }

@@ -1,5 +1,46 @@
-// Package mysql keeps sales and orders in MySQL or MariaDB. Its rows are the
-// verdicts: an order is decided by the transaction that inserts its row.
+// Package mysql is the order store: MySQL 8.0 or MariaDB 10.11. A row is the result
+// of its order, so MySQL decides, and the guarantees of the whole program rest on it
+// keeping what it committed (innodb_flush_log_at_trx_commit=1).
+//
+// # Settle
+//
+// Settle decides every order of a batch in one READ COMMITTED transaction. It sorts
+// the batch by ID, removes duplicates, and inserts all rows as confirmed in one
+// statement under a fresh attempt ID. When that inserts fewer rows than there are
+// orders, it reads back which orders are new (they have our attempt ID), which were
+// decided before, which collide with another order's ID, and whose slot is taken;
+// the last ones move to the lowest free slot or are rejected, in rounds.
+//
+// The sale's row comes last, because every batch needs it: one UPDATE deducts the
+// units of the new orders and takes the sequence number. Where the units do not
+// fit, the row is locked and orders are rejected in ID order. Rejections are
+// committed as rows, too. Then the change is appended, and COMMIT.
+//
+// An error of the data splits the batch until the poisonous order is alone; it is
+// rejected. Every other error is retried. A connection whose BEGIN, COMMIT or
+// ROLLBACK failed is discarded, because an open transaction that went back to the
+// pool would be committed by the next BEGIN.
+//
+// # Void, pay, cancel
+//
+// Void inserts a rejected row without units for an order that both stores have
+// lost; a late message finds that row. Payment and cancellation are an UPDATE where
+// the status is confirmed. So a late message, a void, a payment and a cancellation
+// of one order exclude each other by its primary key or its status.
+//
+// # Operations
+//
+// An operation is one transaction: the command's name (the same name again does
+// nothing), the version that the operator saw, the sale, its change in the log, and
+// the row of the audit log.
+//
+// # Notes
+//
+// A sale's terms are remembered for a second, not for good: the time to pay may be
+// extended, and a sale voided. The primary key of dead_letters contains the message
+// ID, because an unreadable message need not carry an order ID of ours; an empty
+// message ID marks the result of an order that can have no row. SQL avoids RETURNING
+// and row aliases, which not both servers have.
 package mysql
 
 import (
@@ -13,53 +54,51 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Store keeps sales, orders and the log of their changes in MySQL, MariaDB or
-// TiDB. An order's row is its verdict, decided once, by whoever inserts it.
-// Every method may be called again after any error, and does then what one
-// call would have done. A call that has begun a transaction ends it, whatever
-// becomes of its context.
+// Store keeps sales, orders and the log of their changes. Every method may be called
+// again after any error, with the effect of a single call. A transaction that has begun
+// is finished even if the context ends.
 type Store struct {
-	db      *sql.DB
-	log     *slog.Logger
-	terms   *lru.Cache[int64, terms]
-	inserts inserts
-	crowded *rate.Limiter // of what is logged about too many sales
+	db         *sql.DB
+	log        *slog.Logger
+	remembered *lru.Cache[int64, remembered] // see terms
+	inserts    inserts
+	crowded    *rate.Limiter // of the warning about too many sales
 }
 
-// rememberedSales bounds the sales whose terms are remembered.
+// rememberedSales is the number of sales whose terms are remembered.
 const rememberedSales = 4096
 
-// NewStore returns a Store on a pool of OpenDB with a schema of Migrate.
+// NewStore returns a Store on a pool of OpenDB, with the schema of Migrate.
 func NewStore(db *sql.DB, log *slog.Logger) *Store {
-	cache, err := lru.New[int64, terms](rememberedSales)
+	cache, err := lru.New[int64, remembered](rememberedSales)
 	if err != nil {
 		panic(err) // the size is not positive
 	}
-	return &Store{db: db, log: log, terms: cache, crowded: rate.NewLimiter(rate.Every(time.Minute), 1)}
+	return &Store{db: db, log: log, remembered: cache, crowded: rate.NewLimiter(rate.Every(time.Minute), 1)}
 }
 
 // Ping reports whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.db.PingContext(ctx); err != nil {
-		return fmt.Errorf("order: ping: %w", err)
+		return fmt.Errorf("mysql: ping: %w", err)
 	}
 	return nil
 }
 
-// NextWorker returns a worker number that no other process has had.
-func (s *Store) NextWorker(ctx context.Context) (int64, error) {
+// NextNodeID returns a node ID that no process had before.
+func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
 	_, n, err := exec(ctx, s.db, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
 	if err != nil {
-		return 0, fmt.Errorf("order: next worker: %w", err)
+		return 0, fmt.Errorf("mysql: next node ID: %w", err)
 	}
 	return n, nil
 }
 
-// LastWorker returns the worker number given out last, for IDMaker.Observe.
-func (s *Store) LastWorker(ctx context.Context) (int64, error) {
+// LastNodeID returns the last node ID of NextNodeID, for IDMaker.Observe.
+func (s *Store) LastNodeID(ctx context.Context) (int64, error) {
 	var n int64
 	if err := s.db.QueryRowContext(ctx, `SELECT n FROM counters WHERE name = 'worker'`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("order: last worker: %w", err)
+		return 0, fmt.Errorf("mysql: last node ID: %w", err)
 	}
 	return n, nil
 }

@@ -19,23 +19,22 @@ import (
 	"seckill/order"
 )
 
-// errUnknown: whether the transaction was committed is not known.
+// errUnknown: it is not known whether the transaction was committed.
 var errUnknown = errors.New("outcome unknown")
 
-// inTx runs fn in one READ COMMITTED transaction and commits it when fn
-// returns nil. A connection whose BEGIN, COMMIT or ROLLBACK failed is
-// discarded: an open transaction that went back to the pool would be committed
-// by the next BEGIN.
+// inTx runs fn in one READ COMMITTED transaction and commits it if fn returns nil. A
+// connection whose BEGIN, COMMIT or ROLLBACK failed is discarded: an open transaction
+// that went back to the pool would be committed by the next BEGIN.
 //
-// ctx bounds only the wait for a connection. The transaction goes on without
-// it, since a Commit under a context that has ended does not commit and a
-// statement cut off leaves locks behind; the driver's timeouts bound it.
+// ctx bounds only the wait for a connection. The transaction ignores it, because Commit
+// does not commit after its context has ended, and an interrupted statement leaves locks
+// behind. The driver's timeouts bound the transaction.
 func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) (failure error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer func() { _ = conn.Close() }() // gives it back to the pool
+	defer func() { _ = conn.Close() }() // returns it to the pool
 	ctx, span := telemetry.Start(context.WithoutCancel(ctx), "transaction", telemetry.Internal)
 	defer func() { span.End(failure) }()
 	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
@@ -71,8 +70,8 @@ func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// inSnapshot runs fn in a read-only REPEATABLE READ transaction: all its reads
-// see the database as it was at the first of them.
+// inSnapshot runs fn in a read-only REPEATABLE READ transaction: all reads see the
+// database as of the first one.
 func (s *Store) inSnapshot(ctx context.Context, fn func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
@@ -82,13 +81,13 @@ func (s *Store) inSnapshot(ctx context.Context, fn func(*sql.Tx) error) error {
 	return fn(tx)
 }
 
-// errorKind says what to do about an error.
+// errorKind is what to do about an error.
 type errorKind int
 
 const (
-	transient errorKind = iota // try again: everything that is not known to be final
-	badData                    // MySQL refuses the values: the same again fails again
-	final                      // an answer of ours
+	transient errorKind = iota // retry: everything that is not known to be final
+	badData                    // MySQL refuses the values: a retry fails again
+	final                      // one of our own results
 )
 
 func kindOf(err error) errorKind {
@@ -109,12 +108,12 @@ func kindOf(err error) errorKind {
 	return transient
 }
 
-// maxTries bounds the tries of one call: 1213 and 1205 are normal when batches
-// want the same slots, and rarely come three times in a row. An outage is for
-// the caller to wait out.
+// maxTries bounds the tries of one call: 1213 and 1205 are normal when batches need the
+// same slots, and rarely occur three times in a row. The caller waits for the end of an
+// outage.
 const maxTries = 6
 
-// retry runs fn until it succeeds, fails for good or has failed maxTries times.
+// retry runs fn until it succeeds, fails for good, or has failed maxTries times.
 func (s *Store) retry(ctx context.Context, what string, fn func(try int) error) error {
 	for try := 0; ; try++ {
 		err := fn(try)
@@ -122,14 +121,14 @@ func (s *Store) retry(ctx context.Context, what string, fn func(try int) error) 
 			return nil
 		}
 		if kindOf(err) != transient || try+1 == maxTries || loop.Pause(ctx, jitter(try)) != nil {
-			return fmt.Errorf("order: %s: %w", what, err)
+			return fmt.Errorf("mysql: %s: %w", what, err)
 		}
 		s.log.DebugContext(ctx, "transaction tried again", "what", what, "try", try+1, "err", err)
 	}
 }
 
-// jitter returns up to 4, 8, … 64 ms: enough for two that deadlocked to miss
-// each other.
+// jitter returns up to 4, 8, … 64 ms, so that two transactions that deadlocked do not
+// meet again.
 func jitter(try int) time.Duration {
 	return time.Millisecond + rand.N(4*time.Millisecond<<min(try, 4))
 }
@@ -142,7 +141,7 @@ type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// exec returns the rows that changed and the value of LAST_INSERT_ID(expr).
+// exec returns the number of changed rows and the value of LAST_INSERT_ID(expr).
 func exec(ctx context.Context, db execer, query string, args ...any) (rows, id int64, err error) {
 	ctx, span := telemetry.Statement(ctx, query)
 	res, err := db.ExecContext(ctx, query, args...)
@@ -174,8 +173,7 @@ func query(ctx context.Context, db queryer, scan func(*sql.Rows) error, q string
 	return rows.Err()
 }
 
-// endStatement ends the span of a statement; what refused it MySQL says in a
-// number.
+// endStatement ends the span of a statement, with MySQL's error number.
 func endStatement(span telemetry.Span, err error) {
 	if refused, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		span.Text("db.response.status_code", strconv.Itoa(int(refused.Number)))
@@ -186,4 +184,14 @@ func endStatement(span telemetry.Span, err error) {
 // repeat returns group n times, with commas between.
 func repeat(group string, n int) string {
 	return group + strings.Repeat(", "+group, n-1)
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func idArgs(ids []order.ID) []any {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = int64(id)
+	}
+	return args
 }

@@ -36,7 +36,7 @@ func livePages(t *testing.T, s *suite) {
 	for _, limit := range []int{1, 2, 3, 7, 1000} {
 		var got []order.ID
 		calls := 0
-		for after, first := (order.Place{}), true; first || after != (order.Place{}); first = false {
+		for after, first := (order.SlotCursor{}), true; first || after != (order.SlotCursor{}); first = false {
 			page, next, err := s.store.LiveOrders(t.Context(), sale.ID, after, limit)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(page), limit)
@@ -54,28 +54,28 @@ func livePages(t *testing.T, s *suite) {
 	}
 }
 
-func lettersDiscarded(t *testing.T, s *suite) {
+func deadLettersDiscarded(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 1)
 	o, foreign := s.order(t, sale.ID, "a"), fmt.Sprint("AC11-", s.id(t))
 	collided := o
 	collided.ShopperID = "b"
 	s.settle(t, o, collided)
 	message := order.DeadLetter{MessageID: o.ID.String(), OrderID: o.ID, Reason: "unreadable", Body: []byte{1, 2}}
-	require.NoError(t, s.store.Bury(t.Context(), message))
-	require.NoError(t, s.store.Bury(t.Context(), order.DeadLetter{MessageID: foreign, Reason: "unreadable"}))
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), message))
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: foreign, Reason: "unreadable"}))
 
-	n, err := s.store.CountLetters(t.Context()) // of other tests too, which run meanwhile
+	n, err := s.store.CountDeadLetters(t.Context()) // of other tests too, which run meanwhile
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, n.Messages, 2)
 	require.GreaterOrEqual(t, n.Verdicts, 1)
 
-	found, err := s.store.Letters(t.Context(), o.ID.String())
+	found, err := s.store.DeadLettersNamed(t.Context(), o.ID.String())
 	require.NoError(t, err)
 	require.Len(t, found, 2)
 	slices.SortFunc(found, func(a, b order.DeadLetter) int { return len(a.MessageID) - len(b.MessageID) })
-	require.True(t, found[0].Verdict())
+	require.True(t, found[0].IsVerdict())
 	require.Equal(t, "b", found[0].ShopperID)
-	require.False(t, found[1].Verdict())
+	require.False(t, found[1].IsVerdict())
 	require.Equal(t, []byte{1, 2}, found[1].Body)
 
 	require.ErrorIs(t, s.store.Discard(t.Context(), found[0]), order.ErrConflict, "a verdict stays")
@@ -85,28 +85,28 @@ func lettersDiscarded(t *testing.T, s *suite) {
 	require.NoError(t, err)
 	require.Len(t, decided, 1, "the verdict is still read")
 
-	found, err = s.store.Letters(t.Context(), foreign)
+	found, err = s.store.DeadLettersNamed(t.Context(), foreign)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.NoError(t, s.store.Discard(t.Context(), found[0]))
 	for _, name := range []string{foreign, "", "0"} {
-		found, err = s.store.Letters(t.Context(), name)
+		found, err = s.store.DeadLettersNamed(t.Context(), name)
 		require.NoError(t, err)
 		require.Empty(t, found, name)
 	}
 
 	many := []order.Order{s.order(t, sale.ID, "first")}
-	for i := range order.MaxLetters + 20 {
+	for i := range order.MaxDeadLetters + 20 {
 		again := many[0]
 		again.ShopperID = fmt.Sprint("s", i)
 		many = append(many, again)
 	}
 	s.settle(t, many...)
 	message = order.DeadLetter{MessageID: many[0].ID.String(), OrderID: many[0].ID, Reason: "unreadable"}
-	require.NoError(t, s.store.Bury(t.Context(), message))
-	found, err = s.store.Letters(t.Context(), many[0].ID.String())
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), message))
+	found, err = s.store.DeadLettersNamed(t.Context(), many[0].ID.String())
 	require.NoError(t, err)
-	require.Len(t, found, order.MaxLetters)
-	require.False(t, found[0].Verdict(), "what can be discarded comes first")
-	require.True(t, found[1].Verdict())
+	require.Len(t, found, order.MaxDeadLetters)
+	require.False(t, found[0].IsVerdict(), "what can be discarded comes first")
+	require.True(t, found[1].IsVerdict())
 }

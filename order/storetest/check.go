@@ -10,15 +10,15 @@ import (
 	"seckill/order"
 )
 
-// replayed is a sale as its log tells it.
+// replayed is a sale as replayed from its log.
 type replayed struct {
 	sale       order.Sale // total, available, state and seq
 	orders     map[order.ID]order.Verdict
 	collisions int
 }
 
-// check replays the log of each sale, which must be as CreateSale returned it,
-// and compares the outcome with the tables. It returns the sales' last seqs.
+// check replays the log of each sale, from the sale that CreateSale returned, and
+// compares the result with the tables. It returns the sales' last seqs.
 func (s *suite) check(t *testing.T, sales ...order.Sale) map[int64]uint64 {
 	t.Helper()
 	seqs := make(map[int64]uint64)
@@ -78,8 +78,8 @@ func (r *replayed) apply(t *testing.T, c order.Change) {
 	require.GreaterOrEqual(t, r.sale.Available, 0, "oversold at change %d", c.Seq)
 }
 
-// compareSale: the sale's row is what its log comes to, and holds what no live
-// order does.
+// compareSale requires that the sale's row equals the replayed one, and that the units
+// that are not available are those of live orders.
 func (s *suite) compareSale(t *testing.T, r replayed) {
 	t.Helper()
 	tally, err := s.store.Tally(t.Context(), r.sale.ID)
@@ -102,8 +102,8 @@ func (s *suite) compareSale(t *testing.T, r replayed) {
 	require.Len(t, letters, r.collisions)
 }
 
-// compareOrders: each row is what the log says, the live ones are those of the
-// snapshot, and no shopper has more of them than the sale allows.
+// compareOrders requires that each row equals the replayed one, that the live ones are
+// those of the snapshot, and that no shopper has more of them than the sale allows.
 func (s *suite) compareOrders(t *testing.T, r replayed) {
 	t.Helper()
 	ids := make([]order.ID, 0, len(r.orders))

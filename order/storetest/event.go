@@ -91,10 +91,10 @@ func eventsOfCollision(t *testing.T, s *suite) {
 	require.Len(t, es, 1)
 	require.Equal(t, "a", es[0].ShopperID)
 
-	both := s.order(t, sale.ID, "c") // with its twin in one batch, and so in one change
-	twin := both
-	twin.ShopperID = "d"
-	vs, err := s.store.Settle(t.Context(), []order.Order{both, twin})
+	both := s.order(t, sale.ID, "c") // with a collision in one batch, and so in one change
+	collided := both
+	collided.ShopperID = "d"
+	vs, err := s.store.Settle(t.Context(), []order.Order{both, collided})
 	require.NoError(t, err)
 	require.Equal(t, vs[0].Seq, vs[1].Seq)
 	es, _ = s.events(t, sale.ID, 10)
@@ -102,7 +102,7 @@ func eventsOfCollision(t *testing.T, s *suite) {
 	require.Equal(t, []any{"c", order.StatusConfirmed}, []any{es[1].ShopperID, es[1].Status})
 }
 
-// behind returns the cursor of a sale whose events have not all left.
+// behind returns the cursor of a sale with unpublished events.
 func (s *suite) behind(t *testing.T, saleID int64, closed bool) (order.EventCursor, bool) {
 	t.Helper()
 	cs, err := s.store.EventsBehind(t.Context(), closed, 1<<20)

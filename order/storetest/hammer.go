@@ -18,17 +18,17 @@ func settlersAgree(t *testing.T, s *suite) {
 	Hammer(t, s.store, Options{Rounds: 60, Limit: 2 * time.Second, Calm: func() {}})
 }
 
-// Options say how long to hammer.
+// Options are the length of Hammer.
 type Options struct {
 	Rounds int           // batches of each goroutine
 	Limit  time.Duration // the end if that takes longer
 	Calm   func()        // ends the faults, before the tables are read
 }
 
-// Hammer settles, from four goroutines, batches that repeat and overlap, of
-// shoppers who order again and again, while another voids and restocks. It
-// fails unless every order has one verdict for all, and the log, replayed, is
-// the tables. Faults may be injected under the store.
+// Hammer settles repeated and overlapping batches from four goroutines, of shoppers who
+// order again and again, while another goroutine voids and restocks. It fails unless each
+// order always has the same verdict, and the replayed log equals the tables. Faults may be
+// injected below the store.
 func Hammer(t *testing.T, store Store, opts Options) {
 	t.Helper()
 	s := &suite{store: store, ids: order.NewIDMaker(rand.Int64N(1 << 13))}
@@ -74,8 +74,8 @@ type hammer struct {
 	told   map[order.Order]string // by identity: the verdict that all must agree on
 }
 
-// settleOne settles one batch and notes what it was told. An error is what a
-// consumer would wait out.
+// settleOne settles one batch and records the verdicts. After an error a consumer would
+// try again.
 func (h *hammer) settleOne(t *testing.T) {
 	t.Helper()
 	batch := h.batch(t)
@@ -98,7 +98,7 @@ func (h *hammer) disturb(t *testing.T, n int, saleID int64) {
 	_, _ = h.store.Restock(t.Context(), fmt.Sprintf("restock-%d-%d", saleID, n/4), saleID, 3)
 }
 
-// untilDone settles once more all that was ever made, undisturbed.
+// untilDone settles all orders once more, without faults.
 func (h *hammer) untilDone(t *testing.T) {
 	t.Helper()
 	for from := 0; from < len(h.orders); from += 200 {
@@ -112,7 +112,7 @@ func (h *hammer) untilDone(t *testing.T) {
 	h.tell(t, decided...)
 }
 
-// tell fails when an order had another verdict before.
+// tell fails if an order had another verdict before.
 func (h *hammer) tell(t *testing.T, vs ...order.Verdict) {
 	t.Helper()
 	h.mu.Lock()
@@ -156,8 +156,8 @@ func (h *hammer) batch(t *testing.T) []order.Order {
 	return b
 }
 
-// invent returns an order, known to all at once, so that others settle and
-// void it too. A few have the ID of another.
+// invent returns a new order that the other goroutines settle and void, too. A few have
+// the ID of another order.
 func (h *hammer) invent(t *testing.T) order.Order {
 	t.Helper()
 	id, err := h.ids.Next()

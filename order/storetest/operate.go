@@ -14,13 +14,13 @@ import (
 	"seckill/order"
 )
 
-// operator is one that no other test uses.
+// operator returns an operator that no other test uses.
 func (s *suite) operator(t *testing.T) order.Operator {
 	t.Helper()
 	return order.Operator{Name: "op-" + s.id(t).String(), Role: "operator"}
 }
 
-// operate gives a command with a name of its own.
+// operate runs an operation under a new command name.
 func (s *suite) operate(t *testing.T, by order.Operator, sale order.Sale, a order.Action) (order.Sale, error) {
 	t.Helper()
 	return s.store.Operate(t.Context(), order.Operation{Command: s.id(t).String(), By: by, SaleID: sale.ID, Action: a})
@@ -237,7 +237,7 @@ func operatorCancels(t *testing.T, s *suite) {
 		requireVerdict(t, v, order.StatusCancelled, "")
 	}
 	letter := order.DeadLetter{MessageID: s.id(t).String() + "ü", SaleID: sale.ID, Reason: "unreadable", Body: []byte("abc")}
-	require.NoError(t, s.store.Bury(t.Context(), letter))
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), letter))
 	require.NoError(t, s.store.DiscardAs(t.Context(), by, "cmd", letter))
 	require.ErrorIs(t, s.store.DiscardAs(t.Context(), by, "cmd", letter), order.ErrNotFound)
 	entries := s.auditLog(t, order.AuditQuery{SaleID: sale.ID})

@@ -23,7 +23,7 @@ func (s *suite) paySoon(t *testing.T, units, slots int) order.Sale {
 	return sale
 }
 
-// payment is the right one for an order, under an event of its own.
+// payment returns the right payment of an order, with a new event.
 func (s *suite) payment(t *testing.T, o order.Order) order.Payment {
 	t.Helper()
 	return order.Payment{EventID: "evt-" + s.id(t).String(), OrderID: o.ID, AmountMinor: 9900 * int64(o.Quantity), Currency: "CNY"}
@@ -36,7 +36,7 @@ func (s *suite) pay(t *testing.T, p order.Payment) order.Receipt {
 	return r
 }
 
-// expired lets orders expire until so many have, or the time is over.
+// expired calls Expire until so many orders have expired, or the time is over.
 func (s *suite) expired(t *testing.T, saleID int64, want int) (vs []order.Verdict, last order.Expiry) {
 	t.Helper()
 	for until := time.Now().Add(10 * time.Second); len(vs) < want && time.Now().Before(until); {
@@ -53,8 +53,8 @@ func (s *suite) expired(t *testing.T, saleID int64, want int) (vs []order.Verdic
 	return vs, last
 }
 
-// What is due need not stand in front: a look reads on, for 1,024 orders or 256
-// changes, however few orders each of them holds.
+// Due orders need not come first: a scan reads on, up to 1,024 orders or 256 changes,
+// even if each has few orders.
 func expireLooksAhead(t *testing.T, s *suite) {
 	sale := s.paySoon(t, 300, 1)
 	var os []order.Order
@@ -240,8 +240,8 @@ func expireUnpaid(t *testing.T, s *suite) {
 	require.True(t, unpaid)
 }
 
-// oneWins lets payments, cancellations, expiry, redeliveries and new orders
-// for the same slots meet.
+// oneWins runs payments, cancellations, expiry, redeliveries and new orders for the same
+// slots at the same time.
 func oneWins(t *testing.T, s *suite) {
 	sale := s.paySoon(t, 60, 2)
 	var batch []order.Order
@@ -282,7 +282,7 @@ type race struct {
 	changed map[order.ID]order.Status
 }
 
-// won notes who says to have changed an order: that must be one.
+// won records who changed an order: it must be exactly one.
 func (r *race) won(t *testing.T, v order.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

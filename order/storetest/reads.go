@@ -89,7 +89,7 @@ func verdictsCompare(t *testing.T, s *suite) {
 	collided, stranger := known, known
 	collided.ShopperID, stranger.ShopperID = "c", "d"
 	s.settle(t, known, collided)
-	require.NoError(t, s.store.Bury(t.Context(), order.DeadLetter{
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), order.DeadLetter{
 		MessageID: unknown.ID.String(), OrderID: unknown.ID, SaleID: sale.ID, ShopperID: "b", Reason: "malformed",
 	})) // an unreadable message says nothing of its order
 	decided, undecided, err := s.store.Verdicts(t.Context(), []order.Order{known, unknown, collided, stranger})
@@ -133,7 +133,7 @@ func changesPage(t *testing.T, s *suite) {
 	require.Empty(t, cs)
 }
 
-func lettersBuried(t *testing.T, s *suite) {
+func deadLettersAdded(t *testing.T, s *suite) {
 	saleID := int64(s.id(t))
 	letter := order.DeadLetter{
 		MessageID: "AC1100\xff", SaleID: saleID, ShopperID: "a\xc3", Reason: "malformed",
@@ -142,8 +142,8 @@ func lettersBuried(t *testing.T, s *suite) {
 	other := letter
 	other.MessageID, other.Body = "other", nil
 	for range 2 {
-		require.NoError(t, s.store.Bury(t.Context(), letter))
-		require.NoError(t, s.store.Bury(t.Context(), other))
+		require.NoError(t, s.store.AddDeadLetter(t.Context(), letter))
+		require.NoError(t, s.store.AddDeadLetter(t.Context(), other))
 	}
 	letters, err := s.store.DeadLetters(t.Context(), saleID, 10)
 	require.NoError(t, err)

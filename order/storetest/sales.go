@@ -210,16 +210,16 @@ func epochRises(t *testing.T, s *suite) {
 	require.ErrorIs(t, err, order.ErrNotFound)
 }
 
-func workersUnique(t *testing.T, s *suite) {
+func nodeIDsUnique(t *testing.T, s *suite) {
 	var taken []int64
 	for range 5 {
-		n, err := s.store.NextWorker(t.Context())
+		n, err := s.store.NextNodeID(t.Context())
 		require.NoError(t, err)
 		taken = append(taken, n)
 	}
 	require.True(t, slices.IsSorted(taken))
 	require.Len(t, slices.Compact(taken), 5)
-	last, err := s.store.LastWorker(t.Context())
+	last, err := s.store.LastNodeID(t.Context())
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, last, taken[4])
 	require.NoError(t, s.store.Ping(t.Context()))

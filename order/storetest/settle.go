@@ -61,9 +61,9 @@ func settleRepeated(t *testing.T, s *suite) {
 func settleCollision(t *testing.T, s *suite) {
 	sale, other := s.sale(t, 10, 1), s.sale(t, 10, 1)
 	a := s.order(t, sale.ID, "a")
-	twin, abroad, late := a, a, a // other orders under its ID
-	twin.ShopperID, abroad.SaleID, late.ShopperID = "b", other.ID, "c"
-	vs, err := s.store.Settle(t.Context(), []order.Order{twin, abroad, a})
+	collided, abroad, late := a, a, a // other orders under its ID
+	collided.ShopperID, abroad.SaleID, late.ShopperID = "b", other.ID, "c"
+	vs, err := s.store.Settle(t.Context(), []order.Order{collided, abroad, a})
 	require.NoError(t, err)
 	require.Len(t, vs, 3)
 	more, err := s.store.Settle(t.Context(), []order.Order{late, a})
@@ -83,7 +83,7 @@ func settleCollision(t *testing.T, s *suite) {
 	require.Equal(t, 9, s.available(t, sale.ID))
 	require.Equal(t, 10, s.available(t, other.ID))
 
-	again, err := s.store.Settle(t.Context(), []order.Order{twin})
+	again, err := s.store.Settle(t.Context(), []order.Order{collided})
 	require.NoError(t, err)
 	requireVerdict(t, again[0], order.StatusRejected, order.ReasonCollision)
 	require.Zero(t, again[0].Seq)
@@ -106,8 +106,8 @@ func settleMoves(t *testing.T, s *suite) {
 	s.check(t, sale)
 }
 
-// An order that has no slot any more chooses before the batch is inserted, by
-// what others hold; who asked for that slot moves.
+// An order whose slot does not exist any more gets one before the batch is inserted. An
+// order of the batch that asked for that slot moves to another one.
 func settleChoosesFirst(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 3)
 	ask := func(slot int, key uint64) order.Order {
@@ -147,19 +147,19 @@ func settleKeys(t *testing.T, s *suite) {
 	vs := s.settle(t, e, d, c, b)
 	requireVerdict(t, vs[b.ID], order.StatusRejected, order.ReasonPurchaseLimit) // the key of a
 	requireVerdict(t, vs[c.ID], order.StatusConfirmed, "")
-	// No key counts as one: of two without, one buys.
+	// No key counts as a key: of two orders without one, one buys.
 	requireVerdict(t, vs[d.ID], order.StatusConfirmed, "")
 	requireVerdict(t, vs[e.ID], order.StatusRejected, order.ReasonPurchaseLimit)
 	require.Equal(t, 17, s.available(t, sale.ID))
-	// Another shopper's order under the ID of a does not hide it.
+	// Another shopper's order under the ID of a does not hide a.
 	collided, f := a, s.order(t, sale.ID, "a")
 	collided.ShopperID, f.Key, f.Slot = "b", a.Key, 1
 	requireVerdict(t, s.settle(t, collided, f)[f.ID], order.StatusRejected, order.ReasonPurchaseLimit)
 	s.check(t, sale)
 }
 
-// settleRivals: of two orders with one key, in different slots, that two
-// settlers have at once, one buys.
+// settleRivals requires that of two orders with one key, in different slots, settled at
+// the same time, one buys.
 func settleRivals(t *testing.T, s *suite) {
 	sale := s.sale(t, 100, 2)
 	for i := range 30 {
@@ -225,8 +225,8 @@ func settlePoison(t *testing.T, s *suite) {
 	batch[2].Quantity = sale.UnitsPerOrder + 1
 	batch[3].SaleID = int64(s.id(t))                // no such sale
 	batch[4].Reference = strings.Repeat("r", 65)    // fits no column
-	batch[5].ShopperID = strings.Repeat("x", 65)    // not even the fence
-	batch[6].Quantity, batch[6].Slot = 1<<40, 1<<20 // nor this, but its fence does
+	batch[5].ShopperID = strings.Repeat("x", 65)    // not even the tombstone
+	batch[6].Quantity, batch[6].Slot = 1<<40, 1<<20 // nor this, but its tombstone does
 	vs := s.settle(t, batch...)
 	require.Len(t, vs, 8)
 	for _, o := range batch[:7] {
@@ -267,7 +267,7 @@ func settleNothing(t *testing.T, s *suite) {
 	require.Empty(t, vs)
 }
 
-func voidFences(t *testing.T, s *suite) {
+func voidStopsLate(t *testing.T, s *suite) {
 	sale := s.sale(t, 10, 1)
 	o := s.order(t, sale.ID, "a")
 	v, err := s.store.Void(t.Context(), o)

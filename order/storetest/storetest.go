@@ -1,6 +1,5 @@
-// Package storetest is the conformance suite of order stores: what passes it
-// keeps the order protocol. It runs on the twin in memory and on the real
-// servers.
+// Package storetest is the suite that every order store passes: MySQL, MariaDB and
+// the one in memory. A store that passes it keeps the order protocol.
 package storetest
 
 import (
@@ -15,12 +14,11 @@ import (
 	"seckill/order"
 )
 
-// Store is all of order.Store and its twin. Nobody but this suite needs so
-// wide an interface.
+// Store has all methods of both stores. Only this suite needs so large an interface.
 type Store interface {
 	Ping(ctx context.Context) error
-	NextWorker(ctx context.Context) (int64, error)
-	LastWorker(ctx context.Context) (int64, error)
+	NextNodeID(ctx context.Context) (int64, error)
+	LastNodeID(ctx context.Context) (int64, error)
 	CreateSale(ctx context.Context, s order.Sale) (order.Sale, error)
 	Sale(ctx context.Context, id int64) (order.Sale, error)
 	Sales(ctx context.Context) ([]order.Sale, error)
@@ -38,14 +36,14 @@ type Store interface {
 	Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error)
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)
-	Bury(ctx context.Context, d order.DeadLetter) error
+	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
 	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
-	LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) ([]order.Record, order.Place, error)
-	Letters(ctx context.Context, name string) ([]order.DeadLetter, error)
-	CountLetters(ctx context.Context) (order.LetterCount, error)
+	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) ([]order.Record, order.SlotCursor, error)
+	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
+	CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error)
 	Discard(ctx context.Context, d order.DeadLetter) error
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
@@ -84,7 +82,7 @@ func Run(t *testing.T, store Store) {
 		"settle rejects poison and nothing beside it":             settlePoison,
 		"settle works on several sales at once":                   settleSales,
 		"settle of nothing does nothing":                          settleNothing,
-		"void fences off a late message":                          voidFences,
+		"void stops a late message":                               voidStopsLate,
 		"void leaves a verdict alone":                             voidDecided,
 		"void of another order's ID is a collision":               voidCollision,
 		"sales are created once":                                  salesCreated,
@@ -107,15 +105,15 @@ func Run(t *testing.T, store Store) {
 		"orders are found by sale, reference and shopper":         ordersFound,
 		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
-		"worker numbers are used once":                            workersUnique,
+		"node IDs are used once":                                  nodeIDsUnique,
 		"a snapshot holds all live orders":                        snapshotPages,
 		"a tally adds up":                                         tallyAddsUp,
 		"a report has every order of its sale once":               reportAddsUp,
 		"a shopper's orders come in pages":                        shopperPages,
 		"verdicts are believed only for the very order":           verdictsCompare,
 		"changes come in pages":                                   changesPage,
-		"dead letters are buried once":                            lettersBuried,
-		"dead letters are found by name and discarded":            lettersDiscarded,
+		"dead letters are added once":                             deadLettersAdded,
+		"dead letters are found by name and discarded":            deadLettersDiscarded,
 		"live orders come by shopper and slot":                    livePages,
 		"concurrent settlers agree":                               settlersAgree,
 		"a cancelled order gives its units and slot back":         cancelGivesBack,

@@ -1,5 +1,6 @@
-// Package memory is an order queue and a topic of events in memory, for dev and
-// for tests. Nothing in it outlives the process.
+// Package memory is the order queue and the topic of order events in memory, for
+// development and tests. It passes the same suite as RocketMQ. Nothing outlives the
+// process.
 package memory
 
 import (
@@ -13,19 +14,18 @@ import (
 	"seckill/queue"
 )
 
-// Queue is the twin of the broker's topic and its one consumer group: bounded,
-// at least once, in batches to several handlers at a time. What is not
-// acknowledged is delivered again to the next subscriber. Nothing survives the
-// process. Safe for concurrent use.
+// Queue is a topic with one consumer group: bounded, at least once, in batches to several
+// handlers at a time. The next subscriber gets again what was not acknowledged. Safe for
+// concurrent use.
 type Queue struct {
-	// Capacity is how many messages may wait or be under way; NewQueue sets
-	// 100,000. It may be set before the queue is used.
+	// Capacity is the maximum number of unacknowledged messages; NewQueue sets 100,000.
+	// It may be set before the queue is used.
 	Capacity int
 
 	mu    sync.Mutex
 	first int64 // offset of held[0]: everything before is acknowledged
 	held  []entry
-	next  int           // index in held of what was not delivered since the last subscriber came
+	next  int           // index in held of the first message not delivered to the current subscriber
 	more  chan struct{} // closed when a message arrives
 }
 
@@ -47,8 +47,8 @@ func NewQueue() *Queue {
 	return &Queue{Capacity: defaultCapacity, more: make(chan struct{})}
 }
 
-// Publish stores an order. The error is order.ErrNotStored, when the queue is
-// full or ctx is done.
+// Publish stores an order. The error is queue.ErrNotStored, if the queue is full or ctx
+// is done.
 func (q *Queue) Publish(ctx context.Context, o order.Order) error {
 	return q.PublishMessage(ctx, queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)})
 }
@@ -58,7 +58,7 @@ func (q *Queue) PublishBody(ctx context.Context, id string, body []byte) error {
 	return q.PublishMessage(ctx, queue.Message{ID: id, Body: body})
 }
 
-// PublishMessage stores a message with all that its sender says of it.
+// PublishMessage stores a message with any fields.
 func (q *Queue) PublishMessage(ctx context.Context, m queue.Message) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", queue.ErrNotStored, err)
@@ -81,21 +81,21 @@ func (q *Queue) Probe(context.Context) error { return nil }
 // Ping always succeeds.
 func (q *Queue) Ping(context.Context) error { return nil }
 
-// MaxOffsets returns where the next message will stand.
+// MaxOffsets returns the offset of the next message.
 func (q *Queue) MaxOffsets(context.Context) (queue.Offsets, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return queue.Offsets{queueKey: q.first + int64(len(q.held))}, nil
 }
 
-// Committed returns the place of the first message not acknowledged.
+// Committed returns the offset of the first message that is not acknowledged.
 func (q *Queue) Committed(context.Context) (queue.Offsets, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return queue.Offsets{queueKey: q.first}, nil
 }
 
-// Lag returns how many messages wait or are under way.
+// Lag returns the number of messages that are not acknowledged.
 func (q *Queue) Lag(context.Context) (int64, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,8 +112,8 @@ func (q *Queue) rewind() {
 	q.next = 0
 }
 
-// take returns the next messages to deliver and the offset of the first; when
-// there are none, a channel that closes as soon as it is worth asking again.
+// take returns the next messages to deliver and the offset of the first one, and a
+// channel that is closed when there are more.
 func (q *Queue) take() (batch []queue.Message, at int64, wait <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -128,8 +128,8 @@ func (q *Queue) take() (batch []queue.Message, at int64, wait <-chan struct{}) {
 	return batch, at, q.more
 }
 
-// ack notes that n messages from offset at are handled, and lets go of the
-// front of the queue.
+// ack acknowledges n messages from offset at, and drops what is acknowledged at the front
+// of the queue.
 func (q *Queue) ack(at int64, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -148,25 +148,25 @@ func (q *Queue) ack(at int64, n int) {
 	q.next = max(0, q.next-done)
 }
 
-// Subscription delivers a queue's messages to a handler. One runs at a time,
-// as if it were the group's only consumer.
+// Subscription delivers a queue's messages to a handler. One runs at a time, like the
+// only consumer of a group.
 type Subscription struct {
 	q      *Queue
 	handle func(context.Context, []queue.Message) error
-	// Handlers run at once; Subscribe sets 8. DrainTimeout is how long Run waits
-	// for them in the end; Subscribe sets 10 s.
+	// Handlers is how many handlers run at once; Subscribe sets 8. DrainTimeout is how
+	// long Run waits for them in the end; Subscribe sets 10 s.
 	Handlers     int
 	DrainTimeout time.Duration
 }
 
-// Subscribe returns a subscription; its Run delivers. After an error or a
-// panic handle is called again with the same messages, with backoff.
+// Subscribe returns a subscription; its Run delivers. After an error or a panic, handle
+// is called again with the same messages, with backoff.
 func (q *Queue) Subscribe(handle func(ctx context.Context, batch []queue.Message) error) *Subscription {
 	return &Subscription{q: q, handle: handle, Handlers: 8, DrainTimeout: 10 * time.Second}
 }
 
-// Run delivers until ctx is done, then lets the handlers under way finish, at
-// most DrainTimeout long, and returns nil.
+// Run delivers until ctx is done, then waits up to DrainTimeout for the handlers in
+// progress, and returns nil.
 func (s *Subscription) Run(ctx context.Context) error {
 	s.q.rewind()
 	hctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -199,7 +199,7 @@ func (s *Subscription) deliver(ctx, hctx context.Context) {
 	}
 }
 
-// work handles one delivery until it succeeds; false when ctx was done before.
+// work handles one delivery until it succeeds; false if ctx was done before.
 func (s *Subscription) work(ctx, hctx context.Context, batch []queue.Message) bool {
 	const first, most = 20 * time.Millisecond, 2 * time.Second
 	for wait := first; ; wait = min(2*wait, most) {

@@ -8,11 +8,10 @@ import (
 	"seckill/queue"
 )
 
-// Topic is the twin of the topic of events: it keeps the newest messages for
-// whoever reads, and forgets the oldest, as a broker does with old ones. Safe
-// for concurrent use.
+// Topic is a topic of events. Like a broker, it deletes the oldest messages. Safe for
+// concurrent use.
 type Topic struct {
-	// Capacity is how many messages are kept; NewTopic sets 100,000. It may be set
+	// Capacity is the maximum number of messages; NewTopic sets 100,000. It may be set
 	// before the topic is used.
 	Capacity int
 
@@ -25,7 +24,7 @@ type Topic struct {
 // NewTopic returns an empty topic.
 func NewTopic() *Topic { return &Topic{Capacity: defaultCapacity, more: make(chan struct{})} }
 
-// Publish stores messages in their order; it fails when ctx is done.
+// Publish stores messages in their order; it fails if ctx is done.
 func (t *Topic) Publish(ctx context.Context, ms []queue.EventMessage) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -48,9 +47,8 @@ func (t *Topic) Publish(ctx context.Context, ms []queue.EventMessage) error {
 // Close does nothing.
 func (t *Topic) Close(context.Context) error { return nil }
 
-// Read hands each message to handle, in order, from those that come now or from
-// the oldest that is kept, until ctx is done, which is no error, or handle
-// returns one.
+// Read passes each message to handle, in order, from now on or from the oldest one, until
+// ctx is done, which is no error, or handle returns an error.
 func (t *Topic) Read(ctx context.Context, fromStart bool, handle func([]queue.Message) error) error {
 	t.mu.Lock()
 	at := t.first
@@ -75,7 +73,7 @@ func (t *Topic) Read(ctx context.Context, fromStart bool, handle func([]queue.Me
 	}
 }
 
-// after returns what stands at and behind an offset.
+// after returns the messages from an offset on.
 func (t *Topic) after(at int64) (ms []queue.Message, next int64, more <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"seckill/internal/loop"
 )
 
-// Admin makes topics and reads offsets. Safe for concurrent use.
+// Admin creates topics and reads offsets. Safe for concurrent use.
 type Admin struct {
 	opts Options
 	rpc  *caller
@@ -20,7 +20,7 @@ type Admin struct {
 	known []shard // the last route of the topic; nil before the first
 }
 
-// NewAdmin checks the options; it connects when it is first asked something.
+// NewAdmin checks the options. It connects at the first request.
 // The error is ErrOptions.
 func NewAdmin(opts Options) (*Admin, error) {
 	opts, err := opts.checked()
@@ -33,18 +33,18 @@ func NewAdmin(opts Options) (*Admin, error) {
 // Close closes the connections.
 func (a *Admin) Close() { a.rpc.close() }
 
-// ensureTimeout bounds EnsureTopics: a broker that has just started needs some
-// seconds to make itself known and for its first answers.
+// ensureTimeout bounds EnsureTopics: a broker that has just started needs some seconds
+// to register and for its first responses.
 const ensureTimeout = 15 * time.Second
 
-// ErrNoBroker is the error of name servers that answer and know no broker: it is
-// away, or registers elsewhere.
+// ErrNoBroker is the error of name servers that respond and know no broker: the broker
+// is down, or registers elsewhere.
 var ErrNoBroker = errors.New("rocketmq: the name servers know no broker")
 
-// EnsureTopics makes the orders' topic with so many queues on every master
-// broker that lacks it, and the probe topic with one; it waits until the name
-// servers know them. A topic that exists keeps its queues, or gets more. It
-// takes 15 seconds at most.
+// EnsureTopics creates the orders' topic with so many queues on every master broker
+// that does not have it, and the probe topic with one, and waits until the name servers
+// know them. An existing topic keeps its queues, or gets more. It takes 15 seconds at
+// most.
 func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
 	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
 	defer cancel()
@@ -98,7 +98,7 @@ func (a *Admin) ensure(ctx context.Context, masters map[string]string, topic str
 	return a.await(ctx, topic, len(masters))
 }
 
-// await waits until the name servers name so many brokers for topic.
+// await waits until the name servers know so many brokers of topic.
 func (a *Admin) await(ctx context.Context, topic string, brokers int) error {
 	for {
 		shards, err := a.rpc.route(ctx, a.opts.NameServers, topic)
@@ -111,8 +111,8 @@ func (a *Admin) await(ctx context.Context, topic string, brokers int) error {
 	}
 }
 
-// route returns the route of the topic, the last known one while no name
-// server answers.
+// route returns the route of the topic, or the last known one while no name server
+// responds.
 func (a *Admin) route(ctx context.Context) ([]shard, error) {
 	shards, err := a.rpc.route(ctx, a.opts.NameServers, a.opts.Topic)
 	a.mu.Lock()
@@ -126,15 +126,14 @@ func (a *Admin) route(ctx context.Context) ([]shard, error) {
 	return a.known, nil
 }
 
-// MaxOffsets returns where the next message of each queue will stand. The
-// broker indexes what it stored some milliseconds later, and only then counts
-// it here.
+// MaxOffsets returns the offset of the next message of each queue. The broker indexes a
+// stored message some milliseconds later, and counts it here only then.
 func (a *Admin) MaxOffsets(ctx context.Context) (Offsets, error) {
 	return a.offsets(ctx, a.maxOffset)
 }
 
-// Committed returns where the group stands in each queue: everything before is
-// handled. A group that was never there stands at the first message kept.
+// Committed returns the group's offset in each queue: everything before it is handled.
+// A new group is at the oldest message.
 func (a *Admin) Committed(ctx context.Context) (Offsets, error) {
 	if a.opts.Group == "" {
 		return nil, fmt.Errorf("%w: no group", ErrOptions)
@@ -142,8 +141,8 @@ func (a *Admin) Committed(ctx context.Context) (Offsets, error) {
 	return a.offsets(ctx, a.committed)
 }
 
-// Lag returns how many messages the group has not handled. Consumers commit
-// once a second, so it is that much behind.
+// Lag returns how many messages the group has not handled. Consumers commit once a
+// second, so it is up to a second old.
 func (a *Admin) Lag(ctx context.Context) (int64, error) {
 	at, err := a.Committed(ctx)
 	if err != nil {
@@ -156,8 +155,8 @@ func (a *Admin) Lag(ctx context.Context) (int64, error) {
 	return at.Behind(end), nil
 }
 
-// Ping returns nil when a name server and every master broker answer, whatever
-// topics there are.
+// Ping returns nil if a name server and every master broker respond, even without any
+// topic.
 func (a *Admin) Ping(ctx context.Context) error {
 	masters, err := a.rpc.masters(ctx, a.opts.NameServers)
 	if err != nil {
@@ -174,7 +173,7 @@ func (a *Admin) Ping(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Topics returns nil when the topics of orders and of probes have a route.
+// Topics returns nil if the topics of orders and of probes have a route.
 func (a *Admin) Topics(ctx context.Context) error {
 	var errs []error
 	for _, topic := range []string{a.opts.Topic, a.opts.ProbeTopic} {

@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Broker is a master broker and how it is set. What it does not tell is empty,
-// and Disk is negative.
+// Broker is a master broker and its configuration. Unknown fields are empty; an unknown
+// Disk is negative.
 type Broker struct {
 	Name, Addr string
 	Version    string
 	Replicas   int
-	Role       string // SYNC_MASTER answers when InSync have it, itself among them
-	InSync     int    // inSyncReplicas; 0 where it does not tell
-	Flush      string // SYNC_FLUSH answers when it is on the disk
-	// Disk is the part of the disk with the messages that is in use, 0 to 1.
+	Role       string // SYNC_MASTER responds when InSync brokers, including itself, have the message
+	InSync     int    // inSyncReplicas; 0 if unknown
+	Flush      string // SYNC_FLUSH responds when the message is on the disk
+	// Disk is the used part of the disk with the messages, 0 to 1.
 	Disk float64
-	// AutoCreate makes a topic that somebody misspelt; CleanForcibly deletes
-	// messages that nobody has read when the disk is nearly full.
+	// AutoCreate creates a topic even if its name is a typing error. CleanForcibly
+	// deletes unread messages when the disk is nearly full.
 	AutoCreate, CleanForcibly bool
 }
 
@@ -63,8 +63,8 @@ func (a *Admin) broker(ctx context.Context, addr string) (Broker, error) {
 	return parseBroker(status.body, config.body)
 }
 
-// parseBroker reads what a broker says of itself, JSON, and how it is set, a
-// properties file.
+// parseBroker reads the broker's state, which is JSON, and its configuration, which is
+// a properties file.
 func parseBroker(status, config []byte) (Broker, error) {
 	var runtime struct {
 		Table map[string]string `json:"table"`
@@ -88,8 +88,8 @@ func parseBroker(status, config []byte) (Broker, error) {
 	return b, nil
 }
 
-// Queues returns how many queues of the orders' topic consumers can read. The
-// error is ErrNoTopic where there is none.
+// Queues returns how many queues of the orders' topic consumers can read. The error is
+// ErrNoTopic if the topic does not exist.
 func (a *Admin) Queues(ctx context.Context) (int, error) {
 	shards, err := a.rpc.route(ctx, a.opts.NameServers, a.opts.Topic)
 	n := 0

@@ -13,12 +13,12 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/rlog"
 )
 
-// setUpOnce is global because the client's own settings are.
+// setUpOnce is global because the client's settings are.
 var setUpOnce sync.Once
 
-// setUpClient sets what the client keeps for the whole process: the logger and
-// what to do with a panic of one of its goroutines, which otherwise ends the
-// process. The first constructor's logger stays.
+// setUpClient sets the client's global settings: the logger, and the handler of a panic
+// in one of its goroutines, which would otherwise end the process. The logger of the
+// first constructor stays.
 func setUpClient(log *slog.Logger) {
 	setUpOnce.Do(func() {
 		log := log.With("source", "rocketmq-client")
@@ -27,14 +27,13 @@ func setUpClient(log *slog.Logger) {
 	})
 }
 
-// instanceName returns a name that no other client has, in this process or any
-// other: the broker tells consumers apart by it, and addresses of hosts may be
-// missing or the same.
+// instanceName returns a name that no other client has, in any process: the broker
+// distinguishes consumers by it, and host addresses may be missing or equal.
 func instanceName() string { return fmt.Sprintf("seckill-%d-%s", os.Getpid(), rand.Text()) }
 
-// clientLog passes the client's log on, one level lower: what it calls a
-// warning is its daily life. Fields that hold messages are dropped: formatting
-// them races with the client's own writes and can end the process.
+// clientLog forwards the client's log, one level lower, because the client logs normal
+// events as warnings. It drops fields with messages: formatting them races with the
+// client's writes and can end the process.
 type clientLog struct{ log *slog.Logger }
 
 func (l clientLog) Debug(string, map[string]any) {}

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	eventBatch      = 256       // messages a batch; a broker takes 4 MiB
-	eventBatchBytes = 256 << 10 // more only where one message is
+	eventBatch      = 256       // messages per batch; a broker accepts 4 MiB
+	eventBatchBytes = 256 << 10 // more only if one message is larger
 	eventSenders    = 2         // queues written to at a time
 )
 
-// EventPublisher sends order events, those of one order to one queue and in
-// their order. Safe for concurrent use.
+// EventPublisher sends order events. Events of one order go to one queue, in their
+// order. Safe for concurrent use.
 type EventPublisher struct {
 	topic  string
 	link   *link
@@ -28,8 +28,8 @@ type EventPublisher struct {
 	linked sync.WaitGroup
 }
 
-// NewEventPublisher starts a publisher to Options.Topic, whether or not the
-// broker is there. The error is ErrOptions. The caller must Close it.
+// NewEventPublisher starts a publisher to Options.Topic, even if the broker is down. The
+// error is ErrOptions. The caller must Close it.
 func NewEventPublisher(opts Options) (*EventPublisher, error) {
 	opts, err := opts.checked()
 	if err != nil {
@@ -42,10 +42,10 @@ func NewEventPublisher(opts Options) (*EventPublisher, error) {
 	return p, nil
 }
 
-// Publish returns nil when each message is stored. After ErrNotStored or
-// ErrUnknown any of them may be, but of one order none without those before it.
-// A queue that cannot be written to is waited for, a few seconds long, and never
-// replaced by another: that would break the order.
+// Publish returns nil if every message is stored. After ErrNotStored or ErrUnknown any
+// of them may be stored, but none of an order without the previous ones. Publish waits
+// some seconds for a queue that cannot be written to. It never takes another one, which
+// would break the order.
 func (p *EventPublisher) Publish(ctx context.Context, ms []queue.EventMessage) error {
 	c := p.link.cur.Load()
 	if c == nil {
@@ -65,7 +65,7 @@ func (p *EventPublisher) Publish(ctx context.Context, ms []queue.EventMessage) e
 		wg.Go(func() {
 			for s := range next {
 				if errs[i] = p.sendShare(ctx, s); errs[i] != nil {
-					cancel() // the page is to be sent again
+					cancel() // the page will be sent again
 					return
 				}
 			}
@@ -75,7 +75,7 @@ func (p *EventPublisher) Publish(ctx context.Context, ms []queue.EventMessage) e
 	return errors.Join(errs...)
 }
 
-// Close disconnects. Publish must not be called any more.
+// Close disconnects. Publish must not be called after it.
 func (p *EventPublisher) Close(ctx context.Context) error {
 	p.stop()
 	p.linked.Wait()
@@ -89,8 +89,7 @@ type place struct {
 	queue  int
 }
 
-// queues returns all queues that can be written to, in an order that every
-// process has.
+// queues returns all queues that can be written to, in the same order in every process.
 func (c *connection) queues() (all []place) {
 	for _, s := range c.route {
 		for q := range s.Queues {
@@ -100,14 +99,14 @@ func (c *connection) queues() (all []place) {
 	return all
 }
 
-// eventShare is what goes to one queue.
+// eventShare are the messages for one queue.
 type eventShare struct {
 	place
 
 	messages []queue.EventMessage
 }
 
-// share deals messages out to queues by their orders.
+// share groups messages by the queue of their orders.
 func share(ms []queue.EventMessage, queues []place) []eventShare {
 	shares := make([]eventShare, len(queues))
 	for i, q := range queues {
@@ -120,8 +119,7 @@ func share(ms []queue.EventMessage, queues []place) []eventShare {
 	return shares
 }
 
-// queueOf spreads IDs of any pattern: the low bits of one are a sequence within
-// a millisecond, mostly 0.
+// queueOf hashes the ID: its low bits are a sequence within a millisecond, mostly 0.
 func queueOf(id order.ID, queues int) int {
 	const golden = 0x9e3779b97f4a7c15
 	return int((uint64(id) * golden >> 32) % uint64(queues))
@@ -139,12 +137,12 @@ func (p *EventPublisher) sendShare(ctx context.Context, s eventShare) error {
 		if err := p.sendBatch(ctx, s.place, batch); err != nil {
 			return err
 		}
-		batch, n = nil, 0 // the client may hold on to it
+		batch, n = nil, 0 // the client may still use it
 	}
 	return nil
 }
 
-// sendBatch tries until the batch is stored, surely cannot be, or its time is
+// sendBatch tries until the batch is stored, can surely not be stored, or its time is
 // over.
 func (p *EventPublisher) sendBatch(ctx context.Context, at place, batch []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, batchBudget)

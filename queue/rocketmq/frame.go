@@ -12,13 +12,12 @@ import (
 
 const maxBatch = 128 // messages a batch; together far below the 4 MiB that a broker takes
 
-// appendMessage appends one message in the form that a batch carries. Written
-// here instead of by the client it costs no map and no buffer a message, and a
-// further try cannot be spoilt by what the client does to its messages. The
-// order ID as UNIQ_KEY becomes the message ID at the consumer; without one a
-// batch has the broker's physical IDs.
-// A trace, if there is one, goes along as the property of its W3C name; then
-// come further properties, names and values in turn.
+// appendMessage appends one message in the format of a batch. Doing it here instead of
+// in the client needs no map and no buffer per message, and a further try does not
+// depend on what the client changed in its messages. The order ID as UNIQ_KEY becomes
+// the message ID at the consumer; without it, a batch has the broker's physical IDs. A
+// traceparent is a property with its W3C name. more are names and values of further
+// properties.
 func appendMessage(dst []byte, id, trace string, body func([]byte) []byte, more ...string) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, 16)...) // size; magic, CRC and flag stay 0
@@ -47,19 +46,18 @@ func appendOrder(dst []byte, o order.Order, trace string) []byte {
 	return appendMessage(dst, o.ID.String(), trace, func(b []byte) []byte { return order.AppendMessage(b, o) })
 }
 
-// contentType says that the body is a CloudEvent in structured mode, in the
-// property that CloudEvents' SDKs look for it.
+// contentType marks the body as a CloudEvent in structured mode, in the property that
+// CloudEvents' SDKs read.
 const contentType, structured = "CE_contenttype", "application/cloudevents+json"
 
-// appendEvent appends an order event: found by its order's ID, and filtered by
-// its status.
+// appendEvent appends an order event, with its order ID as key and its status as tag.
 func appendEvent(dst []byte, m queue.EventMessage) []byte {
 	return appendMessage(dst, m.ID, "", func(b []byte) []byte { return append(b, m.Body...) },
 		primitive.PropertyKeys, m.OrderID.String(), primitive.PropertyTags, string(m.Status), contentType, structured)
 }
 
-// batchMessage wraps a batch for the client. Its Queue is filled in by the
-// picker with the queue that was chosen.
+// batchMessage wraps a batch for the client. The picker sets Queue to the queue that it
+// chose.
 func batchMessage(topic string, batch []byte) *primitive.Message {
 	return &primitive.Message{Topic: topic, Body: batch, Batch: true, Queue: &primitive.MessageQueue{}}
 }

@@ -17,26 +17,25 @@ import (
 )
 
 const (
-	// pullSize is of a pull and of a delivery alike: the client splits pulls,
-	// never merges them.
+	// pullSize is the size of a pull and of a delivery: the client splits pulls and never
+	// merges them.
 	pullSize = 256
-	// pullEvery is how soon a queue is pulled again. A pull that waits for the
-	// first order comes back at once all the same, so that a lone order is not
-	// held up; the orders behind it come together. A process takes in 256 of each
-	// of its queues each time: 150,000 a second of eight.
+	// pullEvery is the time between pulls of a queue. A pull that waits for the first
+	// order still returns at once, so that a single order is not delayed; the orders
+	// behind it come together. A process takes 256 orders of each of its queues each
+	// time: 150,000 a second with eight.
 	pullEvery = 10 * time.Millisecond
-	// sendBackAfter is when the client sends an unfinished message back to the
-	// broker, whose answer it ignores: never, in practice.
+	// sendBackAfter is when the client sends an unfinished message back to the broker and
+	// ignores the response. In practice, never.
 	sendBackAfter = 24 * time.Hour
-	// settle is what the client needs to note a handler's result after it
-	// returned, and to finish pulls under way when it is suspended: one that
-	// ends while it shuts down may panic.
+	// settle is the time that the client needs to process a handler's result, and to
+	// finish pulls in progress when it is suspended: a pull that ends while it shuts down
+	// may panic.
 	settle = 100 * time.Millisecond
 )
 
-// intake is one client consumer. There is one at a time; when the connection
-// was lost it is replaced, since the client itself stays silent for half a
-// minute.
+// intake is one client consumer. There is one at a time. It is replaced when its
+// connection is lost, because the client would then deliver nothing for half a minute.
 type intake struct {
 	s      *Subscriber
 	handle func(batch []Message) error
@@ -44,8 +43,8 @@ type intake struct {
 	opened time.Time
 
 	closing chan struct{} // no more deliveries and no more retries
-	closed  chan struct{} // results count for nothing any more
-	mu      sync.Mutex    // orders enter against close
+	closed  chan struct{} // results are ignored from here on
+	mu      sync.Mutex    // between enter and close
 	over    bool
 	inside  sync.WaitGroup
 
@@ -56,10 +55,10 @@ type intake struct {
 	pmu      sync.Mutex
 	assigned bool             // the broker counts us among its consumers
 	own      []string         // queues that are ours, as keys of Offsets
-	next     map[string]int64 // behind the last delivered message of a queue
+	next     map[string]int64 // offset after the last delivered message of a queue
 }
 
-// open connects a new consumer, when the name servers know the topic.
+// open connects a new consumer, if the name servers know the topic.
 func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
 	if _, err := s.rpc.route(ctx, s.opts.NameServers, s.opts.Topic); err != nil {
 		return nil, err
@@ -95,7 +94,7 @@ func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
 	return in, nil
 }
 
-// allocate is the client's own allocation, and tells us what it came to.
+// allocate is the client's allocation, and records the result.
 func (in *intake) allocate(group, self string, queues []*primitive.MessageQueue, all []string) []*primitive.MessageQueue {
 	mine := consumer.AllocateByAveragely(group, self, queues, all)
 	if len(queues) > 0 && queues[0].Topic == in.s.opts.Topic {
@@ -110,8 +109,8 @@ func (in *intake) allocate(group, self string, queues []*primitive.MessageQueue,
 	return mine
 }
 
-// deliver is the client's callback. Success acknowledges; nothing else is ever
-// told to a client that still listens: its way of giving back loses messages.
+// deliver is the client's callback. Success acknowledges. It returns nothing else while
+// the client is running: the client's redelivery loses messages.
 func (in *intake) deliver(ctx context.Context, msgs ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 	if len(msgs) == 0 || in.enter() && in.work(ctx, msgs) {
 		return consumer.ConsumeSuccess, nil
@@ -130,8 +129,7 @@ func (in *intake) enter() bool {
 	return !in.over
 }
 
-// work handles a delivery until it succeeds; false when the intake closed
-// before.
+// work handles a delivery until it succeeds; false if the intake closed before.
 func (in *intake) work(ctx context.Context, msgs []*primitive.MessageExt) bool {
 	s := in.s
 	s.active.Add(1)
@@ -166,7 +164,7 @@ func (in *intake) work(ctx context.Context, msgs []*primitive.MessageExt) bool {
 	}
 }
 
-// rest waits for d; false when the intake is closing.
+// rest waits for d; false if the intake is closing.
 func (in *intake) rest(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -178,7 +176,7 @@ func (in *intake) rest(d time.Duration) bool {
 	}
 }
 
-// note remembers how far a queue was delivered.
+// note records how far a queue was delivered.
 func (in *intake) note(msgs []*primitive.MessageExt) {
 	in.delivered.Add(int64(len(msgs)))
 	last := msgs[len(msgs)-1]
@@ -191,8 +189,8 @@ func (in *intake) note(msgs []*primitive.MessageExt) {
 	in.next[key] = max(in.next[key], last.QueueOffset+1)
 }
 
-// progress returns the queues that are ours with how far they were delivered
-// (-1: nothing yet), and whether the broker counts us in.
+// progress returns our queues with how far they were delivered (-1: nothing yet), and
+// whether the broker lists us.
 func (in *intake) progress() (own Offsets, assigned bool) {
 	in.pmu.Lock()
 	defer in.pmu.Unlock()
@@ -206,8 +204,8 @@ func (in *intake) progress() (own Offsets, assigned bool) {
 	return own, in.assigned
 }
 
-// persist tells the broker how far we are; the client itself does so every
-// five seconds, the first time after ten.
+// persist commits our offsets to the broker. The client itself does so every five
+// seconds, the first time after ten.
 func (in *intake) persist() {
 	done := in.finished.Load()
 	if done == in.persisted {
@@ -218,8 +216,8 @@ func (in *intake) persist() {
 	}
 }
 
-// close stops deliveries, waits for the handlers under way at most so long,
-// then calls late and shuts the client down. What a handler does after that
+// close stops deliveries and waits for the handlers in progress. If they take longer than
+// drain, it calls late. Then it shuts the client down. What a handler finishes after that
 // will be delivered again.
 func (in *intake) close(drain time.Duration, late func()) {
 	in.mu.Lock()
@@ -236,7 +234,7 @@ func (in *intake) close(drain time.Duration, late func()) {
 	within(nil, settle)
 	in.persisted = -1
 	in.persist()
-	within(nil, settle/2) // let the offsets leave before the connection is cut
+	within(nil, settle/2) // so that the offsets are sent before the connection is closed
 	in.shutDown()
 	close(in.closed)
 }

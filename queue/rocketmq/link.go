@@ -19,41 +19,41 @@ import (
 
 const (
 	tryTimeout = time.Second
-	// tryGrace is what the client gets to notice that a try is over. Where it
-	// waits for a lock, a dial or a name server it does not look at its context.
+	// tryGrace is the time that the client gets to notice the end of a try. While it
+	// waits for a lock, a dial or a name server, it ignores its context.
 	tryGrace = 200 * time.Millisecond
 
 	connectEvery = 500 * time.Millisecond // while there is no producer
-	rebuildEvery = 2 * time.Second        // doubled up to rebuildMax while nothing gets through
+	rebuildEvery = 2 * time.Second        // doubled up to rebuildMax while sends fail
 	rebuildMax   = 30 * time.Second
 	warmTimeout  = 3 * time.Second
-	lingerOld    = 2 * time.Second // a replaced producer, for its tries under way
+	lingerOld    = 2 * time.Second // a replaced producer, for its tries in progress
 )
 
 var (
 	errNotConnected = errors.New("rocketmq: not connected yet")
-	errStuck        = errors.New("rocketmq: the client does not come back")
+	errStuck        = errors.New("rocketmq: the client does not return")
 )
 
-// link keeps a producer connected. The client's own producer reconnects when
-// the broker comes back where it was; link makes the first connection whenever
-// the broker is there, and a new producer when the client's route is stale or
-// empty or its connection is dead without knowing it.
+// link keeps a producer connected. The client's producer reconnects when the broker
+// returns at the same address. link makes the first connection once the broker is up,
+// and a new producer when the client's route is stale or empty, or when its connection
+// is dead and it has not noticed.
 type link struct {
 	opts Options
 	rpc  *caller
 	pick *picker
 
 	cur  atomic.Pointer[connection]
-	wake chan struct{} // something is wrong: look
+	wake chan struct{} // something is wrong: check
 
-	timeouts atomic.Int32 // tries in a row that got no answer
-	wrong    atomic.Bool  // the present producer must go
+	timeouts atomic.Int32 // tries in a row without a response
+	wrong    atomic.Bool  // the current producer must be replaced
 	calls    sync.WaitGroup
 }
 
-// connection is one producer and the route it was made for: the queues that can
-// be written to, one at least.
+// connection is one producer and its route: the queues that can be written to, at least
+// one.
 type connection struct {
 	client client.Producer
 	route  []shard
@@ -94,8 +94,8 @@ func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) 
 	return o, err
 }
 
-// bounded runs a call of the client's and stops waiting after limit. The error
-// is then errStuck, and the call goes on until the client gives up.
+// bounded runs a call of the client and stops waiting after limit, with errStuck. The
+// call goes on until the client gives up.
 func (l *link) bounded(limit time.Duration, call func() (primitive.SendStatus, error)) (primitive.SendStatus, error) {
 	type result struct {
 		status primitive.SendStatus
@@ -121,7 +121,7 @@ func (l *link) bounded(limit time.Duration, call func() (primitive.SendStatus, e
 	}
 }
 
-// learn draws from a try's outcome what it says of the connection.
+// learn updates the state of the connection after a try.
 func (l *link) learn(o outcome, err error, m *primitive.Message) {
 	if o == stored {
 		l.timeouts.Store(0)
@@ -142,7 +142,7 @@ func (l *link) learn(o outcome, err error, m *primitive.Message) {
 	}
 }
 
-// run connects, and looks after the connection until ctx is done.
+// run connects, and keeps the connection until ctx is done.
 func (l *link) run(ctx context.Context) {
 	gap, told := rebuildEvery, false
 	for {
@@ -166,7 +166,7 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// nextGap spaces out rebuilds that do not help.
+// nextGap doubles the time between rebuilds that do not help.
 func (l *link) nextGap(gap time.Duration) time.Duration {
 	if l.timeouts.Swap(0) == 0 {
 		return rebuildEvery
@@ -174,14 +174,13 @@ func (l *link) nextGap(gap time.Duration) time.Duration {
 	return min(2*gap, rebuildMax)
 }
 
-// watch returns true when the producer must be replaced and can be, false when
-// ctx is done.
+// watch waits until the producer must be replaced and can be; false if ctx is done.
 func (l *link) watch(ctx context.Context) bool {
 	for {
 		if !l.wrong.Load() {
 			select {
 			case <-l.wake:
-			case <-time.After(l.opts.refresh): // the topic may have got more queues
+			case <-time.After(l.opts.refresh): // the topic may have more queues
 			case <-ctx.Done():
 				return false
 			}
@@ -195,20 +194,20 @@ func (l *link) watch(ctx context.Context) bool {
 	}
 }
 
-// stale reports whether a new producer would do better than the present one.
+// stale reports whether a new producer would work better than the current one.
 func (l *link) stale(ctx context.Context) bool {
 	route, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.Topic)
 	if err != nil {
-		return false // nothing to make a new one of
+		return false // there is no route for a new one
 	}
 	if l.wrong.Load() || !slices.Equal(route, l.cur.Load().route) {
 		return true
 	}
-	// No answers, though the broker answers us: a connection that is dead.
+	// The broker responds to us but not to the client: its connection is dead.
 	return l.timeouts.Load() >= 2 && l.answers(ctx, route)
 }
 
-// answers reports whether every broker of the route answers.
+// answers reports whether every broker of the route responds.
 func (l *link) answers(ctx context.Context, route []shard) bool {
 	for _, s := range route {
 		_, err := l.rpc.call(ctx, s.Addr, codeMaxOffset, map[string]string{"topic": l.opts.Topic, "queueId": "0"})
@@ -219,8 +218,8 @@ func (l *link) answers(ctx context.Context, route []shard) bool {
 	return true
 }
 
-// connect makes a producer that knows the routes of both topics, so that no
-// send has to ask a name server, and puts it in the place of the present one.
+// connect replaces the producer with a new one that knows the routes of both topics, so
+// that no send has to ask a name server.
 func (l *link) connect(ctx context.Context) error {
 	route, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.Topic)
 	if err != nil {
@@ -281,8 +280,8 @@ func (l *link) warm(ctx context.Context, c client.Producer, topic string) error 
 	return nil
 }
 
-// close ends the connection; try must not be called any more. Calls that the
-// client holds on to are waited for until ctx is done.
+// close ends the connection; try must not be called after it. It waits until ctx is done
+// for calls in progress.
 func (l *link) close(ctx context.Context) {
 	if c := l.cur.Swap(nil); c != nil {
 		_ = c.client.Shutdown()

@@ -10,17 +10,17 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 )
 
-// outcome of one try to send.
+// outcome is the result of one try to send.
 type outcome int
 
 const (
-	stored    outcome = iota // on the master, as safe as its flush setting makes it
+	stored    outcome = iota // on the master, as durable as its flush setting
 	notStored                // surely not; another try may help
 	refused                  // surely not, and another try will not help
 	unclear                  // may be stored
 )
 
-// Answers of the broker to a send that came before anything was written.
+// Responses to a send that the broker gives before it writes anything.
 const (
 	answerBusy        = 2
 	answerIllegal     = 13
@@ -28,16 +28,16 @@ const (
 	answerForbidden   = 16
 )
 
-// judge decides what a try came to from what the client returned. Whatever it
-// does not know is unclear.
+// judge returns the outcome of a try from the client's result. What it does not know is
+// unclear.
 func judge(status primitive.SendStatus, err error) outcome {
 	if err == nil {
 		switch status {
-		// Without its replica, too: it is the operator who says, by inSyncReplicas,
-		// whether a master alone is enough.
+		// Also without its replica: the operator decides, by inSyncReplicas, whether the
+		// master alone is enough.
 		case primitive.SendOK, primitive.SendFlushSlaveTimeout, primitive.SendSlaveNotAvailable:
 			return stored
-		default: // a flush that timed out may still be lost
+		default: // after a flush timeout, the message may be lost
 			return unclear
 		}
 	}
@@ -47,7 +47,7 @@ func judge(status primitive.SendStatus, err error) outcome {
 			return notStored
 		case answerIllegal, answerForbidden, answerNoTopic:
 			return refused
-		default: // 1, for one, comes before and after the write
+		default: // 1, for example, is sent before and after the write
 			return unclear
 		}
 	}
@@ -60,7 +60,7 @@ func judge(status primitive.SendStatus, err error) outcome {
 	return unclear
 }
 
-// answerCode returns the broker's code, which the client has only in its text.
+// answerCode returns the broker's code, which the client has only in its error text.
 func answerCode(err error) (int, bool) {
 	var code int
 	_, scanErr := fmt.Sscanf(err.Error(), "CODE: %d,", &code)

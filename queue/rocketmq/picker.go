@@ -8,25 +8,25 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 )
 
-// avoidFor is how long a broker that could not be reached is passed over, as
-// long as there is another.
+// avoidFor is how long a broker that could not be reached is not used, if there is
+// another one.
 const avoidFor = 2 * time.Second
 
-// stay is how long batches go to one queue before the next one has its turn. The
-// consumer of a queue pulls as often as it is told of something new; when each
-// batch goes to another of eight queues, hardly a pull brings more than one
-// batch, and each costs the broker and the consumer as much as 20 orders.
+// stay is how long batches go to one queue before the next queue is used. A queue's
+// consumer pulls whenever it hears of something new. If each batch went to another one
+// of eight queues, a pull would rarely return more than one batch, and each pull costs
+// the broker and the consumer as much as 20 orders.
 const stay = 10 * time.Millisecond
 
-// warmUp marks a message that only makes the client look up its topic's route.
+// warmUp marks a message that is only there to make the client look up its topic's route.
 const warmUp = -1
 
-// picker chooses the queue of each batch, each for a while and in turn, and
-// tells the sender what it chose through the message's Queue, which the client
-// leaves alone. A message that names its queue there goes to that one or nowhere.
+// picker chooses the queue of each batch: each queue for a while, in turn. It sets the
+// message's Queue, which the client does not use, to the queue that it chose. A message
+// with a Queue goes to that one or nowhere.
 type picker struct {
 	began time.Time
-	first uint64 // so that the processes of a fleet are at different queues
+	first uint64 // so that different processes use different queues
 
 	mu    sync.Mutex
 	avoid map[string]time.Time // broker: until when
@@ -36,8 +36,8 @@ func newPicker() *picker {
 	return &picker{began: time.Now(), first: rand.Uint64(), avoid: make(map[string]time.Time)}
 }
 
-// Select implements the client's QueueSelector. Nil makes the client refuse
-// the message before it sends anything.
+// Select implements the client's QueueSelector. After nil the client sends nothing and
+// returns an error.
 func (p *picker) Select(m *primitive.Message, queues []*primitive.MessageQueue, _ string) *primitive.MessageQueue {
 	if len(queues) == 0 {
 		return nil
@@ -81,7 +81,7 @@ func (p *picker) avoided(broker string) bool {
 	return ok
 }
 
-// shun passes over a broker for a while.
+// shun avoids a broker for a while.
 func (p *picker) shun(broker string) {
 	if broker == "" {
 		return

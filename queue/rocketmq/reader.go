@@ -14,12 +14,11 @@ import (
 )
 
 const (
-	// readerGroup is the name under which Readers ask. The broker wants one; no
-	// offset is kept under it and nobody is a member, so that Readers disturb
-	// neither each other nor any consumer.
+	// readerGroup is the group name of all Readers. The broker requires one. It has no
+	// offsets and no members, so that Readers disturb neither each other nor any consumer.
 	readerGroup = "SECKILL_READER"
 	readAtOnce  = 64
-	readEvery   = 200 * time.Millisecond // while nothing comes
+	readEvery   = 200 * time.Millisecond // while there is nothing new
 	// clockSkew is how much a broker's clock may differ from ours.
 	clockSkew = time.Minute
 
@@ -27,10 +26,10 @@ const (
 	answerPullNotFound   = 19
 	answerPullRetry      = 20
 	answerPullMoved      = 21
-	pullSubscriptionFlag = 4 // the request says what it wants; no consumer is registered
+	pullSubscriptionFlag = 4 // the request has the subscription; no consumer is registered
 )
 
-// Reader reads a topic beside its consumers, as a person does who looks on.
+// Reader reads a topic without being one of its consumers, for a person who watches it.
 type Reader struct {
 	opts Options
 	rpc  *caller
@@ -46,11 +45,10 @@ func NewReader(opts Options) (*Reader, error) {
 	return &Reader{opts: opts, rpc: newCaller(opts)}, nil
 }
 
-// Read hands each message of the topic to handle, from those that come now or
-// from the oldest that is kept, until ctx is done, which is no error, or handle
-// returns one. Messages of one queue come in their order. While the broker is
-// away, once it has begun, it waits. Queues and brokers that the topic gets later
-// are read within half a minute, from what came since the beginning.
+// Read passes each message of the topic to handle, from now on or from the oldest one,
+// until ctx is done, which is no error, or handle returns an error. Messages of one queue
+// are in their order. Once Read has begun, it waits while the broker is down. Within half
+// a minute it also reads new queues and brokers, from what they stored since Read began.
 func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.Message) error) error {
 	defer r.rpc.close()
 	in := reading{Reader: r, handle: handle, at: make(map[place]int64), addrs: make(map[string]string), since: time.Now().Add(-clockSkew)}
@@ -71,10 +69,10 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.M
 			return refused.err
 		}
 		if err != nil && !told {
-			r.opts.Log.WarnContext(ctx, "topic cannot be read, will go on trying", "topic", r.opts.Topic, "err", err)
+			r.opts.Log.WarnContext(ctx, "topic cannot be read, will try again", "topic", r.opts.Topic, "err", err)
 		}
 		if err != nil || time.Since(looked) >= r.opts.refresh {
-			_ = in.extend(ctx, later) // brokers may have moved; if they cannot be found they are where they were
+			_ = in.extend(ctx, later) // brokers may have new addresses; else the known ones stay
 			looked = time.Now()
 		}
 		told = err != nil
@@ -84,23 +82,23 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.M
 	}
 }
 
-// refusedError is what the caller's handler returned.
+// refusedError is the error of the caller's handler.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }
 
-// reading is one Read.
+// reading is one call of Read.
 type reading struct {
 	*Reader
 
 	handle func([]queue.Message) error
 	at     map[place]int64   // what to read next
 	addrs  map[string]string // of the brokers
-	since  time.Time         // of what came later than that nothing is left out
+	since  time.Time         // every later message is read
 }
 
-// extend learns where the brokers are, and where to read those queues from that
-// it does not know yet: where code says.
+// extend updates the addresses of the brokers. For new queues, it asks with code where
+// to begin.
 func (in *reading) extend(ctx context.Context, code int) error {
 	shards, err := in.rpc.route(ctx, in.opts.NameServers, in.opts.Topic)
 	if err != nil {
@@ -127,7 +125,7 @@ func (in *reading) extend(ctx context.Context, code int) error {
 	return nil
 }
 
-// round reads once from each queue, and reports whether there was anything.
+// round reads once from each queue, and reports whether there was a message.
 func (in *reading) round(ctx context.Context) (found bool, err error) {
 	var errs []error
 	for from := range in.at {
@@ -141,7 +139,7 @@ func (in *reading) round(ctx context.Context) (found bool, err error) {
 	return found, errors.Join(errs...)
 }
 
-// pull reads what one queue has next.
+// pull reads the next messages of one queue.
 func (in *reading) pull(ctx context.Context, from place) (some bool, err error) {
 	ans, err := in.rpc.call(ctx, in.addrs[from.broker], codePull, map[string]string{
 		"consumerGroup": in.opts.Group, "topic": in.opts.Topic, "queueId": strconv.Itoa(from.queue),
@@ -149,7 +147,7 @@ func (in *reading) pull(ctx context.Context, from place) (some bool, err error) 
 		"sysFlag": strconv.Itoa(pullSubscriptionFlag), "commitOffset": "0", "suspendTimeoutMillis": "0",
 		"subscription": "*", "subVersion": "0", "expressionType": "TAG",
 	})
-	moved := answered(err, answerPullRetry) || answered(err, answerPullMoved) // what is not kept any more is passed over
+	moved := answered(err, answerPullRetry) || answered(err, answerPullMoved) // skip messages that were deleted
 	switch {
 	case answered(err, answerPullNotFound):
 		return false, nil

@@ -1,8 +1,15 @@
-// Package rocketmq publishes orders to RocketMQ and delivers them from there.
-// It is the only importer of the client and keeps what the client does not: an
-// outcome of a send that is never guessed, deliveries that are acknowledged
-// only when they were handled, and a return within seconds after the broker or
-// the name server was away, also when it is away at the start.
+// Package rocketmq is the order queue and the topic of order events on RocketMQ.
+// It is the only importer of the client, and provides what the client does not: an
+// outcome of a send that is never guessed, deliveries that are acknowledged only
+// when they were handled, and recovery within seconds after the broker or the name
+// server was down, also when it is down at the start.
+//
+// One send of up to 128 orders is in progress at a time; a second sender helps
+// after 5 ms. Sends stay with one queue for 10 ms, and a queue is pulled every
+// 10 ms at most, so that a pull brings several batches.
+//
+// The client is not told the namespace: it would put it before the topic again at
+// each further try. Names get their namespace here.
 package rocketmq
 
 import (
@@ -19,14 +26,13 @@ import (
 	"seckill/queue"
 )
 
-// Outcomes of Publish and Probe other than nil, and the shapes that the
-// in-memory twin shares.
+// Outcomes of Publish and Probe other than nil.
 var (
 	ErrNotStored = queue.ErrNotStored
 	ErrUnknown   = queue.ErrUnknown
 )
 
-// ErrOptions is the error of options that cannot work.
+// ErrOptions is the error of invalid options.
 var ErrOptions = errors.New("rocketmq: bad options")
 
 type (
@@ -36,10 +42,10 @@ type (
 	Offsets = queue.Offsets
 )
 
-// DefaultProbeTopic is where Probe sends when Options name no other topic.
+// DefaultProbeTopic is the topic of Probe if Options has none.
 const DefaultProbeTopic = "SECKILL_PROBE"
 
-// Options say where the broker is and what is ours there.
+// Options are the address of the broker and our names there.
 type Options struct {
 	NameServers []string // host:port, each; a name is resolved at each connect
 	AccessKey   string   // with SecretKey: requests are signed
@@ -53,16 +59,15 @@ type Options struct {
 	refresh time.Duration // 0 is refreshEvery; tests set it
 }
 
-// refreshEvery is how often a topic's queues are asked for while nothing is
-// wrong: as often as the client does.
+// refreshEvery is how often a topic's queues are read while nothing is wrong: as often as
+// the client does.
 const refreshEvery = 30 * time.Second
 
-// nameRE is what the broker allows in names.
+// nameRE matches the names that the broker allows.
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,127}$`)
 
-// checked returns o with defaults filled in and the namespace applied, as the
-// client does it: namespace%name. The client is not told the namespace: it
-// would put it before the topic of a message again at each further try.
+// checked returns o with defaults, and with the namespace in names as the client writes
+// it: namespace%name.
 func (o Options) checked() (Options, error) {
 	o.Log = cmp.Or(o.Log, slog.Default())
 	o.refresh = cmp.Or(o.refresh, refreshEvery)
@@ -89,7 +94,7 @@ func (o Options) checked() (Options, error) {
 	}
 	for _, name := range []*string{&o.Topic, &o.ProbeTopic, &o.Group} {
 		if *name == "" && name == &o.Group {
-			continue // only who consumes needs a group
+			continue // only consumers need a group
 		}
 		if !nameRE.MatchString(strings.TrimPrefix(*name, o.Namespace+"%")) {
 			return o, fmt.Errorf("%w: topic or group %q", ErrOptions, *name)
@@ -115,8 +120,8 @@ func checkAddr(addr string) (string, error) {
 	return plain, nil
 }
 
-// resolvers returns the name servers as the client wants them: it refuses host
-// names unless they come with a scheme, which it then cuts off.
+// resolvers returns the name servers for the client: it refuses host names without a
+// scheme, which it then removes.
 func (o Options) resolvers() []string {
 	addrs := make([]string, len(o.NameServers))
 	for i, addr := range o.NameServers {

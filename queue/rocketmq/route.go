@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Request and answer codes of the remoting protocol.
+// Request and response codes of the remoting protocol.
 const (
 	codeQueryCommitted = 14
 	codeUpdateTopic    = 17
@@ -27,22 +27,22 @@ const (
 	answerNoOffset = 22
 )
 
-// routeTimeout bounds the look at one name server, so that one that hangs
-// leaves time for the next.
+// routeTimeout bounds the request to one name server, so that there is time for the next
+// one.
 const routeTimeout = time.Second
 
-// ErrNoTopic is the error of a topic that no broker known to the name servers
-// holds at present: it does not exist, or its broker is away.
+// ErrNoTopic is the error of a topic of no known broker: it does not exist, or its
+// broker is down.
 var ErrNoTopic = errors.New("rocketmq: topic has no broker")
 
-// shard is what one master broker holds of a topic.
+// shard is one master broker's part of a topic.
 type shard struct {
 	Broker string // its name
 	Addr   string // of the master
-	Queues int    // that can be read, or written to: what the route is for
+	Queues int    // that can be read or written to, whichever the route is for
 }
 
-// permission is what a route is for, as the broker counts it.
+// permission is what a route is for, with the broker's numbers.
 type permission int
 
 const (
@@ -50,7 +50,7 @@ const (
 	toRead  permission = 4
 )
 
-// bareKeyRE finds the keys of {0:"addr"}, which is not JSON.
+// bareKeyRE matches the keys of {0:"addr"}, which is not JSON.
 var bareKeyRE = regexp.MustCompile(`([{,])(\d+):`)
 
 func strictJSON(b []byte) []byte { return bareKeyRE.ReplaceAll(b, []byte(`$1"$2":`)) }
@@ -60,15 +60,14 @@ type brokerData struct {
 	Addrs map[string]string `json:"brokerAddrs"` // by broker ID; 0 is the master
 }
 
-// route asks the name servers in turn for the master brokers of a topic and the
-// queues to read, by name. The error is ErrNoTopic when a name server answered
-// that it has none.
+// route asks the name servers in turn for the master brokers of a topic and their queues
+// to read, by name. The error is ErrNoTopic if a name server knows none.
 func (c *caller) route(ctx context.Context, servers []string, topic string) ([]shard, error) {
 	return c.routeFor(ctx, servers, topic, toRead)
 }
 
-// writeRoute is route with the queues to write to. They may be fewer: of a topic
-// that is being made smaller, or of a broker that is about to be shut down.
+// writeRoute is route with the queues to write to. They are fewer while a topic is
+// reduced or a broker is about to be shut down.
 func (c *caller) writeRoute(ctx context.Context, servers []string, topic string) ([]shard, error) {
 	return c.routeFor(ctx, servers, topic, toWrite)
 }
@@ -155,7 +154,7 @@ func (c *caller) masters(ctx context.Context, servers []string) (map[string]stri
 	return masters, nil
 }
 
-// askAny returns the first name server's answer, or every one's error.
+// askAny returns the response of the first name server that has one, or all errors.
 func (c *caller) askAny(ctx context.Context, servers []string, code int, ext map[string]string) (answer, error) {
 	var errs []error
 	for _, server := range servers {

@@ -21,38 +21,37 @@ const (
 
 	openEvery    = time.Second // while there is no consumer
 	lookEvery    = time.Second
-	rebuildDrain = time.Second // for handlers under way when the consumer is replaced
-	// reopenFirst and reopenMax space out rebuilds that do not help: each
-	// leaves goroutines of the client behind, some for a day and longer.
+	rebuildDrain = time.Second // for handlers in progress when the consumer is replaced
+	// reopenFirst and reopenMax are the time between rebuilds that do not help: each one
+	// leaves goroutines of the client behind, some for a day or longer.
 	reopenFirst = 2 * time.Second
 	reopenMax   = time.Minute
 )
 
-// SubscriberOptions need a Handle.
+// SubscriberOptions must have a Handle.
 type SubscriberOptions struct {
-	// Handle handles one delivery of 1 to 256 messages of one queue; up to
-	// Handlers of them run at once. Nil acknowledges the delivery. After an
-	// error or a panic it is called again with the same messages, with backoff;
-	// waiting in it holds up the flow. Its ctx is done when the drain ran out
-	// of time.
+	// Handle handles one delivery of 1 to 256 messages of one queue; up to Handlers of
+	// them run at once. Nil acknowledges the delivery. After an error or a panic it is
+	// called again with the same messages, with backoff. While handlers wait, nothing
+	// more is pulled. ctx is done when DrainTimeout is over.
 	Handle       func(ctx context.Context, batch []Message) error
 	Traced       bool          // messages are delivered with their Traceparent
 	Handlers     int           // 0 is 64
 	DrainTimeout time.Duration // 0 is 10 s
-	// Observe is told of events: delivered, handled, failed, panicked (with
-	// their messages), opened, rebuilt (0). It may be nil.
+	// Observe is called for events: delivered, handled, failed, panicked (with the number
+	// of messages), opened, rebuilt (0). It may be nil.
 	Observe func(event string, messages int)
 }
 
-// Subscriber delivers the messages of a topic to a handler, each at least once.
+// Subscriber delivers the messages of a topic to a handler, at least once each.
 type Subscriber struct {
 	opts  Options
 	sopts SubscriberOptions
 	rpc   *caller
 	watch *watch
 
-	slots  chan struct{} // bounds handlers over rebuilds, too
-	active atomic.Int64  // deliveries handled or waiting
+	slots  chan struct{} // bounds handlers across rebuilds
+	active atomic.Int64  // deliveries in progress or waiting
 	ran    atomic.Bool
 }
 
@@ -80,9 +79,9 @@ func NewSubscriber(opts Options, sopts SubscriberOptions) (*Subscriber, error) {
 	return s, nil
 }
 
-// Run consumes until ctx is done, then lets the handlers under way finish, at
-// most DrainTimeout long, acknowledges what they did and returns nil. While the
-// broker is away, also at the start, it waits for it. A Subscriber runs once.
+// Run consumes until ctx is done, then waits up to DrainTimeout for the handlers in
+// progress, acknowledges what they handled and returns nil. While the broker is down,
+// also at the start, it waits. A Subscriber runs once.
 func (s *Subscriber) Run(ctx context.Context) error {
 	if s.ran.Swap(true) {
 		return fmt.Errorf("%w: a subscriber runs once", ErrOptions)
@@ -95,7 +94,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	var (
 		in   *intake
 		gap  = reopenFirst
-		why  string // in has to go
+		why  string // in must be replaced
 		told bool
 	)
 	for ctx.Err() == nil {
@@ -111,8 +110,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		}
 		in.persist()
 		why = cmp.Or(s.watch.look(ctx, in, s.active.Load()), why)
-		// Without a route there would be no new one; this one recovers by itself
-		// some time.
+		// Without a route, a new one is impossible; this one recovers by itself later.
 		if why != "" && s.watch.routed && time.Since(in.opened) >= gap {
 			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
 			gap = nextReopen(gap, in)
@@ -133,8 +131,8 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	return nil
 }
 
-// nextReopen returns how old the next consumer must become before it may be
-// replaced: longer after one that delivered nothing and did not last.
+// nextReopen returns the minimum age of the next consumer before it may be replaced:
+// longer if the last one delivered nothing and did not last.
 func nextReopen(gap time.Duration, in *intake) time.Duration {
 	if in.delivered.Load() > 0 || time.Since(in.opened) > reopenMax {
 		return reopenFirst
@@ -149,7 +147,7 @@ func (s *Subscriber) tell(ctx context.Context, told *bool, err error) {
 	}
 }
 
-// handle calls the handler once and turns a panic into an error.
+// handle calls the handler once and returns a panic as an error.
 func (s *Subscriber) handle(ctx context.Context, batch []Message) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// stallAfter is how long a queue of ours may have messages that nobody
-	// delivers while no handler is busy.
+	// stallAfter is how long a queue of ours may have undelivered messages while no
+	// handler is busy.
 	stallAfter = 5 * time.Second
-	// forgetAfter is how long a broker that is down is asked for.
+	// forgetAfter is how long a broker that is down is watched.
 	forgetAfter = 10 * time.Minute
 	lookTimeout = time.Second // of one request
 )
 
-// watch tells when a client consumer has to be replaced: its requests under
-// way do not fail when their connection breaks, so it waits for half a minute.
-// It has a connection of its own to every broker, which breaks when theirs do.
+// watch decides when a client consumer must be replaced: its requests in progress do not
+// fail when their connection breaks, so that it waits for half a minute. watch has its
+// own connection to every broker, which breaks at the same time.
 type watch struct {
 	opts Options
 	rpc  *caller
 
 	brokers map[string]*peer    // by name
 	behind  map[string]sighting // by queue
-	noPlace time.Time           // since when the broker does not count us in
-	routed  bool                // a name server knew the topic at the last look
+	noPlace time.Time           // since when the broker does not list us
+	routed  bool                // a name server knew the topic at the last check
 }
 
 // peer is a master broker of the topic.
@@ -34,16 +34,16 @@ type peer struct {
 	addr   string
 	queues int
 	down   time.Time // since when; zero: up
-	listed bool      // by the name servers, at the last look
+	listed bool      // by the name servers, at the last check
 }
 
-// sighting is where a queue's deliveries stood when it fell behind.
+// sighting is the delivery position of a queue when it fell behind.
 type sighting struct {
 	next  int64
 	since time.Time
 }
 
-// newWatch takes a caller of its own: it is told of broken connections.
+// newWatch sets the caller's lost: the caller must be the watch's own.
 func newWatch(opts Options, rpc *caller) *watch {
 	w := &watch{opts: opts, rpc: rpc, brokers: make(map[string]*peer)}
 	rpc.lost = w.lost
@@ -51,8 +51,7 @@ func newWatch(opts Options, rpc *caller) *watch {
 	return w
 }
 
-// lost notes that the connection to addr broke; look runs the calls that find
-// it out.
+// lost records that the connection to addr broke. It is called during look's requests.
 func (w *watch) lost(addr string) {
 	for _, p := range w.brokers {
 		if p.addr == addr && p.down.IsZero() {
@@ -61,14 +60,14 @@ func (w *watch) lost(addr string) {
 	}
 }
 
-// reset forgets what was seen of the consumer that is being replaced.
+// reset clears the state of the consumer that is being replaced.
 func (w *watch) reset() {
 	w.behind = make(map[string]sighting)
 	w.noPlace = time.Time{}
 }
 
-// look asks the brokers how they are and returns why the consumer must be
-// replaced, or ""; see also routed. active is the number of deliveries being handled.
+// look checks the brokers and returns why the consumer must be replaced, or ""; see also
+// routed. active is the number of deliveries in progress.
 func (w *watch) look(ctx context.Context, in *intake, active int64) string {
 	w.refresh(ctx)
 	own, assigned := in.progress()
@@ -98,8 +97,8 @@ func (w *watch) look(ctx context.Context, in *intake, active int64) string {
 	return ""
 }
 
-// refresh asks a name server where the brokers are. While none answers, they
-// are where they were.
+// refresh asks a name server for the addresses of the brokers. While none responds, the
+// known ones stay.
 func (w *watch) refresh(ctx context.Context) {
 	shards, err := w.rpc.route(ctx, w.opts.NameServers, w.opts.Topic)
 	for name, p := range w.brokers {
@@ -116,14 +115,14 @@ func (w *watch) refresh(ctx context.Context) {
 			w.brokers[s.Broker] = p
 		}
 		if p.addr != "" && p.addr != s.Addr && p.down.IsZero() {
-			p.down = time.Now() // it moved: the consumer is connected to the old place
+			p.down = time.Now() // it moved: the consumer is connected to the old address
 		}
 		p.addr, p.queues, p.listed = s.Addr, s.Queues, true
 	}
 }
 
-// ends returns where the queues of ours on a broker end; at least one queue is
-// asked, to see how the broker is.
+// ends returns the ends of our queues on a broker. It asks for at least one queue, to
+// check the broker.
 func (w *watch) ends(ctx context.Context, name string, p *peer, own Offsets) (Offsets, error) {
 	ends := make(Offsets)
 	for q := range max(1, p.queues) {
@@ -150,8 +149,8 @@ func (w *watch) offset(ctx context.Context, addr string, code, queue int) (int64
 	return a.maxOffset(ctx, addr, strconv.Itoa(queue))
 }
 
-// fallsBehind reports whether a queue of ours has had messages for stallAfter
-// without a delivery while nothing was being handled.
+// fallsBehind reports whether a queue of ours had messages for stallAfter, without a
+// delivery, while no handler was busy.
 func (w *watch) fallsBehind(ctx context.Context, p *peer, own, ends Offsets, active int64) bool {
 	stalled := false
 	for key, end := range ends {
@@ -159,7 +158,7 @@ func (w *watch) fallsBehind(ctx context.Context, p *peer, own, ends Offsets, act
 		if !ours {
 			continue
 		}
-		if next < 0 && end > 0 { // nothing delivered: it begins where the group stood
+		if next < 0 && end > 0 { // nothing delivered: it begins at the group's offset
 			_, number, _ := strings.Cut(key, "/")
 			q, _ := strconv.Atoi(number) // ours: queueKey made it
 			at, err := w.offset(ctx, p.addr, codeQueryCommitted, q)
@@ -170,7 +169,7 @@ func (w *watch) fallsBehind(ctx context.Context, p *peer, own, ends Offsets, act
 		}
 		seen, known := w.behind[key]
 		switch {
-		case max(next, 0) >= end || active > 0: // a queue that nothing ever came into ends at 0
+		case max(next, 0) >= end || active > 0: // a queue without any message ends at 0
 			delete(w.behind, key)
 		case !known || seen.next != next:
 			w.behind[key] = sighting{next, time.Now()}
@@ -181,8 +180,8 @@ func (w *watch) fallsBehind(ctx context.Context, p *peer, own, ends Offsets, act
 	return stalled
 }
 
-// left reports whether the group has had no place for this consumer for
-// stallAfter: its first rebalance failed, and the client's next is far.
+// left reports whether the group has not had this consumer for stallAfter: its first
+// rebalance failed, and the client's next one is much later.
 func (w *watch) left(assigned bool) bool {
 	switch {
 	case assigned || w.noPlace.IsZero():

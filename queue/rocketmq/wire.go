@@ -19,18 +19,18 @@ import (
 	"time"
 )
 
-// callTimeout bounds a request of our own; the caller's deadline may be nearer.
+// callTimeout bounds one request; the caller's deadline may be earlier.
 const callTimeout = 2 * time.Second
 
-// maxAnswer bounds what one answer may make us allocate.
+// maxAnswer bounds the memory of one response.
 const maxAnswer = 16 << 20
 
-// caller makes single requests in the remoting protocol, which the client
-// either does not offer or answers without their response code. It keeps one
-// connection per address. Safe for concurrent use.
+// caller makes single requests in the remoting protocol that the client does not have,
+// or whose response code it does not return. It keeps one connection per address. Safe
+// for concurrent use.
 type caller struct {
 	accessKey, secretKey string
-	// lost is told when an established connection broke; may be nil.
+	// lost is called when an established connection broke; may be nil.
 	lost func(addr string)
 
 	mu    sync.Mutex
@@ -41,7 +41,7 @@ func newCaller(o Options) *caller {
 	return &caller{accessKey: o.AccessKey, secretKey: o.SecretKey, wires: make(map[string]*wire)}
 }
 
-// wire is the connection to one address; who holds lock may use it.
+// wire is the connection to one address. The caller must hold lock to use it.
 type wire struct {
 	lock chan struct{}
 	conn net.Conn // nil: not connected
@@ -49,7 +49,7 @@ type wire struct {
 	seq  int32
 }
 
-// answer is what a server said; code 0 is success.
+// answer is a server's response; code 0 is success.
 type answer struct {
 	code   int
 	remark string
@@ -57,7 +57,7 @@ type answer struct {
 	body   []byte
 }
 
-// answerError is the error of an answer other than success.
+// answerError is the error of a response other than success.
 type answerError struct {
 	code   int
 	remark string
@@ -67,9 +67,9 @@ func (e *answerError) Error() string {
 	return fmt.Sprintf("rocketmq: answer %d: %s", e.code, e.remark)
 }
 
-// call makes one request and returns a successful answer. A request is made
-// again when a kept connection turns out to be broken, so it must be harmless
-// to repeat. The error is an *answerError when the server answered.
+// call makes one request and returns a successful response. It repeats the request if
+// the connection was broken, so the request must be harmless to repeat. The error is an
+// *answerError if the server responded.
 func (c *caller) call(ctx context.Context, addr string, code int, ext map[string]string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -101,7 +101,7 @@ func timedOut(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// answered reports whether err is a server's answer with this code.
+// answered reports whether err is a server's response with this code.
 func answered(err error, code int) bool {
 	e, ok := errors.AsType[*answerError](err)
 	return ok && e.code == code
@@ -131,13 +131,13 @@ func (c *caller) close() {
 
 func (w *wire) drop() {
 	if w.conn != nil {
-		_ = w.conn.Close() // nothing to save on it
+		_ = w.conn.Close() // it is broken
 		w.conn = nil
 	}
 }
 
-// exchange sends one request over w and reads its answer. After an error the
-// connection is closed.
+// exchange sends one request over w and reads its response. After an error it closes the
+// connection.
 func (c *caller) exchange(ctx context.Context, w *wire, addr string, code int, ext map[string]string) (_ answer, err error) {
 	if w.conn == nil {
 		var d net.Dialer
@@ -170,7 +170,7 @@ func (c *caller) exchange(ctx context.Context, w *wire, addr string, code int, e
 	}
 }
 
-// header is the JSON part of a frame, of requests and answers.
+// header is the JSON part of a frame.
 type header struct {
 	Code     int               `json:"code"`
 	Flag     int               `json:"flag"`
@@ -192,8 +192,8 @@ func (c *caller) frame(code int, seq int32, ext map[string]string) ([]byte, erro
 	return append(b, h...), nil
 }
 
-// sign adds the fields that RocketMQ's ACL wants: HMAC-SHA1 over the values in
-// the order of their names.
+// sign adds the fields of RocketMQ's ACL: HMAC-SHA1 over the values in the order of their
+// names.
 func (c *caller) sign(ext map[string]string) map[string]string {
 	if c.accessKey == "" {
 		return ext
@@ -215,7 +215,7 @@ func readAnswer(r io.Reader) (answer, int32, error) {
 		return answer{}, 0, err
 	}
 	size := binary.BigEndian.Uint32(sizes[:])
-	head := binary.BigEndian.Uint32(sizes[4:]) & 0xffffff // the high byte names the encoding
+	head := binary.BigEndian.Uint32(sizes[4:]) & 0xffffff // the high byte is the encoding
 	if size > maxAnswer || size < 4+head {
 		return answer{}, 0, fmt.Errorf("rocketmq: malformed frame: %d, %d", size, head)
 	}

@@ -36,40 +36,43 @@ func Named(name string) (Mutant, error) {
 	return All[i], nil
 }
 
-// Overlay writes the edited files and the overlay that puts them in place of
-// those in root, a checkout, into dir, and returns the overlay's path. An edit
-// whose text does not stand in its file exactly once is an error: a change of
-// the program must not disarm a mutant unseen.
-func (m Mutant) Overlay(root, dir string) (string, error) {
+// Replace writes the files that m edits into dir and returns them by the path of
+// the original in root, a checkout. An edit whose text does not stand in its
+// file exactly once is an error: a change of the program must not disarm a
+// mutant unseen.
+func (m Mutant) Replace(root, dir string) (map[string]string, error) {
 	replace := map[string]string{}
-	texts := map[string]string{}
 	for i, e := range m.Edits {
 		path, err := filepath.Abs(filepath.Join(root, e.File))
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if _, ok := texts[path]; !ok {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return "", err
-			}
-			texts[path] = string(text)
-			replace[path] = filepath.Join(dir, fmt.Sprintf("%s-%d%s", m.Name, i, filepath.Ext(path)))
+		source := path
+		if edited, ok := replace[path]; ok {
+			source = edited
 		}
-		if n := strings.Count(texts[path], e.Old); n != 1 {
-			return "", fmt.Errorf("mutant %s: its text stands %d times in %s", m.Name, n, e.File)
+		text, err := os.ReadFile(source)
+		if err != nil {
+			return nil, err
 		}
-		texts[path] = strings.Replace(texts[path], e.Old, e.New, 1)
-	}
-	for path, text := range texts {
-		if err := os.WriteFile(replace[path], []byte(text), 0o600); err != nil {
-			return "", err
+		if n := strings.Count(string(text), e.Old); n != 1 {
+			return nil, fmt.Errorf("mutant %s: its text stands %d times in %s", m.Name, n, e.File)
+		}
+		replace[path] = filepath.Join(dir, fmt.Sprintf("%s-%d%s", m.Name, i, filepath.Ext(path)))
+		if err := os.WriteFile(replace[path], []byte(strings.Replace(string(text), e.Old, e.New, 1)), 0o600); err != nil {
+			return nil, err
 		}
 	}
+	return replace, nil
+}
+
+// WriteOverlay writes what `go build -overlay` reads into dir, and returns its
+// path.
+func WriteOverlay(dir string, replace map[string]string) (string, error) {
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, m.Name+".json")
+	path := filepath.Join(dir, "overlay.json")
 	return path, os.WriteFile(path, overlay, 0o600)
 }

@@ -18,7 +18,7 @@ func TestEachMutantEditsWhatIsThere(t *testing.T) {
 		require.False(t, seen[m.Name], m.Name)
 		seen[m.Name] = true
 		require.NotEmpty(t, m.Edits, m.Name)
-		_, err := m.Overlay(root, t.TempDir())
+		_, err := m.Replace(root, t.TempDir())
 		require.NoError(t, err)
 	}
 	_, err := mutants.Named("none")
@@ -33,7 +33,10 @@ func TestMutantsBuild(t *testing.T) {
 	for _, m := range mutants.All {
 		all.Edits = append(all.Edits, m.Edits...)
 	}
-	overlay, err := all.Overlay(root, t.TempDir())
+	dir := t.TempDir()
+	replace, err := all.Replace(root, dir)
+	require.NoError(t, err)
+	overlay, err := mutants.WriteOverlay(dir, replace)
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./stock", "./order/...", "./consumer", "./event", "./cmd/...")
 	cmd.Dir = root

@@ -58,14 +58,14 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// NextWorker is order.Store's.
-func (s *Store) NextWorker(ctx context.Context) (int64, error) {
-	return ask(ctx, s, "worker", writes, func() (int64, error) { return s.twin.NextWorker(ctx) })
+// NextNodeID is order.Store's.
+func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
+	return ask(ctx, s, "worker", writes, func() (int64, error) { return s.twin.NextNodeID(ctx) })
 }
 
-// LastWorker is order.Store's.
-func (s *Store) LastWorker(ctx context.Context) (int64, error) {
-	return ask(ctx, s, "last worker", reads, func() (int64, error) { return s.twin.LastWorker(ctx) })
+// LastNodeID is order.Store's.
+func (s *Store) LastNodeID(ctx context.Context) (int64, error) {
+	return ask(ctx, s, "last worker", reads, func() (int64, error) { return s.twin.LastNodeID(ctx) })
 }
 
 // CreateSale is order.Store's.
@@ -88,9 +88,9 @@ func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int
 	return ask(ctx, s, "closed sales", reads, func() ([]int64, error) { return s.twin.ClosedSales(ctx, before, limit) })
 }
 
-// CountLetters is order.Store's.
-func (s *Store) CountLetters(ctx context.Context) (order.LetterCount, error) {
-	return ask(ctx, s, "letters", reads, func() (order.LetterCount, error) { return s.twin.CountLetters(ctx) })
+// CountDeadLetters is order.Store's.
+func (s *Store) CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error) {
+	return ask(ctx, s, "letters", reads, func() (order.DeadLetterCount, error) { return s.twin.CountDeadLetters(ctx) })
 }
 
 // Operate is order.Store's.
@@ -149,9 +149,9 @@ func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) 
 	})
 }
 
-// Bury is order.Store's.
-func (s *Store) Bury(ctx context.Context, d order.DeadLetter) error {
-	_, err := ask(ctx, s, "bury", writes, func() (int, error) { return 0, s.twin.Bury(ctx, d) })
+// AddDeadLetter is order.Store's.
+func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
+	_, err := ask(ctx, s, "bury", writes, func() (int, error) { return 0, s.twin.AddDeadLetter(ctx, d) })
 	return err
 }
 
@@ -216,7 +216,7 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 }
 
 // LiveOrders is order.Store's.
-func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.Place, limit int) (page []order.Record, next order.Place, err error) {
+func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	page, err = ask(ctx, s, "live orders", reads, func() (rs []order.Record, err error) {
 		rs, next, err = s.twin.LiveOrders(ctx, saleID, after, limit)
 		return rs, err

@@ -89,7 +89,7 @@ func (w *world) build() (err error) {
 	w.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: w.dialer(judge), MaxRetries: 2, DisableIdentity: true})
 	w.ledger = stock.New(w.client)
 	w.broker = newBroker(w, w.plan.queues)
-	worker, err := w.twin.NextWorker(context.Background())
+	worker, err := w.twin.NextNodeID(context.Background())
 	if err != nil {
 		return fmt.Errorf("worker number: %w", err)
 	}

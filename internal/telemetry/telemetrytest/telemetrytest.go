@@ -14,13 +14,13 @@ import (
 	"seckill/internal/telemetry"
 )
 
-// Spans are those that have ended.
+// Spans are the ended spans of a tracer.
 type Spans struct {
 	tb  testing.TB
 	all *tracetest.InMemoryExporter
 }
 
-// New returns a tracer that samples so many of the requests, and its spans.
+// New returns a tracer that samples this ratio of the requests, and its spans.
 func New(tb testing.TB, ratio float64) (*telemetry.Tracer, *Spans) {
 	tb.Helper()
 	all := tracetest.NewInMemoryExporter()
@@ -28,8 +28,8 @@ func New(tb testing.TB, ratio float64) (*telemetry.Tracer, *Spans) {
 	return telemetry.NewTracer(provider, ratio), &Spans{tb, all}
 }
 
-// Discard returns a tracer whose spans are made, queued and dropped, as if a
-// collector took them at once; for benchmarks.
+// Discard returns a tracer whose spans are created, queued and dropped, as with a
+// collector that takes them at once; for benchmarks.
 func Discard(tb testing.TB, ratio float64) *telemetry.Tracer {
 	tb.Helper()
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter()))
@@ -37,7 +37,7 @@ func Discard(tb testing.TB, ratio float64) *telemetry.Tracer {
 	return telemetry.NewTracer(provider, ratio)
 }
 
-// Request begins the span of a request, which the tracer must sample.
+// Request starts the span of a request, which the tracer must sample.
 func Request(tb testing.TB, tracer *telemetry.Tracer) (context.Context, telemetry.Span) {
 	tb.Helper()
 	r, span := tracer.Request(httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/", http.NoBody), "/")
@@ -76,7 +76,7 @@ func (s *Spans) One(name string) Span {
 	return named[0]
 }
 
-// Span is one that has ended.
+// Span is an ended span.
 type Span struct {
 	tracetest.SpanStub
 

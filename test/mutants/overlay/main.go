@@ -36,5 +36,9 @@ func overlay(args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return m.Overlay(".", dir)
+	replace, err := m.Replace(".", dir)
+	if err != nil {
+		return "", err
+	}
+	return mutants.WriteOverlay(dir, replace)
 }

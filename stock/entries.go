@@ -2,13 +2,18 @@ package stock
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"seckill/order"
 )
 
 // Scan returns a page of a sale's entries, of about count shoppers, and the
-// cursor of the next one; 0 begins, and is returned at the end. Each entry that
-// was there all the time is returned at least once. An unloaded sale has none.
+// cursor of the next page. Cursor 0 starts the scan and marks its end. An entry
+// that exists throughout is returned at least once. A sale that is not loaded
+// has none.
 func (l *Ledger) Scan(ctx context.Context, saleID int64, cursor uint64, count int64) (es []Entry, next uint64, err error) {
 	return l.scan(ctx, saleID, keysOf(saleID).orders, cursor, count)
 }
@@ -28,7 +33,7 @@ func (l *Ledger) scan(ctx context.Context, saleID int64, key string, cursor uint
 	return es, next, nil
 }
 
-// EntriesOf returns all entries of up to 1,000 shoppers of a sale, read by one
+// EntriesOf returns all entries of up to 1,000 shoppers of a sale, with one
 // command.
 func (l *Ledger) EntriesOf(ctx context.Context, saleID int64, shoppers []string) ([]Entry, error) {
 	if len(shoppers) == 0 {
@@ -52,29 +57,26 @@ func (l *Ledger) EntriesOf(ctx context.Context, saleID int64, shoppers []string)
 	return es, nil
 }
 
-// Claim reports whether this caller is the one of the fleet to do a piece of
-// work on a sale for the time of ttl. It saves work; nothing is wrong when two
-// do it.
-func (l *Ledger) Claim(ctx context.Context, saleID int64, work string, ttl time.Duration) (bool, error) {
-	got, err := l.rdb.SetNX(ctx, keysOf(saleID).claim(work), "1", ttl).Result()
+// Entries returns a shopper's entries in a sale: the live ones and the last dead
+// ones; none when the sale is not loaded.
+func (l *Ledger) Entries(ctx context.Context, saleID int64, shopper string) ([]Entry, error) {
+	value, err := l.rdb.HGet(ctx, keysOf(saleID).orders, shopper).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
 	if err != nil {
-		return false, fmt.Errorf("claim %s of sale %d: %w", work, saleID, err)
+		return nil, fmt.Errorf("read entries in sale %d: %w", saleID, err)
 	}
-	return got, nil
+	return parseEntries(saleID, shopper, value)
 }
 
-// Release ends a claim before its time.
-func (l *Ledger) Release(ctx context.Context, saleID int64, work string) error {
-	if err := l.rdb.Unlink(ctx, keysOf(saleID).claim(work)).Err(); err != nil {
-		return fmt.Errorf("release %s of sale %d: %w", work, saleID, err)
+// Entry returns the entry of one order; false when it is absent.
+func (l *Ledger) Entry(ctx context.Context, saleID int64, shopper string, id order.ID) (Entry, bool, error) {
+	es, err := l.Entries(ctx, saleID, shopper)
+	for _, e := range es {
+		if e.ID == id {
+			return e, true, nil
+		}
 	}
-	return nil
-}
-
-// Keep holds a claim for another ttl, for work that takes longer.
-func (l *Ledger) Keep(ctx context.Context, saleID int64, work string, ttl time.Duration) error {
-	if err := l.rdb.Set(ctx, keysOf(saleID).claim(work), "1", ttl).Err(); err != nil {
-		return fmt.Errorf("keep %s of sale %d: %w", work, saleID, err)
-	}
-	return nil
+	return Entry{}, false, err
 }

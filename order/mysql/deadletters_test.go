@@ -17,7 +17,7 @@ func TestOneOfManyUnreadableMessagesIsFoundWithoutReadingTheOthers(t *testing.T)
 		t.Parallel()
 		store := newStore(db)
 		for i := range 500 {
-			require.NoError(t, store.Bury(t.Context(), order.DeadLetter{MessageID: fmt.Sprint("m-", i), Reason: "unreadable", Body: []byte("x")}))
+			require.NoError(t, store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: fmt.Sprint("m-", i), Reason: "unreadable", Body: []byte("x")}))
 		}
 		_, err := db.ExecContext(t.Context(), `ANALYZE TABLE dead_letters`)
 		require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestOneOfManyUnreadableMessagesIsFoundWithoutReadingTheOthers(t *testing.T)
 		before := read()
 		overhead := read() - before
 		before = read()
-		found, err := store.Letters(t.Context(), "m-250")
+		found, err := store.DeadLettersNamed(t.Context(), "m-250")
 		require.NoError(t, err)
 		require.Len(t, found, 1)
 		require.Less(t, read()-before-overhead, 50)
