@@ -9,7 +9,7 @@ ARG TARGETOS
 ARG TARGETARCH
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/seckill ./cmd/seckill
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X seckill/cmd/seckill/internal/app.version=$VERSION" -o /out/seckill ./cmd/seckill
 
 # Has the certificates of public authorities, for MySQL and Redis over TLS.
 FROM gcr.io/distroless/static-debian12:nonroot

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	adminhttp "seckill/admin/http"
+	"seckill/internal/config"
+)
+
+// health is what a role says of itself.
+type health interface {
+	ready() error      // nil when it can do its work
+	details() []string // a line for each thing it needs, for people
+}
+
+// adminHandler answers health checks, metrics and, where operators is not nil,
+// their API; profiles only where nobody but this machine can reach them. /livez
+// asks no server: a process whose servers are down is alive, and a restart would
+// not help.
+func adminHandler(listen string, reg *prometheus.Registry, h health, operators http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	if operators != nil {
+		mux.Handle(adminhttp.Prefix, operators)
+	}
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		verdict := "ok"
+		if err := h.ready(); err != nil {
+			verdict = err.Error()
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if r.URL.Query().Has("verbose") {
+			for _, line := range h.details() {
+				fmt.Fprintln(w, line)
+			}
+		}
+		fmt.Fprintln(w, verdict)
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	if loopback(listen) {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	}
+	return mux
+}
+
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// listenAdmin listens on the admin address. Several roles on one machine all
+// have the same default: where nobody chose an address and that is taken, any
+// free one does, and is logged.
+func listenAdmin(ctx context.Context, listen string) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if errors.Is(err, syscall.EADDRINUSE) && listen == config.DefaultAdminListen {
+		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for health checks and metrics: %w", err)
+	}
+	return ln, nil
+}
+
+func serveAdmin(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
+	log.InfoContext(ctx, "admin listener up", "addr", ln.Addr().String())
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("health checks and metrics: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}

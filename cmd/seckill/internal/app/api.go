@@ -1,0 +1,249 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"seckill/api"
+	"seckill/catalog"
+	"seckill/internal/breaker"
+	"seckill/internal/config"
+	"seckill/internal/loop"
+	"seckill/order"
+	"seckill/order/lookup"
+	"seckill/payment"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+// APIRole is the process that serves shoppers: everything between a shopper and
+// the queue.
+type APIRole struct {
+	cfg       config.Config
+	log       *slog.Logger
+	ids       *workerIDs
+	catalog   *catalog.Catalog
+	collector *stock.Collector
+	lookup    *lookup.Reader
+	publisher publisher
+	backlog   *backlog
+	breakers  []*breaker.Breaker
+	eviction  *eviction
+	server    *api.Server
+	started   time.Time
+	up        func(net.Addr)           // is called with the address when it serves; may be nil
+	addr      atomic.Pointer[net.Addr] // where it serves shoppers
+	reached   atomic.Bool              // RocketMQ has answered once
+	stopping  atomic.Bool
+}
+
+func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*APIRole, error) {
+	sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
+	if err != nil {
+		return nil, badSetting("SECKILL_ID_KEYS", err)
+	}
+	tokens, err := newVerifier(cfg.Auth)
+	if err != nil {
+		return nil, &SettingError{err}
+	}
+	permits, err := api.NewPermits(cfg.Auth.IDKeys, cfg.API.PermitValid)
+	if err != nil {
+		return nil, badSetting("SECKILL_ID_KEYS", err)
+	}
+	ledger := stock.New(b.redis)
+	a := &APIRole{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
+	watched := watched(reg)
+	redisBreaker := breaker.New(watched("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
+	mysqlBreaker := breaker.New(watched("mysql", breaker.Options{Probe: b.orders.Ping, Failed: mysqlFault, Log: log}))
+	queueBreaker := breaker.New(watched("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
+	a.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
+	if a.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
+		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
+	}
+	registerBacklog(reg, a.backlog)
+	a.catalog = catalog.New(b.orders.Sales, ledger, log)
+	reg.MustRegister(newSaleMetrics(a.catalog.List))
+	a.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, SoldOut: a.catalog.MarkSoldOut, Observe: reserveMetrics(reg), Tracer: b.tracer})
+	a.lookup = lookup.New(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
+		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
+		return rs, err
+	})
+	challenge, err := newChallenge(cfg.API, watched, log)
+	if err != nil {
+		return nil, err
+	}
+	opts := api.Options{
+		Catalog: a.catalog, Reserver: a.collector, Publisher: a.publisher,
+		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: a.lookup,
+		Orders:   guardedOrders{b.orders, mysqlBreaker.Do},
+		Resolver: reconcile.NewResolver(guardedOrders{b.orders, mysqlBreaker.Do}, ledger, b.queue),
+		Till:     payment.New(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
+		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
+		Gate: a.gate(redisBreaker, queueBreaker), Quiet: a.backlog.few,
+		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
+		Limits: limits(cfg.API, 1), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
+	}
+	if challenge != nil {
+		opts.Challenge = challenge
+	}
+	a.server = api.New(opts)
+	return a, nil
+}
+
+// redisFault: sold out and its like are answers, not faults.
+func redisFault(err error) bool { return !errors.Is(err, stock.ErrNotLoaded) }
+
+// redisBusy: that all connections of this process are in use says nothing of
+// Redis. Each of them has a time-out that does; a flood of polls must not make
+// it look away.
+func redisBusy(err error) bool { return errors.Is(err, redis.ErrPoolTimeout) }
+
+// mysqlFault: that there is no such sale, or that it does not allow a thing, is
+// an answer.
+func mysqlFault(err error) bool {
+	return !errors.Is(err, order.ErrNotFound) && !errors.Is(err, order.ErrConflict)
+}
+
+// gate refuses a purchase, before anything is deducted, while what it needs is
+// away. MySQL is not among it: the queue holds the orders meanwhile.
+func (a *APIRole) gate(needed ...*breaker.Breaker) func() error {
+	return func() error {
+		if !a.reached.Load() {
+			return errNotReached
+		}
+		for _, b := range needed {
+			if err := b.Ready(); err != nil {
+				return err
+			}
+		}
+		if a.backlog.over() {
+			return api.ErrBacklog
+		}
+		return nil
+	}
+}
+
+// ready reports what the process still waits for; nil when it can sell.
+func (a *APIRole) ready() error {
+	if a.stopping.Load() {
+		return errors.New("stopping")
+	}
+	if !a.catalog.Ready() {
+		return errors.New("the sales have not been read yet")
+	}
+	if !a.reached.Load() && time.Since(a.started) < reachWithin {
+		return errNotReached
+	}
+	return a.ids.ready()
+}
+
+const (
+	// reachWithin is how long a process that starts waits for RocketMQ before
+	// it takes traffic all the same: it can answer polls, and refuse politely.
+	reachWithin = 5 * time.Second
+	reachEvery  = 50 * time.Millisecond
+)
+
+var errNotReached = errors.New("RocketMQ has not answered yet")
+
+// reach waits for RocketMQ's first answer. Until then nothing is deducted: the
+// orders of a process that has just started would be left to the sweeper, and
+// its breaker would open.
+func (a *APIRole) reach(ctx context.Context) error {
+	for a.publisher.Probe(ctx) != nil {
+		if loop.Pause(ctx, reachEvery) != nil {
+			return nil
+		}
+	}
+	a.reached.Store(true)
+	return nil
+}
+
+// details says how each thing that selling needs is. A server that is away
+// makes the process refuse, but not unready: another process would refuse too.
+func (a *APIRole) details() []string {
+	lines := []string{"sales: read"}
+	if !a.catalog.Ready() {
+		lines[0] = "sales: not read yet"
+	}
+	lines = append(lines, "worker number: "+state(a.ids.ready()))
+	for _, b := range a.breakers {
+		lines = append(lines, b.Name()+": "+state(b.Ready()))
+	}
+	return append(lines, a.eviction.line(), fmt.Sprintf("backlog: %d of %d", a.backlog.lag.Load(), a.backlog.limit.Load()))
+}
+
+func state(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+// run serves shoppers until ctx is done, then stops in an order in which nothing
+// accepted is left unsent.
+func (a *APIRole) run(ctx context.Context) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for shoppers: %w", err)
+	}
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	g, background := a.work(background)
+	srv := api.NewHTTPServer(a.server.Handler(), a.log)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	a.addr.Store(new(ln.Addr()))
+	a.log.InfoContext(ctx, "api up", "addr", ln.Addr().String())
+	if a.up != nil {
+		a.up(ln.Addr())
+	}
+
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-served:
+	case <-background.Done(): // a background part failed: Wait has its error
+	}
+	return errors.Join(err, a.stop(context.WithoutCancel(ctx), srv, stopBackground, g))
+}
+
+// work does all that stands beside serving, until ctx is done.
+func (a *APIRole) work(ctx context.Context) (*errgroup.Group, context.Context) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.reach(ctx) })
+	g.Go(func() error { return a.catalog.Run(ctx) })
+	g.Go(func() error { return a.ids.run(ctx) })
+	g.Go(func() error { return a.backlog.run(ctx) })
+	g.Go(func() error { return a.eviction.run(ctx) })
+	g.Go(func() error { return a.server.Run(ctx) })
+	for _, b := range a.breakers {
+		g.Go(func() error { return b.Run(ctx) })
+	}
+	return g, ctx
+}
+
+func (a *APIRole) stop(ctx context.Context, srv *http.Server, stopBackground func(), g *errgroup.Group) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.API.StopDelay+a.cfg.API.DrainTimeout)
+	defer cancel()
+	a.stopping.Store(true) // 1. load balancers look away, held polls are let go
+	a.server.SetReady(false)
+	_ = loop.Pause(ctx, a.cfg.API.StopDelay)
+	err := srv.Shutdown(ctx)                       // 2. requests under way get their answers
+	a.collector.Close()                            // 3. nothing is reserved any more
+	err = errors.Join(err, a.publisher.Close(ctx)) // 4. what was reserved is sent
+	stopBackground()                               // 5. and the rest
+	err = errors.Join(err, ignoreCanceled(g.Wait()))
+	a.lookup.Close()
+	return err
+}

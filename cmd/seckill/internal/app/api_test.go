@@ -1,0 +1,169 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"seckill/internal/breaker"
+	"seckill/internal/config"
+	"seckill/order/memory"
+	"seckill/stock"
+)
+
+func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
+	t.Parallel()
+	cfg, err := DevConfig()
+	require.NoError(t, err)
+	cfg.API.StopDelay, cfg.Listen = time.Second, "127.0.0.1:0"
+	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	require.NoError(t, err)
+	b := &backend{redis: rdb, orders: memory.NewStore(), queue: newDevQueue()}
+	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	addr := make(chan net.Addr, 1)
+	done := make(chan error, 1)
+	api.up = func(a net.Addr) { addr <- a }
+	go func() { done <- api.run(ctx) }()
+	url := "http://" + (<-addr).String() + "/v1/time"
+	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+
+	rec := httptest.NewRecorder()
+	adminHandler("127.0.0.1:0", prometheus.NewRegistry(), api, nil).
+		ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz?verbose", http.NoBody))
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Contains(t, rec.Body.String(), "redis: ok\n")
+	require.Contains(t, rec.Body.String(), "backlog: 0 of ")
+
+	stop()
+	require.Eventually(t, func() bool { return api.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err, "requests of load balancers that have not looked yet")
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.NoError(t, <-done)
+}
+
+// lateQueue is a queue whose broker does not answer yet.
+type lateQueue struct {
+	devQueue
+
+	there atomic.Bool
+}
+
+func (q *lateQueue) publisher(o publisherOptions) (publisher, error) {
+	p, err := q.devQueue.publisher(o)
+	return latePublisher{p, q}, err
+}
+
+type latePublisher struct {
+	publisher
+
+	queue *lateQueue
+}
+
+func (p latePublisher) Probe(ctx context.Context) error {
+	if !p.queue.there.Load() {
+		return errors.New("not there")
+	}
+	return p.publisher.Probe(ctx)
+}
+
+func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
+	t.Parallel()
+	cfg, err := DevConfig()
+	require.NoError(t, err)
+	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	require.NoError(t, err)
+	queue := &lateQueue{devQueue: newDevQueue()}
+	api, err := newAPIRole(cfg, &backend{redis: rdb, orders: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	g, _ := api.work(ctx)
+	require.Eventually(t, api.catalog.Ready, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, api.ready(), errNotReached)
+	require.ErrorIs(t, api.gate()(), errNotReached)
+
+	api.started = api.started.Add(-reachWithin) // long enough: polls are to be answered
+	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, api.gate()(), errNotReached)
+	queue.there.Store(true)
+	require.Eventually(t, func() bool { return api.gate()() == nil }, 10*time.Second, 10*time.Millisecond)
+	stop()
+	require.NoError(t, ignoreCanceled(g.Wait()))
+}
+
+// counter is MySQL's counter of worker numbers.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) NextNodeID(context.Context) (int64, error) { return c.n.Add(1), nil }
+func (c *counter) LastNodeID(context.Context) (int64, error) { return c.n.Load(), nil }
+
+func TestAUsedUpWorkerNumberIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &counter{}
+		ids := newWorkerIDs(c, slog.New(slog.DiscardHandler))
+		require.Error(t, ids.ready())
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- ids.run(ctx) }()
+		time.Sleep(time.Second)
+		require.NoError(t, ids.ready())
+		before, err := ids.Next()
+		require.NoError(t, err)
+
+		c.n.Add(8_100) // other processes came and went
+		time.Sleep(11 * time.Second)
+		after, err := ids.Next()
+		require.NoError(t, err, "buying goes on")
+		require.Equal(t, int64(8102), ids.maker.Load().NodeID())
+		require.Greater(t, after, before)
+		stop()
+		require.NoError(t, <-done)
+	})
+}
+
+func TestAPoolOfConnectionsInUseIsNoFaultOfRedis(t *testing.T) {
+	t.Parallel()
+	cfg := config.Redis{Addrs: []string{miniredis.RunT(t).Addr()}, PoolSize: 4}
+	rdb, err := openRedis(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = rdb.Close() })
+	client, ok := rdb.(*redis.Client)
+	require.True(t, ok)
+	for range cfg.PoolSize { // as many polls as there are connections wait for a slow Redis
+		c := client.Conn()
+		require.NoError(t, c.Ping(t.Context()).Err())
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	b := breaker.New(breaker.Options{Name: "redis", Failed: redisFault, Ignored: redisBusy, Log: slog.New(slog.DiscardHandler)})
+	ledger := stock.New(rdb)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			_, err := guardedLedger{ledger, b.Do}.Entries(t.Context(), 1, "42")
+			require.ErrorIs(t, err, redis.ErrPoolTimeout)
+		})
+	}
+	wg.Wait()
+	require.NoError(t, b.Ready(), "buying goes on")
+}

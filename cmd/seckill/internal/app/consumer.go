@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"seckill/audit"
+	"seckill/consumer"
+	"seckill/internal/breaker"
+	"seckill/internal/config"
+	"seckill/internal/loop"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+// ConsumerRole is the process that settles orders: the pool, what feeds it, and
+// what reconciles.
+type ConsumerRole struct {
+	log  *slog.Logger
+	pool *consumer.Pool
+	// mostWorkers is what the connections to MySQL allow the pool, whatever
+	// limits operators set.
+	mostWorkers int
+	subscriber  subscriber
+	redis       *breaker.Breaker
+	eviction    *eviction
+	loader      *reconcile.Loader
+	tail        *reconcile.Tail
+	sweeper     *reconcile.Sweeper
+	auditor     *audit.Background
+	expirer     *reconcile.Expirer
+	extender    *reconcile.Extender
+	janitor     *reconcile.Janitor
+	events      *events // nil when none are sent
+}
+
+func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*ConsumerRole, error) {
+	ledger := stock.New(b.redis)
+	c := &ConsumerRole{log: log, mostWorkers: cfg.MySQL.MostWorkers(), eviction: newEviction(b.redis, reg, log)}
+	c.redis = breaker.New(watched(reg)("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
+	c.pool = consumer.NewPool(consumer.Options{
+		Orders: b.orders, Ledger: ledger, Guard: c.redis.Do,
+		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,
+		Tracer: b.tracer, Topic: cfg.RocketMQ.Topic, Metrics: reg, Log: log,
+	})
+	receiver := consumer.NewReceiver(c.pool, b.orders, log)
+	var err error
+	if c.subscriber, err = b.queue.subscriber(subscriberOptions{receiver.Handle, cfg.Consumer.DrainTimeout, b.tracer != nil}); err != nil {
+		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
+	}
+	c.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
+	c.tail = reconcile.NewTail(b.orders, ledger)
+	c.sweeper = reconcile.NewSweeper(b.orders, ledger, c.pool, log)
+	c.auditor = audit.NewBackground(b.orders, ledger, audit.Grace, reg, log)
+	c.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
+	c.extender = reconcile.NewExtender(b.orders, log)
+	c.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
+	if cfg.Consumer.Events {
+		c.events, err = newRelay(cfg, b, reg, log)
+	}
+	return c, err
+}
+
+// ready: it takes work from a queue, not traffic; a process that is up is ready.
+func (c *ConsumerRole) ready() error { return nil }
+
+func (c *ConsumerRole) details() []string {
+	return []string{"redis: " + state(c.redis.Ready()), c.eviction.line()}
+}
+
+// run works until ctx is done: first the feeding stops and drains, then the
+// pool, so that what was delivered is settled and acknowledged.
+func (c *ConsumerRole) run(ctx context.Context) error {
+	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPool()
+	pool := make(chan error, 1)
+	go func() { pool <- c.pool.Run(poolCtx) }()
+
+	g, feed := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.subscriber.Run(feed) })
+	g.Go(func() error { return c.redis.Run(feed) })
+	g.Go(func() error { return c.eviction.run(feed) })
+	g.Go(func() error { return c.loader.Run(feed) })
+	g.Go(func() error { return c.auditor.Run(feed) })
+	g.Go(func() error { return loop.EverySecond(feed, c.log, "tail", c.tail.Step) })
+	g.Go(func() error { return c.sweeper.Run(feed) })
+	g.Go(func() error { return loop.EverySecond(feed, c.log, "expire", c.expirer.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, c.log, "extend pay", c.extender.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, c.log, "end and close", c.janitor.Step) })
+	if c.events != nil {
+		g.Go(func() error { return c.events.run(feed) })
+	}
+	c.log.InfoContext(ctx, "consumer up")
+	err := ignoreCanceled(g.Wait())
+	stopPool()
+	return errors.Join(err, <-pool)
+}

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/redis/go-redis/v9"
+
+	"seckill/internal/checkup"
+)
+
+// eviction watches that Redis evicts nothing, and what memory it has left.
+// Whether it may is one setting for the whole fleet: a process that knows it
+// does says so, and goes on selling.
+type eviction struct {
+	rdb       redis.UniversalClient
+	log       *slog.Logger
+	last      atomic.Pointer[string]
+	may       prometheus.Gauge
+	used, max prometheus.Gauge
+}
+
+func newEviction(rdb redis.UniversalClient, reg prometheus.Registerer, log *slog.Logger) *eviction {
+	f := promauto.With(reg)
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: "seckill_redis_" + name, Help: help})
+	}
+	return &eviction{
+		rdb: rdb, log: log,
+		may:  gauge("may_evict", "1 when Redis has another maxmemory-policy than noeviction."),
+		used: gauge("memory_used_bytes", "Memory that Redis uses; that of one node, on a Cluster."),
+		max:  gauge("memory_max_bytes", "Memory that Redis may use, by maxmemory; 0 is no limit."),
+	}
+}
+
+const evictionEvery = 15 * time.Second
+
+// line is what the last look found, for people.
+func (e *eviction) line() string {
+	if last := e.last.Load(); last != nil {
+		return "redis eviction: " + *last
+	}
+	return "redis eviction: not known yet"
+}
+
+// run looks at once and then again and again, until ctx is done.
+func (e *eviction) run(ctx context.Context) error {
+	t := time.NewTicker(evictionEvery)
+	defer t.Stop()
+	for {
+		e.look(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+func (e *eviction) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	info, err := e.rdb.Info(ctx, "memory").Result()
+	policy := infoField(info, "maxmemory_policy")
+	if err != nil || policy == "" {
+		return // who does not say has the last answer; the breaker says that it is away
+	}
+	for g, field := range map[prometheus.Gauge]string{e.used: "used_memory", e.max: "maxmemory"} {
+		if n, err := strconv.ParseFloat(infoField(info, field), 64); err == nil {
+			g.Set(n)
+		}
+	}
+	found := "ok"
+	e.may.Set(0)
+	if policy != "noeviction" {
+		e.may.Set(1)
+		found = "WARNING: maxmemory-policy is \"" + policy + "\"; " + checkup.EvictionAdvice
+	}
+	if before := e.last.Swap(&found); found != "ok" && (before == nil || *before != found) {
+		e.log.WarnContext(ctx, "redis may evict sales", "found", found)
+	}
+}
+
+func infoField(info, field string) string {
+	for line := range strings.SplitSeq(info, "\r\n") {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"seckill/admin"
+	adminhttp "seckill/admin/http"
+	"seckill/audit"
+	"seckill/internal/config"
+	"seckill/order/mysql"
+	"seckill/reconcile"
+	"seckill/stock"
+)
+
+// newService returns what operators do, for the admin API and the command line.
+func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service {
+	ledger := stock.New(b.redis)
+	loader := reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
+	return admin.New(admin.Options{
+		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk, Reports: b.desk,
+		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
+		Auditor: audit.NewAuditor(b.orders, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
+		Limits: b.desk, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
+	})
+}
+
+func limitRules(cfg config.Config) admin.LimitRules {
+	return admin.LimitRules{Configured: cfg.Limits(), Parse: config.ParseLimit}
+}
+
+// newAdminAPI returns the operators' API; nil where no key of theirs is set.
+func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler, error) {
+	if len(cfg.Admin.JWTSecrets)+len(cfg.Admin.JWTPublicKeys) == 0 {
+		log.Info("admin API is off: no SECKILL_ADMIN_JWT_SECRETS or SECKILL_ADMIN_JWT_PUBLIC_KEYS")
+		return nil, nil //nolint:nilnil // off is no error
+	}
+	tokens, err := newOperatorVerifier(cfg)
+	if err != nil {
+		return nil, &SettingError{err}
+	}
+	return adminhttp.NewHandler(newService(cfg, b, log), tokens), nil
+}
+
+// WithServers calls fn with a service on all servers.
+func WithServers(cfg config.Config, log *slog.Logger, fn func(*admin.Service) error) error {
+	b, err := openBackend(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	return fn(newService(cfg, b, log))
+}
+
+// WithStores calls fn with a service on MySQL and Redis alone.
+func WithStores(cfg config.Config, log *slog.Logger, fn func(*admin.Service) error) error {
+	rdb, err := openRedis(cfg.Redis)
+	if err != nil {
+		return err
+	}
+	defer rdb.Close()
+	return withDB(cfg.MySQL, func(db *sql.DB) error {
+		store := mysql.NewStore(db, log)
+		return fn(admin.New(admin.Options{
+			Sales: store, Ledger: stock.New(rdb), Limits: store, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, rdb), Log: log,
+		}))
+	})
+}
+
+// WithMySQL calls fn with a service on MySQL alone.
+func WithMySQL(cfg config.Config, log *slog.Logger, fn func(*admin.Service) error) error {
+	return withDB(cfg.MySQL, func(db *sql.DB) error {
+		store := mysql.NewStore(db, log)
+		return fn(admin.New(admin.Options{Sales: store, AuditLog: store, Letters: store, Log: log}))
+	})
+}
+
+func withDB(c config.MySQL, fn func(*sql.DB) error) error {
+	db, err := openDB(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(db), db.Close())
+}

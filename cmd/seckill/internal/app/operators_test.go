@@ -1,0 +1,96 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	adminhttp "seckill/admin/http"
+	"seckill/internal/config"
+	"seckill/order/memory"
+)
+
+const (
+	shopperSecret  = "0123456789abcdef0123456789abcdef"
+	operatorSecret = "fedcba9876543210fedcba9876543210"
+)
+
+// minted is a token of a shopper, or of an operator with a role.
+func minted(t *testing.T, subject, role string) string {
+	t.Helper()
+	cfg, err := config.Load([]string{"SECKILL_JWT_SECRETS=" + shopperSecret, "SECKILL_ADMIN_JWT_SECRETS=" + operatorSecret}, "")
+	require.NoError(t, err)
+	terms := ShopperTokens(cfg)
+	if role != "" {
+		terms = OperatorTokens(cfg, role)
+	}
+	mint, err := NewMinter(terms, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	token, err := mint(subject)
+	require.NoError(t, err)
+	return token
+}
+
+// admins is the admin listener of a role with those settings.
+func admins(t *testing.T, settings ...string) (http.Handler, error) {
+	t.Helper()
+	cfg, err := config.Load(settings, "")
+	require.NoError(t, err)
+	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
+	rdb, err := openRedis(cfg.Redis)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = rdb.Close() })
+	store := memory.NewStore()
+	b := &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue()}
+	operators, err := newAdminAPI(cfg, b, slog.New(slog.DiscardHandler))
+	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), &ConsumerRole{}, operators), err
+}
+
+func statusOf(t *testing.T, h http.Handler, path, token string) int {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec.Code
+}
+
+func TestOperatorsHaveKeysAndAnAudienceOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	h, err := admins(t, "SECKILL_JWT_SECRETS="+shopperSecret, "SECKILL_ADMIN_JWT_SECRETS="+operatorSecret)
+	require.NoError(t, err)
+	const sales = "/admin/v1/sales"
+	require.Equal(t, 200, statusOf(t, h, sales, minted(t, "alice", adminhttp.Operate)))
+	require.Equal(t, 200, statusOf(t, h, sales, minted(t, "victor", adminhttp.Viewer)))
+	require.Equal(t, 401, statusOf(t, h, sales, minted(t, "42", "")))
+	require.Equal(t, 401, statusOf(t, h, sales, ""))
+	require.Equal(t, 401, statusOf(t, h, "/admin/v1/", ""))
+	for _, open := range []string{"/livez", "/readyz", "/metrics"} {
+		require.Equal(t, 200, statusOf(t, h, open, ""), open)
+	}
+	require.Equal(t, 404, statusOf(t, h, "/debug/pprof/", ""), "not beyond this machine")
+
+	h, err = admins(t, "SECKILL_JWT_SECRETS="+shopperSecret)
+	require.NoError(t, err)
+	require.Equal(t, 404, statusOf(t, h, sales, minted(t, "alice", adminhttp.Operate)), "off")
+
+	for _, bad := range [][]string{
+		{"SECKILL_JWT_SECRETS=" + shopperSecret, "SECKILL_ADMIN_JWT_SECRETS=x=" + shopperSecret},
+		{"SECKILL_ADMIN_JWT_SECRETS=" + operatorSecret, "SECKILL_ADMIN_JWT_AUDIENCE=shoppers"},
+		{"SECKILL_ADMIN_JWT_PUBLIC_KEYS=k=/nowhere"},
+	} {
+		_, err = admins(t, bad...)
+		var setting *SettingError
+		require.ErrorAs(t, err, &setting, bad)
+	}
+	_, err = config.Load([]string{"SECKILL_ADMIN_JWT_SECRETS=short"}, "")
+	require.ErrorContains(t, err, "SECKILL_ADMIN_JWT_SECRETS")
+}

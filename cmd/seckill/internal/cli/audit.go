@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seckill/admin"
+	"seckill/audit"
+	"seckill/internal/loop"
+	"seckill/order"
+)
+
+type auditReport struct {
+	OK    bool              `json:"ok"`
+	Sales []audit.SaleAudit `json:"sales"`
+}
+
+// watchEvery is the pause between two rounds of `audit --watch`.
+const watchEvery = 5 * time.Second
+
+func newAudit(p *process) *cobra.Command {
+	var watch bool
+	c := &cobra.Command{
+		Use:   "audit [SALE]",
+		Short: "Compare MySQL and Redis, order by order; exit code 4 if they disagree",
+		Long: `Compare MySQL and Redis: the sums of rows and counters, and every order in both. It changes nothing, and
+reports only differences that last for 5 s: between a commit and its write-back the two always differ. The
+consumers do the same once a minute and repair what writing the result again can repair. Exit code 4: MySQL and
+Redis disagree.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var id int64
+			if len(args) == 1 {
+				var err error
+				if id, err = saleArg(args); err != nil {
+					return err
+				}
+			}
+			return p.withServers(func(s *admin.Service) error {
+				if watch {
+					return p.watchAudit(c.Context(), s, id)
+				}
+				report, err := audited(c.Context(), s, id)
+				if err != nil {
+					return err
+				}
+				return p.showAudit(report)
+			})
+		},
+	}
+	c.Flags().BoolVar(&watch, "watch", false, "repeat until Ctrl-C, one line a round; the exit code is that of the last round")
+	return c
+}
+
+func audited(ctx context.Context, s *admin.Service, id int64) (auditReport, error) {
+	audits, err := s.Audit(ctx, id)
+	if errors.Is(err, order.ErrNotFound) {
+		return auditReport{}, &noSaleError{id}
+	}
+	if err != nil {
+		return auditReport{}, err
+	}
+	report := auditReport{OK: true, Sales: audits}
+	for _, a := range audits {
+		report.OK = report.OK && len(a.Discrepancies) == 0
+	}
+	return report, nil
+}
+
+// watchAudit audits until ctx is done. A round that fails is reported and does not
+// end it.
+func (p *process) watchAudit(ctx context.Context, s *admin.Service, id int64) error {
+	var last error
+	for {
+		report, err := audited(ctx, s, id)
+		switch {
+		case ctx.Err() != nil:
+			return last
+		case errors.Is(err, order.ErrNotFound):
+			return err
+		case err != nil:
+			fmt.Fprintln(p.stderr, "seckill:", err)
+			last = &silentError{exitCode(err)}
+		default:
+			if last = p.writeRound(report); last == nil && !report.OK {
+				last = &silentError{exitBroken}
+			}
+		}
+		if loop.Pause(ctx, watchEvery) != nil {
+			return last
+		}
+	}
+}
+
+// writeRound prints a round of the watch as one line.
+func (p *process) writeRound(r auditReport) error {
+	if p.json {
+		return writeJSON(p.stdout, r)
+	}
+	var live, pending int64
+	var bad []string
+	for _, a := range r.Sales {
+		live, pending = live+a.LiveUnits, pending+a.Pending
+		for _, d := range a.Discrepancies {
+			bad = append(bad, fmt.Sprintf("sale %d: %s", a.ID, d))
+		}
+	}
+	verdict := "ok"
+	if len(bad) > 0 {
+		verdict = fmt.Sprintf("%d DISCREPANCIES: %s", len(bad), strings.Join(bad[:min(len(bad), 3)], "; "))
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s  %d sales, %d live units, %d pending: %s\n",
+		time.Now().Format(time.TimeOnly), len(r.Sales), live, pending, verdict)
+	return err
+}
+
+func (p *process) showAudit(report auditReport) error {
+	if p.json {
+		if err := writeJSON(p.stdout, report); err != nil {
+			return err
+		}
+	} else if err := p.writeAudit(report); err != nil {
+		return err
+	}
+	if !report.OK {
+		return &silentError{exitBroken}
+	}
+	return nil
+}
+
+func (p *process) writeAudit(r auditReport) error {
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SALE\tSTATE\tTOTAL\tAVAILABLE\tCONFIRMED\tPAID\tCANCELLED\tREJECTED\tPENDING\tDEAD LETTERS")
+	for _, a := range r.Sales {
+		fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", a.ID, a.State, a.Total, a.Available, a.Confirmed, a.Paid, a.Cancelled, a.Rejected, a.Pending, a.DeadLetters)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, a := range r.Sales {
+		for _, d := range a.Discrepancies {
+			fmt.Fprintf(p.stdout, "sale %d: %s\n", a.ID, d)
+		}
+	}
+	if r.OK {
+		fmt.Fprintln(p.stdout, "ok: MySQL and Redis agree")
+	}
+	return nil
+}
+
+func newRebuild(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rebuild SALE",
+		Short: "Load a sale into Redis again from MySQL, if the audit cannot repair it",
+		Long: `Remove the sale from Redis and load it again from MySQL, with all its live orders. There is no confirmation
+prompt. Meanwhile, for a few seconds, purchases of this sale are refused. No order is lost: pending orders are
+settled first. A Redis that was wiped needs no rebuild, the consumers load its sales without it.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := saleArg(args)
+			if err != nil {
+				return err
+			}
+			return p.withServers(func(s *admin.Service) error { return p.rebuild(c.Context(), s, id) })
+		},
+	}
+}
+
+// rebuildView is the output of `rebuild --json`.
+type rebuildView struct {
+	ID        int64  `json:"id,string"`
+	WasLoaded bool   `json:"was_loaded"`
+	Settled   int    `json:"settled_first"` // orders that were pending in Redis
+	Total     int64  `json:"total"`
+	Available int64  `json:"available"`
+	Live      int64  `json:"live_units"`
+	Epoch     uint64 `json:"epoch"`
+	TookMS    int64  `json:"took_ms"`
+}
+
+func (p *process) rebuild(ctx context.Context, s *admin.Service, id int64) error {
+	fmt.Fprintf(p.stderr, "sale %d: removing it from Redis and loading it from MySQL; this may take some seconds\n", id)
+	start := time.Now()
+	done, err := s.Rebuild(ctx, thisCall(), id)
+	var now admin.SaleStatus
+	if err == nil {
+		now, err = s.Sale(ctx, id)
+		err = errors.Join(err, now.Meta.Err)
+	}
+	switch {
+	case errors.Is(err, order.ErrNotFound), errors.Is(err, order.ErrConflict):
+		return ofSale(id, err)
+	case err != nil:
+		return &dependencyError{"rebuild", fmt.Errorf("%w (run it again; a sale that is open or paused is loaded by the consumers too)", err)}
+	}
+	m := now.Meta
+	view := rebuildView{id, done.WasLoaded, done.Settled, m.Total, m.Available, m.Settled, m.Epoch, time.Since(start).Milliseconds()}
+	if p.json {
+		return writeJSON(p.stdout, view)
+	}
+	was := ""
+	if !view.WasLoaded {
+		was = "it was not in Redis; "
+	}
+	_, err = fmt.Fprintf(p.stdout, "sale %d rebuilt in %d ms: %s%d pending orders settled first; %d units, %d available, %d in live orders (epoch %d)\n",
+		id, view.TookMS, was, view.Settled, view.Total, view.Available, view.Live, view.Epoch)
+	return err
+}

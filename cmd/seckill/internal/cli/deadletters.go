@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seckill/admin"
+	adminhttp "seckill/admin/http"
+	"seckill/order"
+)
+
+func newDeadLetters(p *process) *cobra.Command {
+	c := &cobra.Command{
+		Use: "dead-letters", Short: "Show and discard messages that could not be read", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newLettersList(p), newLettersShow(p), newLettersDiscard(p))
+	return c
+}
+
+func newLettersList(p *process) *cobra.Command {
+	var sale int64
+	var limit int
+	c := &cobra.Command{
+		Use: "list", Short: "List the dead letters, newest first", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 1 || sale < 0 {
+				return &usageError{errors.New("--limit and --sale are positive numbers")}
+			}
+			return p.withMySQL(func(s *admin.Service) error {
+				letters, err := s.DeadLetters(c.Context(), sale, limit)
+				if err != nil {
+					return err
+				}
+				return p.listLetters(letters)
+			})
+		},
+	}
+	c.Flags().Int64Var(&sale, "sale", 0, "only those known to belong to this sale")
+	c.Flags().IntVar(&limit, "limit", 100, "maximum number of dead letters")
+	return c
+}
+
+func (p *process) listLetters(letters []order.DeadLetter) error {
+	views := make([]admin.LetterView, len(letters))
+	for i, d := range letters {
+		views[i] = admin.ViewLetter(d)
+	}
+	if p.json {
+		return writeJSON(p.stdout, views)
+	}
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "MESSAGE\tREASON\tORDER\tSALE\tSHOPPER\tWHEN\tBYTES")
+	for _, v := range views {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", dash(v.MessageID), v.Reason, dash(v.OrderID), dash(v.SaleID), dash(v.ShopperID), v.CreatedAt.Format(time.RFC3339), v.Size)
+	}
+	return t.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func newLettersShow(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use: "show MESSAGE", Short: "Show a dead letter with its body; one that is an order's result by its order ID", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withMySQL(func(s *admin.Service) error {
+				letters, err := findLetters(c.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				views := make([]admin.LetterView, len(letters))
+				for i, d := range letters {
+					views[i] = admin.ViewWhole(d)
+				}
+				if len(letters) == order.MaxDeadLetters {
+					fmt.Fprintf(p.stderr, "only the first %d are shown; `seckill dead-letters list --sale` lists more\n", order.MaxDeadLetters)
+				}
+				if p.json {
+					return writeJSON(p.stdout, views)
+				}
+				for _, v := range views {
+					if err := p.writeLetter(v); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (p *process) writeLetter(v admin.LetterView) error {
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	kind := "a message that could not be read"
+	if v.Verdict {
+		kind = "the result of an order that cannot have a row"
+	}
+	fmt.Fprintf(t, "message\t%s\nkind\t%s\nreason\t%s\ndetail\t%s\norder\t%s\nsale\t%s\nshopper\t%s\nwhen\t%s\nbytes\t%d\n",
+		dash(v.MessageID), kind, v.Reason, dash(v.Detail), dash(v.OrderID), dash(v.SaleID), dash(v.ShopperID), v.CreatedAt.Format(time.RFC3339), v.Size)
+	if o := v.Decoded; o != nil {
+		fmt.Fprintf(t, "holds\torder %s, sale %s, shopper %s, slot %d, quantity %d, key %s, reference %q\n", o.OrderID, o.SaleID, o.ShopperID, o.Slot, o.Quantity, dash(o.Key), o.Reference)
+	} else if v.Size > 0 {
+		fmt.Fprintln(t, "holds\tno order that this version can read")
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	body, err := hex.DecodeString(v.Body)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, hex.Dump(body))
+	return err
+}
+
+func newLettersDiscard(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use: "discard MESSAGE", Short: "Delete a message that could not be read; results of orders stay", Args: cobra.ExactArgs(1),
+		Long: `Delete a message that could not be read. Its order, if it has one, does not need it: the sweeper settles every
+order whose message is unreadable. A dead letter that is itself the result of an order (its message ID is
+empty) is never deleted.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withMySQL(func(s *admin.Service) error {
+				n, err := s.Discard(c.Context(), thisCall(), admin.ParseMessageID(args[0]))
+				switch {
+				case errors.Is(err, order.ErrNotFound):
+					return &noLetterError{admin.Printable(admin.ParseMessageID(args[0]))}
+				case errors.Is(err, order.ErrConflict):
+					return errors.New(adminhttp.Reason(err))
+				case err != nil:
+					return err
+				case p.json:
+					return writeJSON(p.stdout, map[string]int{"discarded": n})
+				}
+				_, err = fmt.Fprintf(p.stdout, "discarded %d\n", n)
+				return err
+			})
+		},
+	}
+}
+
+// noLetterError is a dead letter that does not exist.
+type noLetterError struct{ name string }
+
+func (e *noLetterError) Error() string {
+	return fmt.Sprintf("there is no dead letter %s; `seckill dead-letters list` lists them", e.name)
+}
+func (e *noLetterError) Unwrap() error { return order.ErrNotFound }
+
+func findLetters(ctx context.Context, s *admin.Service, name string) ([]order.DeadLetter, error) {
+	found, err := s.Letter(ctx, admin.ParseMessageID(name))
+	if errors.Is(err, order.ErrNotFound) {
+		return nil, &noLetterError{admin.Printable(admin.ParseMessageID(name))}
+	}
+	return found, err
+}

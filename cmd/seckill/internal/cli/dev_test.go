@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"seckill/admin"
+	adminhttp "seckill/admin/http"
+	"seckill/cmd/seckill/internal/app"
+)
+
+// devShop is what `seckill dev` started.
+type devShop struct{ app.DevStarted }
+
+// dev runs `seckill dev` inside the test and returns what its first line says.
+func dev(t *testing.T) (started devShop, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- Run(ctx, []string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--json"}, nil, strings.NewReader(""), in, io.Discard)
+		_ = in.Close()
+	}()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(line, &started))
+	return started, func() int {
+		cancel()
+		select {
+		case c := <-code:
+			return c
+		case <-time.After(15 * time.Second):
+			t.Error("dev does not stop")
+			return -1
+		}
+	}
+}
+
+type devOrder struct {
+	ID     string `json:"id"`
+	Status string `json:"status"`
+	Done   bool   `json:"done"`
+}
+
+func (d devShop) call(t *testing.T, method, path, body string) (int, devOrder) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, d.URL+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+d.Token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	var o devOrder
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&o))
+	return resp.StatusCode, o
+}
+
+// Not parallel: it looks for goroutines left behind.
+func TestDevSellsAndStopsCleanly(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	d, stop := dev(t)
+	code, placed := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	require.Equal(t, http.StatusAccepted, code)
+	require.Equal(t, "pending", placed.Status)
+	code, result := d.call(t, http.MethodGet, "/v1/orders/"+placed.ID+"?wait=5s", "")
+	require.Equal(t, http.StatusOK, code)
+	require.Equal(t, "confirmed", result.Status)
+	require.True(t, result.Done)
+	_, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	require.Equal(t, placed.ID, again.ID, "the limit is one: a second click is the same order")
+
+	code, stdout, stderr := d.pay(t, placed.ID, "--amount", "9900", "--event", "evt_1")
+	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, "paid\n", stdout)
+	_, result = d.call(t, http.MethodGet, "/v1/orders/"+placed.ID, "")
+	require.Equal(t, "paid", result.Status)
+
+	http.DefaultClient.CloseIdleConnections()
+	require.Equal(t, exitOK, stop())
+	goleak.VerifyNone(t, before)
+}
+
+// pay runs `pay` with the secret that dev made.
+func (d devShop) pay(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return command(t, []string{"SECKILL_PAYMENT_SECRETS=" + d.PaymentSecret}, append([]string{"pay", "--url", d.URL}, args...)...)
+}
+
+func TestInDevTheLimitsAndBothInstancesAreThere(t *testing.T) {
+	t.Parallel()
+	d, stop := dev(t)
+	defer func() { require.Zero(t, stop()) }()
+	ask := func(method, path, body, tag string) (status int, text string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+adminhttp.Prefix+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header = http.Header{"Authorization": {"Bearer " + d.AdminToken}, "Content-Type": {"application/json"}}
+		if tag != "" {
+			req.Header.Set("If-Match", tag)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(b)
+	}
+	status, text := ask(http.MethodPatch, "limits", `{"consumer_workers":5}`, `"1"`)
+	require.Equal(t, http.StatusOK, status, text)
+	require.Eventually(t, func() bool {
+		_, limits := ask(http.MethodGet, "limits", "", "")
+		_, instances := ask(http.MethodGet, "instances", "", "")
+		return strings.Count(limits, `"lags":false`) == 2 && strings.Contains(instances, `"workers":5`) && strings.Contains(instances, `"role":"api"`)
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
+func TestPayStandsInForThePaymentProvider(t *testing.T) {
+	d, stop := dev(t)
+	defer stop()
+	_, placed := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	d.call(t, http.MethodGet, "/v1/orders/"+placed.ID+"?wait=5s", "")
+	for _, c := range []struct {
+		args       []string
+		code       int
+		says, errs string
+	}{
+		{[]string{placed.ID}, exitUsage, "", "--amount"},
+		{[]string{placed.ID, "--amount", "9900", "--event", "a b"}, exitUsage, "", "event ID"},
+		{[]string{placed.ID, "--amount", "9800"}, exitFailure, "", "wrong-amount"},
+		{[]string{placed.ID, "--amount", "9900", "--currency", "USD"}, exitFailure, "", "wrong-amount"},
+		{[]string{"123", "--amount", "9900"}, exitNotFound, "", "no such order"},
+		{[]string{placed.ID, "--amount", "9900", "--event", "one"}, exitOK, "paid\n", ""},
+		{[]string{placed.ID, "--amount", "9900", "--event", "one"}, exitOK, "paid\n", ""},
+		{[]string{placed.ID, "--amount", "9900", "--event", "two", "--json"}, exitOK, `{"event_id":"two","outcome":"refund_required"}` + "\n", ""},
+	} {
+		code, stdout, stderr := d.pay(t, c.args...)
+		require.Equal(t, c.code, code, "%v: %s", c.args, stderr)
+		require.Equal(t, c.says, stdout)
+		require.Contains(t, stderr, c.errs)
+	}
+	d.PaymentSecret = strings.Repeat("x", 32)
+	code, _, stderr := d.pay(t, placed.ID, "--amount", "9900")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "signature-invalid")
+	d.URL = "http://127.0.0.1:1"
+	code, _, _ = d.pay(t, placed.ID, "--amount", "9900")
+	require.Equal(t, exitDependency, code)
+
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestDevTakesACancelledOrderBack(t *testing.T) {
+	d, stop := dev(t)
+	defer stop()
+	_, placed := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	d.call(t, http.MethodGet, "/v1/orders/"+placed.ID+"?wait=5s", "")
+	for range 2 {
+		code, o := d.call(t, http.MethodPost, "/v1/orders/"+placed.ID+"/cancel", "")
+		require.Equal(t, http.StatusOK, code)
+		require.Equal(t, "cancelled", o.Status)
+	}
+	code, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
+	require.Equal(t, http.StatusAccepted, code, "the slot is free")
+	require.NotEqual(t, placed.ID, again.ID)
+
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// command runs one command without any setting but those given.
+func command(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Run(t.Context(), args, environ, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestWrongWordsAndSettingsAreUsageErrorsThatSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args    []string
+		environ []string
+		says    string
+	}{
+		{[]string{"nonsense"}, nil, "seckill --help"},
+		{[]string{"api", "--port", "1"}, nil, "unknown flag"},
+		{[]string{"api"}, nil, "SECKILL_MYSQL_DSN is not set"},
+		{[]string{"api"}, []string{"SECKILL_CONSUMER_WORKERS=0"}, "from 1 to 64"},
+		{[]string{"consumer"}, []string{
+			"SECKILL_CONSUMER_WORKERS=5", "SECKILL_MYSQL_DSN=x@tcp(127.0.0.1:1)/x", "SECKILL_REDIS_ADDRS=127.0.0.1:1", "SECKILL_ROCKETMQ_NAMESERVERS=127.0.0.1:1",
+		}, "SECKILL_CONSUMER_WORKERS=5 needs SECKILL_MYSQL_MAX_CONNS=9 or more, not 8"},
+		{[]string{"sale", "open"}, nil, "accepts 1 arg"},
+		{[]string{"sale", "open", "first"}, nil, `decimal number, got "first"`},
+		{[]string{"sale", "create"}, nil, "-f"},
+		{[]string{"sale", "create", "-f", "/nowhere"}, nil, "/nowhere"},
+		{[]string{"token"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--shopper"},
+		{[]string{"token", "--shopper", "42"}, []string{"SECKILL_JWT_SECRETS=short"}, "at least 32 bytes"},
+		{[]string{"token", "--operator", "alice", "--role", "root"}, []string{"SECKILL_ADMIN_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--role"},
+		{[]string{"pay", "1", "--amount", "1"}, nil, "SECKILL_PAYMENT_SECRETS is not set"},
+		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=short"}, "at least 32 bytes"},
+		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=whsec_short!"}, "base64"},
+		{[]string{"token", "--shopper", "a b"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "printable ASCII"},
+	} {
+		code, stdout, stderr := command(t, c.environ, c.args...)
+		require.Equal(t, exitUsage, code, c.args)
+		require.Contains(t, stderr, c.says, c.args)
+		require.Empty(t, stdout, c.args)
+	}
+}
+
+func TestAnAbsentServerHasAnExitCodeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	environ := []string{"SECKILL_MYSQL_DSN=x:y@tcp(127.0.0.1:1)/z", "SECKILL_REDIS_ADDRS=127.0.0.1:1", "SECKILL_ROCKETMQ_NAMESERVERS=127.0.0.1:1"}
+	code, _, stderr := command(t, environ, "sale", "list")
+	require.Equal(t, exitDependency, code)
+	require.Contains(t, stderr, "mysql: ")
+	code, stdout, _ := command(t, environ, "doctor", "--json")
+	require.Equal(t, exitDependency, code)
+	require.Contains(t, stdout, `"ok":false`)
+	for _, unread := range []string{"instances", "limits in force", "sales of the instances"} {
+		require.Contains(t, stdout, `{"name":"`+unread+`","ok":false`)
+	}
+}
+
+func TestTokensAreOneALine(t *testing.T) {
+	t.Parallel()
+	code, stdout, _ := command(t, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "token", "--shoppers", "3", "--first", "7")
+	require.Equal(t, exitOK, code)
+	require.Len(t, strings.Fields(stdout), 3)
+}
+
+func TestASaleFileIsReadStrictly(t *testing.T) {
+	t.Parallel()
+	good := `{"title":"t","price_minor":1,"currency":"CNY","stock":5,"starts_at":"2030-01-01T00:00:00Z","ends_at":"2030-01-02T00:00:00+08:00"}`
+	s, err := parseSale([]byte(good))
+	require.NoError(t, err)
+	require.Equal(t, 5, s.Total)
+	require.Equal(t, 1, s.OrdersPerShopper)
+	require.Equal(t, time.Date(2030, 1, 1, 16, 0, 0, 0, time.UTC), s.EndsAt)
+	s, err = parseSale([]byte("title: t\nprice_minor: 1\ncurrency: CNY\nstock: 5\nstarts_at: 2030-01-01T00:00:00Z\nends_at: 2030-01-02T00:00:00Z\npay_within: 90s\n"))
+	require.NoError(t, err)
+	require.Equal(t, 90*time.Second, s.PayWithin)
+	require.False(t, s.RequirePermit)
+	s, err = parseSale([]byte(strings.TrimSuffix(good, "}") + `,"require_permit":true,"require_claim":"tier=gold"}`))
+	require.NoError(t, err)
+	require.Equal(t, "tier=gold", admin.ViewSale(s).RequireClaim)
+	require.True(t, admin.ViewSale(s).RequirePermit)
+
+	for text, says := range map[string]string{
+		"":                              "empty",
+		`{"title":"t","prise_minor":1}`: "prise_minor",
+		`{"title":"t","price_minor":1,"currency":"yuan","starts_at":"2030-01-01T00:00:00Z","ends_at":"2029-01-01T00:00:00Z"}`: "stock: is missing",
+		`{"title":1.5,"stock":"many"}`:                              "many",
+		strings.TrimSuffix(good, "}") + `,"require_claim":"="}`:     "require_claim",
+		strings.TrimSuffix(good, "}") + `,"require_permit":"soon"}`: "soon",
+	} {
+		_, err := parseSale([]byte(text))
+		require.ErrorContains(t, err, says)
+	}
+	_, err = parseSale([]byte(`{"title":"","price_minor":1,"currency":"yuan","stock":-1,"starts_at":"2030-01-01T00:00:00Z","ends_at":"2029-01-01T00:00:00Z"}`))
+	for _, field := range []string{"title", "currency", "stock", "ends_at"} {
+		require.ErrorContains(t, err, field, "every bad field is named")
+	}
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"seckill/admin"
+	adminhttp "seckill/admin/http"
+	"seckill/order"
+)
+
+func newOrder(p *process) *cobra.Command {
+	c := &cobra.Command{
+		Use: "order", Short: "Find, show and cancel orders", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newOrderShow(p), newOrderList(p), newOrderCancel(p))
+	return c
+}
+
+// noOrderError is an order that is in neither store.
+type noOrderError struct{ id string }
+
+func (e *noOrderError) Error() string {
+	return fmt.Sprintf("order %s is neither in MySQL nor among the dead letters; to find a pending order, give --sale and --shopper", e.id)
+}
+func (e *noOrderError) Unwrap() error { return order.ErrNotFound }
+
+func orderArg(s string) (order.ID, error) {
+	id, err := adminhttp.ParseOrderID(s)
+	if err != nil {
+		return 0, &usageError{fmt.Errorf("an order ID is a decimal number, or the public ID of 32 characters, got %q", s)}
+	}
+	return id, nil
+}
+
+func newOrderShow(p *process) *cobra.Command {
+	var sale int64
+	var shopper string
+	c := &cobra.Command{
+		Use: "show ORDER", Short: "Show an order by its ID or public ID: in Redis, in MySQL, among the dead letters", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := orderArg(args[0])
+			if err != nil {
+				return err
+			}
+			return p.withServers(func(s *admin.Service) error {
+				f, err := s.Order(c.Context(), id, sale, shopper)
+				if errors.Is(err, order.ErrNotFound) {
+					return &noOrderError{args[0]}
+				}
+				if err != nil {
+					return err
+				}
+				return p.showOrder(admin.ViewOrder(f))
+			})
+		},
+	}
+	c.Flags().Int64Var(&sale, "sale", 0, "its sale, if it may be pending")
+	c.Flags().StringVar(&shopper, "shopper", "", "its shopper, if it may be pending")
+	return c
+}
+
+func (p *process) showOrder(v admin.OrderView) error {
+	if p.json {
+		return writeJSON(p.stdout, v)
+	}
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"id", v.ID},
+		{"sale", v.SaleID},
+		{"shopper", admin.Printable(v.ShopperID)},
+		{"quantity", strconv.Itoa(v.Quantity)},
+		{"reference", admin.Printable(v.Reference)},
+		{"status", v.Status + " " + v.Reason},
+		{"amount", fmt.Sprintf("%d (minor units)", v.AmountMinor)},
+		{"reserved", v.ReservedAt},
+		{"decided", v.DecidedAt},
+		{"pay by", v.PayBy},
+		{"redis", v.Redis},
+		{"dead letters", strconv.Itoa(len(v.Letters))},
+		{"where", v.Where},
+	} {
+		fmt.Fprintf(t, "%s\t%s\n", row[0], dash(row[1]))
+	}
+	return t.Flush()
+}
+
+func newOrderList(p *process) *cobra.Command {
+	var q admin.OrderQuery
+	var limit int
+	c := &cobra.Command{
+		Use: "list --sale SALE | --shopper SHOPPER", Short: "List orders, newest first: of a sale, of a shopper, with a reference", Args: cobra.NoArgs,
+		Long: `List orders, newest first: of a sale, of a shopper in a sale, of a shopper in all sales that are not closed, or
+those of a sale with a reference. There is no index on references: it reads all orders of the sale.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 1 || q.SaleID < 0 {
+				return &usageError{errors.New("--limit and --sale are positive numbers")}
+			}
+			return p.withServers(func(s *admin.Service) error {
+				found, err := orders(c.Context(), s, q, limit)
+				if errors.Is(err, admin.ErrQuery) {
+					return &usageError{errors.New("give --sale, --shopper, or both; --reference goes with --sale alone")}
+				}
+				if err != nil {
+					return err
+				}
+				return p.listOrders(found)
+			})
+		},
+	}
+	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only orders of this sale")
+	c.Flags().StringVar(&q.Shopper, "shopper", "", "only orders of this shopper")
+	c.Flags().StringVar(&q.Reference, "reference", "", "only orders with this reference")
+	c.Flags().IntVar(&limit, "limit", 100, "maximum number of orders")
+	return c
+}
+
+// orders reads pages until there are enough.
+func orders(ctx context.Context, s *admin.Service, q admin.OrderQuery, limit int) (found []admin.Found, err error) {
+	for {
+		q.Limit = limit - len(found)
+		page, next, err := s.Orders(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page...)
+		if q.Before = next; next == 0 || len(found) >= limit {
+			return found[:min(len(found), limit)], nil
+		}
+	}
+}
+
+func (p *process) listOrders(found []admin.Found) error {
+	views := make([]admin.OrderView, len(found))
+	for i, f := range found {
+		views[i] = admin.ViewOrder(f)
+	}
+	if p.json {
+		return writeJSON(p.stdout, views)
+	}
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tSALE\tSHOPPER\tQUANTITY\tSTATUS\tREASON\tREFERENCE\tRESERVED")
+	for _, v := range views {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", v.ID, v.SaleID, admin.Printable(v.ShopperID), v.Quantity,
+			v.Status, dash(v.Reason), dash(admin.Printable(v.Reference)), v.ReservedAt)
+	}
+	return t.Flush()
+}
+
+func newOrderCancel(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel ORDER", Short: "Cancel a confirmed order and release its units", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := orderArg(args[0])
+			if err != nil {
+				return err
+			}
+			return p.withServers(func(s *admin.Service) error {
+				done, err := s.CancelOrder(c.Context(), thisCall(), id)
+				switch {
+				case errors.Is(err, order.ErrNotFound):
+					return &noOrderError{args[0]}
+				case errors.Is(err, order.ErrConflict):
+					return errors.New(adminhttp.Reason(err))
+				case err != nil:
+					return err
+				case p.json:
+					err = writeJSON(p.stdout, map[string]string{"id": id.String(), "status": string(done.Verdict.Status)})
+				default:
+					_, err = fmt.Fprintf(p.stdout, "order %s is %s\n", id, done.Verdict.Status)
+				}
+				return errors.Join(err, done.Behind)
+			})
+		},
+	}
+}

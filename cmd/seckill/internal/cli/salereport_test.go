@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"seckill/order"
+)
+
+func TestNoCellIsTakenForAFormula(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
+		`=cmd|' /C calc'!A0`: `'=cmd|' /C calc'!A0`, "a,b;=1": "a,b;'=1", ";;-1": ";;'-1",
+		"a=1": "a=1", "": "", `say "hi"`: `say "hi"`, "two\nlines": "two\nlines", "'quoted": "'quoted", "限量": "限量", "a-b;c+d": "a-b;c+d",
+	} {
+		require.Equal(t, []string{want}, safe([]string{text}))
+	}
+}
+
+// noRoom is a disk with this much room.
+type noRoom struct{ left int }
+
+func (n *noRoom) Write(b []byte) (int, error) {
+	if n.left -= len(b); n.left < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+var errFull = &silentError{1}
+
+func TestAFullDiskEndsAnExport(t *testing.T) {
+	t.Parallel()
+	w := newCSVWriter(&noRoom{left: 100 << 10})
+	var err error
+	lines := 0
+	for ; err == nil && lines < 1_000_000; lines++ {
+		err = w.Write([]string{"cell"})
+	}
+	require.ErrorIs(t, err, errFull)
+	require.Less(t, lines, 1_000_000)
+}
+
+func TestALineOfAnExportHasTheIDThatTheShopperHas(t *testing.T) {
+	t.Parallel()
+	sealer, err := order.NewSealer(bytes.Repeat([]byte("k"), 32))
+	require.NoError(t, err)
+	r := order.Record{
+		Order:  order.Order{ID: 42 << 22, SaleID: 7, ShopperID: "shopper-1", Quantity: 3, Reference: "cart-1"},
+		Status: order.StatusRejected, Reason: "sold_out", UnitPrice: 9900, DecidedAt: time.Date(2026, 11, 21, 20, 0, 0, 5e6, time.UTC),
+	}
+	require.Equal(t, []string{
+		r.ID.String(), sealer.Seal(r.ID, 7, "shopper-1"), "shopper-1", "3", "9900", "29700", "CNY",
+		"rejected", "sold_out", "cart-1", "2025-01-01T00:00:00.042Z", "2026-11-21T20:00:00.005Z", "",
+	}, cells(r, "CNY", sealer))
+	require.Empty(t, cells(r, "CNY", nil)[1], "without the keys it is not known")
+
+	var out bytes.Buffer
+	w := newCSVWriter(&out)
+	require.NoError(t, w.Write([]string{`a "b"`, "c,d", ""}))
+	w.Flush()
+	require.Equal(t, "\"a \"\"b\"\"\",\"c,d\",\r\n", out.String())
+}

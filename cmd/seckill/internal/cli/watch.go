@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seckill/admin"
+	"seckill/order"
+)
+
+// shortestInterval keeps a watch from becoming a load on MySQL and Redis.
+const shortestInterval = 100 * time.Millisecond
+
+func newSaleWatch(p *process) *cobra.Command {
+	var interval time.Duration
+	var count int
+	c := &cobra.Command{
+		Use: "watch [SALE]", Short: "Watch a sale, or all that are not closed, while they sell", Args: cobra.MaximumNArgs(1),
+		Long: `Watch a sale, or all that are not closed: stock, backlog, time to result, instances. In a terminal the view is
+redrawn every second until Ctrl-C. Without a terminal, or with NO_COLOR or TERM=dumb, each update is a line; with
+--json it is an object, as in GET /admin/v1/live. Rates are averages over 5 s, of all sales together. A server
+that does not respond is named, and the command continues; the exit code is that of the last update.`,
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			var id int64
+			if len(args) == 1 {
+				if id, err = saleArg(args); err != nil {
+					return err
+				}
+			}
+			if interval < shortestInterval || count < 0 {
+				return &usageError{fmt.Errorf("--interval must be %s or more, and --count 0 or more", shortestInterval)}
+			}
+			return p.withStores(func(s *admin.Service) error {
+				return p.watch(c.Context(), s, id, interval, count)
+			})
+		},
+	}
+	c.Flags().DurationVar(&interval, "interval", time.Second, "time between two updates")
+	c.Flags().IntVar(&count, "count", 0, "end after this many updates; 0: at Ctrl-C")
+	return c
+}
+
+// watch shows updates until ctx is done or it has shown count of them.
+func (p *process) watch(ctx context.Context, s *admin.Service, id int64, interval time.Duration, count int) error {
+	show, end := p.liveView()
+	defer end()
+	next := time.NewTicker(interval)
+	defer next.Stop()
+	var known []order.Sale // for when MySQL is away
+	for updates := 1; ; updates++ {
+		l, err := s.Live(ctx, id, known...)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return ofSale(id, err)
+		}
+		known = known[:0]
+		for _, sale := range l.Sales {
+			known = append(known, sale.Sale)
+		}
+		if err := show(admin.ViewLive(l)); err != nil {
+			return err
+		}
+		last := unanswered(l)
+		if updates == count {
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-next.C:
+		}
+	}
+}
+
+// unanswered returns the error of an update for which some servers did not
+// respond; the update has shown it.
+func unanswered(l admin.Live) error {
+	if err := errors.Join(l.Away...); err != nil {
+		return &silentError{exitDependency}
+	}
+	return nil
+}
+
+// liveView returns the function that shows an update, depending on what stdout is,
+// and the one that ends the view.
+func (p *process) liveView() (show func(admin.LiveView) error, end func()) {
+	if p.json {
+		return func(v admin.LiveView) error { return writeJSON(p.stdout, v) }, func() {}
+	}
+	if t, ok := p.terminal(); ok {
+		t.open()
+		return t.draw, t.close
+	}
+	return func(v admin.LiveView) error {
+		_, err := fmt.Fprintln(p.stdout, liveLine(v))
+		return err
+	}, func() {}
+}
