@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/telemetry/telemetrytest"
+	"seckill/internal/testenv"
 )
 
 // discard is a ResponseWriter that costs nothing but its headers.
@@ -131,7 +132,7 @@ func BenchmarkPollPending(b *testing.B) {
 
 // Not parallel: it counts what the whole process allocates.
 func TestAllocationsStayLow(t *testing.T) {
-	if raced {
+	if testenv.RaceDetector {
 		t.Skip("under the race detector pools forget")
 	}
 	require.LessOrEqual(t, testing.AllocsPerRun(200, run(t, soldOutShop(t), http.StatusConflict)), 0.0, "a sold-out refusal")

@@ -51,19 +51,25 @@ func TestTheImageHoldsTheProgramAloneAndRunsItWithoutRoot(t *testing.T) {
 	require.Contains(t, string(gomod), "\ngo "+builder[1]+".", "another Go than go.mod wants")
 }
 
-// What .dockerignore lets through is all a build has: it must suffice.
+// What .dockerignore lets through is all a build has: every file of ours that
+// the program is compiled from must be among it. The program is built here, and
+// without -trimpath, so that what is compiled already is used.
 func TestTheImageBuildsFromWhatDockerignoreLetsThrough(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	copyContext(t, dir)
 	build := regexp.MustCompile(`go build (.*) -o /out/seckill (\S+)`).FindStringSubmatch(dockerfile(t))
 	require.NotNil(t, build)
 	require.Contains(t, dockerfile(t), "CGO_ENABLED=0 ", "the image has no C library")
-	binary := filepath.Join(dir, "seckill")
-	// Without -trimpath, and with cgo as it is here, what is compiled already is used.
+	named := letThrough(t)
+	for _, file := range append(sources(t, build[2]), "go.mod", "go.sum") {
+		top, _, _ := strings.Cut(file, "/")
+		require.Contains(t, named, top, "%s is missing in the image's build", file)
+		require.NotContains(t, file, "testdata/")
+	}
+
+	binary := filepath.Join(t.TempDir(), "seckill")
 	script := `go build ` + strings.Replace(build[1], "-trimpath", "", 1) + ` -o ` + binary + ` ` + build[2]
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
-	cmd.Dir = dir
+	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "VERSION=1.2.3", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s\n%s", script, out)
@@ -78,32 +84,38 @@ func TestTheImageBuildsFromWhatDockerignoreLetsThrough(t *testing.T) {
 	}
 }
 
-// copyContext copies what .dockerignore names with a ! into dir, less the tests.
-func copyContext(t *testing.T, dir string) {
+// sources returns the files of this module that a package is compiled from,
+// embedded ones included, as paths from the module's root.
+func sources(t *testing.T, pkg string) (files []string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	const format = `{{if .Module}}{{if .Module.Main}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}
+{{end}}{{range .EmbedFiles}}{{$dir}}/{{.}}
+{{end}}{{end}}{{end}}`
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, pkg)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for file := range strings.FieldsFuncSeq(string(out), func(r rune) bool { return r == '\n' }) {
+		path, err := filepath.Rel(root, file)
+		require.NoError(t, err)
+		files = append(files, filepath.ToSlash(path))
+	}
+	require.Contains(t, files, "cmd/seckill/main.go")
+	return files
+}
+
+// letThrough returns what .dockerignore names with a !.
+func letThrough(t *testing.T) (names []string) {
 	t.Helper()
 	text, err := os.ReadFile("../.dockerignore")
 	require.NoError(t, err)
 	require.Contains(t, string(text), "\n*\n", "everything is left out that is not named")
 	for line := range strings.Lines(string(text)) {
-		name, named := strings.CutPrefix(strings.TrimSpace(line), "!")
-		if !named {
-			continue
+		if name, named := strings.CutPrefix(strings.TrimSpace(line), "!"); named {
+			names = append(names, name)
 		}
-		from := filepath.Join("..", name)
-		info, err := os.Stat(from)
-		require.NoError(t, err)
-		if info.IsDir() {
-			require.NoError(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(from)))
-			continue
-		}
-		file, err := os.ReadFile(from)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), file, 0o600))
 	}
-	require.NoError(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, "_test.go") {
-			return os.Remove(path)
-		}
-		return err
-	}))
+	return names
 }

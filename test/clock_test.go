@@ -80,8 +80,13 @@ func (r *role) setClock(offset time.Duration) error {
 }
 
 // What a program with a wrong clock signs says when it believes it was signed.
+// scripts/faults plays this before schedules with such clocks: to build with
+// another standard library is to build everything anew.
 func TestAProcessCanHaveAnotherClock(t *testing.T) {
-	path, err := faulty()
+	if os.Getenv("SECKILL_FAULTS_DIR") == "" {
+		t.Skip("of scripts/faults")
+	}
+	path, err := clocked()
 	require.NoError(t, err)
 	for _, offset := range []time.Duration{0, time.Hour, -time.Hour} {
 		cmd := exec.Command(path, "token", "--shopper", "1")

@@ -38,7 +38,7 @@ type crowd struct {
 
 func (s *shop) crowd(sale string, tokens []string) *crowd {
 	return &crowd{
-		shop: s, sale: sale, tokens: tokens, patience: 90 * time.Second,
+		shop: s, sale: sale, tokens: tokens, patience: 3 * time.Minute,
 		client: &http.Client{
 			Timeout:   15 * time.Second,
 			Transport: agreed.transport(&http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}),
@@ -70,6 +70,16 @@ func (c *crowd) each(n, atOnce int, fn func(i int)) {
 // looks at its own orders.
 func (c *crowd) buy(atOnce int) {
 	c.each(len(c.tokens), atOnce, func(i int) { c.buyOne(i) })
+}
+
+// come is buy by shoppers who come one after the other, whatever the ones before
+// them are answered.
+func (c *crowd) come(every time.Duration) {
+	begin := time.Now()
+	c.each(len(c.tokens), 200, func(i int) {
+		time.Sleep(time.Until(begin.Add(time.Duration(i) * every)))
+		c.buyOne(i)
+	})
 }
 
 type answer struct {

@@ -19,7 +19,7 @@ import (
 
 // An API reserves and sends, and what arrives is garbage.
 func TestAnOrderWhoseMessageIsUnreadableEndsByTheSweepersWay(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 1)
+	s := newShop(t, beside(t), 1, 1)
 	sale := s.sale(saleTerms{stock: 100})
 	saleID, err := strconv.ParseInt(sale, 10, 64)
 	require.NoError(t, err)

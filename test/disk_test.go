@@ -24,8 +24,8 @@ const brokerDisk = "512M"
 func diskFull(rng *rand.Rand) fault {
 	var began time.Time // when the broker was started that was seen to look
 	return fault{
-		what: "disk-full:broker",
-		at:   time.Duration(1 + rng.Int64N(int64(time.Second))), span: 15 * time.Second,
+		what: "disk-full:broker", breaks: true,
+		at: time.Duration(1 + rng.Int64N(int64(time.Second))), span: 15 * time.Second,
 		before: func(a *arena) {
 			began = a.boxes["broker"].began()
 			require.NoError(a.t, a.fillDisk())

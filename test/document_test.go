@@ -155,7 +155,7 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 }
 
 func TestTheExamplesOfTheDocumentAreGoodRequests(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 1)
+	s := newShop(t, beside(t), 1, 1)
 	open, gated := s.sale(saleTerms{stock: 100, units: 2}), s.sale(saleTerms{stock: 10, permit: true})
 	before := len(agreed.broken)
 	for i, e := range examples(t) {

@@ -8,7 +8,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,12 +48,12 @@ func (s *shop) rejections(sale string, n int) {
 // of the other's orders a third is paid, a third cancelled and a third expires.
 // Another program hears of it all, and knows what MySQL knows.
 func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
-	env, dir := private.start(t)
-	s := newShop(t, maps.Clone(env), 2, 2)
+	on := ownServers(t)
+	s := newShop(t, maps.Clone(on.env), 2, 2)
 	e := s.listen()
-	const stock, small = 3000, 90
+	const stock, small = 2000, 90
 	bought, paid := s.sale(saleTerms{stock: stock}), s.sale(saleTerms{stock: small, payWithin: 6 * time.Second})
-	c, p := s.crowd(bought, s.tokens(1, stock+300)), s.crowd(paid, s.tokens(1, small))
+	c, p := s.crowd(bought, s.tokens(1, stock+200)), s.crowd(paid, s.tokens(1, small))
 	p.each(small, 20, func(i int) {
 		p.buyOne(i)
 		id := p.idOf(i)
@@ -67,16 +66,16 @@ func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
 				t.Errorf("order %s: %s", id, got)
 			}
 		case 1:
-			if _, err := p.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", ""); err != nil {
-				t.Errorf("order %s: %v", id, err)
+			if got := p.cancel(i, id); got != "cancelled" {
+				t.Errorf("order %s: %s", id, got)
 			}
 		}
 	})
 	underLoad(c, 0.3, func() {
 		s.consumers[0].kill()
-		killServer(t, dir, "broker")
+		on.kill(t, "broker")
 		time.Sleep(2 * time.Second)
-		script(t, strings.Fields(env["UP"]), "up")
+		on.up(t)
 		s.consumers[0].start()
 		s.consumers[1].kill()
 		s.consumers[1].start()
@@ -137,7 +136,7 @@ func (s *shop) proveTail(t *testing.T, e *ear) {
 }
 
 func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 0)
+	s := newShop(t, beside(t), 1, 0)
 	e := s.listen()
 	quiet := startProcess(t, append([]string{"SECKILL_EVENTS=false"}, s.env...), "consumer")
 	sale := s.sale(saleTerms{stock: 50})
@@ -153,7 +152,7 @@ func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
 }
 
 func TestTailShowsEventsOfOneSaleAsTheyLeave(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 1)
+	s := newShop(t, beside(t), 1, 1)
 	one, other := s.sale(saleTerms{stock: 5}), s.sale(saleTerms{stock: 5})
 	cmd := exec.CommandContext(t.Context(), binary, "events", "tail", "--sale", one, "--limit", "3")
 	cmd.Env = s.env
@@ -192,7 +191,7 @@ func documented(t *testing.T) string {
 }
 
 func TestTheConsumerOfTheDocumentKnowsWhatMySQLKnows(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 2)
+	s := newShop(t, beside(t), 1, 2)
 	doc, err := os.ReadFile("../docs/events.md")
 	require.NoError(t, err)
 	_, table, _ := strings.Cut(string(doc), "```sql\n")
@@ -217,7 +216,7 @@ func TestTheConsumerOfTheDocumentKnowsWhatMySQLKnows(t *testing.T) {
 		case 0:
 			c.pay(id, "pay-"+id, 9900)
 		case 1:
-			_, _ = c.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", "")
+			c.cancel(i, id)
 		}
 	})
 	kinds := func(where string) int {

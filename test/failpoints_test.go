@@ -5,6 +5,7 @@ package test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -36,13 +37,37 @@ func failpointCase(number int64, stop time.Duration) schedule {
 
 func failpointCases() int64 { return int64(failpointRounds * 4 * len(failpoint.Points)) }
 
-// TestFailpoints plays SECKILL_FAULTS_CASES cases: those from number
-// SECKILL_FAULTS_FIRST_CASE on, or, without it, drawn by SECKILL_FAULTS_SEED. A
-// stopped process stays so for SECKILL_FAULTS_STOP seconds. That no process
-// comes by the point is a failure.
+// TestFailpoints plays a case of each failpoint, with kill, stop, error and delay
+// in turn. scripts/faults plays SECKILL_FAULTS_CASES cases, one after the other:
+// those from number SECKILL_FAULTS_FIRST_CASE on, or, without it, drawn by
+// SECKILL_FAULTS_SEED. A stopped process stays so for SECKILL_FAULTS_STOP seconds.
+// That no process comes by the point is a failure.
 func TestFailpoints(t *testing.T) {
+	t.Parallel()
 	stop := time.Duration(number("SECKILL_FAULTS_STOP", 5)) * time.Second
-	var cases []int64
+	for _, n := range wantedCases() {
+		s := failpointCase(n, stop)
+		t.Run(fmt.Sprintf("%s of %s", strconv.FormatInt(n, 10), s.faults[0].what), func(t *testing.T) {
+			if os.Getenv("SECKILL_FAULTS_DIR") == "" {
+				t.Parallel()
+			}
+			o := outcome{schedule: s, harness: true}
+			defer func() { o.report(t) }()
+			o = s.run(t)
+			require.Empty(t, o.found, "promises broken in case %d", n)
+			require.Empty(t, o.missed, "no process came by in case %d", n)
+		})
+	}
+}
+
+func wantedCases() (cases []int64) {
+	count := number("SECKILL_FAULTS_CASES", 0)
+	if count == 0 {
+		for point := range int64(len(failpoint.Points)) {
+			cases = append(cases, 1+4*point+point%4)
+		}
+		return cases
+	}
 	for n := range failpointCases() {
 		cases = append(cases, n+1)
 	}
@@ -52,14 +77,5 @@ func TestFailpoints(t *testing.T) {
 		rng := rand.New(rand.NewPCG(uint64(number("SECKILL_FAULTS_SEED", 1)), 3))
 		rng.Shuffle(len(cases), func(i, k int) { cases[i], cases[k] = cases[k], cases[i] })
 	}
-	for _, n := range cases[:min(number("SECKILL_FAULTS_CASES", 20), int64(len(cases)))] {
-		s := failpointCase(n, stop)
-		t.Run(fmt.Sprintf("%s of %s", strconv.FormatInt(n, 10), s.faults[0].what), func(t *testing.T) {
-			o := outcome{schedule: s, harness: true}
-			defer func() { o.report(t) }()
-			o = s.run(t)
-			require.Empty(t, o.found, "promises broken in case %d", n)
-			require.Empty(t, o.missed, "no process came by in case %d", n)
-		})
-	}
+	return cases[:min(count, int64(len(cases)))]
 }

@@ -16,11 +16,11 @@ import (
 	"seckill/queue/rocketmq"
 )
 
-// underLoad buys with a crowd, and calls fault when a part of it has its
-// answer. It returns when every shopper has.
+// underLoad buys with a crowd that comes at a steady pace, and calls fault when a
+// part of it has its answer. It returns when every shopper has.
 func underLoad(c *crowd, part float64, fault func()) {
 	bought := make(chan struct{})
-	go func() { c.buy(200); close(bought) }()
+	go func() { c.come(pace); close(bought) }()
 	for c.answered.Load() < int64(part*float64(len(c.tokens))) {
 		select {
 		case <-bought: // too fast for the fault: the test asks for more shoppers
@@ -32,6 +32,9 @@ func underLoad(c *crowd, part float64, fault func()) {
 	<-bought
 }
 
+// pace is between two shoppers of a crowd under which something goes wrong.
+const pace = 2 * time.Millisecond
+
 // prove waits for every result and checks the promises.
 func (c *crowd) prove(t *testing.T, stock int) {
 	t.Helper()
@@ -41,47 +44,47 @@ func (c *crowd) prove(t *testing.T, stock int) {
 }
 
 func TestATerminatedRoleLosesNothingUnderLoad(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 8000})
-	c := s.crowd(sale, s.tokens(1, 10_000))
+	s := newShop(t, beside(t), 2, 2)
+	sale := s.sale(saleTerms{stock: 2400})
+	c := s.crowd(sale, s.tokens(1, 3000))
 	underLoad(c, 0.1, func() {
 		for _, p := range []*process{s.apis[0], s.consumers[0]} {
 			p.terminate(20 * time.Second)
 			p.start()
 		}
 	})
-	c.prove(t, 8000)
-	require.Len(t, c.final, 8000, "stock was enough for 8,000 of them")
+	c.prove(t, 2400)
+	require.Len(t, c.final, 2400, "stock was enough for 2,400 of them")
 }
 
 func TestAKilledAPILosesNothing(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 8000})
-	c := s.crowd(sale, s.tokens(1, 10_000))
+	s := newShop(t, beside(t), 2, 2)
+	sale := s.sale(saleTerms{stock: 2400})
+	c := s.crowd(sale, s.tokens(1, 3000))
 	underLoad(c, 0.2, func() {
 		s.apis[0].kill()
 		s.apis[0].start()
 		s.apis[1].kill()
 		s.apis[1].start()
 	})
-	c.prove(t, 8000)
+	c.prove(t, 2400)
 }
 
 func TestAKilledConsumerLosesNothing(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 2)
-	sale := s.sale(saleTerms{stock: 8000})
-	c := s.crowd(sale, s.tokens(1, 10_000))
+	s := newShop(t, beside(t), 1, 2)
+	sale := s.sale(saleTerms{stock: 2400})
+	c := s.crowd(sale, s.tokens(1, 3000))
 	underLoad(c, 0.2, func() {
 		for _, p := range s.consumers {
 			p.kill()
 			p.start()
 		}
 	})
-	c.prove(t, 8000)
+	c.prove(t, 2400)
 }
 
 func TestAMessageDeliveredTenTimesIsOneOrder(t *testing.T) {
-	env := sharedServers(t)
+	env := beside(t)
 	s := newShop(t, env, 1, 2)
 	sale := s.sale(saleTerms{stock: 100})
 	saleID, err := strconv.ParseInt(sale, 10, 64)
@@ -130,35 +133,36 @@ func settingOf(t *testing.T, env []string, name string) string {
 	return ""
 }
 
-// TestAKilledServerLosesNothing kills each server in the middle of a sale and
-// starts it again, on a set of servers of its own.
+// TestAKilledServerLosesNothing kills a server in the middle of a sale and
+// starts it again. Redis is killed by TestARedisThatCameBackOlder…, and the broker
+// by TestWhoHearsTheOrderEvents….
 func TestAKilledServerLosesNothing(t *testing.T) {
-	env, dir := private.start(t)
-	for _, server := range []string{"redis", "mariadb", "broker", "namesrv"} {
+	on := ownServers(t)
+	for _, server := range []string{"mariadb", "namesrv"} {
 		t.Run(server, func(t *testing.T) {
-			s := newShop(t, maps.Clone(env), 2, 2)
-			sale := s.sale(saleTerms{stock: 8000})
-			c := s.crowd(sale, s.tokens(1, 10_000))
+			s := newShop(t, maps.Clone(on.env), 2, 2)
+			sale := s.sale(saleTerms{stock: 2400})
+			c := s.crowd(sale, s.tokens(1, 3000))
 			underLoad(c, 0.2, func() {
-				killServer(t, dir, server)
+				on.kill(t, server)
 				time.Sleep(2 * time.Second)
-				script(t, strings.Fields(env["UP"]), "up")
+				on.up(t)
 			})
-			c.prove(t, 8000)
+			c.prove(t, 2400)
 		})
 	}
 }
 
 func TestWithTheBrokerAwayBuyingIsRefusedBeforeItDeductsAndPollingWorks(t *testing.T) {
-	env, dir := private.start(t)
-	s := newShop(t, maps.Clone(env), 1, 1)
+	on := ownServers(t)
+	s := newShop(t, maps.Clone(on.env), 1, 1)
 	sale := s.sale(saleTerms{stock: 100})
 	c := s.crowd(sale, s.tokens(1, 3))
 	c.buyOne(0)
 	c.await(t, 10*time.Second)
 
-	killServer(t, dir, "broker")
-	killServer(t, dir, "namesrv")
+	on.kill(t, "broker")
+	on.kill(t, "namesrv")
 	time.Sleep(6 * time.Second)
 	before := s.audit(sale).Sales[0]
 	a, err := c.ask(1, "POST", "/v1/sales/"+sale+"/orders", `{}`)
@@ -170,7 +174,7 @@ func TestWithTheBrokerAwayBuyingIsRefusedBeforeItDeductsAndPollingWorks(t *testi
 	require.True(t, c.ownOrders(0))
 	c.await(t, 5*time.Second) // polls are answered
 
-	script(t, strings.Fields(env["UP"]), "up")
+	on.up(t)
 	start := time.Now()
 	require.Eventually(t, func() bool {
 		a, err := c.ask(1, "POST", "/v1/sales/"+sale+"/orders", `{}`)

@@ -24,6 +24,7 @@ type fault struct {
 	kind, what string
 	at, span   time.Duration
 	lossy      bool                 // Redis forgets writes
+	breaks     bool                 // a server, or the wire of all to it
 	arm        map[int]string       // failpoints by role, set before the load
 	before     func(a *arena)       // what it waits for, before the load; may be nil
 	begin, end func(a *arena) error // end may be nil
@@ -79,7 +80,7 @@ var special = []kind{
 	{"no-answer", func(rng *rand.Rand) fault { // and the order is settled late
 		f, frozen := armed(rng, point(failpoint.AfterSend), "error", 60), freeze("mariadb")
 		f.what += "+" + frozen.what
-		f.begin, f.end, f.at, f.span = frozen.begin, frozen.end, 50*time.Millisecond, 6*time.Second
+		f.breaks, f.begin, f.end, f.at, f.span = true, frozen.begin, frozen.end, 50*time.Millisecond, 6*time.Second
 		return f
 	}},
 	{"strangers-unwritten", func(rng *rand.Rand) fault { // only the tail tells Redis of them
@@ -156,7 +157,7 @@ func stopProcess(rng *rand.Rand) fault {
 func killServer9(rng *rand.Rand) fault {
 	name := serverNames[rng.IntN(len(serverNames))]
 	return fault{
-		what: "kill:" + name, lossy: name == "redis",
+		what: "kill:" + name, lossy: name == "redis", breaks: true,
 		begin: func(a *arena) error { return a.boxes[name].kill() },
 		end:   func(a *arena) error { return a.boxes[name].start() },
 	}
@@ -166,7 +167,7 @@ func stopServer(rng *rand.Rand) fault { return freeze(serverNames[rng.IntN(len(s
 
 func freeze(name string) fault {
 	return fault{
-		what:  "stop:" + name,
+		what: "stop:" + name, breaks: true,
 		begin: func(a *arena) error { return a.boxes[name].signal(syscall.SIGSTOP) },
 		end:   func(a *arena) error { return a.boxes[name].signal(syscall.SIGCONT) },
 	}
@@ -174,7 +175,7 @@ func freeze(name string) fault {
 
 func mysqlDown(*rand.Rand) fault {
 	return fault{
-		what:  "down:mariadb",
+		what: "down:mariadb", breaks: true,
 		begin: func(a *arena) error { return a.boxes["mariadb"].kill() },
 		end:   func(a *arena) error { return a.boxes["mariadb"].start() },
 	}
@@ -185,7 +186,11 @@ func wire(rng *rand.Rand) fault {
 }
 
 // brokerWire is the one wire of all who send and receive.
-func brokerWire(rng *rand.Rand) fault { return wireFault(rng, "clients>broker") }
+func brokerWire(rng *rand.Rand) fault {
+	f := wireFault(rng, "clients>broker")
+	f.breaks = true
+	return f
+}
 
 func wireFault(rng *rand.Rand, names ...string) fault {
 	name := names[rng.IntN(len(names))]
@@ -211,7 +216,7 @@ func unlessThere(err error) error {
 func redisTail(rng *rand.Rand) fault {
 	lost := time.Duration(1+rng.IntN(4)) * time.Second
 	return fault{
-		what: fmt.Sprintf("tail-lost-%s:redis", lost), lossy: true,
+		what: fmt.Sprintf("tail-lost-%s:redis", lost), lossy: true, breaks: true,
 		begin: func(a *arena) error {
 			b := a.boxes["redis"]
 			return errors.Join(b.kill(), b.loseTail(lost), b.start())
@@ -221,7 +226,7 @@ func redisTail(rng *rand.Rand) fault {
 
 func flushAll(*rand.Rand) fault {
 	return fault{
-		what: "flushall", lossy: true,
+		what: "flushall", lossy: true, breaks: true,
 		begin: func(a *arena) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()

@@ -180,7 +180,7 @@ func TestTheCommandLineChangesLimitsUnderTheSameRulesAndInTheSameLog(t *testing.
 }
 
 func TestTheRateOfAShopperIsForAllAPIsTogether(t *testing.T) {
-	env := sharedServers(t)
+	env := beside(t)
 	env["SECKILL_SHOPPER_RPS"], env["SECKILL_SHOPPER_BURST"] = "0.01", "12"
 	s := newShop(t, env, 2, 0)
 	c := s.crowd(s.sale(saleTerms{stock: 1}), s.tokens(1, 4))
@@ -214,7 +214,7 @@ func TestTheRateOfAShopperIsForAllAPIsTogether(t *testing.T) {
 }
 
 func TestInstancesComeAndGo(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 1)
+	s := newShop(t, beside(t), 2, 1)
 	alice := s.operator(s.apis[0], "alice")
 	all := append(slices.Clone(s.apis), s.consumers...)
 	require.Eventually(t, func() bool { return len(alice.instances()) == 3 }, 5*time.Second, 10*time.Millisecond)
@@ -247,8 +247,8 @@ func TestInstancesComeAndGo(t *testing.T) {
 // TestLimitsOutliveRedisAndAStartWithEverythingDown is on servers of its own,
 // which it flushes, freezes and kills.
 func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
-	env, dir := private.start(t)
-	s := newShop(t, maps.Clone(env), 1, 1)
+	on := ownServers(t)
+	s := newShop(t, maps.Clone(on.env), 1, 1)
 	sale := s.sale(saleTerms{stock: 10})
 	c := s.crowd(sale, s.tokens(1, 1))
 	alice := s.operator(s.apis[0], "alice")
@@ -262,7 +262,7 @@ func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
 
 	boxes := map[string]*box{}
 	for _, name := range serverNames {
-		boxes[name] = newBox(t, dir, name)
+		boxes[name] = newBox(t, on.dir, name)
 	}
 	require.NoError(t, boxes["redis"].signal(syscall.SIGSTOP)) // it hangs
 	changed := time.Now()

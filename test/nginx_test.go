@@ -122,7 +122,7 @@ func fetch(t *testing.T, client *http.Client, method, url, body string, headers 
 }
 
 func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
-	env := sharedServers(t)
+	env := beside(t)
 	env["SECKILL_TRUSTED_PROXIES"], env["SECKILL_ADDRESS_RPS"] = proxyIP+"/32", "2" // a burst of 10
 	s := newShop(t, env, 1, 0)
 	api := strings.TrimPrefix(s.urls[0], "http://")
@@ -153,7 +153,7 @@ func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
 }
 
 func TestAShopBehindNginx(t *testing.T) {
-	env := sharedServers(t)
+	env := beside(t)
 	env["SECKILL_TRUSTED_PROXIES"] = proxyIP + "/32"
 	s := newShop(t, env, 2, 0)
 	url := startNginx(t, [2]string{strings.TrimPrefix(s.urls[0], "http://"), strings.TrimPrefix(s.urls[1], "http://")})

@@ -21,7 +21,7 @@ import (
 // deploy/prometheus, beside a sale.
 func TestTheDashboardSaysWhatTheAuditSays(t *testing.T) {
 	const stock = 1000
-	s := newShop(t, sharedServers(t), 2, 2)
+	s := newShop(t, beside(t), 2, 2)
 	m := startMonitor(t, s)
 	require.Eventually(t, func() bool { return m.one(t, "sum(up)") == 4 }, 20*time.Second, 200*time.Millisecond, "all four are scraped")
 	c := s.crowd(s.sale(saleTerms{stock: stock}), s.tokens(1, 3*stock/2))

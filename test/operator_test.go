@@ -130,7 +130,7 @@ func TestEveryInstanceObeysAnOperatorWithinASecond(t *testing.T) {
 
 func TestASoldOutSaleIsRestockedUnderLoad(t *testing.T) {
 	const stock, more, times = 300, 150, 4
-	s := newShop(t, sharedServers(t), 2, 2)
+	s := newShop(t, beside(t), 2, 2)
 	sale := s.sale(saleTerms{stock: stock})
 	c := s.crowd(sale, s.tokens(1, 12_000))
 	sell := func(first, n, atOnce int) { c.each(n, atOnce, func(i int) { c.buyOne(first + i) }) }

@@ -16,13 +16,14 @@ import (
 // TestAnOperatorsActionSurvivesTheDeathOfItsProcess kills the process that an
 // operator asked, between the COMMIT and Redis, once for each action.
 func TestAnOperatorsActionSurvivesTheDeathOfItsProcess(t *testing.T) {
-	env := sharedServers(t)
+	env := beside(t)
 	servers := map[string]string{"first server": env["SECKILL_MYSQL_DSN"]}
 	if dsn := env["SECKILL_TEST_MYSQL8_DSN"]; dsn != "" {
 		servers["MySQL 8"] = dsn
 	}
 	for name, dsn := range servers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			env := maps.Clone(env)
 			env["SECKILL_MYSQL_DSN"] = dsn
 			killOperators(t, env)

@@ -18,7 +18,7 @@ import (
 const (
 	floodDrain   = 100 // orders a second
 	floodTimes   = 10
-	floodFor     = 18 * time.Second
+	floodFor     = 12 * time.Second
 	floodBacklog = 2 * floodDrain
 )
 

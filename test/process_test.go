@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -30,6 +31,8 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "100") // the lanes are the limit
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "seckill-e2e")
 		if err != nil {
@@ -37,7 +40,9 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		defer private.end()
+		for _, s := range sets {
+			defer s.end()
+		}
 		binary = filepath.Join(dir, "seckill")
 		build := exec.Command("go", "build", "-o", binary, "../cmd/seckill")
 		if out, err := build.CombinedOutput(); err != nil {
@@ -173,12 +178,13 @@ func command(t *testing.T, env []string, stdin string, args ...string) (stdout s
 	return out.String(), code
 }
 
-// nextPort goes round 11,000 to 19,999: none that the system gives to a client
-// (ip_local_port_range) or that scripts/up takes. A port of the system's own
-// choice may be some client's by the time that a role listens on it.
+// nextPort goes round 24,000 to 27,999: none that the system gives to a client
+// (ip_local_port_range) or that scripts/up takes, for a server that is down just
+// now. A port of the system's own choice may be some client's by the time that a
+// role listens on it.
 var nextPort = func() *atomic.Uint32 {
 	n := new(atomic.Uint32)
-	n.Store(rand.Uint32N(9_000))
+	n.Store(rand.Uint32N(4_000))
 	return n
 }()
 
@@ -186,13 +192,13 @@ var nextPort = func() *atomic.Uint32 {
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 11_000+nextPort.Add(1)%9_000)
+		addr := fmt.Sprintf("127.0.0.1:%d", 24_000+nextPort.Add(1)%4_000)
 		if ln, err := net.Listen("tcp", addr); err == nil {
 			require.NoError(t, ln.Close())
 			return addr
 		}
 	}
-	t.Fatal("no free port from 11000 to 19999")
+	t.Fatal("no free port from 24000 to 27999")
 	return ""
 }
 

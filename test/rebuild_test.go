@@ -46,11 +46,10 @@ func wipe(t *testing.T, rdb *redis.Client, sale string) {
 }
 
 func TestAFlushedRedisIsLoadedAgainInTheMiddleOfASale(t *testing.T) {
-	env, _ := private.start(t)
-	s := newShop(t, maps.Clone(env), 2, 3)
-	stock := size(8000)
+	s := newShop(t, maps.Clone(ownServers(t).env), 2, 3)
+	stock := size(2400)
 	sale := s.sale(saleTerms{stock: stock})
-	c := s.crowd(sale, s.tokens(1, stock+2000))
+	c := s.crowd(sale, s.tokens(1, stock+600))
 	rdb := redisOf(t, s.env)
 	underLoad(c, 0.3, func() { require.NoError(t, rdb.FlushAll(t.Context()).Err()) })
 	t.Logf("the longest that a shopper waited for an answer: %s", c.longest)
@@ -62,26 +61,26 @@ func TestAFlushedRedisIsLoadedAgainInTheMiddleOfASale(t *testing.T) {
 
 func TestAWipedSaleIsLoadedAgainWhileAnotherSellsOn(t *testing.T) {
 	s := newShop(t, sharedServers(t), 2, 3)
-	a, b := s.sale(saleTerms{stock: 4000}), s.sale(saleTerms{stock: 40_000})
-	ca, cb := s.crowd(a, s.tokens(1, 5000)), s.crowd(b, s.tokens(1, 40_000))
+	a, b := s.sale(saleTerms{stock: 2000}), s.sale(saleTerms{stock: 6000})
+	ca, cb := s.crowd(a, s.tokens(1, 2500)), s.crowd(b, s.tokens(1, 6000))
 	rdb := redisOf(t, s.env)
 	var wg sync.WaitGroup
-	wg.Go(func() { cb.buy(50) })
+	wg.Go(func() { cb.come(pace / 2) })
 	underLoad(ca, 0.3, func() { wipe(t, rdb, a) })
 	wg.Wait()
 	t.Logf("the longest wait: %s in the wiped sale, %s in the other", ca.longest, cb.longest)
-	ca.prove(t, 4000)
+	ca.prove(t, 2000)
 	ca.onlySoldOut(t)
-	cb.prove(t, 40_000)
+	cb.prove(t, 6000)
 	require.Less(t, ca.longest, mayWait)
 	require.Less(t, cb.longest, 3*time.Second)
 	require.Zero(t, cb.refused["dependency-down"])
 }
 
 func TestARebuildByHandInTheMiddleOfASaleLosesNothing(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 8000})
-	c := s.crowd(sale, s.tokens(1, 10_000))
+	s := newShop(t, beside(t), 2, 2)
+	sale := s.sale(saleTerms{stock: 2400})
+	c := s.crowd(sale, s.tokens(1, 3000))
 	underLoad(c, 0.3, func() {
 		var wg sync.WaitGroup
 		for range 2 {
@@ -96,7 +95,7 @@ func TestARebuildByHandInTheMiddleOfASaleLosesNothing(t *testing.T) {
 		wg.Wait()
 	})
 	t.Logf("the longest wait: %s", c.longest)
-	c.prove(t, 8000)
+	c.prove(t, 2400)
 	c.onlySoldOut(t)
 	require.Less(t, c.longest, mayWait)
 
@@ -107,22 +106,22 @@ func TestARebuildByHandInTheMiddleOfASaleLosesNothing(t *testing.T) {
 }
 
 func TestARedisThatCameBackOlderIsCaughtUpWithoutAStop(t *testing.T) {
-	env, dir := private.start(t)
-	s := newShop(t, maps.Clone(env), 2, 2)
-	sale := s.sale(saleTerms{stock: 18_000})
-	c := s.crowd(sale, s.tokens(1, 20_000))
+	on := ownServers(t)
+	s := newShop(t, maps.Clone(on.env), 2, 2)
+	sale := s.sale(saleTerms{stock: 3600})
+	c := s.crowd(sale, s.tokens(1, 4000))
 	var down time.Duration
 	underLoad(c, 0.3, func() {
 		time.Sleep(2500 * time.Millisecond) // something to lose
 		cut := time.Now().Add(-2 * time.Second)
 		start := time.Now()
-		killServer(t, dir, "redis")
-		loseTail(t, filepath.Join(dir, "data", "redis"), cut)
-		script(t, strings.Fields(env["UP"]), "up")
+		on.kill(t, "redis")
+		loseTail(t, filepath.Join(on.dir, "data", "redis"), cut)
+		on.up(t)
 		down = time.Since(start)
 	})
 	t.Logf("redis was away for %s; the longest wait: %s", down, c.longest)
-	c.prove(t, 18_000)
+	c.prove(t, 3600)
 	c.onlySoldOut(t)
 	require.Less(t, c.longest, down+mayWait)
 	for _, p := range s.consumers {
@@ -156,7 +155,7 @@ func loseTail(t *testing.T, dir string, after time.Time) {
 }
 
 func TestTheAuditListsTheOrderThatDiffers(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 1)
+	s := newShop(t, beside(t), 1, 1)
 	sale := s.sale(saleTerms{stock: 100})
 	c := s.crowd(sale, s.tokens(1, 3))
 	c.buy(1)

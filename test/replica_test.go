@@ -21,7 +21,7 @@ import (
 func promotion(rng *rand.Rand) fault {
 	lag := time.Duration(1+rng.IntN(4)) * time.Second
 	return fault{
-		what: fmt.Sprintf("promote-%s-behind:redis", lag), lossy: true,
+		what: fmt.Sprintf("promote-%s-behind:redis", lag), lossy: true, breaks: true,
 		begin: func(a *arena) error { return a.promote(lag) },
 	}
 }

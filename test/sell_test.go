@@ -22,7 +22,7 @@ func size(n int) int {
 }
 
 func TestTwentyThousandShoppersBuyOneThousandUnits(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 2)
+	s := newShop(t, beside(t), 2, 2)
 	sale := s.sale(saleTerms{stock: 1000})
 	c := s.crowd(sale, s.tokens(1, size(20_000)))
 	start := time.Now()
@@ -35,8 +35,8 @@ func TestTwentyThousandShoppersBuyOneThousandUnits(t *testing.T) {
 }
 
 func TestALargeSaleSellsOut(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 2)
-	stock := size(50_000)
+	s := newShop(t, beside(t), 2, 2)
+	stock := size(15_000)
 	sale := s.sale(saleTerms{stock: stock})
 	c := s.crowd(sale, s.tokens(1, stock+1000))
 	start := time.Now()
@@ -49,7 +49,7 @@ func TestALargeSaleSellsOut(t *testing.T) {
 }
 
 func TestDoubleClicksAreOneOrder(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 1)
+	s := newShop(t, beside(t), 2, 1)
 	sale := s.sale(saleTerms{stock: 500})
 	tokens := s.tokens(1, 100)
 	var clicks []string
@@ -87,7 +87,7 @@ func TestALoneOrderIsConfirmedWithinATenthOfASecond(t *testing.T) {
 }
 
 func TestRefusalsSayWhy(t *testing.T) {
-	s := newShop(t, sharedServers(t), 1, 1)
+	s := newShop(t, beside(t), 1, 1)
 	refusal := func(sale string, token, key, body string) answer {
 		c := s.crowd(sale, []string{token})
 		c.client.Transport = withKey{key, c.client.Transport}

@@ -7,47 +7,45 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// private is a set of servers that tests may kill, started by the first that
-// asks and ended by TestMain.
-var private servers
-
+// servers is a set of servers that tests may kill, started by the first test
+// that gets it and ended by TestMain.
 type servers struct {
-	once   sync.Once
-	dir    string
-	env    map[string]string
-	broker *hop // before the broker, who says that its address is the proxy's
+	dir    string            // of scripts/up, with the PID files; "" of the servers that everybody shares
+	env    map[string]string // a shop's settings
+	broker *hop              // in front of the broker, which names the proxy as its own address
 }
+
+// sets are two, because most tests wait for a server to come back. scripts/faults
+// makes its own and ends what runs in it.
+var sets = func() []*servers {
+	if dir := os.Getenv("SECKILL_FAULTS_DIR"); dir != "" {
+		return []*servers{{dir: dir}}
+	}
+	return []*servers{{}, {}}
+}()
 
 // brokerIP is the address that the broker gives to its clients. It listens on
 // 127.0.0.1.
 const brokerIP = "127.0.0.2"
 
-// start returns the servers' settings and the folder with their PID files. All
-// of them run: what an earlier test killed is started again.
-func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
+// start starts what does not run: all of it for the first test, what the one
+// before has killed for another.
+func (s *servers) start(t *testing.T) *servers {
 	t.Helper()
-	s.once.Do(func() {
-		root, err := filepath.Abs("..")
+	if s.dir == "" {
+		jars, err := filepath.Abs("../.run/rocketmq")
 		require.NoError(t, err)
-		if s.dir = os.Getenv("SECKILL_FAULTS_DIR"); s.dir != "" {
-			return // scripts/faults made it and ends what runs in it
-		}
 		s.dir, err = os.MkdirTemp("", "seckill-servers") //nolint:usetesting // it outlives the test that is first
 		require.NoError(t, err)
-		require.NoError(t, os.Symlink(filepath.Join(root, ".run", "rocketmq"), filepath.Join(s.dir, "rocketmq")))
-	})
-	up := []string{"SECKILL_UP_DIR=" + s.dir, "SECKILL_UP_BROKER_IP=" + brokerIP, "SECKILL_UP_BROKER_DISK=" + brokerDisk}
-	for _, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
-		up = append(up, "SECKILL_UP_"+name+"_PORT=") // what the shop's own have is taken
+		require.NoError(t, os.Symlink(jars, filepath.Join(s.dir, "rocketmq")))
 	}
-	script(t, up, "up")
+	s.up(t)
 	if s.broker == nil {
 		port, err := os.ReadFile(filepath.Join(s.dir, "ports", "broker"))
 		require.NoError(t, err)
@@ -56,8 +54,29 @@ func (s *servers) start(t *testing.T) (env map[string]string, dir string) {
 		require.NoError(t, err)
 	}
 	s.env = readEnv(t, filepath.Join(s.dir, "env"))
-	s.env["UP"] = strings.Join(up, " ")
-	return s.env, s.dir
+	return s
+}
+
+// up is scripts/up. The JVMs only compile as fast as they can: they live for
+// minutes, and an optimising compiler would take half of their time.
+func (s *servers) up(t *testing.T) {
+	t.Helper()
+	env := []string{
+		"SECKILL_UP_DIR=" + s.dir, "SECKILL_UP_BROKER_IP=" + brokerIP, "SECKILL_UP_BROKER_DISK=" + brokerDisk,
+		"JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1",
+	}
+	for _, name := range []string{"REDIS", "MARIADB", "NAMESRV", "BROKER"} {
+		env = append(env, "SECKILL_UP_"+name+"_PORT=") // the ports of the shared ones are taken
+	}
+	script(t, env, "up")
+}
+
+// kill is kill -9.
+func (s *servers) kill(t *testing.T, name string) {
+	t.Helper()
+	pid, err := pidOf(s.dir, name)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 }
 
 // end kills what start started; nothing of it is needed any more.
@@ -75,14 +94,6 @@ func (s *servers) end() {
 	}
 	_ = syscall.Unmount(filepath.Join(s.dir, "data", "broker"), syscall.MNT_DETACH)
 	_ = os.RemoveAll(s.dir)
-}
-
-// killServer is kill -9 of a server that scripts/up started in dir.
-func killServer(t *testing.T, dir, name string) {
-	t.Helper()
-	pid, err := pidOf(dir, name)
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 }
 
 func pidOf(dir, name string) (int, error) {

@@ -94,6 +94,7 @@ func ownDatabase(t *testing.T, env map[string]string, name string) *sql.DB {
 	env["SECKILL_MYSQL_DSN"] = cfg.FormatDSN()
 	db, err := sql.Open("mysql", cfg.FormatDSN())
 	require.NoError(t, err)
+	db.SetMaxOpenConns(8) // several shops share 200
 	t.Cleanup(func() {
 		_, _ = db.Exec("DROP DATABASE " + name)
 		_ = db.Close()

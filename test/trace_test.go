@@ -16,7 +16,7 @@ import (
 func traced(t *testing.T) (*shop, *otlptest.Collector) {
 	t.Helper()
 	collector := otlptest.New(t)
-	env := sharedServers(t)
+	env := beside(t)
 	env["SECKILL_TRACE_ENDPOINT"], env["SECKILL_TRACE_SAMPLE"] = collector.URL, "1"
 	return newShop(t, env, 1, 1), collector
 }

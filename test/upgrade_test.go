@@ -29,7 +29,7 @@ func TestAnUpgradeAndTheWayBackLoseNothing(t *testing.T) {
 	present := binary
 	defer func() { binary = present }()
 	binary = old // makes the database and the sales
-	a := newArenaOf(t, old, false)
+	a := newArena(t, own.queue(t)().start(t), old, false)
 	rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
 	a.open(rng, s.shoppers, false)
 	binary = present

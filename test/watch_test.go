@@ -52,7 +52,7 @@ func (s *shop) preflight(sale string) (checks map[string]finding, code int) {
 // TestAnOperatorChecksWatchesAndAddsUpASale does what an operator does in a night,
 // with the command line alone.
 func TestAnOperatorChecksWatchesAndAddsUpASale(t *testing.T) {
-	s := newShop(t, sharedServers(t), 2, 2)
+	s := newShop(t, beside(t), 2, 2)
 	const stock = 300
 	sale := s.sale(saleTerms{stock: stock})
 	alice := s.operator(s.apis[0], "alice")

@@ -39,6 +39,7 @@ func RedisServer(tb testing.TB, settings ...string) *redis.Client {
 // and is also installed without the server package.
 func redisServer(tb testing.TB) string {
 	tb.Helper()
+	needsServers(tb)
 	for _, name := range []string{"redis-server", "redis-check-rdb"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

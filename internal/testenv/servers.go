@@ -45,6 +45,7 @@ func NameServers(tb testing.TB) []string {
 // start a broker for one test.
 func RocketMQJars(tb testing.TB) string {
 	tb.Helper()
+	needsServers(tb)
 	dir := upwards(tb, ".run/rocketmq/lib")
 	if dir == "" {
 		missingf(tb, "no .run/rocketmq/lib: scripts/up makes it")

@@ -3,7 +3,9 @@
 // .run/env in this folder or one above.
 //
 // A test whose server is missing is skipped. With SECKILL_TEST_REQUIRED=1, which
-// scripts/test and CI set, it fails.
+// scripts/test and CI set, it fails. With SECKILL_TEST_SERVERS=none, which
+// scripts/test --quick sets, every test that needs a server is skipped, also while
+// servers run.
 package testenv
 
 import (
@@ -35,9 +37,18 @@ func missingf(tb testing.TB, format string, args ...any) {
 	tb.Skipf(format, args...)
 }
 
+// needsServers skips the test when no server may be used.
+func needsServers(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv("SECKILL_TEST_SERVERS") == "none" {
+		tb.Skipf("SECKILL_TEST_SERVERS=none: this test needs a server")
+	}
+}
+
 // setting returns the value of name in the environment or in .run/env.
 func setting(tb testing.TB, name string) string {
 	tb.Helper()
+	needsServers(tb)
 	v := lookup(tb, name)
 	if v == "" {
 		missingf(tb, "%s is not set: scripts/up starts the servers", name)

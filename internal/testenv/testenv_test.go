@@ -46,6 +46,7 @@ func ending(t *testing.T, test func(tb testing.TB)) (end string) {
 func TestWithoutAServerATestSkipsUnlessServersAreRequired(t *testing.T) {
 	const closed = "127.0.0.1:1"
 	t.Chdir(t.TempDir()) // no .run/env above
+	t.Setenv("SECKILL_TEST_SERVERS", "")
 	t.Setenv("SECKILL_TEST_REQUIRED", "")
 	t.Setenv("SECKILL_REDIS_ADDRS", "")
 	t.Setenv("SECKILL_MYSQL_DSN", "root@tcp("+closed+")/seckill")
@@ -62,6 +63,10 @@ func TestWithoutAServerATestSkipsUnlessServersAreRequired(t *testing.T) {
 	for why, server := range servers {
 		require.Contains(t, ending(t, server), "fail: "+why)
 	}
+	t.Setenv("SECKILL_TEST_SERVERS", "none")
+	for _, server := range servers {
+		require.Contains(t, ending(t, server), "skip: SECKILL_TEST_SERVERS=none")
+	}
 }
 
 func TestSettingsAreReadFromTheNearestEnvFileUpwards(t *testing.T) {
@@ -72,6 +77,7 @@ func TestSettingsAreReadFromTheNearestEnvFileUpwards(t *testing.T) {
 	env := "# comment\nexport SECKILL_REDIS_ADDRS_OTHER='x'\nexport SECKILL_REDIS_ADDRS='" + mini.Addr() + "'\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, ".run", "env"), []byte(env), 0o600))
 	t.Chdir(filepath.Join(dir, "a", "b"))
+	t.Setenv("SECKILL_TEST_SERVERS", "")
 	t.Setenv("SECKILL_REDIS_ADDRS", "")
 
 	require.NoError(t, mini.Set("here", "1"))

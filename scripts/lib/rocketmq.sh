@@ -66,7 +66,7 @@ topic() {
 	# A broker's first registration is often lost and the next comes 10 s later. Being told its own
 	# permission, it registers at once.
 	call "$1" 105 "\"topic\":\"$3\"" || call "$2" 25 '' 'brokerPermission=6' || true
-	await broker 60 "route of topic $3" call "$1" 105 "\"topic\":\"$3\""
+	await broker 120 "route of topic $3" call "$1" 105 "\"topic\":\"$3\""
 }
 
 # rocketmq_java NAME OPTION…: fills `java` with a command line that keeps everything in its own folder.
@@ -102,7 +102,7 @@ up_rocketmq() {
 	configure namesrv
 	rocketmq_java namesrv -Xms128m -Xmx128m
 	start namesrv "$namesrv_port" "$run/namesrv.conf" "${java[@]}" org.apache.rocketmq.namesrv.NamesrvStartup -c "$run/namesrv.conf"
-	await namesrv 60 "answer on port $namesrv_port" call "$namesrv_port" 106
+	await namesrv 120 "answer on port $namesrv_port" call "$namesrv_port" 106
 	say namesrv "$became on 127.0.0.1:$namesrv_port"
 
 	full=$(df --output=pcent "$run" | tr -dc 0-9)
@@ -111,7 +111,7 @@ up_rocketmq() {
 	configure broker
 	rocketmq_java broker -Xms512m -Xmx512m -Xmn256m -XX:MaxDirectMemorySize=512m
 	start broker "$broker_port" "$run/broker.conf" "${java[@]}" org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$namesrv_port" -c "$run/broker.conf"
-	await broker 90 "answer on port $broker_port" call "$broker_port" 28
+	await broker 180 "answer on port $broker_port" call "$broker_port" 28
 	say broker "$became on 127.0.0.1:$broker_port, $flush"
 	topic "$namesrv_port" "$broker_port" SECKILL_ORDER 8
 	topic "$namesrv_port" "$broker_port" SECKILL_PROBE 1

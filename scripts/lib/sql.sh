@@ -24,22 +24,24 @@ sql_answers() {
 as_user() { if ((EUID == 0)); then echo --user=root; fi; }
 
 up_mariadb() {
-	local data=$run/data/mariadb port=$1
+	# As it starts, it removes the temporary tables that it finds: those of another server in a shared folder too.
+	local data=$run/data/mariadb tmp=$run/data/mariadb-tmp port=$1
+	mkdir -p "$tmp"
 	if [[ ! -d $data ]]; then
 		rm -rf "$data.new" && mkdir -p "$data.new"
 		# shellcheck disable=SC2046 # one option or none
-		mariadb-install-db --no-defaults --datadir="$data.new" --auth-root-authentication-method=socket \
+		TMPDIR=$tmp mariadb-install-db --no-defaults --datadir="$data.new" --auth-root-authentication-method=socket \
 			--skip-test-db $(as_user) >"$run/log/mariadb.log" 2>&1 || fail mariadb "could not make its data folder"
 		mv "$data.new" "$data"
 	fi
 	database_init "$run/mariadb.sql" BY
 	# shellcheck disable=SC2046
 	start mariadb "$port" "$run/mariadb.sql" mariadbd --no-defaults --datadir="$data" $(as_user) \
-		--port="$port" --bind-address=127.0.0.1 --socket=mariadb.sock --pid-file=mariadb.pid \
+		--port="$port" --bind-address=127.0.0.1 --socket=mariadb.sock --pid-file=mariadb.pid --tmpdir="$tmp" \
 		--init-file="$run/mariadb.sql" --skip-name-resolve --max-connections=200 \
 		--character-set-server=utf8mb4 --innodb-buffer-pool-size=512M --innodb-log-file-size=256M \
 		--innodb-flush-log-at-trx-commit=1
-	await mariadb 60 "answer on port $port" sql_answers "$port"
+	await mariadb 120 "answer on port $port" sql_answers "$port"
 	say mariadb "$became on 127.0.0.1:$port"
 }
 
@@ -87,6 +89,6 @@ up_mysql8() {
 		--max-connections=200 --innodb-buffer-pool-size=256M --innodb-log-file-size=256M \
 		--binlog-expire-logs-seconds=86400
 	unset LD_LIBRARY_PATH
-	await mysql8 60 "answer on port $port" sql_answers "$port"
+	await mysql8 120 "answer on port $port" sql_answers "$port"
 	say mysql8 "$became on 127.0.0.1:$port"
 }

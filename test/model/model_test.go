@@ -3,6 +3,8 @@ package model_test
 import (
 	"os"
 	"testing"
+
+	"seckill/internal/testenv"
 )
 
 // Who asks: a shopper's second ask without a key is also a retry.
@@ -108,7 +110,7 @@ func TestNoReachableStateBreaksThePromises(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			if !v.small && (raceDetector || testing.Short()) {
+			if !v.small && (testenv.RaceDetector || testing.Short()) {
 				t.Skip("large: not under the race detector, not with -short")
 			}
 			holds(t, variant(v.config))
