@@ -20,6 +20,7 @@ import (
 	"seckill/api"
 	"seckill/catalog"
 	"seckill/internal/auth"
+	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -35,7 +36,7 @@ type shop struct {
 	opts    api.Options
 	catalog *catalog.Catalog
 	world   *world
-	logs    *syncBuffer
+	logs    *testenv.Logs
 	server  *api.Server
 	h       http.Handler
 }
@@ -51,7 +52,7 @@ func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	require.NoError(tb, err)
 	permits, err := api.NewPermits([][]byte{[]byte(secretKey)}, 2*minute)
 	require.NoError(tb, err)
-	s := &shop{world: w, logs: &syncBuffer{}}
+	s := &shop{world: w, logs: &testenv.Logs{}}
 	log := slog.New(slog.NewJSONHandler(s.logs, nil))
 	s.opts = api.Options{
 		Reserver: w, Publisher: w, Stock: w, Results: w, Lookup: w, Orders: w, IDs: w, Sealer: sealer, Tokens: verifier, Permits: permits, Log: log,
@@ -381,22 +382,4 @@ func problem(tb testing.TB, a answer, status int, code string) {
 	require.NotEmpty(tb, a.str("title"))
 	require.NotEmpty(tb, a.str("detail"))
 	require.Equal(tb, "no-store", a.Header.Get("Cache-Control"))
-}
-
-// syncBuffer is a log that goroutines may write to.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -199,7 +199,7 @@ func TestAScanReplaysTheVerdictsThatRedisMissed(t *testing.T) {
 		require.Equal(b, []int{2, 1, 1}, []int{b.found(audit.KindVerdict), b.found(audit.KindCancelled), b.found(audit.KindOverdue)})
 		require.InDelta(b, 3, b.metric("seckill_audit_healed_total", ""), 0)
 		require.InDelta(b, time.Now().Unix(), b.metric("seckill_audit_last_success_timestamp_seconds", ""), 60)
-		require.Contains(b, b.log.Text(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
+		require.Contains(b, b.log.String(), fmt.Sprintf("verdict replayed to Redis\" sale_id=%d order_id=%d", b.sale.ID, confirmed.ID))
 
 		due, err := b.ledger.Due(b.Context(), b.sale.ID, 10)
 		require.NoError(b, err)
@@ -232,8 +232,8 @@ func TestAScanListsWhatNoReplayHealsAndLeavesItAlone(t *testing.T) {
 		}
 		require.Zero(b, b.metric("seckill_audit_healed_total", ""))
 		require.Equal(b, before, b.units(), "no counter was set")
-		require.Contains(b, b.log.Text(), fmt.Sprintf("order_id=%d kind=%s", unknown.ID, audit.KindUnknown))
-		require.Contains(b, b.log.Text(), fmt.Sprintf("`seckill rebuild %d`", b.sale.ID))
+		require.Contains(b, b.log.String(), fmt.Sprintf("order_id=%d kind=%s", unknown.ID, audit.KindUnknown))
+		require.Contains(b, b.log.String(), fmt.Sprintf("`seckill rebuild %d`", b.sale.ID))
 
 		listed := map[string]string{}
 		for _, d := range b.audit() {
@@ -294,7 +294,7 @@ func TestASaleThatIsLoadedAgainDuringAScanIsNotJudged(t *testing.T) {
 		}()
 		b.scan()
 		require.Zero(b, b.found(audit.KindUnknown))
-		require.Contains(b, b.log.Text(), "loaded again")
+		require.Contains(b, b.log.String(), "loaded again")
 		require.Empty(b, b.audit())
 	})
 }
@@ -313,11 +313,11 @@ func TestTheBackgroundAuditFindsCountersThatDoNotAddUp(t *testing.T) {
 		step()
 		require.Equal(b, 1, b.found(audit.KindCounters))
 		step()
-		require.Equal(b, 1, strings.Count(b.log.Text(), "does not add up"), "logged once: %s", b.log.Text())
+		require.Equal(b, 1, strings.Count(b.log.String(), "does not add up"), "logged once: %s", b.log.String())
 		require.NoError(b, b.rdb.HIncrBy(b.Context(), b.key("m"), "available", -1).Err())
 		step()
 		require.Zero(b, b.found(audit.KindCounters))
-		require.Contains(b, b.log.Text(), "adds up again")
+		require.Contains(b, b.log.String(), "adds up again")
 
 		require.NoError(b, b.rdb.HSet(b.Context(), b.key("m"), "settled", 101, "available", -2).Err())
 		step()
@@ -342,7 +342,7 @@ func TestTheBackgroundAuditOfOneProcessScansASale(t *testing.T) {
 			require.NoError(b, p.Step(b.Context()))
 			p.Wait()
 		}
-		require.Equal(b, 1, strings.Count(b.log.Text(), "scan done"))
+		require.Equal(b, 1, strings.Count(b.log.String(), "scan done"))
 	})
 }
 

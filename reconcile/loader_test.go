@@ -65,8 +65,8 @@ func TestASaleThatCannotBeOpenedOrLoadedKeepsNoOtherFromIt(t *testing.T) {
 		}
 		require.Equal(t, want, sale.State, sale.ID)
 	}
-	require.Equal(t, 1, strings.Count(log.Text(), `"sale not opened, will try again" sale_id=109`), log.Text())
-	require.Contains(t, log.Text(), `"sale not loaded, will try again" sale_id=108`)
+	require.Equal(t, 1, strings.Count(log.String(), `"sale not opened, will try again" sale_id=109`), log.String())
+	require.Contains(t, log.String(), `"sale not loaded, will try again" sale_id=108`)
 	require.Eventually(t, func() bool {
 		require.NoError(t, l.Step(t.Context()))
 		ms, err := s.ledger.Metas(t.Context(), ids)

@@ -5,21 +5,22 @@ import (
 	"sync"
 )
 
-// Logs collects log output for a test.
+// Logs collects log output for a test, from any number of goroutines.
 type Logs struct {
-	mu sync.Mutex
-	strings.Builder
+	mu   sync.Mutex
+	text strings.Builder
 }
 
+// Write appends to what was logged.
 func (l *Logs) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Builder.Write(b)
+	return l.text.Write(b)
 }
 
-// Text returns what was logged so far.
-func (l *Logs) Text() string {
+// String returns what was logged so far.
+func (l *Logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.String()
+	return l.text.String()
 }

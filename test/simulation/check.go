@@ -264,3 +264,9 @@ func (w *world) audit() (found []string) {
 	}
 	return found
 }
+
+func (c *crowd) accepted() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.public)
+}

@@ -213,3 +213,6 @@ func (p plan) lossy() bool {
 	}
 	return false
 }
+
+// sales are the IDs of the two sales.
+var sales = [2]int64{1 << 40, 1<<40 + 1}

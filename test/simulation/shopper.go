@@ -393,9 +393,3 @@ func (c *crowd) any() (order.Order, bool) {
 	}
 	return c.told[c.public[len(c.public)/2]].Order, true
 }
-
-func (c *crowd) accepted() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.public)
-}

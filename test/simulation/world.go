@@ -53,9 +53,6 @@ const (
 	opening    = 5 * time.Second // from the start of the processes
 )
 
-// sales are the IDs of the two sales.
-var sales = [2]int64{1 << 40, 1<<40 + 1}
-
 // Run simulates a seed. Call it in a bubble of testing/synctest.
 func Run(seed uint64, program Program) (Result, error) {
 	// The bubble begins in 2000, order IDs in 2025.
