@@ -43,7 +43,7 @@ func (s *Service) Live(ctx context.Context, saleID int64, known ...order.Sale) (
 	}
 	asking, cancel := context.WithTimeout(ctx, fleetTimeout)
 	defer cancel()
-	ms, err := s.Ledger.Metas(asking, ids)
+	ms, err := s.ledger.Metas(asking, ids)
 	if err != nil {
 		l.Away = append(l.Away, &UnavailableError{"redis", err})
 	}
@@ -66,9 +66,9 @@ func (s *Service) watched(ctx context.Context, saleID int64) ([]order.Sale, erro
 	ctx, cancel := context.WithTimeout(ctx, fleetTimeout)
 	defer cancel()
 	if saleID == 0 {
-		return ask(ctx, s.Sales.Sales)
+		return ask(ctx, s.sales.Sales)
 	}
-	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) { return s.Sales.Sale(ctx, saleID) })
+	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) { return s.sales.Sale(ctx, saleID) })
 	return []order.Sale{sale}, err
 }
 

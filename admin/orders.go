@@ -29,8 +29,8 @@ type entries interface {
 	Apply(ctx context.Context, cs []order.Change) error
 }
 
-// Found is an order as one store or both have it.
-type Found struct {
+// FoundOrder is an order as one store or both have it.
+type FoundOrder struct {
 	Order order.Order
 	// Row is the order's verdict in MySQL; nil without one.
 	Row *order.Record
@@ -38,7 +38,7 @@ type Found struct {
 	// asked or cannot be.
 	Entry *stock.Entry
 	// Letters are the dead letters under its ID.
-	Letters []order.DeadLetter
+	DeadLetters []order.DeadLetter
 	// Sale is that of the order in both stores, where one order was asked for.
 	Sale *SaleStatus
 }
@@ -54,21 +54,21 @@ type OrderQuery struct {
 }
 
 // ErrQuery is the error of a query that nothing could answer in time.
-var ErrQuery = errors.New("admin: wants a sale, or a shopper; a reference is looked for in a sale")
+var ErrQuery = errors.New("admin: a query needs a sale or a shopper; a reference needs a sale")
 
 // Orders returns orders, newest first, and where to go on; 0 at the end. A page
 // may be empty although more follow. With sale and shopper, those that are only
 // in Redis are on the first page too; Redis being away is no error.
-func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []Found, next order.ID, err error) {
+func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []FoundOrder, next order.ID, err error) {
 	switch {
 	case q.SaleID == 0 && q.Shopper == "", q.Reference != "" && q.Shopper != "", q.Reference != "" && q.SaleID == 0:
 		return nil, 0, ErrQuery
 	case q.SaleID == 0:
-		rs, err := s.everywhere(ctx, q)
+		rs, err := s.acrossSales(ctx, q)
 		return found(rs), 0, err
 	case q.Shopper != "":
 		rs, err := ask(ctx, func(ctx context.Context) ([]order.Record, error) {
-			return s.Search.ByShopper(ctx, q.SaleID, q.Shopper, q.Before, q.Limit)
+			return s.search.ByShopper(ctx, q.SaleID, q.Shopper, q.Before, q.Limit)
 		})
 		if len(rs) == q.Limit {
 			next = rs[q.Limit-1].ID
@@ -76,24 +76,24 @@ func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []Found, next 
 		return s.withEntries(ctx, q, found(rs)), next, err
 	}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
-		rs, next, err = s.Search.Orders(ctx, order.Query{SaleID: q.SaleID, Reference: q.Reference, Before: q.Before, Limit: q.Limit})
+		rs, next, err = s.search.Orders(ctx, order.Query{SaleID: q.SaleID, Reference: q.Reference, Before: q.Before, Limit: q.Limit})
 		return rs, err
 	})
 	return found(rs), next, err
 }
 
-func found(rs []order.Record) []Found {
-	page := make([]Found, len(rs))
+func found(rs []order.Record) []FoundOrder {
+	page := make([]FoundOrder, len(rs))
 	for i := range rs {
-		page[i] = Found{Order: rs[i].Order, Row: &rs[i]}
+		page[i] = FoundOrder{Order: rs[i].Order, Row: &rs[i]}
 	}
 	return page
 }
 
 // everywhere looks for a shopper in the sales that are not closed.
-func (s *Service) everywhere(ctx context.Context, q OrderQuery) ([]order.Record, error) {
+func (s *Service) acrossSales(ctx context.Context, q OrderQuery) ([]order.Record, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.Record, error) {
-		sales, err := s.Sales.Sales(ctx)
+		sales, err := s.sales.Sales(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -101,13 +101,13 @@ func (s *Service) everywhere(ctx context.Context, q OrderQuery) ([]order.Record,
 		for i, sale := range sales {
 			ids[i] = sale.ID
 		}
-		return s.Search.OfShopper(ctx, ids, q.Shopper, q.Limit)
+		return s.search.OfShopper(ctx, ids, q.Shopper, q.Limit)
 	})
 }
 
 // withEntries adds what Redis says of a shopper's orders in a sale.
-func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []Found) []Found {
-	es, err := s.Entries.Entries(ctx, q.SaleID, q.Shopper)
+func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []FoundOrder) []FoundOrder {
+	es, err := s.entries.Entries(ctx, q.SaleID, q.Shopper)
 	if err != nil {
 		return page // Redis is away, or the sale not loaded
 	}
@@ -115,12 +115,12 @@ func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []Found) [
 	for i := range page {
 		known[page[i].Order.ID] = i
 	}
-	var unsettled []Found
+	var unsettled []FoundOrder
 	for i := range es {
 		if at, ok := known[es[i].ID]; ok {
 			page[at].Entry = &es[i]
 		} else if q.Before == 0 && es[i].State == stock.EntryPending {
-			unsettled = append(unsettled, Found{Order: es[i].Order, Entry: &es[i]})
+			unsettled = append(unsettled, FoundOrder{Order: es[i].Order, Entry: &es[i]})
 		}
 	}
 	return append(unsettled, page...)
@@ -129,13 +129,13 @@ func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []Found) [
 // Order returns where an order is. One without a row in MySQL is found in Redis
 // when its sale and its shopper are given. The error is order.ErrNotFound when
 // neither store nor the dead letters know it.
-func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper string) (Found, error) {
-	f := Found{Order: order.Order{ID: id, SaleID: saleID, ShopperID: shopper}}
+func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper string) (FoundOrder, error) {
+	f := FoundOrder{Order: order.Order{ID: id, SaleID: saleID, ShopperID: shopper}}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
-		if f.Letters, err = s.Letters.DeadLettersNamed(ctx, id.String()); err != nil {
+		if f.DeadLetters, err = s.deadLetters.DeadLettersNamed(ctx, id.String()); err != nil {
 			return nil, err
 		}
-		return s.OrderRows.Find(ctx, []order.ID{id})
+		return s.orders.Find(ctx, []order.ID{id})
 	})
 	if err != nil {
 		return f, err
@@ -144,14 +144,14 @@ func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper 
 		f.Order, f.Row = rs[0].Order, &rs[0]
 	}
 	if f.Order.SaleID != 0 && f.Order.ShopperID != "" {
-		es, err := s.Entries.Entries(ctx, f.Order.SaleID, f.Order.ShopperID)
+		es, err := s.entries.Entries(ctx, f.Order.SaleID, f.Order.ShopperID)
 		for i := range es {
 			if err == nil && es[i].ID == id {
 				f.Entry = &es[i]
 			}
 		}
 	}
-	if f.Row == nil && f.Entry == nil && len(f.Letters) == 0 {
+	if f.Row == nil && f.Entry == nil && len(f.DeadLetters) == 0 {
 		return f, fmt.Errorf("order %d: %w", id, order.ErrNotFound)
 	}
 	if f.Row == nil && f.Entry != nil {
@@ -175,7 +175,7 @@ const tellTimeout = 2 * time.Second
 // errors are those of order.Store.Cancel, and *UnavailableError.
 func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancelled, error) {
 	v, err := ask(ctx, func(ctx context.Context) (order.Verdict, error) {
-		return s.OrderRows.CancelAs(ctx, c.By, c.Command, id)
+		return s.orders.CancelAs(ctx, c.By, c.Command, id)
 	})
 	if err != nil {
 		return Cancelled{Verdict: v}, err
@@ -183,9 +183,102 @@ func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancell
 	told := Cancelled{Verdict: v}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
 	defer cancel()
-	if err := s.Entries.Apply(ctx, order.Changes([]order.Verdict{v})); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
+	if err := s.entries.Apply(ctx, order.Changes([]order.Verdict{v})); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
 		told.Behind = &UnavailableError{"redis", err}
 	}
-	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "cancel", "order_id", id, "command", c.Command, "behind", told.Behind != nil)
+	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "cancel", "order_id", id, "command", c.Command, "behind", told.Behind != nil)
 	return told, nil
+}
+
+// OrderView is an order as a program reads it: what each store says of it.
+type OrderView struct {
+	ID        string `json:"id"`
+	SaleID    string `json:"sale_id,omitempty"`
+	ShopperID string `json:"shopper_id,omitempty"`
+	Quantity  int    `json:"quantity,omitempty"`
+	Reference string `json:"reference,omitempty"`
+	Key       string `json:"key_digest,omitempty"` // of its Idempotency-Key
+	// Status is the verdict; pending for one that Redis alone has.
+	Status      string `json:"status"`
+	Reason      string `json:"reason,omitempty"`
+	AmountMinor int64  `json:"amount_minor,omitempty"`
+	ReservedAt  string `json:"reserved_at"` // when its ID was made
+	DecidedAt   string `json:"decided_at,omitempty"`
+	PayBy       string `json:"pay_by,omitempty"`
+	// Redis is what Redis has: pending, settled, rejected, cancelled; empty for
+	// nothing, or where it was not asked.
+	Redis       string           `json:"redis,omitempty"`
+	Sale        *SaleView        `json:"sale,omitempty"`
+	DeadLetters []DeadLetterView `json:"dead_letters,omitempty"`
+	// Where says in a sentence where the order is.
+	Where string `json:"where,omitempty"`
+}
+
+// ViewOrder is f as a program reads it.
+func ViewOrder(f FoundOrder) OrderView {
+	o := f.Order
+	v := OrderView{
+		ID: o.ID.String(), SaleID: FormatID(o.SaleID), ShopperID: o.ShopperID, Quantity: o.Quantity, Reference: o.Reference,
+		Status: string(order.StatusPending), ReservedAt: timestamp(o.ID.Time()),
+	}
+	if o.Key != 0 {
+		v.Key = fmt.Sprintf("%016x", o.Key)
+	}
+	if r := f.Row; r != nil {
+		v.Status, v.Reason = string(r.Status), string(r.Reason)
+		v.AmountMinor, v.DecidedAt = r.UnitPrice*int64(r.Quantity), timestamp(r.DecidedAt)
+		if !r.PayBy.IsZero() {
+			v.PayBy = timestamp(r.PayBy)
+		}
+	}
+	if f.Entry != nil {
+		v.Redis = entryState(f.Entry.State)
+	}
+	for _, d := range f.DeadLetters {
+		v.DeadLetters = append(v.DeadLetters, ViewDeadLetterBody(d))
+		if d.IsVerdict() && f.Row == nil {
+			v.Status, v.Reason = string(order.StatusRejected), Printable(d.Reason)
+		}
+	}
+	if f.Sale != nil {
+		sale := ViewStatus(*f.Sale)
+		v.Sale, v.Where = &sale, where(f)
+	}
+	return v
+}
+
+func entryState(s stock.EntryState) string {
+	switch s {
+	case stock.EntryPending:
+		return "pending"
+	case stock.EntrySettled:
+		return "settled"
+	case stock.EntryRejected:
+		return "rejected"
+	case stock.EntryCancelled:
+		return "cancelled"
+	default:
+		return string(s)
+	}
+}
+
+// where says where an order is, for who supports shoppers.
+func where(f FoundOrder) string {
+	told := f.Sale.Meta.Err == nil && f.Sale.Meta.Loaded
+	switch {
+	case f.Row == nil && f.Entry != nil:
+		return "Reserved in Redis, without a verdict: its message waits in the queue, or the sweeper settles it 30 s after it was reserved."
+	case f.Row == nil:
+		return "It has no row: see the dead letters."
+	case f.Entry != nil && f.Entry.State == stock.EntryPending:
+		return "Decided in MySQL; Redis has yet to be told, which the consumers do within seconds."
+	case f.Row.Status == order.StatusConfirmed && told && f.Entry == nil:
+		return "Confirmed in MySQL, unknown to Redis: the tail adopts it within seconds, else the audit lists it."
+	case f.Row.Status == order.StatusConfirmed:
+		return "Confirmed, and not paid yet."
+	case f.Row.Status == order.StatusRejected:
+		return "Rejected, for good."
+	default:
+		return "It is " + string(f.Row.Status) + ", for good."
+	}
 }

@@ -16,7 +16,7 @@ type reports interface {
 // Report adds up a sale, all as of one moment, from MySQL alone. It reads every
 // row: not for a hot path. The errors are order.ErrNotFound and *UnavailableError.
 func (s *Service) Report(ctx context.Context, saleID int64) (order.Report, error) {
-	r, err := s.Reports.Report(ctx, saleID, nil)
+	r, err := s.reports.Report(ctx, saleID, nil)
 	return r, fault(err)
 }
 
@@ -25,20 +25,20 @@ func (s *Service) Report(ctx context.Context, saleID int64) (order.Report, error
 // ends it, and is returned.
 func (s *Service) Export(ctx context.Context, c Call, saleID int64, page func([]order.Record) error) (order.Report, error) {
 	_, err := ask(ctx, func(ctx context.Context) (bool, error) {
-		if _, err := s.Sales.Sale(ctx, saleID); err != nil {
+		if _, err := s.sales.Sale(ctx, saleID); err != nil {
 			return false, err
 		}
-		return s.AuditLog.Note(ctx, order.AuditEntry{By: c.By, Action: "export", SaleID: saleID, Target: fmt.Sprintf("sale %d", saleID), Command: c.Command})
+		return s.auditLog.Note(ctx, order.AuditEntry{By: c.By, Action: "export", SaleID: saleID, Target: fmt.Sprintf("sale %d", saleID), Command: c.Command})
 	})
 	if err != nil {
 		return order.Report{}, err
 	}
 	var stopped error
-	r, err := s.Reports.Report(ctx, saleID, func(rs []order.Record) error {
+	r, err := s.reports.Report(ctx, saleID, func(rs []order.Record) error {
 		stopped = page(rs)
 		return stopped
 	})
-	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "export", "sale_id", saleID, "command", c.Command, "done", err == nil)
+	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "export", "sale_id", saleID, "command", c.Command, "done", err == nil)
 	if stopped != nil {
 		return r, stopped
 	}

@@ -22,16 +22,16 @@ func Moves(name string) (order.Action, bool) {
 // by this command or under its external ID, is returned as it is.
 func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, error) {
 	made, err := ask(ctx, func(ctx context.Context) (order.Sale, error) {
-		worker, err := s.Operations.NextNodeID(ctx)
+		node, err := s.operations.NextNodeID(ctx)
 		if err != nil {
 			return sale, err
 		}
-		id, err := order.NewIDMaker(worker).Next()
+		id, err := order.NewIDMaker(node).Next()
 		if err != nil {
 			return sale, err
 		}
 		sale.ID = int64(id) // made like an order's: no sale ever has another one's keys in Redis
-		return s.Operations.Create(ctx, order.Creation{Command: c.Command, By: c.By, Sale: sale})
+		return s.operations.Create(ctx, order.Creation{Command: c.Command, By: c.By, Sale: sale})
 	})
 	if err != nil {
 		return Result{Sale: made}, err
@@ -51,7 +51,7 @@ func (s *Service) Act(ctx context.Context, c Call, saleID int64, a order.Action)
 
 func (s *Service) operate(ctx context.Context, c Call, saleID int64, a order.Action) (order.Sale, error) {
 	return ask(ctx, func(ctx context.Context) (order.Sale, error) {
-		return s.Operations.Operate(ctx, order.Operation{Command: c.Command, By: c.By, SaleID: saleID, IfVersion: c.IfVersion, Action: a})
+		return s.operations.Operate(ctx, order.Operation{Command: c.Command, By: c.By, SaleID: saleID, IfVersion: c.IfVersion, Action: a})
 	})
 }
 
@@ -63,7 +63,7 @@ func (s *Service) operate(ctx context.Context, c Call, saleID int64, a order.Act
 func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
 	pausing, cancel := afterwards(ctx)
 	defer cancel()
-	all, err := ask(pausing, s.Sales.Sales)
+	all, err := ask(pausing, s.sales.Sales)
 	if err != nil {
 		return nil, err
 	}
@@ -105,11 +105,11 @@ type SaleStatus struct {
 
 // Sale returns a sale. Redis being away is no error: see Meta.
 func (s *Service) Sale(ctx context.Context, id int64) (SaleStatus, error) {
-	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) { return s.Sales.Sale(ctx, id) })
+	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) { return s.sales.Sale(ctx, id) })
 	if err != nil {
 		return SaleStatus{}, err
 	}
-	ms, err := s.Ledger.Metas(ctx, []int64{id})
+	ms, err := s.ledger.Metas(ctx, []int64{id})
 	if len(ms) != 1 {
 		return SaleStatus{Sale: sale, Meta: stock.Meta{Err: err}}, nil
 	}
@@ -118,16 +118,87 @@ func (s *Service) Sale(ctx context.Context, id int64) (SaleStatus, error) {
 
 // Current returns the sales that are not closed, newest first.
 func (s *Service) Current(ctx context.Context) ([]order.Sale, error) {
-	return ask(ctx, s.Sales.Sales)
+	return ask(ctx, s.sales.Sales)
 }
 
 // List returns sales of every state, newest first: those before an ID, or from
 // the newest for 0.
 func (s *Service) List(ctx context.Context, before int64, limit int) ([]order.Sale, error) {
-	return ask(ctx, func(ctx context.Context) ([]order.Sale, error) { return s.Sales.SalesBefore(ctx, before, limit) })
+	return ask(ctx, func(ctx context.Context) ([]order.Sale, error) { return s.sales.SalesBefore(ctx, before, limit) })
 }
 
-// History returns rows of the audit log, newest first.
-func (s *Service) History(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error) {
-	return ask(ctx, func(ctx context.Context) ([]order.AuditEntry, error) { return s.AuditLog.AuditLog(ctx, q) })
+// SaleView is a sale as a program reads it, here and from the command line.
+type SaleView struct {
+	ID               string     `json:"id"`
+	ExternalID       string     `json:"external_id,omitempty"`
+	Title            string     `json:"title"`
+	SKU              string     `json:"sku"`
+	PriceMinor       int64      `json:"price_minor"`
+	Currency         string     `json:"currency"`
+	State            string     `json:"state"`
+	StartsAt         string     `json:"starts_at"`
+	EndsAt           string     `json:"ends_at"`
+	OrdersPerShopper int        `json:"orders_per_shopper"`
+	UnitsPerOrder    int        `json:"units_per_order"`
+	RequirePermit    bool       `json:"require_permit,omitempty"`
+	RequireClaim     string     `json:"require_claim,omitempty"`
+	Total            int        `json:"total"`
+	Available        int        `json:"available"`
+	PayWithin        string     `json:"pay_within"`
+	Voided           bool       `json:"voided,omitempty"`
+	Version          uint64     `json:"version"`
+	Seq              uint64     `json:"seq"`
+	InForce          *bool      `json:"in_force,omitempty"` // of a change: false while Redis does not know it yet
+	Redis            *RedisView `json:"redis,omitempty"`
+}
+
+// RedisView is what Redis says of a sale.
+type RedisView struct {
+	Loaded    bool   `json:"loaded"`
+	State     string `json:"state,omitempty"`
+	Total     int64  `json:"total"`
+	Available int64  `json:"available"`
+	Pending   int64  `json:"pending"`
+	Settled   int64  `json:"settled"`
+	Applied   uint64 `json:"applied"` // the last change that it knows: the sale's seq, or it is behind
+	Epoch     uint64 `json:"epoch"`
+	Error     string `json:"error,omitempty"`
+}
+
+// ViewSale is s as a program reads it.
+func ViewSale(s order.Sale) SaleView {
+	return SaleView{
+		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU,
+		PriceMinor: s.PriceMinor, Currency: s.Currency, State: string(s.State),
+		StartsAt: timestamp(s.StartsAt), EndsAt: timestamp(s.EndsAt),
+		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder,
+		RequirePermit: s.RequirePermit, RequireClaim: s.RequireClaim,
+		Total: s.Total, Available: s.Available, PayWithin: s.PayWithin.String(), Voided: s.Voided, Version: s.Version, Seq: s.Seq,
+	}
+}
+
+// ViewStatus is a sale with what Redis says of it.
+func ViewStatus(s SaleStatus) SaleView {
+	v := ViewSale(s.Sale)
+	v.Redis = viewMeta(s.Meta)
+	return v
+}
+
+func viewMeta(m stock.Meta) *RedisView {
+	v := &RedisView{
+		Loaded: m.Loaded, State: string(m.State), Total: m.Total, Available: m.Available,
+		Pending: m.Pending, Settled: m.Settled, Applied: m.Applied, Epoch: m.Epoch,
+	}
+	if m.Err != nil {
+		v.Error = "redis cannot be asked"
+	}
+	return v
+}
+
+// ViewResult is a sale after an action.
+func ViewResult(r Result) SaleView {
+	v := ViewSale(r.Sale)
+	inForce := r.Behind == nil
+	v.InForce = &inForce
+	return v
 }

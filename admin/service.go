@@ -11,9 +11,13 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"seckill/order"
@@ -44,12 +48,6 @@ type sales interface {
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
 }
 
-// auditLog is the record of what operators changed.
-type auditLog interface {
-	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
-	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)
-}
-
 // ledger is Redis.
 type ledger interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
@@ -68,33 +66,56 @@ type tail interface {
 
 // Options are what a Service works with.
 type Options struct {
-	Operations operations
-	Sales      sales
-	AuditLog   auditLog
-	OrderRows  orders
-	Search     search
-	Letters    letters
-	Reports    reports
-	Ledger     ledger
-	Entries    entries
-	Loader     loader
-	Tail       tail
-	Auditor    auditor
-	Rebuilder  rebuilder
-	Limits     limitStore
-	LimitRules LimitRules
-	Fleet      instances
-	Log        *slog.Logger
+	Operations  operations
+	Sales       sales
+	AuditLog    auditLog
+	Orders      orders
+	Search      search
+	DeadLetters deadLetters
+	Reports     reports
+	Ledger      ledger
+	Entries     entries
+	Loader      loader
+	Tail        tail
+	Auditor     auditor
+	Rebuilder   rebuilder
+	Limits      limitStore
+	LimitRules  LimitRules
+	Fleet       instances
+	Log         *slog.Logger
 }
 
-// Service is the actions of operators. It does not ask who may call them: the
-// Handler does, and the command line is for who has the database's password.
+// Service has the actions of operators. It does not check who may call them: the
+// HTTP handler does, and the command line needs the database's password.
 type Service struct {
-	Options
+	operations  operations
+	sales       sales
+	auditLog    auditLog
+	orders      orders
+	search      search
+	deadLetters deadLetters
+	reports     reports
+	ledger      ledger
+	entries     entries
+	loader      loader
+	tail        tail
+	auditor     auditor
+	rebuilder   rebuilder
+	limits      limitStore
+	limitRules  LimitRules
+	fleet       instances
+	log         *slog.Logger
 }
 
 // New returns a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service {
+	return &Service{
+		operations: o.Operations, sales: o.Sales, auditLog: o.AuditLog, orders: o.Orders, search: o.Search,
+		deadLetters: o.DeadLetters, reports: o.Reports, ledger: o.Ledger, entries: o.Entries, loader: o.Loader,
+		tail: o.Tail, auditor: o.Auditor, rebuilder: o.Rebuilder, limits: o.Limits, limitRules: o.LimitRules,
+		fleet: o.Fleet, log: o.Log,
+	}
+}
 
 // Result is a sale after an action on it.
 type Result struct {
@@ -153,21 +174,21 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 // action is answered.
 func (s *Service) push(ctx context.Context, sale order.Sale) error {
 	if sale.State.Loaded() {
-		if err := s.Loader.Load(ctx, sale.ID); err != nil {
+		if err := s.loader.Load(ctx, sale.ID); err != nil {
 			return err
 		}
 	}
-	ms, err := s.Ledger.Metas(ctx, []int64{sale.ID})
+	ms, err := s.ledger.Metas(ctx, []int64{sale.ID})
 	if err != nil {
 		return err
 	}
 	if ms[0].Loaded && ms[0].Applied < sale.Seq {
-		if err := s.Tail.CatchUp(ctx, sale.ID, ms[0].Applied); err != nil {
+		if err := s.tail.CatchUp(ctx, sale.ID, ms[0].Applied); err != nil {
 			return err
 		}
 	}
 	// All instances read their sales anew: not only Redis has changed.
-	return s.Ledger.Announce(ctx, stock.AllSales)
+	return s.ledger.Announce(ctx, stock.AllSales)
 }
 
 // done is the result of an action that was committed.
@@ -182,6 +203,18 @@ func (s *Service) tell(ctx context.Context, c Call, action string, sale order.Sa
 	if err := s.push(ctx, sale); err != nil {
 		r.Behind = &UnavailableError{"redis", fmt.Errorf("%w (the change stands; the consumers bring it to Redis within seconds of its return)", err)}
 	}
-	s.Log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", action, "sale_id", sale.ID, "command", c.Command, "behind", r.Behind != nil)
+	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", action, "sale_id", sale.ID, "command", c.Command, "behind", r.Behind != nil)
 	return r
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// NewCommand returns a name that no other command has.
+func NewCommand() string { return "cmd-" + rand.Text() }
+
+// CommandID is the name of a command that is made of parts. Whatever an operator
+// sends, it is never the name of a command of our own processes.
+func CommandID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return "key-" + hex.EncodeToString(sum[:20])
 }

@@ -48,7 +48,7 @@ func TestOnlyAnUnknownReservationIsSaidToBeUncertain(t *testing.T) {
 				require.Equal(t, tt.unknown, one.str("orders_url") != "")
 			}
 			if tt.unknown {
-				a.contains(t, "you may hold an order", "您可能已有订单")
+				a.contains(t, "you may have an order", "您可能已有订单")
 				return
 			}
 			a.contains(t, "nothing was reserved", "未占用库存")
@@ -79,12 +79,12 @@ func TestAnotherPurchaseWantsAKey(t *testing.T) {
 	s.world.reserve = reserved(stock.Reservation{Err: stock.ErrReplay, Entry: &e}, nil)
 	without := saidBy(func(l string) answer { return s.buy(t, "{}", "Accept-Language", l) })
 	problem(t, without.en, 422, "idempotency-key-reused")
-	without.contains(t, "You hold an order in this sale", "您在本活动中已有一笔")
+	without.contains(t, "You have an order in this sale", "您在本活动中已有一笔")
 	without.contains(t, "send an Idempotency-Key", "请发送 Idempotency-Key")
 	require.NotEmpty(t, without.en.str("order_url"))
 	with := saidBy(func(l string) answer { return s.buy(t, "{}", "Accept-Language", l, "Idempotency-Key", "k") })
 	problem(t, with.en, 422, "idempotency-key-reused")
-	with.contains(t, "This key already names", "该键已对应")
+	with.contains(t, "This key already names", "该幂等键已对应")
 }
 
 func TestTheLimitPointsAtTheOrder(t *testing.T) {

@@ -3,19 +3,18 @@ package api
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 
 	"seckill/catalog"
+	"seckill/internal/problem"
 	"seckill/internal/strictjson"
 	"seckill/order"
 )
 
-// maxBody is the largest body read. Ours have some 50 bytes.
+// maxBody is the largest body read. A purchase has some 50 bytes.
 const maxBody = 4 << 10
 
 // purchase is a validated request for an order.
@@ -25,7 +24,7 @@ type purchase struct {
 	key       uint64 // digest of the idempotency key; 0 without one
 }
 
-// readPurchase reads and validates what a shopper asks for.
+// readPurchase reads and validates a purchase.
 func readPurchase(r *http.Request, sale *catalog.Snapshot) (purchase, error) {
 	if err := checkMedia(r); err != nil {
 		return purchase{}, err
@@ -34,22 +33,25 @@ func readPurchase(r *http.Request, sale *catalog.Snapshot) (purchase, error) {
 	if err != nil {
 		return purchase{}, err
 	}
-	body, problem, err := readBody(r)
+	buf, _ := bodies.Get().(*bodyBuffer)
+	defer bodies.Put(buf)
+	text, err := buf.read(r)
 	if err != nil {
 		return purchase{}, err
 	}
-	if problem != nil {
-		return purchase{}, fail(problem, nil)
+	body, err := decodePurchase(text)
+	if err != nil {
+		return purchase{}, undecodable(err)
 	}
-	var bad []fieldError
+	var bad []problem.Field
 	if body.quantity < 1 || body.quantity > int64(sale.UnitsPerOrder) {
-		bad = append(bad, fieldError{"/quantity", "wants 1 to " + strconv.Itoa(sale.UnitsPerOrder)})
+		bad = append(bad, problem.Field{Pointer: "/quantity", Detail: "must be 1 to " + strconv.Itoa(sale.UnitsPerOrder)})
 	}
 	if !order.ValidReference(body.reference) {
-		bad = append(bad, fieldError{"/reference", "wants at most 64 printable ASCII characters"})
+		bad = append(bad, problem.Field{Pointer: "/reference", Detail: "must be at most 64 printable ASCII characters"})
 	}
 	if bad != nil {
-		return purchase{}, &failure{problem: validation, fields: bad}
+		return purchase{}, &problem.Failure{Type: validation, Fields: bad}
 	}
 	return purchase{quantity: int(body.quantity), reference: body.reference, key: key}, nil
 }
@@ -60,19 +62,10 @@ func checkMedia(r *http.Request) error {
 	types := r.Header["Content-Type"]
 	switch {
 	case len(r.Header["Content-Encoding"]) > 0:
-	case r.ContentLength == 0, len(types) == 1 && plainJSON(types[0]):
+	case r.ContentLength == 0, len(types) == 1 && (types[0] == contentJSON[0] || strictjson.MediaType(types[0], contentJSON[0])):
 		return nil
 	}
-	return &failure{problem: unsupportedMedia, closing: r.ContentLength < 0}
-}
-
-func plainJSON(contentType string) bool {
-	if contentType == contentJSON[0] {
-		return true
-	}
-	media, params, err := mime.ParseMediaType(contentType)
-	charset, named := params["charset"]
-	return err == nil && media == contentJSON[0] && (!named || strings.EqualFold(charset, "utf-8"))
+	return &problem.Failure{Type: unsupportedMedia, Close: r.ContentLength < 0}
 }
 
 // idempotencyKey returns the digest of the request's key; 0 without one.
@@ -82,63 +75,108 @@ func idempotencyKey(h http.Header) (uint64, error) {
 		return 0, nil
 	}
 	if len(values) != 1 || values[0] == "" || len(values[0]) > 64 || !order.ValidReference(values[0]) {
-		return 0, fail(keyInvalid, nil)
+		return 0, problem.New(keyInvalid, nil)
 	}
 	return order.KeyDigest(values[0]), nil
 }
 
-// bodies holds buffers one byte larger than the largest body: a full one tells
-// that there is more.
-var bodies = sync.Pool{New: func() any { return new([maxBody + 1]byte) }}
-
-func readBody(r *http.Request) (purchaseBody, *problem, error) {
-	if r.ContentLength == 0 {
-		body, problem := decodePurchase(nil)
-		return body, problem, nil
-	}
-	buf, _ := bodies.Get().(*[maxBody + 1]byte)
-	defer bodies.Put(buf)
-	b, err := fill(buf, r)
-	if err != nil {
-		return purchaseBody{}, nil, err
-	}
-	body, problem := decodePurchase(b)
-	return body, problem, nil
-}
-
-// readObject reads a body that may be missing: see decodeObject.
+// readObject reads a body that may be missing: see strictjson.Object.
 func readObject(r *http.Request, known []string, set func(key string, value []byte) bool) error {
-	if err := checkMedia(r); err != nil || r.ContentLength == 0 {
+	if err := checkMedia(r); err != nil {
 		return err
 	}
-	buf, _ := bodies.Get().(*[maxBody + 1]byte)
+	buf, _ := bodies.Get().(*bodyBuffer)
 	defer bodies.Put(buf)
-	body, err := fill(buf, r)
-	if err != nil || len(body) == 0 {
+	text, err := buf.read(r)
+	if err != nil || len(text) == 0 {
 		return err
 	}
-	if err := strictjson.Object(body, known, set); err != nil {
-		return fail(problemOf(err), nil)
-	}
-	return nil
+	return undecodable(strictjson.Object(text, known, set))
 }
 
-// fill reads the body of a request into a buffer of bodies.
-func fill(buf *[maxBody + 1]byte, r *http.Request) ([]byte, error) {
+// undecodable returns the problem of a decoder's error; nil for none.
+func undecodable(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, strictjson.ErrUnknownField):
+		return problem.New(unexpectedField, nil)
+	default:
+		return problem.New(malformedJSON, nil)
+	}
+}
+
+// bodyBuffer is one byte larger than the largest body: if it is full, the body
+// is too large.
+type bodyBuffer [maxBody + 1]byte
+
+var bodies = sync.Pool{New: func() any { return new(bodyBuffer) }}
+
+// read reads the body of a request; the buffer owns the result.
+func (b *bodyBuffer) read(r *http.Request) ([]byte, error) {
 	n := 0
-	for n < len(buf) {
-		m, err := r.Body.Read(buf[n:])
+	for n < len(b) {
+		m, err := r.Body.Read(b[n:])
 		n += m
 		switch {
 		case err == nil:
 			continue
 		case errors.Is(err, io.EOF):
-			return buf[:n], nil
+			return b[:n], nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, &failure{problem: requestTimeout, closing: true}
-		default: // cut off, or chunks that are none
-			return nil, &failure{problem: malformedJSON, closing: true}
+			return nil, &problem.Failure{Type: requestTimeout, Close: true}
+		default: // the connection was cut, or the chunks are malformed
+			return nil, &problem.Failure{Type: malformedJSON, Close: true}
 		}
 	}
-	return nil, &failure{problem: tooLarge, closing: true}
+	return nil, &problem.Failure{Type: tooLarge, Close: true}
 }
+
+// purchaseBody is the body of a purchase as it was sent, not yet validated.
+type purchaseBody struct {
+	quantity  int64
+	reference string
+}
+
+// decodePurchase reads the body of a purchase; no body is an empty one.
+func decodePurchase(body []byte) (purchaseBody, error) {
+	p := purchaseBody{quantity: 1}
+	if len(body) == 0 {
+		return p, nil
+	}
+	err := strictjson.Object(body, purchaseFields, func(key string, value []byte) (ok bool) {
+		switch key {
+		case "quantity":
+			p.quantity, ok = strictjson.Integer(value)
+		case "reference":
+			p.reference, ok = strictjson.String(value)
+		}
+		return ok
+	})
+	return p, err
+}
+
+// decodePayment reads the body of a payment. All fields are required: ref is
+// empty, or the amount below 0, if it is missing.
+func decodePayment(body []byte) (payment, error) {
+	p := payment{}
+	p.AmountMinor = -1
+	err := strictjson.Object(body, paymentFields, func(key string, value []byte) (ok bool) {
+		switch key {
+		case "order_id":
+			p.ref, ok = strictjson.String(value)
+		case "amount_minor":
+			p.AmountMinor, ok = strictjson.Integer(value)
+		case "currency":
+			p.Currency, ok = strictjson.String(value)
+		}
+		return ok
+	})
+	return p, err
+}
+
+var (
+	purchaseFields  = []string{"quantity", "reference"}
+	paymentFields   = []string{"order_id", "amount_minor", "currency"}
+	challengeFields = []string{"challenge"}
+)

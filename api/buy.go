@@ -5,30 +5,28 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
-	"seckill/internal/auth"
 	"seckill/internal/failpoint"
+	"seckill/internal/problem"
 	"seckill/order"
 	"seckill/stock"
 )
 
-// ErrBacklog is what a gate returns when more orders wait to be settled than
-// may.
+// ErrBacklog is what a gate returns when too many orders wait to be settled.
 var ErrBacklog = errors.New("api: too many orders waiting")
 
 const (
-	// acceptWithin bounds reservation and send together. They are not cut short
-	// by the shopper's leaving: what is reserved has to be sent.
-	acceptWithin = 5 * time.Second
-	urgentWithin = time.Second
+	// acceptTimeout bounds reservation and send together. They go on when the
+	// shopper leaves: what is reserved must be sent.
+	acceptTimeout = 5 * time.Second
+	urgentTimeout = time.Second
 )
 
-// buy answers POST /v1/sales/{id}/orders. The gates stand in order of cost.
+// buy answers POST /v1/sales/{id}/orders. The checks stand in order of cost.
 func (s *Server) buy(c echo.Context) error {
 	w, r := c.Response(), c.Request()
 	sale, err := s.onSale(r.Context(), c.Param("id"))
@@ -40,7 +38,7 @@ func (s *Server) buy(c echo.Context) error {
 		return err
 	}
 	if sale.RequirePermit {
-		if err := s.permitted(r, sale, shopper); err != nil {
+		if err := s.checkPermit(r, sale, shopper); err != nil {
 			return err
 		}
 	}
@@ -49,156 +47,107 @@ func (s *Server) buy(c echo.Context) error {
 		return err
 	}
 	if !s.buying.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.buying.leave()
-	if err := s.gate(); err != nil {
+	if err := s.checkGate(); err != nil {
 		return err
 	}
-	id, err := s.IDs.Next()
+	id, err := s.ids.Next()
 	if err != nil {
 		return notReserved(err)
 	}
 	o := order.Order{ID: id, SaleID: sale.ID, ShopperID: shopper, Quantity: p.quantity, Key: p.key, Reference: p.reference}
-	return s.reserve(w, r, sale, o)
+	return s.accept(w, r, sale, o)
 }
 
-// onSale finds the sale of a purchase in the local copy, and lets the copy
-// refuse it. An unknown ID reaches no store.
+// onSale finds the sale of a purchase in the local copy, unless the copy refuses
+// the purchase. An unknown ID reaches no store.
 func (s *Server) onSale(ctx context.Context, param string) (*catalog.Snapshot, error) {
 	id, ok := parseSaleID(param)
 	if !ok {
 		return nil, noSuchSale()
 	}
-	sale, err := s.known(ctx, id)
+	sale, err := s.findSale(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	now := s.Catalog.Now()
+	now := s.catalog.Now()
 	if kind, refused := refusalOf(sale, now); refused {
 		return nil, kind.failure(sale, now)
 	}
 	return sale, nil
 }
 
-// known returns a sale of the local copy, filled in at most once a second for
-// all unknown IDs together.
-func (s *Server) known(ctx context.Context, id int64) (*catalog.Snapshot, error) {
-	if !s.Catalog.Ready() {
-		return nil, fail(dependencyDown, nil)
+// findSale returns a sale of the local copy, which is refreshed at most once a
+// second for all unknown IDs together.
+func (s *Server) findSale(ctx context.Context, id int64) (*catalog.Snapshot, error) {
+	if !s.catalog.Ready() {
+		return nil, problem.New(dependencyDown, nil)
 	}
-	if sale, ok := s.Catalog.Get(id); ok {
+	if sale, ok := s.catalog.Get(id); ok {
 		return sale, nil
 	}
-	// Who comes while a look is under way waits for it, without a token: not
-	// many may.
-	if !s.looking.enter() {
-		return nil, fail(overloaded, nil)
+	// Requests that come during a refresh wait for it, so their number is bounded.
+	if !s.finding.enter() {
+		return nil, problem.New(overloaded, nil)
 	}
-	defer s.looking.leave()
-	// The one look of this second is for all: not cut short by who leaves.
-	s.Catalog.Known(context.WithoutCancel(ctx), id)
-	if sale, ok := s.Catalog.Get(id); ok {
+	defer s.finding.leave()
+	// The one refresh of this second is for all: it goes on when this client leaves.
+	s.catalog.Known(context.WithoutCancel(ctx), id)
+	if sale, ok := s.catalog.Get(id); ok {
 		return sale, nil
 	}
 	return nil, noSuchSale()
 }
 
-// identify returns who sent the request, by its token, unless they or their
-// address ask too often. The address comes first: it costs less than a token,
-// and forged ones count too.
-func (s *Server) identify(r *http.Request) (auth.Identity, error) {
-	if s.addresses.On() {
-		if late, ok := s.addresses.Take(address(r, s.TrustedProxies)); !ok {
-			return auth.Identity{}, tooOften(late)
-		}
-	}
-	values := r.Header["Authorization"]
-	if len(values) == 0 {
-		return auth.Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return auth.Identity{}, &failure{problem: unauthenticated, bearer: "Bearer"}
-	}
-	who, err := s.Tokens.Verify(token)
-	if err != nil {
-		return who, &failure{problem: unauthenticated, cause: err, bearer: `Bearer error="invalid_token"`} //nolint:gosec // a challenge, not a credential
-	}
-	if late, ok := s.shoppers.Take(who.Shopper); !ok {
-		return who, tooOften(late)
-	}
-	return who, nil
-}
-
-// shopper is identify for those who need no more than the name.
-func (s *Server) shopper(r *http.Request) (string, error) {
-	who, err := s.identify(r)
-	return who.Shopper, err
-}
-
-// buyer returns who wants to buy, if they may buy of this sale.
-func (s *Server) buyer(r *http.Request, sale *catalog.Snapshot) (string, error) {
-	who, err := s.identify(r)
-	if err == nil && sale.RequireClaim != "" && !who.Holds(sale.RequireClaim) {
-		err = fail(forbidden, nil)
-	}
-	return who.Shopper, err
-}
-
-func tooOften(late time.Duration) *failure {
-	n := seconds(late)
-	return &failure{problem: rateLimited, retry: retryAfter(n, n+rateLimited.retryMax)}
-}
-
-// gate refuses while the orders could not be carried on: before anything is
-// deducted, and never at a shopper's cost.
-func (s *Server) gate() error {
-	if s.Gate == nil {
+// checkGate refuses while the orders could not be carried on: before anything is
+// deducted, so that shoppers lose nothing.
+func (s *Server) checkGate() error {
+	if s.gate == nil {
 		return nil
 	}
-	switch err := s.Gate(); {
+	switch err := s.gate(); {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrBacklog):
-		return fail(backlog, nil)
-	default: // said once by the breaker, not by every request
+		return problem.New(backlog, nil)
+	default: // the breaker logs it once; requests need not
 		return notReserved(nil)
 	}
 }
 
-// reserve takes the units and answers.
-func (s *Server) reserve(w http.ResponseWriter, r *http.Request, sale *catalog.Snapshot, o order.Order) error {
+// accept reserves the units, sends the order and answers.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, sale *catalog.Snapshot, o order.Order) error {
 	ctx := s.accepting.of(r.Context())
-	got, err := s.reserved(ctx, o)
+	got, err := s.reserve(ctx, o)
 	switch {
 	case errors.Is(got.Err, stock.ErrReplay) && got.Entry != nil:
 		return s.replay(ctx, w, r, o, got.Entry)
 	case got.Err != nil:
-		return s.refused(sale, o.ShopperID, got)
+		return s.refusedByRedis(sale, o.ShopperID, got)
 	case errors.Is(err, stock.ErrBusy):
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	case errors.Is(err, stock.ErrUnavailable):
 		return notReserved(nil)
 	case err != nil:
-		return unsure(sale.ID, err)
+		return reservationUnknown(sale.ID, err)
 	}
 	o.Slot = got.Slot
 	s.publish(ctx, o)
-	s.Metrics.accepted.Inc()
+	s.metrics.accepted.Inc()
 	if err := failpoint.Hit(ctx, failpoint.BeforeAnswer); err != nil {
-		return unsure(sale.ID, err)
+		return reservationUnknown(sale.ID, err)
 	}
 	v := pendingView(o)
-	s.accepted(w, r, &v, 0)
+	s.writeAccepted(w, r, &v, 0)
 	return nil
 }
 
-// reserved asks for the units. Its span lasts as long as the batch is waited for
-// and under way.
-func (s *Server) reserved(ctx context.Context, o order.Order) (stock.Reservation, error) {
-	ctx, span := s.Tracer.Start(ctx, "reserve")
-	got, err := s.Reserver.Reserve(ctx, o)
+// reserve reserves the units. Its span covers the wait for a batch and the batch.
+func (s *Server) reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
+	ctx, span := s.tracer.Start(ctx, "reserve")
+	got, err := s.reserver.Reserve(ctx, o)
 	span.ID("seckill.sale.id", o.SaleID)
 	span.ID("seckill.order.id", int64(o.ID))
 	if got.Err != nil {
@@ -208,26 +157,57 @@ func (s *Server) reserved(ctx context.Context, o order.Order) (stock.Reservation
 	return got, err
 }
 
-// publish sends the order on its way. Where that fails, or may have, the
-// sweeper settles it from the reservation; told so, it does not wait until the
-// order is due.
+// publish sends the order to the queue. If that fails, or may have failed, the
+// sweeper settles the order from its reservation; marked as urgent, at once
+// instead of when its lease ends.
 func (s *Server) publish(ctx context.Context, o order.Order) {
-	err := s.Publisher.Publish(ctx, o)
+	err := s.publisher.Publish(ctx, o)
 	if err == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), urgentWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), urgentTimeout)
 	defer cancel()
-	if urgentErr := s.Stock.Urgent(ctx, o.SaleID, o); urgentErr != nil {
+	if urgentErr := s.stock.Urgent(ctx, o.SaleID, o); urgentErr != nil {
 		err = errors.Join(err, urgentErr)
 	}
-	s.logs.error(ctx, "order left to the sweeper", slog.Int64("sale_id", o.SaleID),
+	s.errorLog.error(ctx, "order left to the sweeper", slog.Int64("sale_id", o.SaleID),
 		slog.String("order_id", o.ID.String()), slog.Any("err", err))
 }
 
-// accepted answers 202. The first poll of a new order is due in about a second.
-func (s *Server) accepted(w http.ResponseWriter, r *http.Request, v *view, age time.Duration) {
+// writeAccepted answers 202. The first poll of a new order is due in about a
+// second.
+func (s *Server) writeAccepted(w http.ResponseWriter, r *http.Request, v *view, age time.Duration) {
 	public := s.seal(v.Order)
 	w.Header()["Location"] = []string{orderPath(public)}
 	s.writeOrder(w, r, http.StatusAccepted, v, public, age)
+}
+
+// replay answers a purchase whose key names an order already: the same 202 with
+// the order's status, if the payload is the same.
+func (s *Server) replay(ctx context.Context, w http.ResponseWriter, r *http.Request, o order.Order, e *stock.Entry) error {
+	earlier := order.Order{ID: e.ID, SaleID: o.SaleID, ShopperID: o.ShopperID}
+	v := pendingView(e.Order)
+	v.SaleID, v.ShopperID = o.SaleID, o.ShopperID
+	if e.State == stock.EntryPending {
+		s.expedite(ctx, v.Order)
+	} else {
+		var err error
+		if v, err = s.orderStatus(ctx, &statusQuery{Order: earlier}); err != nil {
+			f := failureOf(err)
+			f.Detail, f.SaleID, f.OrderURL = &orderUnread, o.SaleID, orderPath(s.seal(earlier))
+			return f
+		}
+	}
+	// An order of unknown quantity was voided or lost by Redis: there is no payload
+	// to compare with.
+	if v.Quantity > 0 && (v.Quantity != o.Quantity || v.Reference != o.Reference) {
+		f := &problem.Failure{Type: keyReused, SaleID: o.SaleID, OrderURL: orderPath(s.seal(earlier))}
+		if o.Key == 0 {
+			f.Detail = &noKeyReused
+		}
+		return f
+	}
+	w.Header()["Idempotent-Replayed"] = yes
+	s.writeAccepted(w, r, &v, s.age(v.ID))
+	return nil
 }

@@ -7,11 +7,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
-// cancel answers POST /v1/orders/{id}/cancel: a shopper takes a confirmed order
-// back. Once it is cancelled, the same call again answers the same.
+// cancel answers POST /v1/orders/{id}/cancel: a shopper cancels a confirmed
+// order. The same call again gets the same answer.
 func (s *Server) cancel(c echo.Context) error {
 	w, r := c.Response(), c.Request()
 	shopper, err := s.shopper(r)
@@ -19,20 +20,20 @@ func (s *Server) cancel(c echo.Context) error {
 		return err
 	}
 	public := c.Param("id")
-	id, saleID, err := s.Sealer.Open(public, shopper)
+	id, saleID, err := s.sealer.Open(public, shopper)
 	if err != nil {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
-	if err := readObject(r, nil, nil); err != nil { // a body that says anything is refused
+	if err := readObject(r, nil, nil); err != nil { // it has no fields
 		return err
 	}
 	if !s.paying.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.paying.leave()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payTimeout)
 	defer cancel()
-	v, err := s.takeBack(ctx, order.Order{ID: id, SaleID: saleID, ShopperID: shopper})
+	v, err := s.cancelOrder(ctx, order.Order{ID: id, SaleID: saleID, ShopperID: shopper})
 	if err != nil {
 		return err
 	}
@@ -40,37 +41,37 @@ func (s *Server) cancel(c echo.Context) error {
 	return nil
 }
 
-// takeBack cancels an order and returns what it has become.
-func (s *Server) takeBack(ctx context.Context, o order.Order) (view, error) {
-	v, err := s.look(ctx, &pursuit{Order: o})
+// cancelOrder cancels an order and returns its new status.
+func (s *Server) cancelOrder(ctx context.Context, o order.Order) (view, error) {
+	v, err := s.orderStatus(ctx, &statusQuery{Order: o})
 	if err != nil || v.status == order.StatusCancelled {
 		return v, err
 	}
-	if err := uncancellable(v.status, v.reason); err != nil {
+	if err := notCancellable(v.status, v.reason); err != nil {
 		return v, err
 	}
-	if s.Till == nil {
-		return v, fail(dependencyDown, errors.New("no till"))
+	if s.payments == nil {
+		return v, problem.New(dependencyDown, errors.New("no payment service"))
 	}
-	d, err := s.Till.Cancel(ctx, o.ID)
+	d, err := s.payments.Cancel(ctx, o.ID)
 	switch {
 	case errors.Is(err, order.ErrConflict): // paid a moment ago
-		return v, uncancellable(d.Status, d.Reason)
+		return v, notCancellable(d.Status, d.Reason)
 	case err != nil:
-		return v, fail(dependencyDown, err)
+		return v, problem.New(dependencyDown, err)
 	}
 	return s.decidedView(ctx, d)
 }
 
-// uncancellable is the error for an order that cannot be cancelled.
-func uncancellable(st order.Status, reason order.Reason) error {
+// notCancellable returns why an order cannot be cancelled; nil if it can.
+func notCancellable(st order.Status, reason order.Reason) error {
 	switch st {
 	case order.StatusPending:
-		return fail(orderPending, nil)
+		return problem.New(orderPending, nil)
 	case order.StatusPaid:
-		return fail(orderPaid, nil)
+		return problem.New(orderPaid, nil)
 	case order.StatusRejected:
-		return fail(verdictProblem(reason), nil)
+		return problem.New(rejection(reason), nil)
 	default:
 		return nil
 	}

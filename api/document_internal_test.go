@@ -29,7 +29,7 @@ func TestTheDocumentTellsOfEveryProblem(t *testing.T) {
 	require.NoError(t, json.Unmarshal(OpenAPI(), &doc))
 	want := make([]told, 0, len(problems))
 	for _, p := range problems {
-		want = append(want, told{p.code, p.status, p.retryMin > 0, toldTexts{p.en.title, p.en.detail}, toldTexts{p.zh.title, p.zh.detail}})
+		want = append(want, told{p.Code, p.Status, p.RetryMin > 0, toldTexts{p.En.Title, p.En.Detail}, toldTexts{p.Zh.Title, p.Zh.Detail}})
 	}
 	require.Equal(t, want, doc.Problems, "x-problems in openapi.json is the table in problems.go")
 }

@@ -11,34 +11,35 @@ import (
 	"time"
 
 	"seckill/catalog"
+	"seckill/internal/lang"
+	"seckill/internal/problem"
 )
 
-// front stands before Echo. It answers preflights, and the purchases that the
-// local copy of their sale refuses: a flood of them must cost next to nothing,
-// so they meet neither routing nor middleware, and their bodies are kept ready.
-// Such an answer carries the request ID that the request brought, but gets
-// none made for it.
-type front struct {
+// fastPath stands before Echo. It answers preflights, and purchases that the
+// local copy of their sale refuses: a flood of them must cost next to nothing, so
+// they pass neither router nor middleware, and their bodies are built ahead. Such
+// an answer repeats the request ID that the request brought, but gets no new one.
+type fastPath struct {
 	server  *Server
 	cors    cors
 	next    http.Handler
 	closing atomic.Bool
 
 	mu    sync.Mutex
-	ready atomic.Pointer[map[int64]*refusals] // by sale; replaced, never written to
+	ready atomic.Pointer[map[int64]*refusals] // by sale; replaced, never changed
 }
 
-// maxPrebuilt bounds the sales whose refusals are kept ready; past it they are
-// built anew.
+// maxPrebuilt bounds the sales whose refusals are kept; past it they are built
+// again.
 const maxPrebuilt = 2048
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *fastPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.cors.handle(w, r) {
 		return
 	}
-	// Of a Content-Length beside the chunks net/http says nothing. A proxy that
-	// went by it took what follows for another request, so that the connection
-	// must end (RFC 9112, 6.1); and our clients send no chunks.
+	// net/http does not tell of a Content-Length beside chunks. A proxy that goes by
+	// it takes what follows for another request, so the connection must end (RFC
+	// 9112, 6.1). Normal clients send no chunks.
 	if f.closing.Load() || len(r.TransferEncoding) > 0 {
 		w.Header()["Connection"] = closeConnection
 	}
@@ -69,8 +70,8 @@ func saleAction(path string) (saleID int64, route string, ok bool) {
 	return saleID, route, ok
 }
 
-// parseSaleID reads a sale ID in its only spelling: a positive decimal number
-// without leading zeros. It allocates nothing.
+// parseSaleID reads a sale ID: a positive decimal number without leading zeros.
+// It allocates nothing.
 func parseSaleID(s string) (int64, bool) {
 	if s == "" || len(s) > 19 || s[0] == '0' {
 		return 0, false
@@ -85,48 +86,48 @@ func parseSaleID(s string) (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
-// refuse answers a purchase, or the wish for a permit to it, that the local copy
-// refuses; false when it does not.
-func (f *front) refuse(w http.ResponseWriter, r *http.Request, saleID int64, route string) bool {
+// refuse answers a purchase, or a request for its permit, that the local copy
+// refuses; false if it does not.
+func (f *fastPath) refuse(w http.ResponseWriter, r *http.Request, saleID int64, route string) bool {
 	s := f.server
-	if !s.Catalog.Ready() {
+	if !s.catalog.Ready() {
 		return false
 	}
-	sale, ok := s.Catalog.Get(saleID)
+	sale, ok := s.catalog.Get(saleID)
 	if !ok {
 		return false
 	}
-	now := s.Catalog.Now()
+	now := s.catalog.Now()
 	kind, refused := refusalOf(sale, now)
 	if !refused {
 		return false
 	}
-	l := language(r)
+	l := lang.Of(r)
 	p, answer := kind.problem(), f.prebuilt(sale).get(kind, l)
 	h := w.Header()
-	h["Content-Type"] = problemJSON
+	h["Content-Type"] = problem.ContentType
 	h["Content-Length"] = answer.length
 	h["Content-Language"] = l.Header()
 	h["Cache-Control"] = noStore
 	if id := r.Header["X-Request-Id"]; len(id) == 1 && plainID(id[0]) {
 		h["X-Request-Id"] = id
 	}
-	if p.retryMin > 0 {
+	if p.RetryMin > 0 {
 		h["Retry-After"] = retryWhen(p, sale, now)
 	}
 	if route == routeBuy {
-		s.Metrics.refused[p].Inc()
+		s.metrics.refused[p].Inc()
 	}
-	s.Metrics.answered(s.Metrics.routes[route], p.status)
-	w.WriteHeader(p.status)
-	_, _ = w.Write(answer.body) // the client is gone: nothing to tell it
+	s.metrics.answered(s.metrics.routes[route], p.Status)
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(answer.body) // if the client is gone, nobody needs the error
 	return true
 }
 
-// refusals are the bodies of every refusal of one sale, in every language.
+// refusals are the bodies of all refusals of one sale, in all languages.
 type refusals struct {
-	startsAt time.Time // what they say besides the ID
-	answers  [refusalKinds][languages]prebuilt
+	startsAt time.Time // the only part that can change
+	answers  [refusalKinds][lang.Languages]prebuilt
 }
 
 type prebuilt struct {
@@ -134,10 +135,10 @@ type prebuilt struct {
 	length []string // Content-Length
 }
 
-func (r *refusals) get(k refusal, l lang) *prebuilt { return &r.answers[k][l] }
+func (r *refusals) get(k refusal, l lang.Lang) *prebuilt { return &r.answers[k][l] }
 
-// prebuilt returns the refusals of a sale, built at the first of them.
-func (f *front) prebuilt(sale *catalog.Snapshot) *refusals {
+// prebuilt returns the refusals of a sale, which the first one builds.
+func (f *fastPath) prebuilt(sale *catalog.Snapshot) *refusals {
 	if m := f.ready.Load(); m != nil {
 		if r, ok := (*m)[sale.ID]; ok && r.startsAt.Equal(sale.StartsAt) {
 			return r
@@ -145,8 +146,8 @@ func (f *front) prebuilt(sale *catalog.Snapshot) *refusals {
 	}
 	r := &refusals{startsAt: sale.StartsAt}
 	for k := range refusalKinds {
-		for l := range languages {
-			body := appendProblem(nil, k.failure(sale, r.startsAt), l)
+		for l := range lang.Languages {
+			body := k.failure(sale, r.startsAt).Append(nil, l)
 			r.answers[k][l] = prebuilt{body, []string{strconv.Itoa(len(body))}}
 		}
 	}

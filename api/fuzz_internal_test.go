@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -21,7 +22,7 @@ import (
 func FuzzListQuery(f *testing.F) {
 	sealer, err := order.NewSealer(bytes.Repeat([]byte{7}, 32))
 	require.NoError(f, err)
-	s := &Server{Options: Options{Sealer: sealer}}
+	s := &Server{sealer: sealer}
 	for _, q := range []string{
 		"sale_id=7001", "sale_id=7001&limit=100&cursor=" + sealer.Seal(99, 7001, "42"), "sale_id=7002&cursor=" + sealer.Seal(99, 7001, "42"),
 		"sale_id=7001&cursor=" + sealer.Seal(99, 7001, "43"), "sale_id=07001", "sale_id=1&sale_id=2", "limit=0&sale_id=1", "limit=1e1&sale_id=1", "cursor=%00&sale_id=1", "%zz",
@@ -32,9 +33,9 @@ func FuzzListQuery(f *testing.F) {
 		q, _ := url.ParseQuery(query) // what it could read, as URL.Query has it
 		p, err := s.parsePage(q, "42")
 		if err != nil {
-			problem, ok := errors.AsType[*failure](err)
+			f, ok := errors.AsType[*problem.Failure](err)
 			require.True(t, ok)
-			require.Same(t, validation, problem.problem)
+			require.Same(t, validation, f.Type)
 			return
 		}
 		require.Positive(t, p.saleID)

@@ -83,8 +83,8 @@ func TestEveryBadFieldIsNamed(t *testing.T) {
 	t.Parallel()
 	a := newShop(t).buy(t, `{"quantity":0,"reference":"é"}`)
 	require.Equal(t, []any{
-		map[string]any{"pointer": "/quantity", "detail": "wants 1 to 3"},
-		map[string]any{"pointer": "/reference", "detail": "wants at most 64 printable ASCII characters"},
+		map[string]any{"pointer": "/quantity", "detail": "must be 1 to 3"},
+		map[string]any{"pointer": "/reference", "detail": "must be at most 64 printable ASCII characters"},
 	}, a.body["errors"])
 }
 

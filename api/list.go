@@ -12,6 +12,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/appendjson"
+	"seckill/internal/lang"
+	"seckill/internal/problem"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -29,10 +32,10 @@ type page struct {
 	limit   int
 }
 
-// list answers GET /v1/orders: the shopper's orders of one sale, pending ones
-// included, so that who lost an answer finds the order. A part of them would
-// be taken for all, so each store has to answer.
-func (s *Server) list(c echo.Context) error {
+// listOrders answers GET /v1/orders: the shopper's orders of one sale, pending
+// ones included, so that a shopper who lost an answer finds the order. Both stores
+// must answer: a part of the orders would look like all of them.
+func (s *Server) listOrders(c echo.Context) error {
 	w, r := c.Response(), c.Request()
 	shopper, err := s.shopper(r)
 	if err != nil {
@@ -43,10 +46,10 @@ func (s *Server) list(c echo.Context) error {
 		return err
 	}
 	if !s.polling.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.polling.leave()
-	views, err := s.listed(r.Context(), p)
+	views, err := s.findOrders(r.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -63,34 +66,34 @@ func (s *Server) parsePage(q url.Values, shopper string) (page, error) {
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > largestPage {
-			return p, invalid("?limit", "wants 1 to "+strconv.Itoa(largestPage))
+			return p, invalid("?limit", "must be 1 to "+strconv.Itoa(largestPage))
 		}
 		p.limit = n
 	}
 	if text := q.Get("cursor"); text != "" {
-		id, saleID, err := s.Sealer.Open(text, shopper)
+		id, saleID, err := s.sealer.Open(text, shopper)
 		if err != nil || saleID != p.saleID {
-			return p, invalid("?cursor", "wants the next_cursor of the page before")
+			return p, invalid("?cursor", "must be the next_cursor of the page before")
 		}
 		p.before = id
 	}
 	return p, nil
 }
 
-// listed returns up to one order more than the page has: it tells that there
+// findOrders returns up to one order more than the page has: it shows that there
 // is a next page.
-func (s *Server) listed(ctx context.Context, p page) ([]view, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+func (s *Server) findOrders(ctx context.Context, p page) ([]view, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	var currency string
-	sale, err := s.known(ctx, p.saleID)
-	if f, ok := errors.AsType[*failure](err); ok && f.problem == notFound { // closed, or none at all
-		closed, err := s.archive.get(ctx, p.saleID)
+	sale, err := s.findSale(ctx, p.saleID)
+	if f, ok := errors.AsType[*problem.Failure](err); ok && f.Type == notFound { // closed, or unknown
+		closed, err := s.closedSales.Get(ctx, p.saleID)
 		if errors.Is(err, order.ErrNotFound) {
 			return nil, noSuchSale()
 		}
 		if err != nil {
-			return nil, fail(dependencyDown, err)
+			return nil, problem.New(dependencyDown, err)
 		}
 		currency = closed.Currency
 	} else if err != nil {
@@ -98,23 +101,23 @@ func (s *Server) listed(ctx context.Context, p page) ([]view, error) {
 	}
 	var entries []stock.Entry
 	if sale != nil {
-		if !sale.Meta.Loaded && sale.Sale.State.Loaded() { // Redis lost what is pending; it is being loaded
-			return nil, fail(dependencyDown, nil)
+		if !sale.Meta.Loaded && sale.Sale.State.Loaded() { // Redis lost the pending orders and is being loaded
+			return nil, problem.New(dependencyDown, nil)
 		}
 		currency = sale.Currency
-		if entries, err = s.Stock.Entries(ctx, p.saleID, p.shopper); err != nil {
-			return nil, fail(dependencyDown, err)
+		if entries, err = s.stock.Entries(ctx, p.saleID, p.shopper); err != nil {
+			return nil, problem.New(dependencyDown, err)
 		}
 	}
-	rows, err := s.Orders.ByShopper(ctx, p.saleID, p.shopper, p.before, p.limit+1)
+	rows, err := s.orders.ByShopper(ctx, p.saleID, p.shopper, p.before, p.limit+1)
 	if err != nil {
-		return nil, fail(dependencyDown, err)
+		return nil, problem.New(dependencyDown, err)
 	}
 	return merge(rows, entries, p, currency), nil
 }
 
-// merge puts the pending entries among the rows. A row that Redis has not
-// heard of yet counts.
+// merge adds the pending entries to the rows. If an order has both, its row
+// counts.
 func merge(rows []order.Record, entries []stock.Entry, p page, currency string) []view {
 	views := make([]view, 0, len(rows)+len(entries))
 	for _, r := range rows {
@@ -133,7 +136,7 @@ func merge(rows []order.Record, entries []stock.Entry, p page, currency string) 
 }
 
 func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view, p page) {
-	l := language(r)
+	l := lang.Of(r)
 	more := len(views) > p.limit
 	views = views[:min(len(views), p.limit)]
 	buf := takeBuffer()
@@ -151,7 +154,7 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view,
 	}
 	b = append(b, `],"next_cursor":`...)
 	if more {
-		b = appendString(b, public)
+		b = appendjson.String(b, public)
 	} else {
 		b = append(b, "null"...)
 	}
@@ -160,5 +163,5 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, views []view,
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	h["Content-Language"] = l.Header()
-	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	writeJSON(w, http.StatusOK, buf.b)
 }

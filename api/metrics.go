@@ -6,19 +6,21 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
+	"seckill/internal/problem"
 	"seckill/internal/telemetry"
 )
 
-// Metrics of the front. Children are bound ahead or at first use: looking one
-// up by its labels costs more than the sold-out answer that it counts.
+// Metrics of the API. Children are bound ahead or at first use: a lookup by
+// labels costs more than the sold-out answer that it counts.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	inflight prometheus.Gauge
 	held     prometheus.Gauge
 	accepted prometheus.Counter
 	payments *prometheus.CounterVec
-	refused  map[*problem]prometheus.Counter
+	refused  map[*problem.Type]prometheus.Counter
 	routes   map[string]*routeMetrics
 }
 
@@ -28,8 +30,7 @@ type routeMetrics struct {
 	codes    [500]atomic.Pointer[prometheus.Counter] // by status - 100
 }
 
-// NewMetrics registers the front's metrics with reg; nil registers them
-// nowhere.
+// NewMetrics registers the API's metrics with reg, unless reg is nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	const ns = "seckill"
 	m := &Metrics{
@@ -53,7 +54,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Namespace: ns, Name: "payments_total",
 			Help: "Payments answered, by outcome: paid, refund_required or wrong_amount; repeated events count again.",
 		}, []string{"outcome"}),
-		refused: make(map[*problem]prometheus.Counter, len(problems)),
+		refused: make(map[*problem.Type]prometheus.Counter, len(problems)),
 		routes:  make(map[string]*routeMetrics),
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -61,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Help: "Purchases refused, by problem code.",
 	}, []string{"reason"})
 	for _, p := range problems {
-		m.refused[p] = refused.WithLabelValues(p.code)
+		m.refused[p] = refused.WithLabelValues(p.Code)
 	}
 	for _, outcome := range []string{"paid", "refund_required", "wrong_amount"} {
 		m.payments.WithLabelValues(outcome)
@@ -104,4 +105,32 @@ func (m *Metrics) answered(r *routeMetrics, status int) {
 
 func (r *routeMetrics) took(d time.Duration, span telemetry.Span) {
 	telemetry.Observe(r.duration, d.Seconds(), span)
+}
+
+// Load is what an API process has in progress, and what it has counted since its
+// start.
+type Load struct {
+	Inflight  float64 // requests, held polls included
+	HeldPolls float64
+	Accepted  float64 // purchases
+	Refused   float64
+}
+
+// Load reads the metrics: cheap enough for every second.
+func (s *Server) Load() Load {
+	m := s.metrics
+	l := Load{Inflight: valueOf(m.inflight), HeldPolls: valueOf(m.held), Accepted: valueOf(m.accepted)}
+	for _, c := range m.refused {
+		l.Refused += valueOf(c)
+	}
+	return l
+}
+
+// valueOf returns the value of a counter or a gauge.
+func valueOf(m prometheus.Metric) float64 {
+	var d dto.Metric
+	if m.Write(&d) != nil { // it cannot fail
+		return 0
+	}
+	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
 }

@@ -72,7 +72,7 @@ func newTill(t *testing.T) (*shop, *till, order.Order) {
 	f := &till{}
 	s := newShop(t, func(s *shop) {
 		f.world = s.world
-		s.opts.Till, s.opts.PaymentSecrets = f, [][]byte{newSecret, oldSecret}
+		s.opts.Payments, s.opts.PaymentSecrets = f, [][]byte{newSecret, oldSecret}
 	})
 	o := mine(time.Second)
 	s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")

@@ -8,140 +8,137 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/internal/webhook"
 	"seckill/order"
 )
 
-// payWithin bounds the work on one payment or cancellation, which goes on when
-// the caller has left: what it did is then answered to the same call again.
-const payWithin = 5 * time.Second
+// payTimeout bounds one payment or cancellation. It goes on when the caller
+// leaves: the same call again gets its result.
+const payTimeout = 5 * time.Second
 
-// payInflight bounds the payments and cancellations under way; the pool of
-// connections is much smaller.
-const payInflight = 256
-
-// payment answers POST /v1/payments: the provider says that money came for an
-// order. Everything that is not paid or to be refunded, for good, is an error:
-// the provider tries again.
-func (s *Server) payment(c echo.Context) error {
+// pay answers POST /v1/payments, the provider's payment callback. Only a payment
+// that is booked or to be refunded is a success: after any other answer the
+// provider sends it again.
+func (s *Server) pay(c echo.Context) error {
 	w, r := c.Response(), c.Request()
-	if len(s.PaymentSecrets) == 0 || s.Till == nil {
-		return fail(paymentsOff, nil)
+	if len(s.paymentSecrets) == 0 || s.payments == nil {
+		return problem.New(paymentsOff, nil)
 	}
 	p, err := s.readPayment(r)
 	if err != nil {
 		return err
 	}
 	if !s.paying.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.paying.leave()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payTimeout)
 	defer cancel()
 	if p.OrderID, err = s.orderOf(ctx, p.ref); err != nil {
 		return err
 	}
-	receipt, err := s.Till.Pay(ctx, p.Payment)
+	receipt, err := s.payments.Pay(ctx, p.Payment)
 	if err != nil {
-		return s.unpaid(ctx, p, err)
+		return s.paymentFailure(ctx, p, err)
 	}
-	s.Metrics.payments.WithLabelValues(string(receipt.Outcome)).Inc()
+	s.metrics.payments.WithLabelValues(string(receipt.Outcome)).Inc()
 	if receipt.Outcome == order.OutcomeRefundRequired {
-		s.Log.WarnContext(ctx, "payment to be refunded", "event_id", p.EventID, "order_id", p.OrderID, "order_status", receipt.Verdict.Status)
+		s.log.WarnContext(ctx, "payment to be refunded", "event_id", p.EventID, "order_id", p.OrderID, "order_status", receipt.Verdict.Status)
 	}
 	w.Header()["Cache-Control"] = noStore
-	writeBody(w, http.StatusOK, contentJSON, []byte(`{"outcome":"`+string(receipt.Outcome)+`"}`))
+	writeJSON(w, http.StatusOK, []byte(`{"outcome":"`+string(receipt.Outcome)+`"}`))
 	return nil
 }
 
-// unpaid maps what the till refuses.
-func (s *Server) unpaid(ctx context.Context, p payment, err error) error {
+// paymentFailure maps what the payment service refuses.
+func (s *Server) paymentFailure(ctx context.Context, p payment, err error) error {
 	switch {
 	case errors.Is(err, order.ErrAmount):
-		s.Metrics.payments.WithLabelValues("wrong_amount").Inc()
-		s.Log.WarnContext(ctx, "payment of a wrong amount", "event_id", p.EventID, "order_id", p.OrderID,
+		s.metrics.payments.WithLabelValues("wrong_amount").Inc()
+		s.log.WarnContext(ctx, "payment of a wrong amount", "event_id", p.EventID, "order_id", p.OrderID,
 			"amount_minor", p.AmountMinor, "currency", p.Currency)
-		return fail(wrongAmount, nil)
+		return problem.New(wrongAmount, nil)
 	case errors.Is(err, order.ErrConflict):
-		return fail(eventReused, nil)
+		return problem.New(eventReused, nil)
 	case errors.Is(err, order.ErrNotFound):
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	default:
-		return fail(dependencyDown, err)
+		return problem.New(dependencyDown, err)
 	}
 }
 
-// payment is what a callback says; ref is its order as it was written.
+// payment is the content of a callback; ref is its order as it was sent.
 type payment struct {
 	order.Payment
 
 	ref string
 }
 
-// readPayment reads a callback and believes it only if it is signed and new.
+// readPayment reads a callback and accepts it only if it is signed and recent.
 func (s *Server) readPayment(r *http.Request) (payment, error) {
-	cb, err := webhook.Parse(r.Header, s.Catalog.Now())
+	cb, err := webhook.Parse(r.Header, s.catalog.Now())
 	if err != nil {
-		return payment{}, forged(err)
+		return payment{}, signatureFailure(err)
 	}
 	if err := checkMedia(r); err != nil {
 		return payment{}, err
 	}
-	buf, _ := bodies.Get().(*[maxBody + 1]byte)
+	buf, _ := bodies.Get().(*bodyBuffer)
 	defer bodies.Put(buf)
-	body, err := fill(buf, r)
+	body, err := buf.read(r)
 	if err != nil {
 		return payment{}, err
 	}
-	if !cb.SignedWith(s.PaymentSecrets, body) {
-		return payment{}, forged(errors.New("no secret made the signature"))
+	if !cb.SignedWith(s.paymentSecrets, body) {
+		return payment{}, signatureFailure(errors.New("the signature matches no secret"))
 	}
-	p, problem := decodePayment(body)
-	if problem != nil {
-		return payment{}, fail(problem, nil)
+	p, err := decodePayment(body)
+	if err != nil {
+		return payment{}, undecodable(err)
 	}
 	p.EventID = cb.EventID
-	var bad []fieldError
+	var bad []problem.Field
 	if p.ref == "" {
-		bad = append(bad, fieldError{"/order_id", "is required: the order's ID"})
+		bad = append(bad, problem.Field{Pointer: "/order_id", Detail: "is required: the order's ID"})
 	}
 	probe := p.Payment
 	probe.OrderID, probe.AmountMinor = 1, 0
 	if probe.Validate() != nil {
-		bad = append(bad, fieldError{"/currency", "wants three capital letters (ISO 4217)"})
+		bad = append(bad, problem.Field{Pointer: "/currency", Detail: "must be three capital letters (ISO 4217)"})
 	}
 	if p.AmountMinor < 0 {
-		bad = append(bad, fieldError{"/amount_minor", "is required: the amount in the currency's minor unit"})
+		bad = append(bad, problem.Field{Pointer: "/amount_minor", Detail: "is required: the amount in the currency's minor unit"})
 	}
 	if bad != nil {
-		return payment{}, &failure{problem: validation, fields: bad}
+		return payment{}, &problem.Failure{Type: validation, Fields: bad}
 	}
 	return p, nil
 }
 
-func forged(cause error) *failure {
-	return &failure{problem: signatureInvalid, cause: cause, bearer: "Webhook", closing: true}
+func signatureFailure(cause error) *problem.Failure {
+	return &problem.Failure{Type: signatureInvalid, Cause: cause, Challenge: "Webhook", Close: true}
 }
 
-// orderOf finds the order that a callback names: by its public ID, which the
-// shop got from the shopper, or by the decimal one, which operators have.
+// orderOf finds the order that a callback names: by its public ID, which the shop
+// has from the shopper, or by the decimal one, which operators have.
 func (s *Server) orderOf(ctx context.Context, ref string) (order.ID, error) {
 	if id, err := order.ParseID(ref); err == nil {
 		return id, nil
 	}
 	id, err := order.PeekPublicID(ref)
 	if err != nil {
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	}
-	r, err := s.Lookup.Get(ctx, id)
+	r, err := s.lookup.Get(ctx, id)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	case err != nil:
-		return 0, fail(dependencyDown, err)
+		return 0, problem.New(dependencyDown, err)
 	}
-	if own, _, err := s.Sealer.Open(ref, r.ShopperID); err != nil || own != id {
-		return 0, fail(notFound, nil)
+	if own, _, err := s.sealer.Open(ref, r.ShopperID); err != nil || own != id {
+		return 0, problem.New(notFound, nil)
 	}
 	return id, nil
 }

@@ -101,7 +101,7 @@ func TestAPermitIsRefusedAsThePurchaseWouldBe(t *testing.T) {
 	free := newShop(t)
 	a = free.permit(t, "")
 	problem(t, a, 404, "not-found")
-	require.Contains(t, a.str("detail"), "without permits")
+	require.Contains(t, a.str("detail"), "requires no permit")
 	require.Equal(t, 202, free.buy(t, "", api.HeaderPermit, "whatever").StatusCode)
 	require.NotContains(t, free.get(t, "/v1/sales").text, "require_")
 

@@ -2,26 +2,28 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
 const (
 	longestWait = 30 * time.Second
-	// recheck is how often a held poll asks again by itself: results are
-	// announced without any guarantee.
+	// recheck is how often a held poll asks again by itself: announcements of
+	// results may be lost.
 	recheck = time.Second
-	// lookWithin bounds one look at the stores, whatever they do.
-	lookWithin = 5 * time.Second
 )
 
-// poll answers GET /v1/orders/{id}, at once or, with ?wait=, as soon as there
-// is a result.
+// poll answers GET /v1/orders/{id}: at once or, with ?wait=, as soon as there is
+// a result.
 func (s *Server) poll(c echo.Context) error {
 	w, r := c.Response(), c.Request()
 	shopper, err := s.shopper(r)
@@ -29,9 +31,9 @@ func (s *Server) poll(c echo.Context) error {
 		return err
 	}
 	public := c.Param("id")
-	id, saleID, err := s.Sealer.Open(public, shopper)
+	id, saleID, err := s.sealer.Open(public, shopper)
 	if err != nil {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
 	hold, err := parseWait(r.URL.Query().Get("wait"))
 	if err != nil {
@@ -46,7 +48,7 @@ func (s *Server) poll(c echo.Context) error {
 	return nil
 }
 
-// parseWait reads 20s or 20; more than may be is the most.
+// parseWait reads 20s or 20, at most longestWait.
 func parseWait(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -56,35 +58,35 @@ func parseWait(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, invalid("?wait", "wants a duration such as 20s")
+		return 0, invalid("?wait", "must be a duration such as 20s")
 	}
 	return min(d, longestWait), nil
 }
 
-// await looks at the order until it is decided or hold is over. The deadline
-// for reading requests does not end it: net/http takes it off while a handler
-// runs, and watches the connection.
+// await asks for the order's status until it is decided or hold is over. The
+// deadline for reading requests does not end it: net/http takes it off while a
+// handler runs, and watches the connection.
 func (s *Server) await(ctx context.Context, o order.Order, hold time.Duration) (view, error) {
+	q := &statusQuery{Order: o}
 	if hold <= 0 {
-		return s.lookOnce(ctx, &pursuit{Order: o})
+		return s.boundedStatus(ctx, q)
 	}
-	// Joined before the first look: a result in between would be missed.
-	woken := s.hub.join(o.ID)
+	// It joins before the first query: a result in between would be missed.
+	woken := s.waiters.join(o.ID)
 	if woken == nil {
-		return s.lookOnce(ctx, &pursuit{Order: o})
+		return s.boundedStatus(ctx, q)
 	}
-	defer s.hub.leave(o.ID, woken)
-	p := &pursuit{Order: o}
-	v, err := s.lookOnce(ctx, p)
+	defer s.waiters.leave(o.ID, woken)
+	v, err := s.boundedStatus(ctx, q)
 	if err != nil || !v.pending() {
 		return v, err
 	}
-	s.Metrics.held.Inc()
-	defer s.Metrics.held.Dec()
-	return s.hold(ctx, p, v, woken, hold)
+	s.metrics.held.Inc()
+	defer s.metrics.held.Dec()
+	return s.hold(ctx, q, v, woken, hold)
 }
 
-func (s *Server) hold(ctx context.Context, p *pursuit, v view, woken <-chan struct{}, hold time.Duration) (view, error) {
+func (s *Server) hold(ctx context.Context, q *statusQuery, v view, woken <-chan struct{}, hold time.Duration) (view, error) {
 	over := time.NewTimer(hold)
 	defer over.Stop()
 	again := time.NewTicker(recheck)
@@ -101,11 +103,10 @@ func (s *Server) hold(ctx context.Context, p *pursuit, v view, woken <-chan stru
 		case <-woken:
 		case <-again.C:
 		}
-		if !s.polling.enter() {
-			continue // looked at again in a second
+		next, err := s.boundedStatus(ctx, q)
+		if f, ok := errors.AsType[*problem.Failure](err); ok && f.Type == overloaded {
+			continue // it asks again in a second
 		}
-		next, err := s.lookInTime(ctx, p)
-		s.polling.leave()
 		if err != nil {
 			return v, err
 		}
@@ -114,16 +115,63 @@ func (s *Server) hold(ctx context.Context, p *pursuit, v view, woken <-chan stru
 	return v, nil
 }
 
-func (s *Server) lookOnce(ctx context.Context, p *pursuit) (view, error) {
-	if !s.polling.enter() {
-		return view{}, fail(overloaded, nil)
-	}
-	defer s.polling.leave()
-	return s.lookInTime(ctx, p)
+// waiters are the polls that wait for the result of an order. Their number is
+// bounded, by 0 at first.
+type waiters struct {
+	mu      sync.Mutex
+	limit   int
+	held    int
+	waiting map[order.ID][]chan struct{}
 }
 
-func (s *Server) lookInTime(ctx context.Context, p *pursuit) (view, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
-	defer cancel()
-	return s.look(ctx, p)
+func newWaiters() *waiters {
+	return &waiters{waiting: make(map[order.ID][]chan struct{})}
+}
+
+// setLimit changes the limit; polls that wait already go on.
+func (w *waiters) setLimit(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = n
+}
+
+// join returns a channel that gets a value when a result of the order is
+// announced from now on; nil if the limit of held polls is reached. A poll that
+// joined must leave.
+func (w *waiters) join(id order.ID) chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held >= w.limit {
+		return nil
+	}
+	w.held++
+	woken := make(chan struct{}, 1)
+	w.waiting[id] = append(w.waiting[id], woken)
+	return woken
+}
+
+func (w *waiters) leave(id order.ID, woken chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held--
+	rest := slices.DeleteFunc(w.waiting[id], func(c chan struct{}) bool { return c == woken })
+	if len(rest) == 0 {
+		delete(w.waiting, id)
+		return
+	}
+	w.waiting[id] = rest
+}
+
+// wake wakes the polls that wait for one of the orders.
+func (w *waiters) wake(_ int64, ids []order.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		for _, c := range w.waiting[id] {
+			select {
+			case c <- struct{}{}:
+			default: // woken already
+			}
+		}
+	}
 }

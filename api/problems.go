@@ -1,240 +1,216 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
 
-// problem is a row of the one table of what can go wrong. Its code never
-// changes; its texts follow Accept-Language.
-type problem struct {
-	code               string
-	status             int
-	retryMin, retryMax int // seconds of Retry-After, drawn between the two; 0 is none
-	en, zh             text
-}
-
-type text struct{ title, detail string }
-
-func (p *problem) text(l lang) text {
-	if l == chinese {
-		return p.zh
-	}
-	return p.en
-}
+	"seckill/internal/problem"
+)
 
 var (
-	malformedJSON = &problem{
-		code: "malformed-json", status: http.StatusBadRequest,
-		en: text{"Malformed JSON", "The body must be one JSON object with the fields of this request, each of its type, at most once and in lower case: a purchase has quantity (an integer) and reference (a string)."},
-		zh: text{"JSON 格式错误", "请求体必须是一个 JSON 对象，字段名均为小写且不重复、类型正确；下单的字段为 quantity（整数）和 reference（字符串）。"},
+	malformedJSON = &problem.Type{
+		Code: "malformed-json", Status: http.StatusBadRequest,
+		En: problem.NewText("Malformed JSON", "The body must be one JSON object with the fields of this request, each of its type, at most once and in lower case: a purchase has quantity (an integer) and reference (a string)."),
+		Zh: problem.NewText("JSON 格式错误", "请求体必须是一个 JSON 对象，字段名均为小写且不重复、类型正确；下单的字段为 quantity（整数）和 reference（字符串）。"),
 	}
-	unexpectedField = &problem{
-		code: "unexpected-field", status: http.StatusBadRequest,
-		en: text{"Unexpected field", "The body has a field that is not known here. Of a purchase, only quantity and reference are."},
-		zh: text{"未知字段", "请求体包含未知字段，下单仅支持 quantity 和 reference。"},
+	unexpectedField = &problem.Type{
+		Code: "unexpected-field", Status: http.StatusBadRequest,
+		En: problem.NewText("Unexpected field", "The body has an unknown field. A purchase has only quantity and reference."),
+		Zh: problem.NewText("未知字段", "请求体包含未知字段，下单仅支持 quantity 和 reference。"),
 	}
-	keyInvalid = &problem{
-		code: "idempotency-key-invalid", status: http.StatusBadRequest,
-		en: text{"Invalid Idempotency-Key", "Send Idempotency-Key once, with 1 to 64 printable ASCII characters."},
-		zh: text{"Idempotency-Key 无效", "Idempotency-Key 只能出现一次，长度为 1 至 64 个可打印 ASCII 字符。"},
+	keyInvalid = &problem.Type{
+		Code: "idempotency-key-invalid", Status: http.StatusBadRequest,
+		En: problem.NewText("Invalid Idempotency-Key", "Send Idempotency-Key once, with 1 to 64 printable ASCII characters."),
+		Zh: problem.NewText("Idempotency-Key 无效", "Idempotency-Key 只能出现一次，长度为 1 至 64 个可打印 ASCII 字符。"),
 	}
-	validation = &problem{
-		code: "validation", status: http.StatusUnprocessableEntity,
-		en: text{"Invalid value", "A value is out of range; errors says which."},
-		zh: text{"参数无效", "参数超出范围，详见 errors。"},
+	validation = &problem.Type{
+		Code: "validation", Status: http.StatusUnprocessableEntity,
+		En: problem.NewText("Invalid value", "A value is invalid; errors names it."),
+		Zh: problem.NewText("参数无效", "参数值无效，详见 errors。"),
 	}
-	keyReused = &problem{
-		code: "idempotency-key-reused", status: http.StatusUnprocessableEntity,
-		en: text{"Idempotency key reused", "This key already names an order with another quantity or reference, at order_url. For another purchase send an Idempotency-Key of its own."},
-		zh: text{"幂等键重复使用", "该键已对应另一笔数量或备注不同的订单，见 order_url。如需另行下单，请使用新的 Idempotency-Key。"},
+	keyReused = &problem.Type{
+		Code: "idempotency-key-reused", Status: http.StatusUnprocessableEntity,
+		En: problem.NewText("Idempotency key reused", "This key already names an order with another quantity or reference; see order_url. For another purchase, send a new Idempotency-Key."),
+		Zh: problem.NewText("幂等键已被使用", "该幂等键已对应另一笔数量或备注不同的订单，见 order_url。如需另行下单，请使用新的 Idempotency-Key。"),
 	}
-	unauthenticated = &problem{
-		code: "unauthenticated", status: http.StatusUnauthorized,
-		en: text{"Not signed in", "Send a valid token: Authorization: Bearer …"},
-		zh: text{"未登录", "请提供有效的令牌：Authorization: Bearer …"},
+	unauthenticated = &problem.Type{
+		Code: "unauthenticated", Status: http.StatusUnauthorized,
+		En: problem.NewText("Not signed in", "Send a valid token: Authorization: Bearer …"),
+		Zh: problem.NewText("未登录", "请提供有效的令牌：Authorization: Bearer …"),
 	}
-	forbidden = &problem{
-		code: "forbidden", status: http.StatusForbidden,
-		en: text{"Not for you", "This sale is for shoppers whose token has a certain claim: require_claim of the sale names it."},
-		zh: text{"无购买资格", "本活动仅限令牌带有指定声明的用户参与，详见活动的 require_claim。"},
+	forbidden = &problem.Type{
+		Code: "forbidden", Status: http.StatusForbidden,
+		En: problem.NewText("Not for you", "This sale is for shoppers whose token has a certain claim: require_claim of the sale names it."),
+		Zh: problem.NewText("无购买资格", "本活动仅限令牌带有指定声明的用户参与，详见活动的 require_claim。"),
 	}
-	permitRequired = &problem{
-		code: "permit-required", status: http.StatusForbidden,
-		en: text{"Permit required", "This sale wants a Purchase-Permit header: POST /v1/sales/{id}/permits gives a permit once the sale is open."},
-		zh: text{"需要购买许可", "本活动下单时须发送 Purchase-Permit 请求头；活动开始后可通过 POST /v1/sales/{id}/permits 获取许可。"},
+	permitRequired = &problem.Type{
+		Code: "permit-required", Status: http.StatusForbidden,
+		En: problem.NewText("Permit required", "This sale requires the header Purchase-Permit. Get a permit with POST /v1/sales/{id}/permits once the sale is open."),
+		Zh: problem.NewText("需要购买许可", "本活动下单时须携带 Purchase-Permit 请求头；活动开始后可通过 POST /v1/sales/{id}/permits 获取许可。"),
 	}
-	permitInvalid = &problem{
-		code: "permit-invalid", status: http.StatusForbidden,
-		en: text{"Permit invalid", "This Purchase-Permit is over, or is not one of yours for this sale. Get another with POST /v1/sales/{id}/permits."},
-		zh: text{"购买许可无效", "该 Purchase-Permit 已过期，或并非您在本活动中的许可。请通过 POST /v1/sales/{id}/permits 重新获取。"},
+	permitInvalid = &problem.Type{
+		Code: "permit-invalid", Status: http.StatusForbidden,
+		En: problem.NewText("Permit invalid", "This Purchase-Permit has expired or was not issued to you for this sale. Get another with POST /v1/sales/{id}/permits."),
+		Zh: problem.NewText("购买许可无效", "该 Purchase-Permit 已过期，或并非您在本活动中的许可。请通过 POST /v1/sales/{id}/permits 重新获取。"),
 	}
-	challengeFailed = &problem{
-		code: "challenge-failed", status: http.StatusForbidden,
-		en: text{"Challenge failed", "A permit wants the answer to the challenge on the page, as challenge in the body. An answer is good once, for a short time."},
-		zh: text{"验证未通过", "获取许可时须在请求体的 challenge 中提交页面验证的结果，该结果仅短时有效且只能使用一次。"},
+	challengeFailed = &problem.Type{
+		Code: "challenge-failed", Status: http.StatusForbidden,
+		En: problem.NewText("Challenge failed", "A permit requires the answer to the challenge on the page, as challenge in the body. An answer is valid once and for a short time."),
+		Zh: problem.NewText("验证未通过", "获取许可时须在请求体的 challenge 中提交页面验证的结果，该结果仅短时有效且只能使用一次。"),
 	}
-	notFound = &problem{
-		code: "not-found", status: http.StatusNotFound,
-		en: text{"Not found", "There is nothing here."},
-		zh: text{"未找到", "请求的内容不存在。"},
+	notFound = &problem.Type{
+		Code: "not-found", Status: http.StatusNotFound,
+		En: problem.NewText("Not found", "There is nothing at this address."),
+		Zh: problem.NewText("未找到", "请求的内容不存在。"),
 	}
-	methodNotAllowed = &problem{
-		code: "method-not-allowed", status: http.StatusMethodNotAllowed,
-		en: text{"Method not allowed", "The Allow header lists the methods that are."},
-		zh: text{"方法不允许", "允许的方法见 Allow 响应头。"},
+	methodNotAllowed = &problem.Type{
+		Code: "method-not-allowed", Status: http.StatusMethodNotAllowed,
+		En: problem.NewText("Method not allowed", "The header Allow lists the allowed methods."),
+		Zh: problem.NewText("方法不允许", "允许的方法见 Allow 响应头。"),
 	}
-	requestTimeout = &problem{
-		code: "request-timeout", status: http.StatusRequestTimeout,
-		en: text{"Request timeout", "The body did not arrive in time."},
-		zh: text{"请求超时", "未能及时收到请求体。"},
+	requestTimeout = &problem.Type{
+		Code: "request-timeout", Status: http.StatusRequestTimeout,
+		En: problem.NewText("Request timeout", "The body did not arrive in time."),
+		Zh: problem.NewText("请求超时", "未能及时收到请求体。"),
 	}
-	saleNotOpen = &problem{
-		code: "sale-not-open", status: http.StatusConflict, retryMin: 1, retryMax: 3,
-		en: text{"Not open yet", "The sale has not begun; starts_at says when it does."},
-		zh: text{"尚未开始", "活动尚未开始，开始时间见 starts_at。"},
+	saleNotOpen = &problem.Type{
+		Code: "sale-not-open", Status: http.StatusConflict, RetryMin: 1, RetryMax: 3,
+		En: problem.NewText("Not open yet", "The sale has not started; it starts at starts_at."),
+		Zh: problem.NewText("尚未开始", "活动尚未开始，开始时间见 starts_at。"),
 	}
-	soldOut = &problem{
-		code: "sold-out", status: http.StatusConflict,
-		en: text{"Sold out", "There are not enough units left for this attempt. Orders you already have are under orders_url."},
-		zh: text{"已售罄", "库存不足，本次未能下单。已有订单请查看 orders_url。"},
+	soldOut = &problem.Type{
+		Code: "sold-out", Status: http.StatusConflict, Final: true,
+		En: problem.NewText("Sold out", "Not enough units are left for this attempt. Your existing orders are under orders_url."),
+		Zh: problem.NewText("已售罄", "库存不足，本次未能下单。已有订单请查看 orders_url。"),
 	}
-	purchaseLimit = &problem{
-		code: "purchase-limit", status: http.StatusConflict,
-		en: text{"Purchase limit reached", "You already hold as many orders of this sale as one shopper may."},
-		zh: text{"已达购买上限", "您在本活动中的订单数已达上限。"},
+	purchaseLimit = &problem.Type{
+		Code: "purchase-limit", Status: http.StatusConflict,
+		En: problem.NewText("Purchase limit reached", "You have reached the number of orders that one shopper may have in this sale."),
+		Zh: problem.NewText("已达购买上限", "您在本活动中的订单数已达上限。"),
 	}
-	saleEnded = &problem{
-		code: "sale-ended", status: http.StatusGone,
-		en: text{"Sale ended", "The sale is over. Orders you already have are under orders_url."},
-		zh: text{"活动已结束", "活动已结束。已有订单请查看 orders_url。"},
+	saleEnded = &problem.Type{
+		Code: "sale-ended", Status: http.StatusGone,
+		En: problem.NewText("Sale ended", "The sale has ended. Your existing orders are under orders_url."),
+		Zh: problem.NewText("活动已结束", "活动已结束。已有订单请查看 orders_url。"),
 	}
-	unsupportedMedia = &problem{
-		code: "unsupported-media", status: http.StatusUnsupportedMediaType,
-		en: text{"Unsupported media type", "Send application/json in UTF-8 without any Content-Encoding."},
-		zh: text{"不支持的媒体类型", "请发送 UTF-8 编码的 application/json，且不使用 Content-Encoding。"},
+	unsupportedMedia = &problem.Type{
+		Code: "unsupported-media", Status: http.StatusUnsupportedMediaType,
+		En: problem.NewText("Unsupported media type", "Send application/json in UTF-8 without any Content-Encoding."),
+		Zh: problem.NewText("不支持的媒体类型", "请发送 UTF-8 编码的 application/json，且不使用 Content-Encoding。"),
 	}
-	tooLarge = &problem{
-		code: "too-large", status: http.StatusRequestEntityTooLarge,
-		en: text{"Body too large", "The body may have 4 KiB."},
-		zh: text{"请求体过大", "请求体不得超过 4 KiB。"},
+	tooLarge = &problem.Type{
+		Code: "too-large", Status: http.StatusRequestEntityTooLarge,
+		En: problem.NewText("Body too large", "The body may have at most 4 KiB."),
+		Zh: problem.NewText("请求体过大", "请求体不得超过 4 KiB。"),
 	}
-	rateLimited = &problem{
-		code: "rate-limited", status: http.StatusTooManyRequests, retryMin: 1, retryMax: 2,
-		en: text{"Too many requests", "You are asking too often; wait for Retry-After."},
-		zh: text{"请求过于频繁", "请求过于频繁，请按 Retry-After 稍候再试。"},
+	rateLimited = &problem.Type{
+		Code: "rate-limited", Status: http.StatusTooManyRequests, RetryMin: 1, RetryMax: 2,
+		En: problem.NewText("Too many requests", "You sent too many requests. Try again after Retry-After."),
+		Zh: problem.NewText("请求过于频繁", "请求过于频繁，请按 Retry-After 稍候再试。"),
 	}
-	salePaused = &problem{
-		code: "sale-paused", status: http.StatusServiceUnavailable, retryMin: 3, retryMax: 8,
-		en: text{"Sale paused", "The sale is paused and will go on. Orders you already have are under orders_url."},
-		zh: text{"活动已暂停", "活动暂停，稍后恢复。已有订单请查看 orders_url。"},
+	salePaused = &problem.Type{
+		Code: "sale-paused", Status: http.StatusServiceUnavailable, RetryMin: 3, RetryMax: 8,
+		En: problem.NewText("Sale paused", "The sale is paused and will resume. Your existing orders are under orders_url."),
+		Zh: problem.NewText("活动已暂停", "活动暂停，稍后恢复。已有订单请查看 orders_url。"),
 	}
-	overloaded = &problem{
-		code: "overloaded", status: http.StatusServiceUnavailable, retryMin: 1, retryMax: 3,
-		en: text{"Too busy", "Too many requests are under way; nothing was reserved. Try again."},
-		zh: text{"系统繁忙", "当前请求过多，未占用库存，请稍后再试。"},
+	overloaded = &problem.Type{
+		Code: "overloaded", Status: http.StatusServiceUnavailable, RetryMin: 1, RetryMax: 3,
+		En: problem.NewText("Too busy", "Too many requests are in progress; nothing was reserved. Try again."),
+		Zh: problem.NewText("系统繁忙", "当前请求过多，未占用库存，请稍后再试。"),
 	}
-	backlog = &problem{
-		code: "backlog", status: http.StatusServiceUnavailable, retryMin: 3, retryMax: 8,
-		en: text{"Too many orders waiting", "Orders accepted before are still being settled; nothing was reserved. Try again."},
-		zh: text{"排队订单过多", "之前的订单仍在处理，本次未占用库存，请稍后再试。"},
+	backlog = &problem.Type{
+		Code: "backlog", Status: http.StatusServiceUnavailable, RetryMin: 3, RetryMax: 8,
+		En: problem.NewText("Too many orders waiting", "Earlier orders are still being processed; nothing was reserved. Try again."),
+		Zh: problem.NewText("排队订单过多", "之前的订单仍在处理，本次未占用库存，请稍后再试。"),
 	}
-	dependencyDown = &problem{
-		code: "dependency-down", status: http.StatusServiceUnavailable, retryMin: 2, retryMax: 6,
-		en: text{"Temporarily unavailable", "A part of the system cannot be reached. Try again after Retry-After."},
-		zh: text{"暂时不可用", "系统部分组件不可用，请按 Retry-After 稍后重试。"},
+	dependencyDown = &problem.Type{
+		Code: "dependency-down", Status: http.StatusServiceUnavailable, RetryMin: 2, RetryMax: 6,
+		En: problem.NewText("Temporarily unavailable", "Part of the system is unavailable. Try again after Retry-After."),
+		Zh: problem.NewText("暂时不可用", "系统部分组件不可用，请按 Retry-After 稍后重试。"),
 	}
-	internal = &problem{
-		code: "internal", status: http.StatusInternalServerError,
-		en: text{"Internal error", "Something went wrong on our side."},
-		zh: text{"内部错误", "服务器内部错误。"},
+	internal = &problem.Type{
+		Code: "internal", Status: http.StatusInternalServerError,
+		En: problem.NewText("Internal error", "The server failed to handle the request."),
+		Zh: problem.NewText("内部错误", "服务器处理请求时发生错误。"),
 	}
-	orderFailed = &problem{
-		code: "order-failed", status: http.StatusConflict,
-		en: text{"Order failed", "The order could not be processed and was voided; nothing was bought. You may order again."},
-		zh: text{"下单失败", "订单未能处理，已作废，未产生购买。您可以重新下单。"},
+	orderFailed = &problem.Type{
+		Code: "order-failed", Status: http.StatusConflict,
+		En: problem.NewText("Order failed", "The order could not be processed and was voided; nothing was bought. You may order again."),
+		Zh: problem.NewText("下单失败", "订单未能处理，已作废，未产生购买。您可以重新下单。"),
 	}
-	orderPending = &problem{
-		code: "order-pending", status: http.StatusConflict, retryMin: 1, retryMax: 2,
-		en: text{"Order pending", "The order has no result yet and cannot be cancelled before. Wait for the result, then cancel it if it is confirmed."},
-		zh: text{"订单处理中", "订单尚无结果，暂时无法取消。请等待结果，确认后再取消。"},
+	orderPending = &problem.Type{
+		Code: "order-pending", Status: http.StatusConflict, RetryMin: 1, RetryMax: 2,
+		En: problem.NewText("Order pending", "The order has no result yet and cannot be cancelled. Wait for the result; if it is confirmed, you can cancel it."),
+		Zh: problem.NewText("订单处理中", "订单尚无结果，暂时无法取消。请等待结果，确认后再取消。"),
 	}
-	orderPaid = &problem{
-		code: "order-paid", status: http.StatusConflict,
-		en: text{"Order paid", "The order is paid and cannot be cancelled here; ask the shop for a refund."},
-		zh: text{"订单已支付", "订单已支付，无法在此取消，请联系商家退款。"},
+	orderPaid = &problem.Type{
+		Code: "order-paid", Status: http.StatusConflict,
+		En: problem.NewText("Order paid", "The order is paid and cannot be cancelled here; ask the shop for a refund."),
+		Zh: problem.NewText("订单已支付", "订单已支付，无法在此取消，请联系商家退款。"),
 	}
-	paymentsOff = &problem{
-		code: "payments-off", status: http.StatusServiceUnavailable, retryMin: 30, retryMax: 60,
-		en: text{"Payments are off", "This server takes no payments: it has no secret to check them with (SECKILL_PAYMENT_SECRETS)."},
-		zh: text{"未启用支付", "该服务器未配置支付密钥（SECKILL_PAYMENT_SECRETS），不接收支付通知。"},
+	paymentsOff = &problem.Type{
+		Code: "payments-off", Status: http.StatusServiceUnavailable, RetryMin: 30, RetryMax: 60,
+		En: problem.NewText("Payments are off", "This server accepts no payments: no secret is configured to verify them (SECKILL_PAYMENT_SECRETS)."),
+		Zh: problem.NewText("未启用支付", "该服务器未配置支付密钥（SECKILL_PAYMENT_SECRETS），不接收支付通知。"),
 	}
-	signatureInvalid = &problem{
-		code: "signature-invalid", status: http.StatusUnauthorized,
-		en: text{"Invalid signature", "Send webhook-id, webhook-timestamp (within 5 minutes of now) and webhook-signature, signed with a secret of this server."},
-		zh: text{"签名无效", "请发送 webhook-id、webhook-timestamp（与当前时间相差不超过 5 分钟）和 webhook-signature，并使用本服务器的密钥签名。"},
+	signatureInvalid = &problem.Type{
+		Code: "signature-invalid", Status: http.StatusUnauthorized,
+		En: problem.NewText("Invalid signature", "Send webhook-id, webhook-timestamp (within 5 minutes of the current time) and webhook-signature, signed with a secret of this server."),
+		Zh: problem.NewText("签名无效", "请发送 webhook-id、webhook-timestamp（与当前时间相差不超过 5 分钟）和 webhook-signature，并使用本服务器的密钥签名。"),
 	}
-	wrongAmount = &problem{
-		code: "wrong-amount", status: http.StatusUnprocessableEntity,
-		en: text{"Wrong amount", "amount_minor or currency is not what the order costs. The order is not paid."},
-		zh: text{"金额不符", "amount_minor 或 currency 与订单不符，订单未支付。"},
+	wrongAmount = &problem.Type{
+		Code: "wrong-amount", Status: http.StatusUnprocessableEntity,
+		En: problem.NewText("Wrong amount", "amount_minor or currency does not match the order. The order is not paid."),
+		Zh: problem.NewText("金额不符", "amount_minor 或 currency 与订单不符，订单未支付。"),
 	}
-	eventReused = &problem{
-		code: "event-reused", status: http.StatusUnprocessableEntity,
-		en: text{"Event reused", "This event ID already names another payment."},
-		zh: text{"事件重复使用", "该事件编号已对应另一笔支付。"},
+	eventReused = &problem.Type{
+		Code: "event-reused", Status: http.StatusUnprocessableEntity,
+		En: problem.NewText("Event reused", "This event ID was already used for another payment."),
+		Zh: problem.NewText("事件 ID 已被使用", "该事件 ID 已用于另一笔支付。"),
 	}
 )
 
-// detail is what an answer says instead of its problem's own detail, where it
-// knows more.
-type detail struct{ en, zh string }
-
-func (d *detail) in(l lang) string {
-	if l == chinese {
-		return d.zh
-	}
-	return d.en
-}
-
+// Details for where an answer knows more than its problem.
 var (
 	// Of dependency-down.
-	reserveUnknown = detail{
-		"Nobody knows whether this purchase was reserved: you may hold an order. Look under orders_url, then send the same request again, with the same Idempotency-Key if it had one: it makes no second order.",
-		"无法确认本次下单是否成功，您可能已有订单。请先查看 orders_url，再原样重新发送该请求（若有 Idempotency-Key 则保持不变），不会产生第二笔订单。",
+	reserveUnknown = problem.Detail{
+		En: "It is unknown whether this purchase was reserved: you may have an order. Check orders_url, then send the same request again, with the same Idempotency-Key if it had one. It creates no second order.",
+		Zh: "无法确认本次下单是否成功，您可能已有订单。请先查看 orders_url，再原样重新发送该请求（若有 Idempotency-Key 则保持不变），不会产生第二笔订单。",
 	}
-	nothingReserved = detail{
-		"A part of the system cannot be reached; nothing was reserved. Try again after Retry-After.",
-		"系统部分组件不可用，本次未占用库存。请按 Retry-After 稍后重试。",
+	nothingReserved = problem.Detail{
+		En: "Part of the system is unavailable; nothing was reserved. Try again after Retry-After.",
+		Zh: "系统部分组件不可用，本次未占用库存。请按 Retry-After 稍后重试。",
 	}
-	orderUnread = detail{
-		"This request names an order that you have, but it cannot be read now. Ask for it at order_url after Retry-After.",
-		"该请求对应您已有的订单，但暂时无法读取。请按 Retry-After 稍后查看 order_url。",
+	orderUnread = problem.Detail{
+		En: "This request names an order that you have, but it cannot be read now. Get it from order_url after Retry-After.",
+		Zh: "该请求对应您已有的订单，但暂时无法读取。请按 Retry-After 稍后查看 order_url。",
 	}
-	challengeUnchecked = detail{
-		"The answer to the challenge cannot be checked now. Try again after Retry-After, with a new answer.",
-		"暂时无法核对验证结果。请按 Retry-After 稍后使用新的验证结果重试。",
+	challengeUnchecked = problem.Detail{
+		En: "The answer to the challenge cannot be checked now. Try again after Retry-After with a new answer.",
+		Zh: "暂时无法核对验证结果。请按 Retry-After 稍后使用新的验证结果重试。",
 	}
 	// Of not-found.
-	saleUnknown = detail{
-		"There is no such sale. GET /v1/sales lists the sales.",
-		"没有该活动。可用 GET /v1/sales 查询活动列表。",
+	saleUnknown = problem.Detail{
+		En: "There is no such sale. GET /v1/sales lists the sales.",
+		Zh: "没有该活动。可用 GET /v1/sales 查询活动列表。",
 	}
-	noPermits = detail{
-		"This sale is sold without permits: buy right away.",
-		"本活动无需购买许可，可直接下单。",
+	noPermits = problem.Detail{
+		En: "This sale requires no permit; you can buy without one.",
+		Zh: "本活动无需购买许可，可直接下单。",
 	}
 	// Of idempotency-key-reused.
-	noKeyReused = detail{
-		"You hold an order in this sale with another quantity or reference, at order_url. For another purchase send an Idempotency-Key.",
-		"您在本活动中已有一笔数量或备注不同的订单，见 order_url。如需另行下单，请发送 Idempotency-Key。",
+	noKeyReused = problem.Detail{
+		En: "You have an order in this sale with another quantity or reference; see order_url. For another purchase, send an Idempotency-Key.",
+		Zh: "您在本活动中已有一笔数量或备注不同的订单，见 order_url。如需另行下单，请发送 Idempotency-Key。",
 	}
 	// Of purchase-limit.
-	limitHeld = detail{
-		"You already hold as many orders of this sale as one shopper may: one is at order_url, all of them are under orders_url.",
-		"您在本活动中的订单数已达上限：其中一笔见 order_url，全部订单见 orders_url。",
+	limitHeld = problem.Detail{
+		En: "You have reached the number of orders that one shopper may have in this sale. One is at order_url, all are under orders_url.",
+		Zh: "您在本活动中的订单数已达上限：其中一笔见 order_url，全部订单见 orders_url。",
 	}
 )
 
 // problems is every row, for GET /problems/{code}.
-var problems = []*problem{
+var problems = []*problem.Type{
 	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated,
 	forbidden, permitRequired, permitInvalid, challengeFailed, notFound,
 	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, saleEnded,

@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"seckill/catalog"
+	"seckill/internal/problem"
 	"seckill/stock"
 )
 
-// refusal is why the local copy refuses a purchase.
+// refusal is why the local copy of a sale refuses a purchase.
 type refusal uint8
 
 const (
@@ -21,8 +22,8 @@ const (
 	refusalKinds
 )
 
-func (k refusal) problem() *problem {
-	return [refusalKinds]*problem{soldOut, soldOut, saleNotOpen, saleEnded, salePaused, dependencyDown}[k]
+func (k refusal) problem() *problem.Type {
+	return [refusalKinds]*problem.Type{soldOut, soldOut, saleNotOpen, saleEnded, salePaused, dependencyDown}[k]
 }
 
 // refusalOf asks the local copy.
@@ -35,44 +36,78 @@ func refusalOf(sale *catalog.Snapshot, now time.Time) (refusal, bool) {
 			return refusedSoldOutForGood, true
 		}
 		return refusedSoldOut, true
-	case errors.Is(err, stock.ErrNotOpen):
-		return refusedNotOpen, true
-	case errors.Is(err, stock.ErrEnded):
-		return refusedEnded, true
-	case errors.Is(err, stock.ErrPaused):
-		return refusedPaused, true
 	default:
-		return refusedNotLoaded, true
+		kind, ok := refusalKind(err)
+		if !ok {
+			kind = refusedNotLoaded
+		}
+		return kind, true
 	}
 }
 
+// refusalKind returns the refusal that an error of package stock stands for.
+func refusalKind(err error) (refusal, bool) {
+	for _, row := range [...]struct {
+		err  error
+		kind refusal
+	}{
+		{stock.ErrSoldOut, refusedSoldOut},
+		{stock.ErrNotOpen, refusedNotOpen},
+		{stock.ErrEnded, refusedEnded},
+		{stock.ErrPaused, refusedPaused},
+		{stock.ErrNotLoaded, refusedNotLoaded},
+	} {
+		if errors.Is(err, row.err) {
+			return row.kind, true
+		}
+	}
+	return 0, false
+}
+
 // nothingHeld reports whether no order holds units that could come back. Redis
-// does not know which orders are paid, so any settled one counts; and counters
-// from before the last units went say nothing of who holds them.
+// does not know which orders are paid, so any settled one counts; counters from
+// before the last units went do not say who holds them.
 func nothingHeld(sale *catalog.Snapshot) bool {
 	return sale.Meta.Available <= 0 && sale.Meta.Pending == 0 && sale.Meta.Settled == 0
 }
 
 // retryWhen returns the Retry-After of a refusal: the start of a sale that has
 // not begun, else the problem's own.
-func retryWhen(p *problem, sale *catalog.Snapshot, now time.Time) []string {
+func retryWhen(p *problem.Type, sale *catalog.Snapshot, now time.Time) []string {
 	if p == saleNotOpen && sale.StartsAt.After(now) {
-		return wait(seconds(sale.StartsAt.Sub(now)))
+		return problem.Seconds(seconds(sale.StartsAt.Sub(now)))
 	}
-	return retryAfter(p.retryMin, p.retryMax)
+	return problem.RetryAfter(p.RetryMin, p.RetryMax)
 }
 
-// failure returns the refusal as an error, for those who come to it later.
-func (k refusal) failure(sale *catalog.Snapshot, now time.Time) *failure {
-	f := &failure{problem: k.problem(), saleID: sale.ID, final: k == refusedSoldOutForGood}
+// failure returns the refusal as an error, for all but the fast path.
+func (k refusal) failure(sale *catalog.Snapshot, now time.Time) *problem.Failure {
+	f := &problem.Failure{Type: k.problem(), SaleID: sale.ID, SoldOutForGood: k == refusedSoldOutForGood}
 	if k == refusedNotLoaded {
 		f = notReserved(nil)
 	}
 	if k == refusedNotOpen {
-		f.startsAt = sale.StartsAt
+		f.StartsAt = sale.StartsAt
 	}
-	if f.retryMin > 0 {
-		f.retry = retryWhen(f.problem, sale, now)
+	if f.RetryMin > 0 {
+		f.Retry = retryWhen(f.Type, sale, now)
+	}
+	return f
+}
+
+// refusedByRedis maps the refusal of Redis, which may know more than the local
+// copy.
+func (s *Server) refusedByRedis(sale *catalog.Snapshot, shopper string, got stock.Reservation) error {
+	if kind, ok := refusalKind(got.Err); ok {
+		return kind.failure(sale, s.catalog.Now())
+	}
+	if !errors.Is(got.Err, stock.ErrPurchaseLimit) {
+		return reservationUnknown(sale.ID, got.Err)
+	}
+	f := &problem.Failure{Type: purchaseLimit, SaleID: sale.ID}
+	if got.Entry != nil {
+		f.Detail = &limitHeld
+		f.OrderURL = orderPath(s.sealer.Seal(got.Entry.ID, sale.ID, shopper))
 	}
 	return f
 }

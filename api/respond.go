@@ -1,48 +1,28 @@
 package api
 
 import (
-	"math/rand/v2"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"seckill/internal/lang"
+	"seckill/internal/problem"
+	"seckill/order"
 )
 
-// Header values that never change, shared by all answers: setting them in the
-// map costs no allocation. Nobody may write to them.
+// Header values that never change: setting a shared slice in the map costs no
+// allocation. Nobody may write to them.
 var (
 	contentJSON     = []string{"application/json"}
-	problemJSON     = []string{"application/problem+json"}
 	noStore         = []string{"no-store"}
 	publicSecond    = []string{"public, max-age=1"}
 	closeConnection = []string{"close"}
 	yes             = []string{"true"}
-	waits           = waitTable()
 )
-
-// maxWait is the longest Retry-After kept ready, in seconds.
-const maxWait = 16
-
-func waitTable() (t [maxWait + 1][]string) {
-	for i := range t {
-		t[i] = []string{strconv.Itoa(i)}
-	}
-	return t
-}
-
-// retryAfter returns a Retry-After between least and most seconds. The jitter
-// keeps the refused from coming back all at once.
-func retryAfter(least, most int) []string {
-	return wait(least + rand.IntN(most-least+1))
-}
-
-func wait(seconds int) []string {
-	if seconds >= 0 && seconds <= maxWait {
-		return waits[seconds]
-	}
-	return []string{strconv.Itoa(seconds)}
-}
 
 // seconds rounds d up to whole seconds, at least one.
 func seconds(d time.Duration) int {
@@ -60,7 +40,7 @@ func takeBuffer() *buffer {
 	return b
 }
 
-// release gives the buffer back; one that grew large is left to the collector.
+// release gives the buffer back, unless it grew large.
 func (b *buffer) release() {
 	if cap(b.b) <= 16<<10 {
 		b.b = b.b[:0]
@@ -68,62 +48,73 @@ func (b *buffer) release() {
 	}
 }
 
-func writeBody(w http.ResponseWriter, status int, contentType []string, body []byte) {
-	h := w.Header()
-	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+// writeJSON answers with JSON.
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header()["Content-Type"] = contentJSON
+	writeBody(w, status, body)
+}
+
+// writeBody answers with a body whose type is set.
+func writeBody(w http.ResponseWriter, status int, body []byte) {
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone: nothing to tell it
+	_, _ = w.Write(body) // if the client is gone, nobody needs the error
 }
 
-// appendTime appends t in RFC 3339, UTC, with milliseconds, quoted.
-func appendTime(b []byte, t time.Time) []byte {
-	t = t.UTC()
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	b = append(b, '"')
-	b = appendDigits(b, year, 4)
-	b = appendDigits(append(b, '-'), int(month), 2)
-	b = appendDigits(append(b, '-'), day, 2)
-	b = appendDigits(append(b, 'T'), hour, 2)
-	b = appendDigits(append(b, ':'), minute, 2)
-	b = appendDigits(append(b, ':'), second, 2)
-	b = appendDigits(append(b, '.'), t.Nanosecond()/int(time.Millisecond), 3)
-	return append(b, 'Z', '"')
+// invalid returns the validation problem of one field: a JSON pointer, or a
+// query parameter as ?name.
+func invalid(pointer, detail string) *problem.Failure {
+	return &problem.Failure{Type: validation, Fields: []problem.Field{{Pointer: pointer, Detail: detail}}}
 }
 
-// appendDigits appends so many digits of n.
-func appendDigits(b []byte, n, digits int) []byte {
-	b = append(b, "0000"[:digits]...)
-	for i := len(b) - 1; digits > 0; i, digits = i-1, digits-1 {
-		b[i] += byte(n % 10)
-		n /= 10
+// reservationUnknown is the answer when the server cannot tell whether the
+// purchase was reserved: the list of the shopper's orders can.
+func reservationUnknown(saleID int64, cause error) *problem.Failure {
+	return &problem.Failure{Type: dependencyDown, Detail: &reserveUnknown, SaleID: saleID, Cause: cause}
+}
+
+// notReserved is the answer when a purchase was stopped before any reservation.
+func notReserved(cause error) *problem.Failure {
+	return &problem.Failure{Type: dependencyDown, Detail: &nothingReserved, Cause: cause}
+}
+
+// noSuchSale is the answer about a sale that does not exist or is closed.
+func noSuchSale() *problem.Failure { return &problem.Failure{Type: notFound, Detail: &saleUnknown} }
+
+// rejection returns the problem of a rejected order.
+func rejection(r order.Reason) *problem.Type {
+	switch r {
+	case order.ReasonSoldOut:
+		return soldOut
+	case order.ReasonPurchaseLimit:
+		return purchaseLimit
+	default:
+		return orderFailed
 	}
-	return b
 }
 
-// appendString appends s as a JSON string. What HTML would read as markup is
-// escaped too.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			b = utf8.AppendRune(b, r) // a bad byte becomes U+FFFD
-			i += n
-			continue
-		}
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < ' ' || c == '<' || c == '>' || c == '&' || c == 0x7f:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			b = append(b, c)
-		}
-		i++
+// failureOf maps any error to what the shopper may know of it.
+func failureOf(err error) *problem.Failure {
+	if f, ok := errors.AsType[*problem.Failure](err); ok {
+		return f
 	}
-	return append(b, '"')
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch he.Code {
+		case http.StatusNotFound:
+			return problem.New(notFound, nil)
+		case http.StatusMethodNotAllowed: // Echo has set Allow
+			return problem.New(methodNotAllowed, nil)
+		}
+	}
+	return problem.New(internal, err)
+}
+
+// writeFailure answers with the problem document of f.
+func writeFailure(w http.ResponseWriter, r *http.Request, f *problem.Failure) {
+	l := lang.Of(r)
+	f.SetHeader(w.Header(), l)
+	buf := takeBuffer()
+	defer buf.release()
+	buf.b = f.Append(buf.b, l)
+	writeBody(w, f.Status, buf.b)
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,42 +12,48 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
+	"seckill/internal/appendjson"
+	"seckill/internal/lang"
+	"seckill/internal/problem"
+	"seckill/internal/ratelimit"
+	"seckill/internal/readcache"
+	"seckill/order"
 )
 
-// time answers GET /v1/time: the clock by which sales open and end.
-func (s *Server) time(c echo.Context) error {
+// getTime answers GET /v1/time: the clock by which sales open and end.
+func (s *Server) getTime(c echo.Context) error {
 	w := c.Response()
 	w.Header()["Cache-Control"] = noStore
 	var b [48]byte
 	out := append(b[:0], `{"unix_ms":`...)
-	out = strconv.AppendInt(out, s.Catalog.Now().UnixMilli(), 10)
-	writeBody(w, http.StatusOK, contentJSON, append(out, '}'))
+	out = strconv.AppendInt(out, s.catalog.Now().UnixMilli(), 10)
+	writeJSON(w, http.StatusOK, append(out, '}'))
 	return nil
 }
 
-// sales answers GET /v1/sales: all that are not closed.
-func (s *Server) sales(c echo.Context) error {
-	if !s.Catalog.Ready() {
-		return fail(dependencyDown, nil)
+// listSales answers GET /v1/sales: all that are not closed.
+func (s *Server) listSales(c echo.Context) error {
+	if !s.catalog.Ready() {
+		return problem.New(dependencyDown, nil)
 	}
 	w := c.Response()
 	w.Header()["Cache-Control"] = publicSecond
-	writeBody(w, http.StatusOK, contentJSON, s.shown.of(s.Catalog))
+	writeJSON(w, http.StatusOK, s.salesList.of(s.catalog))
 	return nil
 }
 
-// salesBody keeps the list of sales encoded, for as long as an answer may be
-// cached: anybody may ask for it, as often as they like.
-type salesBody struct{ last atomic.Pointer[encodedSales] }
+// salesList keeps the list of sales encoded for as long as an answer may be
+// cached: anybody may ask for it, at any rate.
+type salesList struct{ last atomic.Pointer[encodedSales] }
 
 type encodedSales struct {
-	list []*catalog.Snapshot // of which; the catalog never changes a list, it makes another
+	list []*catalog.Snapshot // what is encoded; the catalog never changes a list, it makes a new one
 	at   time.Time
 	body []byte
 }
 
-// of returns the encoded list. Nobody may write to it.
-func (l *salesBody) of(c liveSales) []byte {
+// of returns the encoded list. The caller must not change it.
+func (l *salesList) of(c liveSales) []byte {
 	list := c.List()
 	if e := l.last.Load(); e != nil && sameList(e.list, list) && time.Since(e.at) < listFor {
 		return e.body
@@ -72,22 +80,22 @@ func appendSales(b []byte, list []*catalog.Snapshot, now time.Time) []byte {
 	return append(b, "]}"...)
 }
 
-// sale answers GET /v1/sales/{id}.
-func (s *Server) sale(c echo.Context) error {
+// getSale answers GET /v1/sales/{id}.
+func (s *Server) getSale(c echo.Context) error {
 	id, ok := parseSaleID(c.Param("id"))
 	if !ok {
 		return noSuchSale()
 	}
-	sale, err := s.known(c.Request().Context(), id)
+	sale, err := s.findSale(c.Request().Context(), id)
 	if err != nil {
 		return err
 	}
 	buf := takeBuffer()
 	defer buf.release()
-	buf.b = appendSale(buf.b, sale, s.Catalog.Now())
+	buf.b = appendSale(buf.b, sale, s.catalog.Now())
 	w := c.Response()
 	w.Header()["Cache-Control"] = publicSecond
-	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	writeJSON(w, http.StatusOK, buf.b)
 	return nil
 }
 
@@ -95,19 +103,19 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	b = append(b, `{"id":"`...)
 	b = strconv.AppendInt(b, c.ID, 10)
 	b = append(b, `","title":`...)
-	b = appendString(b, c.Title)
+	b = appendjson.String(b, c.Title)
 	b = append(b, `,"sku":`...)
-	b = appendString(b, c.SKU)
+	b = appendjson.String(b, c.SKU)
 	b = append(b, `,"price_minor":`...)
 	b = strconv.AppendInt(b, c.PriceMinor, 10)
 	b = append(b, `,"currency":`...)
-	b = appendString(b, c.Currency)
+	b = appendjson.String(b, c.Currency)
 	b = append(b, `,"state":"`...)
 	b = append(b, c.Status(now)...)
 	b = append(b, `","starts_at":`...)
-	b = appendTime(b, c.StartsAt)
+	b = appendjson.Time(b, c.StartsAt)
 	b = append(b, `,"ends_at":`...)
-	b = appendTime(b, c.EndsAt)
+	b = appendjson.Time(b, c.EndsAt)
 	b = append(b, `,"orders_per_shopper":`...)
 	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
 	b = append(b, `,"units_per_order":`...)
@@ -117,7 +125,7 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	}
 	if c.RequireClaim != "" {
 		b = append(b, `,"require_claim":`...)
-		b = appendString(b, c.RequireClaim)
+		b = appendjson.String(b, c.RequireClaim)
 	}
 	b = append(b, `,"stock":{"total":`...)
 	b = strconv.AppendInt(b, int64(c.Total), 10)
@@ -126,21 +134,59 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	return append(b, `"}}`...)
 }
 
-// explain answers GET /problems/{code}, where the type of a problem points.
-func (s *Server) explain(c echo.Context) error {
+// explainProblem answers GET /problems/{code}, where the type of a problem points.
+func (s *Server) explainProblem(c echo.Context) error {
 	code := c.Param("code")
-	i := slices.IndexFunc(problems, func(p *problem) bool { return p.code == code })
+	i := slices.IndexFunc(problems, func(p *problem.Type) bool { return p.Code == code })
 	if i < 0 {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
-	p, l := problems[i], language(c.Request())
-	t := p.text(l)
+	p, l := problems[i], lang.Of(c.Request())
+	t := p.Text(l)
 	w := c.Response()
 	h := w.Header()
 	h["Cache-Control"] = []string{"public, max-age=3600"}
+	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	h["Content-Language"] = l.Header()
 	h.Add("Vary", "Accept-Language")
-	body := t.title + " (" + code + ", " + strconv.Itoa(p.status) + ")\n\n" + t.detail + "\n"
-	writeBody(w, http.StatusOK, []string{"text/plain; charset=utf-8"}, []byte(body))
+	body := t.Title + " (" + code + ", " + strconv.Itoa(p.Status) + ")\n\n" + t.Detail + "\n"
+	writeBody(w, http.StatusOK, []byte(body))
 	return nil
+}
+
+const (
+	closedSalesKept    = 8192
+	closedSalesRate    = 50              // reads a second
+	closedSalesTimeout = 2 * time.Second // of statusTimeout: a poll may need two reads
+)
+
+var errTooManyReads = errors.New("api: too many reads of unknown sales")
+
+// closedSales reads the sales that the local copy no longer has: their orders
+// are still polled and listed. It asks MySQL once for a sale that exists, once a
+// second for one that does not, and at a bounded rate for all together.
+type closedSales = readcache.Cache[order.Sale]
+
+// newClosedSales returns a cache whose Get returns order.ErrNotFound for a sale
+// that does not exist; any other error means that MySQL did not answer.
+func newClosedSales(orders store) *closedSales {
+	rate := ratelimit.New(closedSalesRate, closedSalesRate, 1)
+	fresh := func(err error) time.Duration {
+		switch {
+		case err == nil:
+			return readcache.Forever
+		case errors.Is(err, order.ErrNotFound):
+			return time.Second
+		default:
+			return 0
+		}
+	}
+	return readcache.New(closedSalesKept, fresh, func(ctx context.Context, id int64) (order.Sale, error) {
+		if _, ok := rate.Take(""); !ok {
+			return order.Sale{}, errTooManyReads
+		}
+		ctx, cancel := context.WithTimeout(ctx, closedSalesTimeout)
+		defer cancel()
+		return orders.Sale(ctx, id)
+	})
 }

@@ -1,53 +1,111 @@
-// Package api is the shoppers' HTTP front: sales, purchases and polls, on Echo,
-// with a plain handler ahead of it that refuses what is sold out.
+// Package api is the shoppers' HTTP API: sales, purchases, orders and payments,
+// on Echo, behind a fast path that refuses purchases of sold-out sales.
 //
-// Its promises: an order is answered with 202 if and only if its reservation is
-// known to have succeeded, whatever the send to the queue did; nothing here
-// gives stock back; a purchase that is refused costs no store anything when the
-// local copy of the sale can tell; what one shopper is told of another's order
-// is what anybody is told of an order that never was. Every queue, cache and
-// number of waiters is bounded.
+// It promises:
+//   - A purchase is answered with 202 if and only if its reservation is known to
+//     have succeeded, even if sending it to the queue failed.
+//   - Nothing here gives stock back.
+//   - A purchase that the local copy of its sale refuses asks no store.
+//   - The answer about another shopper's order is the answer about an order that
+//     does not exist.
+//   - Every queue, every cache and the number of waiting requests is bounded.
 package api
 
 import (
 	"context"
+	_ "embed"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"seckill/internal/ratelimit"
+	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/web"
 )
 
 // Server answers shoppers.
 type Server struct {
-	Options
-	front      front
-	hub        *hub
-	archive    *archive
-	hurried    *lru.Cache[order.ID, struct{}]
-	buying     inflight
-	polling    inflight
-	permitting inflight
-	paying     inflight
-	looking    inflight
-	shown      salesBody
-	shoppers   *ratelimit.Limiter
-	addresses  *ratelimit.Limiter
-	accepting  deadlines
-	requests   requestIDs
-	logs       *logGate
+	catalog        liveSales
+	reserver       reserver
+	publisher      publisher
+	stock          ledger
+	results        listener
+	lookup         lookup
+	orders         store
+	resolver       resolver
+	payments       paymentService
+	ids            idSource
+	sealer         *order.Sealer
+	tokens         tokens
+	permits        *Permits
+	challenge      challenge
+	paymentSecrets [][]byte
+	gate           func() error
+	quiet          func() bool
+	tracer         *telemetry.Tracer
+	metrics        *Metrics
+	log            *slog.Logger
+	accessLog      int
+	trustedProxies []netip.Prefix
+
+	fastPath    fastPath
+	waiters     *waiters
+	closedSales *closedSales
+	expedited   *lru.Cache[order.ID, struct{}]
+	salesList   salesList
+	buying      inflight
+	polling     inflight
+	permitting  inflight
+	paying      inflight
+	finding     inflight
+	shoppers    *ratelimit.Limiter
+	addresses   *ratelimit.Limiter
+	accepting   deadlines
+	requests    requestIDs
+	errorLog    *errorLog
 
 	mu       sync.Mutex
 	draining chan struct{} // closed while the server is not ready
 }
 
-// lookInflight bounds those who wait for a look for sales that the local copy
-// does not have. A look is short, and there is one a second.
-const lookInflight = 64
+// New returns a Server with its routes in place. It is ready until SetReady says
+// otherwise.
+func New(o Options) *Server {
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	s := &Server{
+		catalog: o.Catalog, reserver: o.Reserver, publisher: o.Publisher, stock: o.Stock, results: o.Results,
+		lookup: o.Lookup, orders: o.Orders, resolver: o.Resolver, payments: o.Payments, ids: o.IDs,
+		sealer: o.Sealer, tokens: o.Tokens, permits: o.Permits, challenge: o.Challenge, paymentSecrets: o.PaymentSecrets,
+		gate: o.Gate, quiet: o.Quiet, tracer: o.Tracer, metrics: o.Metrics, log: o.Log,
+		accessLog: o.Limits.AccessLog, trustedProxies: o.TrustedProxies,
+
+		waiters:     newWaiters(),
+		closedSales: newClosedSales(o.Orders),
+		expedited:   newExpedited(),
+		shoppers:    ratelimit.New(0, 0, callersKept),
+		addresses:   ratelimit.New(0, 0, callersKept),
+		accepting:   deadlines{within: acceptTimeout},
+		requests:    newRequestIDs(),
+		errorLog:    newErrorLog(o.Log),
+		draining:    make(chan struct{}),
+	}
+	s.paying.limit.Store(payInflight)
+	s.finding.limit.Store(findInflight)
+	s.SetLimits(o.Limits)
+	s.fastPath = fastPath{server: s, cors: cors{o.CORSOrigins}, next: s.router()}
+	return s
+}
 
 // The routes, as metrics name them.
 const (
@@ -68,50 +126,14 @@ const (
 
 var pages = web.Pages()
 
-// New returns a Server with its routes in place. It is ready until it is told
-// otherwise.
-func New(o Options) *Server {
-	if o.Limits == (Limits{}) {
-		o.Limits = DefaultLimits()
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
-	s := &Server{
-		Options:   o,
-		hub:       newHub(),
-		archive:   newArchive(o.Orders),
-		hurried:   newHurried(),
-		shoppers:  ratelimit.New(0, 0),
-		addresses: ratelimit.New(0, 0),
-		accepting: deadlines{within: acceptWithin},
-		requests:  newRequestIDs(),
-		logs:      newLogGate(o.Log),
-		draining:  make(chan struct{}),
-	}
-	s.paying.limit.Store(payInflight)
-	s.looking.limit.Store(lookInflight)
-	s.SetLimits(o.Limits)
-	s.front = front{server: s, cors: cors{o.CORSOrigins}, next: s.routes()}
-	return s
-}
+//go:embed openapi.json
+var document []byte
 
-// SetLimits changes what the process takes on, from the next request on; but
-// for AccessLog. What is under way or held goes on, and no shopper's bucket is
-// emptied or filled.
-func (s *Server) SetLimits(l Limits) {
-	s.buying.limit.Store(int64(l.BuyInflight))
-	s.permitting.limit.Store(int64(l.BuyInflight)) // a slow check of challenges is not in the way of buying
-	s.polling.limit.Store(int64(l.PollInflight))
-	s.hub.setLimit(l.HeldPolls)
-	s.shoppers.Set(l.ShopperRPS, l.ShopperBurst)
-	s.addresses.Set(l.AddressRPS, int(l.AddressRPS*addressBurst))
-}
+// OpenAPI returns the description of this API, as /openapi.json answers it. The
+// caller must not change it.
+func OpenAPI() []byte { return document }
 
-// addressBurst is the burst of an address, in seconds of its rate.
-const addressBurst = 5
-
-func (s *Server) routes() *echo.Echo {
+func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(s.observe)
@@ -119,16 +141,16 @@ func (s *Server) routes() *echo.Echo {
 		e.GET(path, h)
 		e.HEAD(path, h) // net/http leaves the body out
 	}
-	get(routeTime, s.time)
-	get(routeSales, s.sales)
-	get(routeSale, s.sale)
+	get(routeTime, s.getTime)
+	get(routeSales, s.listSales)
+	get(routeSale, s.getSale)
 	e.POST(routeBuy, s.buy)
-	e.POST(routePermits, s.permit)
+	e.POST(routePermits, s.issuePermit)
 	get(routeOrder, s.poll)
-	get(routeOrders, s.list)
+	get(routeOrders, s.listOrders)
 	e.POST(routeCancel, s.cancel)
-	e.POST(routePay, s.payment)
-	get(routeProblem, s.explain)
+	e.POST(routePay, s.pay)
+	get(routeProblem, s.explainProblem)
 	get(routeSpec, echo.WrapHandler(web.File(contentJSON[0], document)))
 	for path, page := range pages {
 		get(path, echo.WrapHandler(page))
@@ -136,27 +158,43 @@ func (s *Server) routes() *echo.Echo {
 	return e
 }
 
-// Handler returns what serves the shoppers' port.
-func (s *Server) Handler() http.Handler { return &s.front }
+// Handler returns the handler of the shoppers' port.
+func (s *Server) Handler() http.Handler { return &s.fastPath }
 
-// Run wakes held polls as results come in, until ctx is done; then it lets the
-// held polls go.
+// NewHTTPServer returns the server of the shoppers' port. Its limits are part of
+// the contract: headers within 5 s and 16 KiB (net/http adds 4 KiB of its own), a
+// body within 10 s, an answer within the longest poll and 15 s.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      longestWait + 15*time.Second,
+		IdleTimeout:       75 * time.Second,
+		MaxHeaderBytes:    12 << 10,
+		// net/http logs clients that misbehave.
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Run wakes held polls when results arrive, until ctx is done; then it answers
+// the held polls.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.SetReady(false)
-	if s.Results == nil {
+	if s.results == nil {
 		<-ctx.Done()
 		return nil
 	}
-	return s.Results.Listen(ctx, s.hub.wake, nil)
+	return s.results.Listen(ctx, s.waiters.wake, nil)
 }
 
-// SetReady tells whether the process is to get requests. While it is not, held
-// polls are answered, none is held, and connections are closed after their
-// answer, so that the requests that still come are short and go elsewhere next.
+// SetReady says whether the process should get requests. While it should not,
+// held polls are answered, none is held, and connections are closed after their
+// answer: requests that still arrive are short, and the next go elsewhere.
 func (s *Server) SetReady(ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.front.closing.Store(!ready)
+	s.fastPath.closing.Store(!ready)
 	select {
 	case <-s.draining:
 		if ready {
@@ -179,4 +217,4 @@ func (s *Server) drain() <-chan struct{} {
 func orderPath(public string) string { return "/v1/orders/" + public }
 
 // seal returns the public ID of an order.
-func (s *Server) seal(o order.Order) string { return s.Sealer.Seal(o.ID, o.SaleID, o.ShopperID) }
+func (s *Server) seal(o order.Order) string { return s.sealer.Seal(o.ID, o.SaleID, o.ShopperID) }

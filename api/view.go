@@ -6,12 +6,15 @@ import (
 	"strconv"
 	"time"
 
+	"seckill/internal/appendjson"
+	"seckill/internal/lang"
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
 // view is an order as its shopper sees it.
 type view struct {
-	order.Order // Quantity is 0 where nobody knows it: lost by Redis, or voided
+	order.Order // Quantity is 0 if unknown: lost by Redis, or voided
 	status      order.Status
 	reason      order.Reason
 	amountMinor int64
@@ -38,8 +41,8 @@ func verdictView(d order.Verdict) view {
 	return view{Order: d.Order, status: d.Status, reason: d.Reason}
 }
 
-// appendView appends v as JSON. pollAfter belongs to a pending one.
-func appendView(b []byte, v *view, public string, pollAfter time.Duration, l lang) []byte {
+// appendView appends v as JSON; pollAfter is for a pending order.
+func appendView(b []byte, v *view, public string, pollAfter time.Duration, l lang.Lang) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, public...)
 	b = append(b, `","sale_id":"`...)
@@ -51,14 +54,14 @@ func appendView(b []byte, v *view, public string, pollAfter time.Duration, l lan
 	}
 	if v.Reference != "" {
 		b = append(b, `,"reference":`...)
-		b = appendString(b, v.Reference)
+		b = appendjson.String(b, v.Reference)
 	}
 	b = append(b, `,"status":"`...)
 	b = append(b, v.status...)
 	b = append(b, `","done":`...)
 	b = strconv.AppendBool(b, !v.pending())
 	b = append(b, `,"created_at":`...)
-	b = appendTime(b, v.ID.Time())
+	b = appendjson.Time(b, v.ID.Time())
 	if v.pending() {
 		b = append(b, `,"poll_after_ms":`...)
 		b = strconv.AppendInt(b, pollAfter.Milliseconds(), 10)
@@ -67,53 +70,52 @@ func appendView(b []byte, v *view, public string, pollAfter time.Duration, l lan
 	return appendVerdict(b, v, l)
 }
 
-func appendVerdict(b []byte, v *view, l lang) []byte {
+func appendVerdict(b []byte, v *view, l lang.Lang) []byte {
 	if v.currency != "" && v.status != order.StatusRejected {
 		b = append(b, `,"amount_minor":`...)
 		b = strconv.AppendInt(b, v.amountMinor, 10)
 		b = append(b, `,"currency":`...)
-		b = appendString(b, v.currency)
+		b = appendjson.String(b, v.currency)
 	}
 	if !v.decidedAt.IsZero() {
 		b = append(b, `,"decided_at":`...)
-		b = appendTime(b, v.decidedAt)
+		b = appendjson.Time(b, v.decidedAt)
 	}
 	if !v.payBy.IsZero() {
 		b = append(b, `,"pay_by":`...)
-		b = appendTime(b, v.payBy)
+		b = appendjson.Time(b, v.payBy)
 	}
 	b = append(b, `,"problem":`...)
 	if v.status == order.StatusRejected {
-		f := fail(verdictProblem(v.reason), nil)
-		f.saleID = v.SaleID // its detail may speak of orders_url
-		b = appendProblem(b, f, l)
+		f := problem.New(rejection(v.reason), nil)
+		f.SaleID = v.SaleID // its detail may mention orders_url
+		b = f.Append(b, l)
 	} else {
 		b = append(b, "null"...)
 	}
 	return append(b, '}')
 }
 
-// age returns how long ago an order was made. One of the future was made by a
-// process whose clock is wrong, and is not young for that.
-func (s *Server) age(id order.ID) time.Duration { return s.Catalog.Now().Sub(id.Time()).Abs() }
+// age returns how long ago an order was made. An order of the future was made by
+// a process whose clock is wrong, and is not young for that.
+func (s *Server) age(id order.ID) time.Duration { return s.catalog.Now().Sub(id.Time()).Abs() }
 
-// writeOrder answers with an order: 202 where it was asked for, 200 where it is
-// polled. How old it is says when to ask again.
+// writeOrder answers with an order. Its age says when to ask again.
 func (s *Server) writeOrder(w http.ResponseWriter, r *http.Request, status int, v *view, public string, age time.Duration) {
-	l := language(r)
+	l := lang.Of(r)
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	var after time.Duration
 	if v.pending() {
 		after = pollAfter(age)
-		h["Retry-After"] = wait(seconds(after))
+		h["Retry-After"] = problem.Seconds(seconds(after))
 	} else {
 		h["Content-Language"] = l.Header()
 	}
 	buf := takeBuffer()
 	defer buf.release()
 	buf.b = appendView(buf.b, v, public, after, l)
-	writeBody(w, status, contentJSON, buf.b)
+	writeJSON(w, status, buf.b)
 }
 
 const (
@@ -121,8 +123,8 @@ const (
 	slowestPoll = 5 * time.Second
 )
 
-// pollAfter is when to ask again for an order of this age: under a second at
-// first, backing off to 5 s, with jitter.
+// pollAfter is when to ask again for an order of this age: less than a second at
+// first, then longer, up to 5 s, with jitter.
 func pollAfter(age time.Duration) time.Duration {
 	d := min(firstPoll+max(age, 0)/4, slowestPoll)
 	return d - time.Duration(rand.Int64N(int64(d)/4))

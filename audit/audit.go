@@ -159,8 +159,8 @@ func discrepancies(t order.Tally, m stock.Meta) []Discrepancy {
 // rowDiscrepancies returns what is wrong with a sale's row and its orders' rows.
 func rowDiscrepancies(t order.Tally) []Discrepancy {
 	s, bad := t.Sale, checks{saleID: t.Sale.ID}
-	bad.check(t.LiveUnits <= int64(s.Total), KindOversold, "%d live units of a total of %d in MySQL", t.LiveUnits, s.Total)
-	bad.check(int64(s.Available)+t.LiveUnits == int64(s.Total), KindUnits,
+	bad.checkf(t.LiveUnits <= int64(s.Total), KindOversold, "%d live units of a total of %d in MySQL", t.LiveUnits, s.Total)
+	bad.checkf(int64(s.Available)+t.LiveUnits == int64(s.Total), KindUnits,
 		"available %d + live units %d is not the total %d in MySQL", s.Available, t.LiveUnits, s.Total)
 	return bad.found
 }
@@ -170,15 +170,15 @@ func rowDiscrepancies(t order.Tally) []Discrepancy {
 func metaDiscrepancies(s order.Sale, m stock.Meta, live int64) []Discrepancy {
 	bad := checks{saleID: s.ID}
 	if !m.Loaded {
-		bad.check(!s.State.Loaded(), KindNotLoaded, "the sale is %s but not in Redis", s.State)
+		bad.checkf(!s.State.Loaded(), KindNotLoaded, "the sale is %s but not in Redis", s.State)
 		return bad.found
 	}
-	bad.check(m.Available+m.Pending+m.Settled == m.Total && m.Pending >= 0 && m.Settled >= 0, KindCounters,
+	bad.checkf(m.Available+m.Pending+m.Settled == m.Total && m.Pending >= 0 && m.Settled >= 0, KindCounters,
 		"available %d + pending %d + settled %d is not the total %d in Redis", m.Available, m.Pending, m.Settled, m.Total)
-	bad.check(m.Applied >= s.Seq, KindCursor, "change %d of %d applied to Redis", m.Applied, s.Seq)
+	bad.checkf(m.Applied >= s.Seq, KindCursor, "change %d of %d applied to Redis", m.Applied, s.Seq)
 	if m.Applied == s.Seq {
-		bad.check(m.Total == int64(s.Total), KindTotal, "total %d in Redis, %d in MySQL", m.Total, s.Total)
-		bad.check(m.Settled == live, KindSettled, "%d settled units in Redis, %d live ones in MySQL", m.Settled, live)
+		bad.checkf(m.Total == int64(s.Total), KindTotal, "total %d in Redis, %d in MySQL", m.Total, s.Total)
+		bad.checkf(m.Settled == live, KindSettled, "%d settled units in Redis, %d live ones in MySQL", m.Settled, live)
 	}
 	return bad.found
 }

@@ -29,7 +29,7 @@ type checks struct {
 	found  []Discrepancy
 }
 
-func (c *checks) check(holds bool, kind, format string, args ...any) {
+func (c *checks) checkf(holds bool, kind, format string, args ...any) {
 	if !holds {
 		c.found = append(c.found, Discrepancy{Kind: kind, Detail: fmt.Sprintf(format, args...) + advice(kind, c.saleID)})
 	}

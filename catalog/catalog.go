@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,8 +57,8 @@ type Catalog struct {
 	ready     atomic.Bool               // and then Redis too
 
 	missing singleflight.Group
-	listing sync.Mutex // one read of MySQL at a time
-	reading sync.Mutex // one read of Redis at a time; guards list
+	listing lock // one read of MySQL at a time
+	reading lock // one read of Redis at a time; guards list
 	list    []order.Sale
 }
 
@@ -72,10 +71,25 @@ type snapshots struct {
 // New returns a Catalog of the sales that the function lists, with their state in
 // the ledger. It is empty until Refresh or Run.
 func New(sales func(ctx context.Context) ([]order.Sale, error), ledger saleReader, log *slog.Logger) *Catalog {
-	c := &Catalog{sales: sales, ledger: ledger, log: log}
+	c := &Catalog{sales: sales, ledger: ledger, log: log, listing: make(lock, 1), reading: make(lock, 1)}
 	c.snapshots.Store(&snapshots{})
 	return c
 }
+
+// lock is a mutex that a caller waits for no longer than its context lasts: it is
+// held while a store is read.
+type lock chan struct{}
+
+func (l lock) take(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l lock) release() { <-l }
 
 // Get returns the snapshot of a sale. It neither locks nor allocates.
 func (c *Catalog) Get(saleID int64) (*Snapshot, bool) {
@@ -143,14 +157,18 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 func (c *Catalog) refreshSales(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	c.listing.Lock()
-	defer c.listing.Unlock()
+	if err := c.listing.take(ctx); err != nil {
+		return err
+	}
+	defer c.listing.release()
 	list, err := c.sales(ctx)
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	if err := c.reading.take(ctx); err != nil {
+		return err
+	}
+	defer c.reading.release()
 	c.list = list
 	c.listed.Store(true)
 	return nil
@@ -161,8 +179,10 @@ func (c *Catalog) refreshSales(ctx context.Context) error {
 func (c *Catalog) refreshMetas(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	if err := c.reading.take(ctx); err != nil {
+		return err
+	}
+	defer c.reading.release()
 	metas, err := c.readMetas(ctx)
 	old := c.snapshots.Load().byID
 	next := &snapshots{byID: make(map[int64]*Snapshot, len(c.list)), list: make([]*Snapshot, len(c.list))}

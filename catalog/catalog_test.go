@@ -37,6 +37,15 @@ func (s *stores) sales(context.Context) ([]order.Sale, error) {
 	return s.list, s.mysql
 }
 
+// slowSales takes 50 ms, and fails if its caller has left by then.
+func (s *stores) slowSales(ctx context.Context) ([]order.Sale, error) {
+	time.Sleep(50 * time.Millisecond)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.sales(ctx)
+}
+
 func (s *stores) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,11 +237,7 @@ func TestCallersThatAskForANewSaleDuringARefreshWaitForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
 		s.open(7, 1)
-		slow := func(ctx context.Context) ([]order.Sale, error) {
-			time.Sleep(50 * time.Millisecond)
-			return s.sales(ctx)
-		}
-		c := catalog.New(slow, s, slog.Default())
+		c := catalog.New(s.slowSales, s, slog.Default())
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
@@ -250,14 +255,7 @@ func TestARefreshForANewSaleOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
 		s.open(7, 1)
-		slow := func(ctx context.Context) ([]order.Sale, error) {
-			time.Sleep(50 * time.Millisecond)
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			return s.sales(ctx)
-		}
-		c := catalog.New(slow, s, slog.Default())
+		c := catalog.New(s.slowSales, s, slog.Default())
 		leaving, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer leave()
 		go c.Known(leaving, 7)

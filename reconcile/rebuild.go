@@ -39,7 +39,7 @@ type Rebuilt struct {
 	Settled   int // orders that were pending in Redis and were settled first
 }
 
-// ErrNotInRedis: the state of the sale is one that is not kept in Redis.
+// ErrNotInRedis is the error of a sale whose state is not kept in Redis.
 var ErrNotInRedis = errors.New("the sale is not one that is kept in Redis")
 
 // settleAtOnce is the size of a batch, as in the consumers.

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/fleet"
 	"seckill/internal/config"
@@ -28,38 +28,44 @@ import (
 	"seckill/stock"
 )
 
-// desk is the API on the twin of MySQL and an embedded Redis.
-type desk struct {
+// adminAPI is the API on the in-memory store and an embedded Redis.
+type adminAPI struct {
 	t       *testing.T
 	store   *memory.Store
 	mini    *miniredis.Miniredis
 	ledger  *stock.Ledger
 	fleet   *fleet.Fleet
+	opts    admin.Options
 	service *admin.Service
 	handler *adminhttp.Handler
 	ids     *order.IDMaker
 }
 
-func newDesk(t *testing.T) *desk {
+func newAdminAPI(t *testing.T) *adminAPI {
 	t.Helper()
-	d := &desk{t: t, store: memory.NewStore(), mini: miniredis.RunT(t), ids: order.NewIDMaker(8000)}
+	d := &adminAPI{t: t, store: memory.NewStore(), mini: miniredis.RunT(t), ids: order.NewIDMaker(8000)}
 	rdb := redis.NewClient(&redis.Options{Addr: d.mini.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = rdb.Close() })
 	d.ledger = stock.New(rdb)
 	log := slog.New(slog.DiscardHandler)
 	loader := reconcile.NewLoader(d.store, d.store, d.ledger, queuememory.NewQueue(), log)
-	d.service = admin.New(admin.Options{
-		Operations: d.store, Sales: d.store, AuditLog: d.store, OrderRows: d.store, Search: d.store, Letters: d.store, Reports: d.store,
-		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
-		Auditor: audit.NewAuditor(d.store, d.ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader), Log: log,
-	})
 	d.fleet = fleet.New(rdb, "shop")
-	d.service.Limits, d.service.Fleet = d.store, d.fleet
 	own, err := config.Load(nil, "")
 	require.NoError(t, err)
-	d.service.LimitRules = admin.LimitRules{Configured: own.Limits(), Parse: config.ParseLimit}
-	d.handler = adminhttp.NewHandler(d.service, people{})
+	d.opts = admin.Options{
+		Operations: d.store, Sales: d.store, AuditLog: d.store, Orders: d.store, Search: d.store, DeadLetters: d.store, Reports: d.store,
+		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
+		Auditor: audit.NewAuditor(d.store, d.ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader),
+		Limits: d.store, LimitRules: admin.LimitRules{Configured: own.Limits(), Parse: config.ParseLimit}, Fleet: d.fleet, Log: log,
+	}
+	d.reopen()
 	return d
+}
+
+// reopen makes the API again, with the options as they are.
+func (d *adminAPI) reopen() {
+	d.service = admin.New(d.opts)
+	d.handler = adminhttp.NewHandler(d.service, people{}, d.opts.Log)
 }
 
 // people are operators whose tokens are their names.
@@ -92,7 +98,7 @@ type reply struct {
 }
 
 // as sends a request of that person; headers are names and values in turn.
-func (d *desk) as(who, method, path, body string, headers ...string) reply {
+func (d *adminAPI) as(who, method, path, body string, headers ...string) reply {
 	d.t.Helper()
 	req := httptest.NewRequestWithContext(d.t.Context(), method, adminhttp.Prefix+path, strings.NewReader(body))
 	if body != "" {
@@ -118,7 +124,7 @@ func (d *desk) as(who, method, path, body string, headers ...string) reply {
 }
 
 // want is as alice, who must get that status.
-func (d *desk) want(status int, method, path, body string, headers ...string) reply {
+func (d *adminAPI) want(status int, method, path, body string, headers ...string) reply {
 	d.t.Helper()
 	r := d.as("alice", method, path, body, headers...)
 	require.Equal(d.t, status, r.status, "%s %s: %s", method, path, r.text)
@@ -136,7 +142,7 @@ func draft(units int) string {
 }
 
 // sale makes one, and opens it.
-func (d *desk) sale(units int) int64 {
+func (d *adminAPI) sale(units int) int64 {
 	d.t.Helper()
 	made := d.want(http.StatusCreated, http.MethodPost, "sales", draft(units))
 	d.want(http.StatusOK, http.MethodPost, "sales/"+made.sale.ID+"/open", "")
@@ -148,7 +154,7 @@ func (d *desk) sale(units int) int64 {
 func path(id int64, rest string) string { return "sales/" + strconv.FormatInt(id, 10) + rest }
 
 // buy reserves an order in Redis, and settles it.
-func (d *desk) buy(saleID int64, shopper string) (order.Verdict, error) {
+func (d *adminAPI) buy(saleID int64, shopper string) (order.Verdict, error) {
 	d.t.Helper()
 	o := d.reserve(saleID, shopper)
 	if o.ID == 0 {
@@ -160,7 +166,7 @@ func (d *desk) buy(saleID int64, shopper string) (order.Verdict, error) {
 	return vs[0], nil
 }
 
-func (d *desk) reserve(saleID int64, shopper string) order.Order {
+func (d *adminAPI) reserve(saleID int64, shopper string) order.Order {
 	d.t.Helper()
 	id, err := d.ids.Next()
 	require.NoError(d.t, err)
@@ -174,14 +180,14 @@ func (d *desk) reserve(saleID int64, shopper string) order.Order {
 	return o
 }
 
-func (d *desk) meta(saleID int64) stock.Meta {
+func (d *adminAPI) meta(saleID int64) stock.Meta {
 	d.t.Helper()
 	ms, err := d.ledger.Metas(context.WithoutCancel(d.t.Context()), []int64{saleID})
 	require.NoError(d.t, err)
 	return ms[0]
 }
 
-func (d *desk) history(q order.AuditQuery) []order.AuditEntry {
+func (d *adminAPI) history(q order.AuditQuery) []order.AuditEntry {
 	d.t.Helper()
 	q.Limit = 1000
 	entries, err := d.store.AuditLog(d.t.Context(), q)

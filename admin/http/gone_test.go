@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
 	"seckill/order/memory"
 	"seckill/reconcile"
@@ -45,7 +45,7 @@ func (l *told) Announce(ctx context.Context, saleID int64) error {
 }
 
 // asOneWhoLeaves sends a POST of alice under a context that leave ends.
-func (d *desk) asOneWhoLeaves(ctx context.Context, path string) int {
+func (d *adminAPI) asOneWhoLeaves(ctx context.Context, path string) int {
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, adminhttp.Prefix+path, nil)
 	req.Header.Set("Authorization", "Bearer alice")
 	rec := httptest.NewRecorder()
@@ -55,12 +55,12 @@ func (d *desk) asOneWhoLeaves(ctx context.Context, path string) int {
 
 func TestPauseAllPausesAllBeforeItTellsRedisAndWithoutItsOperator(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	ids := []int64{d.sale(1), d.sale(1), d.sale(1)}
 	ctx, leave := context.WithCancel(t.Context())
 	var events []string
-	d.service.Operations = &leaving{d.store, leave, &events}
-	d.service.Ledger = &told{d.ledger, &events}
+	d.opts.Operations, d.opts.Ledger = &leaving{d.store, leave, &events}, &told{d.ledger, &events}
+	d.reopen()
 	require.Equal(t, http.StatusOK, d.asOneWhoLeaves(ctx, "sales/pause"))
 	require.Equal(t, []string{"pause", "pause", "pause", "told", "told", "told"}, events)
 	for _, id := range ids {
@@ -81,12 +81,13 @@ func (a *abandoned) Rebuild(ctx context.Context, saleID int64) (reconcile.Rebuil
 
 func TestARebuildIsFinishedWithoutItsOperator(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	ctx, leave := context.WithCancel(t.Context())
-	rebuilder, ok := d.service.Rebuilder.(*reconcile.Rebuilder)
+	rebuilder, ok := d.opts.Rebuilder.(*reconcile.Rebuilder)
 	require.True(t, ok)
-	d.service.Rebuilder = &abandoned{rebuilder, leave}
+	d.opts.Rebuilder = &abandoned{rebuilder, leave}
+	d.reopen()
 	before := d.meta(id).Epoch
 	require.Equal(t, http.StatusOK, d.asOneWhoLeaves(ctx, path(id, "/rebuild")))
 	require.Greater(t, d.meta(id).Epoch, before)

@@ -12,7 +12,7 @@ import (
 
 func TestRolesSayWhoMayLookAndWhoMayAct(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
 	for _, c := range []struct {
@@ -53,7 +53,7 @@ func TestRolesSayWhoMayLookAndWhoMayAct(t *testing.T) {
 
 func TestASaleIsSteeredAndRedisObeysAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	for _, step := range []struct {
 		action, says string
@@ -83,7 +83,7 @@ func TestASaleIsSteeredAndRedisObeysAtOnce(t *testing.T) {
 
 func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	made := d.want(http.StatusCreated, http.MethodPost, "sales", draft(10))
 	require.Equal(t, `"1"`, made.header.Get("ETag"))
 	require.Equal(t, "/admin/v1/sales/"+made.sale.ID, made.header.Get("Location"))
@@ -109,7 +109,7 @@ func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
 
 func TestAKeyNamesOneActionOfOneOperator(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	for range 3 {
 		r := d.want(200, http.MethodPost, path(id, "/restock"), `{"units":5}`, "Idempotency-Key", "night-1")
@@ -128,7 +128,7 @@ func TestAKeyNamesOneActionOfOneOperator(t *testing.T) {
 
 func TestBadInputChangesNothing(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	version := d.want(200, http.MethodGet, path(id, ""), "").header.Get("ETag")
 	for _, c := range []struct {
@@ -188,7 +188,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 
 func TestAChangeStandsWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	d.mini.Close()
 	r := d.want(http.StatusAccepted, http.MethodPost, path(id, "/pause"), "")
@@ -206,7 +206,7 @@ func TestAChangeStandsWhileRedisIsAway(t *testing.T) {
 
 func TestPauseAllPausesWhatIsOpen(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	a, b, ended := d.sale(1), d.sale(1), d.sale(1)
 	scheduled := d.want(http.StatusCreated, http.MethodPost, "sales", draft(1)).sale.ID
 	d.want(200, http.MethodPost, path(ended, "/end"), "")
@@ -220,7 +220,7 @@ func TestPauseAllPausesWhatIsOpen(t *testing.T) {
 
 func TestListsComeInPages(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	for range 5 {
 		d.sale(1)
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"seckill/admin"
+	"seckill/internal/problem"
 )
 
 func (h *Handler) showLimits(w http.ResponseWriter, r *http.Request) error {
@@ -12,7 +13,7 @@ func (h *Handler) showLimits(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("ETag", etag(l.Limits.Generation))
-	answer(w, h.service.ViewLimitsStatus(l))
+	writeOK(w, h.service.ViewLimitsStatus(l))
 	return nil
 }
 
@@ -22,14 +23,14 @@ func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if c.IfVersion == 0 {
-		return fail(preconditionRequired, nil)
+		return problem.New(preconditionRequired, nil)
 	}
 	b, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	values := map[string]*string{}
-	for name := range h.service.LimitRules.Configured {
+	for name := range h.service.LimitRules().Configured {
 		if v, sent := numeral(b, name); sent {
 			values[name] = v
 		}
@@ -42,7 +43,7 @@ func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("ETag", etag(l.Generation))
-	answer(w, h.service.ViewLimits(l))
+	writeOK(w, h.service.ViewLimits(l))
 	return nil
 }
 
@@ -55,6 +56,6 @@ func (h *Handler) listInstances(w http.ResponseWriter, r *http.Request) error {
 	for i, f := range found {
 		l.Items[i] = admin.ViewInstance(f)
 	}
-	answer(w, l)
+	writeOK(w, l)
 	return nil
 }

@@ -26,7 +26,7 @@ func (r reply) limits(t *testing.T) (v admin.LimitsView) {
 
 func TestLimitsAreChangedByGenerationAndSayWhereTheyComeFrom(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	read := d.want(200, http.MethodGet, "limits", "")
 	require.Equal(t, `"1"`, read.header.Get("ETag"))
 	v := read.limits(t)
@@ -55,7 +55,7 @@ func TestLimitsAreChangedByGenerationAndSayWhereTheyComeFrom(t *testing.T) {
 
 func TestBadLimitsAreRefusedAllAtOnceAndChangeNothing(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	for _, c := range []struct {
 		body   string
 		status int
@@ -97,7 +97,7 @@ func TestBadLimitsAreRefusedAllAtOnceAndChangeNothing(t *testing.T) {
 
 func TestOfTwoOperatorsWhoSawTheSameLimitsOneIsToldSo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	statuses := make(chan int, 2)
 	var wg sync.WaitGroup
 	for who, body := range map[string]string{"alice": `{"shopper_rps":1}`, "bob": `{"shopper_rps":2}`} {
@@ -110,7 +110,7 @@ func TestOfTwoOperatorsWhoSawTheSameLimitsOneIsToldSo(t *testing.T) {
 
 func TestAChangeOfLimitsIsMadeOnceUnderItsKey(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	for range 2 {
 		r := d.want(200, http.MethodPatch, "limits", `{"shopper_rps":1}`, "If-Match", `"1"`, "Idempotency-Key", "k")
 		require.Equal(t, `"2"`, r.header.Get("ETag"))
@@ -120,7 +120,7 @@ func TestAChangeOfLimitsIsMadeOnceUnderItsKey(t *testing.T) {
 
 func TestLimitsAreChangedWithoutRedisAndWhoLagsIsKnownWithIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	stuck := make(chan order.Limits, 1) // what MySQL tells the process of the test
 	stuck <- order.Limits{Generation: 1}
 	member := fleet.NewMember(fleet.Options{

@@ -1,6 +1,29 @@
 package adminhttp
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"seckill/admin"
+	"seckill/internal/readcache"
+)
+
+const (
+	// liveFor is how old a live view may be. Consoles ask once a second, and their
+	// number must not be that of questions to the servers.
+	liveFor = 500 * time.Millisecond
+	// liveKept bounds the sales whose view is kept.
+	liveKept = 256
+)
+
+func newLiveCache(s *admin.Service) *readcache.Cache[admin.LiveView] {
+	fresh := func(error) time.Duration { return liveFor }
+	return readcache.New(liveKept, fresh, func(ctx context.Context, saleID int64) (admin.LiveView, error) {
+		l, err := s.Live(ctx, saleID) // bounds its questions itself
+		return admin.ViewLive(l), err
+	})
+}
 
 func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "sale_id")
@@ -11,10 +34,10 @@ func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := h.glances.get(r.Context(), id)
+	v, err := h.liveViews.Get(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	answer(w, v)
+	writeOK(w, v)
 	return nil
 }

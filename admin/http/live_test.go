@@ -20,7 +20,7 @@ import (
 )
 
 // live is what the API says of a sale, or of all for 0.
-func (d *desk) live(saleID int64) (v admin.LiveView) {
+func (d *adminAPI) live(saleID int64) (v admin.LiveView) {
 	d.t.Helper()
 	path := "live"
 	if saleID != 0 {
@@ -32,7 +32,7 @@ func (d *desk) live(saleID int64) (v admin.LiveView) {
 
 func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	_, err := d.buy(id, "a")
 	require.NoError(t, err)
@@ -89,12 +89,13 @@ func (noSales) SalesBefore(context.Context, int64, int) ([]order.Sale, error) {
 
 func TestASaleIsWatchedOnWhileMySQLIsAway(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	l, err := d.service.Live(t.Context(), id)
 	require.NoError(t, err)
 	require.Empty(t, l.Away)
-	d.service.Sales = noSales{}
+	d.opts.Sales = noSales{}
+	d.reopen()
 	require.NotZero(t, d.reserve(id, "a"))
 	l, err = d.service.Live(t.Context(), id, l.Sales[0].Sale)
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/fleet"
 	"seckill/order"
 	"seckill/stock"
@@ -64,7 +64,7 @@ const gathering = 3
 // watchers is the API on slow servers, and what looks at a sale there.
 func watchers() (servers *slow, look func(ctx context.Context, saleID int) *httptest.ResponseRecorder) {
 	servers = &slow{}
-	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), people{})
+	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), people{}, slog.New(slog.DiscardHandler))
 	return servers, func(ctx context.Context, saleID int) *httptest.ResponseRecorder {
 		req := httptest.NewRequestWithContext(ctx, http.MethodGet, adminhttp.Prefix+"live?sale_id="+strconv.Itoa(saleID), http.NoBody)
 		req.Header.Set("Authorization", "Bearer victor")

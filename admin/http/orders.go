@@ -1,13 +1,11 @@
 package adminhttp
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"seckill/admin"
-	"seckill/audit"
+	"seckill/internal/problem"
 	"seckill/order"
 )
 
@@ -28,7 +26,7 @@ func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
 		SaleID: sale, Shopper: q.Get("shopper"), Reference: q.Get("reference"), Before: order.ID(before), Limit: limit,
 	})
 	if errors.Is(err, admin.ErrQuery) {
-		return invalid("?sale_id", "wants sale_id, or shopper; sale_id may be with shopper or with reference")
+		return invalid("?sale_id", "send sale_id or shopper; reference needs sale_id")
 	}
 	if err != nil {
 		return err
@@ -38,7 +36,7 @@ func (h *Handler) listOrders(w http.ResponseWriter, r *http.Request) error {
 		l.Items[i] = admin.ViewOrder(f)
 	}
 	l.Next = admin.FormatID(int64(next))
-	answer(w, l)
+	writeOK(w, l)
 	return nil
 }
 
@@ -54,7 +52,7 @@ func ParseOrderID(s string) (order.ID, error) {
 func orderID(r *http.Request) (order.ID, error) {
 	id, err := ParseOrderID(r.PathValue("id"))
 	if err != nil {
-		return 0, fail(notFound, nil)
+		return 0, problem.New(notFound, nil)
 	}
 	return id, nil
 }
@@ -74,12 +72,12 @@ func (h *Handler) showOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	f, err := h.service.Order(r.Context(), id, sale, q.Get("shopper"))
 	if errors.Is(err, order.ErrNotFound) {
-		return &failure{problem: notFound, detail: "No verdict of this order, in MySQL or among the dead letters. One that is pending is found with ?sale_id= and &shopper=."}
+		return because(notFound, "The order has no verdict in MySQL or among the dead letters. To find a pending order, send sale_id and shopper.")
 	}
 	if err != nil {
 		return err
 	}
-	answer(w, admin.ViewOrder(f))
+	writeOK(w, admin.ViewOrder(f))
 	return nil
 }
 
@@ -102,124 +100,13 @@ func (h *Handler) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := h.service.CancelOrder(r.Context(), c, id)
 	if errors.Is(err, order.ErrNotFound) {
-		return &failure{problem: notFound, detail: "The order has no verdict (yet): it can be cancelled once it is confirmed."}
+		return because(notFound, "The order has no verdict yet. It can be cancelled once it is confirmed.")
 	}
 	if err != nil {
 		return err
 	}
 	v := done.Verdict
-	writeJSON(w, statusOf(admin.Result{Behind: done.Behind}), "application/json",
+	writeJSON(w, statusOf(admin.Result{Behind: done.Behind}),
 		cancelledView{v.ID.String(), admin.FormatID(v.SaleID), string(v.Status), done.Behind == nil})
-	return nil
-}
-
-func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id", "limit")
-	if err != nil {
-		return err
-	}
-	_, limit, err := paging(q)
-	if err != nil {
-		return err
-	}
-	sale, err := positive(q, "sale_id")
-	if err != nil {
-		return err
-	}
-	found, err := h.service.DeadLetters(r.Context(), sale, limit)
-	if err != nil {
-		return err
-	}
-	l := list[admin.LetterView]{Items: make([]admin.LetterView, len(found))}
-	for i, d := range found {
-		l.Items[i] = admin.ViewLetter(d)
-	}
-	answer(w, l)
-	return nil
-}
-
-func (h *Handler) showLetter(w http.ResponseWriter, r *http.Request) error {
-	found, err := h.service.Letter(r.Context(), admin.ParseMessageID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	l := list[admin.LetterView]{Items: make([]admin.LetterView, len(found))}
-	for i, d := range found {
-		l.Items[i] = admin.ViewWhole(d)
-	}
-	answer(w, l)
-	return nil
-}
-
-func (h *Handler) discard(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	n, err := h.service.Discard(r.Context(), c, admin.ParseMessageID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	answer(w, map[string]int{"discarded": n})
-	return nil
-}
-
-// busy lets two of what reads whole sales go on at a time.
-func (h *Handler) busy(e endpoint) endpoint {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		select {
-		case h.heavy <- struct{}{}:
-			defer func() { <-h.heavy }()
-			return e(w, r)
-		default:
-			return fail(overloaded, nil)
-		}
-	}
-}
-
-func (h *Handler) audit(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
-	}
-	found, err := h.service.Audit(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	answer(w, struct {
-		OK bool `json:"ok"`
-		audit.SaleAudit
-	}{len(found[0].Discrepancies) == 0, found[0]})
-	return nil
-}
-
-// rebuiltView is what a rebuild did.
-type rebuiltView struct {
-	ID        string `json:"id"`
-	WasLoaded bool   `json:"was_loaded"`
-	Settled   int    `json:"settled_first"` // orders that were pending in Redis
-}
-
-// rebuildTimeout is longer than the largest sale takes to load.
-const rebuildTimeout = 10 * time.Minute
-
-func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
-	}
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	// It goes on when the operator has gone: half of it leaves the sale out of Redis,
-	// and its pending orders without a verdict.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), rebuildTimeout)
-	defer cancel()
-	done, err := h.service.Rebuild(ctx, c, id)
-	if err != nil {
-		return err
-	}
-	answer(w, rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled})
 	return nil
 }

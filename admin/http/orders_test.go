@@ -13,7 +13,7 @@ import (
 	"seckill/order"
 )
 
-func (d *desk) orders(query string) (views []admin.OrderView) {
+func (d *adminAPI) orders(query string) (views []admin.OrderView) {
 	d.t.Helper()
 	for _, item := range d.want(200, http.MethodGet, "orders?"+query, "").body.Items {
 		var v admin.OrderView
@@ -25,7 +25,7 @@ func (d *desk) orders(query string) (views []admin.OrderView) {
 
 func TestAnOrderIsFoundByWhatPeopleKnowOfIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	a, b := d.sale(10), d.sale(10)
 	sale := "sale_id=" + strconv.FormatInt(a, 10)
 	first, err := d.buy(a, "zoe")
@@ -62,7 +62,7 @@ func TestAnOrderIsFoundByWhatPeopleKnowOfIt(t *testing.T) {
 
 func TestAnOrderSaysWhereItIs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	show := func(path string) (v admin.OrderView) {
 		t.Helper()
@@ -92,7 +92,7 @@ func TestAnOrderSaysWhereItIs(t *testing.T) {
 
 func TestACancelledOrderFreesItsUnits(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(1)
 	v, err := d.buy(id, "zoe")
 	require.NoError(t, err)
@@ -117,7 +117,7 @@ func TestACancelledOrderFreesItsUnits(t *testing.T) {
 
 func TestDeadLettersAreListedShownAndDiscarded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id, err := d.ids.Next()
 	require.NoError(t, err)
 	for _, l := range []order.DeadLetter{
@@ -140,9 +140,9 @@ func TestDeadLettersAreListedShownAndDiscarded(t *testing.T) {
 
 func TestADeadLetterIsNamedAsItIsListed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	require.NoError(t, d.store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: "a/\xff\n", Reason: "unreadable"}))
-	var listed admin.LetterView
+	var listed admin.DeadLetterView
 	require.NoError(t, json.Unmarshal(d.want(200, http.MethodGet, "dead-letters", "").body.Items[0], &listed))
 	require.Equal(t, `"a/\xff\n"`, listed.MessageID)
 	letter := "dead-letters/" + url.PathEscape(listed.MessageID)
@@ -153,7 +153,7 @@ func TestADeadLetterIsNamedAsItIsListed(t *testing.T) {
 
 func TestASaleIsAuditedAndRebuilt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	_, err := d.buy(id, "zoe")
 	require.NoError(t, err)

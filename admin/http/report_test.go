@@ -7,13 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
-	"seckill/admin/http"
+	adminhttp "seckill/admin/http"
 	"seckill/order"
 )
 
 func TestAReportIsWhatTheAuditCountsAndAnExportIsLogged(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	var bought []order.Verdict
 	for _, shopper := range []string{"a", "b", "c"} {
@@ -71,11 +71,11 @@ func TestAReportIsWhatTheAuditCountsAndAnExportIsLogged(t *testing.T) {
 
 func TestEveryAPIThatHasHeardOfTheLastChangeSaysTheSameOfItsSales(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newAdminAPI(t)
 	id := d.sale(10)
 	seen := map[string]bool{}
 	look := func(loaded int) string {
-		n, digest, err := d.service.Catalogue(t.Context())
+		n, digest, err := d.service.Fingerprint(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, loaded, n)
 		seen[digest] = true
@@ -97,6 +97,6 @@ func TestEveryAPIThatHasHeardOfTheLastChangeSaysTheSameOfItsSales(t *testing.T) 
 	look(2)
 	require.Len(t, seen, 6)
 	d.mini.SetError("away")
-	_, _, err = d.service.Catalogue(t.Context())
+	_, _, err = d.service.Fingerprint(t.Context())
 	require.Error(t, err)
 }

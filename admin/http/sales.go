@@ -6,15 +6,9 @@ import (
 	"time"
 
 	"seckill/admin"
+	"seckill/internal/problem"
 	"seckill/order"
 )
-
-// list is a page of something, newest first; Next is the cursor of the next
-// one, empty at the end.
-type list[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next_cursor,omitempty"`
-}
 
 func (h *Handler) listSales(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "cursor", "limit")
@@ -36,7 +30,7 @@ func (h *Handler) listSales(w http.ResponseWriter, r *http.Request) error {
 	if len(found) == limit {
 		l.Next = l.Items[limit-1].ID
 	}
-	answer(w, l)
+	writeOK(w, l)
 	return nil
 }
 
@@ -50,7 +44,7 @@ func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("ETag", etag(s.Sale.Version))
-	answer(w, admin.ViewStatus(s))
+	writeOK(w, admin.ViewStatus(s))
 	return nil
 }
 
@@ -83,7 +77,7 @@ func (h *Handler) createSale(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", Prefix+"sales/"+strconv.FormatInt(made.Sale.ID, 10))
 	w.Header().Set("ETag", etag(made.Sale.Version))
-	writeJSON(w, http.StatusCreated, "application/json", admin.ViewResult(made))
+	writeJSON(w, http.StatusCreated, admin.ViewResult(made))
 	return nil
 }
 
@@ -97,7 +91,7 @@ func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if c.IfVersion == 0 {
-		return fail(preconditionRequired, nil)
+		return problem.New(preconditionRequired, nil)
 	}
 	b, err := readBody(r)
 	if err != nil {
@@ -116,8 +110,8 @@ func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) error {
 	return h.done(w, r, c, id, order.Changing(patch))
 }
 
-// act is every POST on a sale that is an action of the service on it.
-func (h *Handler) act(w http.ResponseWriter, r *http.Request) error {
+// moveSale answers POST sales/{id}/{action}.
+func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) error {
 	id, err := saleID(r)
 	if err != nil {
 		return err
@@ -132,7 +126,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) error {
 	}
 	action, ok := actionOf(r.PathValue("action"), b)
 	if !ok {
-		return fail(notFound, nil)
+		return problem.New(notFound, nil)
 	}
 	if err := b.done(); err != nil {
 		return err
@@ -146,7 +140,7 @@ func actionOf(name string, b *body) (order.Action, bool) {
 	case "restock":
 		units := required[int](b, "units")
 		if units == 0 && len(b.bad) == 0 && !b.broken {
-			b.refuse("units", "wants a number of units, which may be negative, but not 0")
+			b.refuse("units", "must be a number of units, which may be negative, but not 0")
 		}
 		return order.Restocking(units), true
 	case "void":
@@ -165,11 +159,11 @@ func extension(b *body) order.Action {
 	const longest = 30 * 24 * 60
 	switch {
 	case (within == nil) == (minutes == nil):
-		b.refuse("pay_within", "wants either pay_within or minutes")
+		b.refuse("pay_within", "must be either pay_within or minutes")
 	case within != nil && *within < time.Second:
-		b.refuse("pay_within", "wants 1s to 720h")
+		b.refuse("pay_within", "must be 1s to 720h")
 	case minutes != nil && (*minutes < 1 || *minutes > longest):
-		b.refuse("minutes", "wants 1 to "+strconv.Itoa(longest))
+		b.refuse("minutes", "must be 1 to "+strconv.Itoa(longest))
 	case within != nil:
 		return order.Extending(*within, 0)
 	case minutes != nil:
@@ -185,7 +179,7 @@ func (h *Handler) done(w http.ResponseWriter, r *http.Request, c admin.Call, id 
 		return err
 	}
 	w.Header().Set("ETag", etag(result.Sale.Version))
-	writeJSON(w, statusOf(result), "application/json", admin.ViewResult(result))
+	writeJSON(w, statusOf(result), admin.ViewResult(result))
 	return nil
 }
 
@@ -211,36 +205,6 @@ func (h *Handler) pauseAll(w http.ResponseWriter, r *http.Request) error {
 	for i, p := range paused {
 		l.Items[i] = admin.ViewResult(p)
 	}
-	writeJSON(w, statusOf(paused...), "application/json", l)
+	writeJSON(w, statusOf(paused...), l)
 	return nil
 }
-
-func (h *Handler) auditLog(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id", "actor", "cursor", "limit")
-	if err != nil {
-		return err
-	}
-	before, limit, err := paging(q)
-	if err != nil {
-		return err
-	}
-	sale, err := positive(q, "sale_id")
-	if err != nil {
-		return err
-	}
-	entries, err := h.service.History(r.Context(), order.AuditQuery{SaleID: sale, Actor: q.Get("actor"), Before: before, Limit: limit})
-	if err != nil {
-		return err
-	}
-	l := list[admin.AuditView]{Items: make([]admin.AuditView, len(entries))}
-	for i, e := range entries {
-		l.Items[i] = admin.ViewAudit(e)
-	}
-	if len(entries) == limit {
-		l.Next = l.Items[limit-1].ID
-	}
-	answer(w, l)
-	return nil
-}
-
-func answer(w http.ResponseWriter, v any) { writeJSON(w, http.StatusOK, "application/json", v) }

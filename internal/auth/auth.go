@@ -22,7 +22,7 @@ import (
 	"seckill/order"
 )
 
-// ErrToken is the error of a token that proves nothing.
+// ErrToken is the error of an invalid token.
 var ErrToken = errors.New("auth: token refused")
 
 const (
@@ -33,7 +33,7 @@ const (
 	defaultTokens = 1 << 17
 )
 
-// VerifierOptions say which tokens are believed.
+// Options say which tokens are accepted.
 type Options struct {
 	Secrets  map[string][]byte           // HS256, by kid; 32 bytes or more
 	Keys     map[string]crypto.PublicKey // ed25519.PublicKey (EdDSA) or *rsa.PublicKey (RS256), by kid
@@ -48,8 +48,8 @@ type Options struct {
 // issuer and audience, signed under the key that their kid names. A token
 // without a kid is checked under the key named "". Each key has one algorithm,
 // whatever the token says. Ordinary HS256 tokens are verified each time (see
-// hs256); others that passed are remembered by digest, so that repeated requests
-// do not verify again (9 µs and 65 allocations each).
+// hs256); other valid ones are cached by digest, since golang-jwt takes 9 µs and
+// 50 allocations.
 type Verifier struct {
 	keys   map[string]verifyKey
 	quick  hs256
@@ -67,11 +67,11 @@ type verified struct {
 	until   time.Time
 }
 
-// NewVerifier checks the options: at least one key, none weak, an issuer and
+// New checks the options: at least one key, none weak, an issuer and
 // an audience.
 func New(o Options) (*Verifier, error) {
 	if o.Issuer == "" || o.Audience == "" {
-		return nil, errors.New("api: tokens need an issuer and an audience")
+		return nil, errors.New("auth: tokens need an issuer and an audience")
 	}
 	v := &Verifier{quick: hs256{issuer: o.Issuer, audience: o.Audience}, keys: make(map[string]verifyKey), parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{"HS256", "EdDSA", "RS256"}),
@@ -80,22 +80,22 @@ func New(o Options) (*Verifier, error) {
 	)}
 	for kid, secret := range o.Secrets {
 		if len(secret) < minSecret {
-			return nil, fmt.Errorf("api: token secret %q is shorter than %d bytes", kid, minSecret)
+			return nil, fmt.Errorf("auth: token secret %q is shorter than %d bytes", kid, minSecret)
 		}
 		v.keys[kid] = verifyKey{"HS256", secret}
 	}
 	for kid, key := range o.Keys {
 		if _, twice := v.keys[kid]; twice {
-			return nil, fmt.Errorf("api: two token keys named %q", kid)
+			return nil, fmt.Errorf("auth: two token keys named %q", kid)
 		}
 		k, err := publicKey(key)
 		if err != nil {
-			return nil, fmt.Errorf("api: token key %q: %w", kid, err)
+			return nil, fmt.Errorf("auth: token key %q: %w", kid, err)
 		}
 		v.keys[kid] = k
 	}
 	if len(v.keys) == 0 {
-		return nil, errors.New("api: no key to check tokens with")
+		return nil, errors.New("auth: no key to check tokens with")
 	}
 	if o.CacheSize <= 0 {
 		o.CacheSize = defaultTokens
@@ -103,7 +103,7 @@ func New(o Options) (*Verifier, error) {
 	for i := range v.shards {
 		cache, err := lru.New[[sha256.Size]byte, verified](max(1, o.CacheSize/tokenShards))
 		if err != nil {
-			return nil, fmt.Errorf("api: token cache: %w", err)
+			return nil, fmt.Errorf("auth: token cache: %w", err)
 		}
 		v.shards[i] = cache
 	}
@@ -124,16 +124,16 @@ func publicKey(key crypto.PublicKey) (verifyKey, error) {
 	}
 }
 
-// ParsePublicKey reads a public key in PEM (PKIX), as VerifierOptions.Keys
-// wants it.
+// ParsePublicKey reads a public key in PEM (PKIX), for
+// Options.Keys.
 func ParsePublicKey(text []byte) (crypto.PublicKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("api: no PEM block")
+		return nil, errors.New("auth: no PEM block")
 	}
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("api: public key: %w", err)
+		return nil, fmt.Errorf("auth: public key: %w", err)
 	}
 	return key, nil
 }
@@ -145,8 +145,8 @@ type Identity struct {
 }
 
 // Holds reports whether the token has the claim that a sale requires: see
-// order.ParseClaim. It is read from the token each time (4 µs), for sales that
-// ask for it only: remembered, the claims of every token would take room.
+// order.ParseClaim. It parses the token each time (4 µs), but only for sales that
+// require a claim: caching the claims of all tokens would take memory.
 func (i Identity) Holds(required string) bool {
 	_, rest, _ := strings.Cut(i.token, ".")
 	payload, _, _ := strings.Cut(rest, ".")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Lang is a language of ours.
+// Lang is a supported language.
 type Lang uint8
 
 // The languages.
@@ -22,8 +22,8 @@ var headers = [Languages][]string{{"en"}, {"zh-CN"}}
 // Header returns the value of Content-Language. The caller must not change it.
 func (l Lang) Header() []string { return headers[l] }
 
-// Of returns the one of ours that Accept-Language prefers; English when it
-// names neither. It allocates nothing.
+// Of returns the supported language that Accept-Language prefers; English if it
+// names none. It allocates nothing.
 func Of(r *http.Request) Lang {
 	var best Lang
 	var bestQ float64

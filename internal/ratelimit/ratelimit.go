@@ -3,76 +3,85 @@ package ratelimit
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	rateSets = 1 << 14
-	rateWays = 8 // x rateSets: 131,072 callers remembered
-)
+// ways is how many callers share a set of buckets.
+const ways = 8
 
-// rateLimiter is a token bucket for each caller, kept as the one time at which
-// the bucket will be full again (GCRA). Callers are told apart by a hash of 64
-// bits under a key of this process. They stand in a table without pointers (2
-// MB), which is nothing to the garbage collector; where there is no room, the
-// bucket that is full first is forgotten, which is the one that loses least. The
-// pace may change at any time; who has a bucket keeps it.
+// Limiter is a token bucket for each caller, kept as the one time at which the
+// bucket will be full again (GCRA). It tells callers apart by a hash of 64 bits
+// under a key of this process. The buckets are in a table without pointers (16
+// bytes each), which costs the garbage collector nothing. Where a set has no
+// room, the bucket that is full first is forgotten: it loses least. The rate may
+// change at any time; callers keep their buckets.
 type Limiter struct {
 	started time.Time
-	pace    atomic.Pointer[pace] // nil lets everything pass
 	seed    maphash.Seed
-	sets    []rateSet
+	callers int
+
+	mu   sync.Mutex // for Set
+	pace atomic.Pointer[pace]
+	sets []set // made when a rate is first set
 }
 
 type pace struct {
-	interval time.Duration // between requests at the steady rate
+	interval time.Duration // between requests at the steady rate; 0: no limit
 	burst    time.Duration // interval x size of the bucket
+	sets     []set
 }
 
-// rateSet holds the buckets of the callers whose hashes begin alike.
-type rateSet struct {
+// set holds the buckets of the callers whose hashes end alike.
+type set struct {
 	mu     sync.Mutex
-	caller [rateWays]uint64        // 0: nobody
-	full   [rateWays]time.Duration // since started
+	caller [ways]uint64        // 0: nobody
+	full   [ways]time.Duration // since started
 }
 
-// newRateLimiter returns one that lets everything pass for a rate of 0.
-func New(perSecond float64, burst int) *Limiter {
-	l := &Limiter{started: time.Now(), seed: maphash.MakeSeed(), sets: make([]rateSet, rateSets)}
+// New returns a limiter that remembers so many callers, rounded up to a power of
+// two. A rate of 0 is no limit, and takes no memory.
+func New(perSecond float64, burst, callers int) *Limiter {
+	l := &Limiter{started: time.Now(), seed: maphash.MakeSeed(), callers: callers}
 	l.Set(perSecond, burst)
 	return l
 }
 
-// longestBurst bounds what a bucket can hold, in time: sums of it do not
+// longestBurst bounds what a bucket can hold, in time, so that sums do not
 // overflow. A rate so low that a bucket would hold more is a little higher.
 const longestBurst = 100 * 365 * 24 * time.Hour
 
-// set changes the pace for all callers.
+// Set changes the rate for all callers.
 func (l *Limiter) Set(perSecond float64, burst int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if perSecond <= 0 {
-		l.pace.Store(nil)
+		l.pace.Store(&pace{})
 		return
+	}
+	if l.sets == nil {
+		l.sets = make([]set, 1<<bits.Len(uint(max(0, (l.callers-1)/ways))))
 	}
 	burst = max(1, burst)
 	interval := time.Duration(min(float64(time.Second)/perSecond, float64(longestBurst/time.Duration(burst))))
-	l.pace.Store(&pace{interval: interval, burst: interval * time.Duration(burst)})
+	l.pace.Store(&pace{interval: interval, burst: interval * time.Duration(burst), sets: l.sets})
 }
 
-// on reports whether it refuses anybody.
-func (l *Limiter) On() bool { return l.pace.Load() != nil }
+// On reports whether there is a limit.
+func (l *Limiter) On() bool { return l.pace.Load().sets != nil }
 
-// take takes a token of the caller's bucket, or says how long until there is
+// Take takes a token from the caller's bucket, or says how long until there is
 // one.
 func (l *Limiter) Take(caller string) (time.Duration, bool) {
 	p := l.pace.Load()
-	if p == nil {
+	if p.sets == nil {
 		return 0, true
 	}
 	now := time.Since(l.started)
 	hash := max(1, maphash.String(l.seed, caller))
-	s := &l.sets[hash%rateSets]
+	s := &p.sets[hash&uint64(len(p.sets)-1)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, known := s.find(hash)
@@ -80,7 +89,7 @@ func (l *Limiter) Take(caller string) (time.Duration, bool) {
 	if known {
 		full = s.full[at]
 	}
-	if full > now+p.burst { // it was larger before the pace changed: no bucket is emptier than empty
+	if full > now+p.burst { // the bucket was larger before the rate changed: it is empty now
 		full = now + p.burst
 		s.full[at] = full
 	}
@@ -93,7 +102,7 @@ func (l *Limiter) Take(caller string) (time.Duration, bool) {
 }
 
 // find returns the place of a caller, or the one to give it.
-func (s *rateSet) find(hash uint64) (at int, known bool) {
+func (s *set) find(hash uint64) (at int, known bool) {
 	for i, c := range s.caller {
 		if c == hash {
 			return i, true

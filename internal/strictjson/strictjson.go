@@ -1,33 +1,54 @@
-// Package strictjson decodes a JSON object in the one way in which it was meant,
-// and refuses every other reading of it.
+// Package strictjson reads JSON objects that parsers cannot disagree about:
+// repeated keys, keys in another case and anything after the object are refused.
 package strictjson
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"mime"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// maxDepth is how deep a body may nest. Ours do not nest at all; what goes
-// deeper than any client's mistake is an attack on the parser.
+// maxDepth is how deep a body may nest. Valid bodies do not nest at all; deeper
+// than any client's mistake is an attack on the parser.
 const maxDepth = 8
 
-// What can be wrong with a body.
+// The errors.
 var (
 	ErrMalformed    = errors.New("strictjson: malformed")
 	ErrUnknownField = errors.New("strictjson: unknown field")
 )
 
-// decodeObject reads a body of one object and calls set with each of the known
-// keys and its raw value; false says that the value is of another type. Every
-// other reading of a body than the one meant is refused: repeated keys, keys
-// in another case, anything after the object. The error is errMalformed or
-// errUnknownField.
+// Object reads a body of one object and calls set with each of the known keys
+// and its raw value; false means that the value has another type. The error is
+// ErrMalformed, or ErrUnknownField if that is all that is wrong.
 func Object(body []byte, known []string, set func(key string, value []byte) bool) error {
+	var unknown error
+	err := Members(body, func(key string, value []byte) bool {
+		switch err := Name(key, known); {
+		case err == nil:
+			return set(key, value)
+		case errors.Is(err, ErrUnknownField):
+			unknown = err
+			return true
+		default:
+			return false
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return unknown
+}
+
+// Members reads a body of one object and calls member with each key and its raw
+// value until it returns false. A repeated key is refused, and so is anything
+// after the object. The error is ErrMalformed.
+func Members(body []byte, member func(key string, value []byte) bool) error {
 	if !utf8.Valid(body) || !json.Valid(body) || depth(body) > maxDepth {
 		return ErrMalformed
 	}
@@ -36,7 +57,6 @@ func Object(body []byte, known []string, set func(key string, value []byte) bool
 		return ErrMalformed
 	}
 	seen := make(map[string]struct{}, 4)
-	var unexpected error
 	for s.b = s.b[1:]; s.next(); {
 		key, ok := String(s.value())
 		if _, twice := seen[key]; twice || !ok {
@@ -46,23 +66,34 @@ func Object(body []byte, known []string, set func(key string, value []byte) bool
 		s.space()
 		s.b = s.b[1:] // the colon
 		s.space()
-		value := s.value()
-		switch {
-		case slices.Contains(known, key):
-			ok = set(key, value)
-		case slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }):
-			ok = false
-		default:
-			unexpected = ErrUnknownField
-		}
-		if !ok {
+		if !member(key, s.value()) {
 			return ErrMalformed
 		}
 	}
-	return unexpected
+	return nil
 }
 
-// scanner walks over a document that is known to be valid JSON.
+// Name checks a key: the error is ErrMalformed for a known key in another case,
+// which some parsers take for it, and ErrUnknownField for any other.
+func Name(key string, known []string) error {
+	switch {
+	case slices.Contains(known, key):
+		return nil
+	case slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }):
+		return ErrMalformed
+	default:
+		return ErrUnknownField
+	}
+}
+
+// MediaType reports whether a Content-Type is one of the types, in UTF-8.
+func MediaType(contentType string, types ...string) bool {
+	media, params, err := mime.ParseMediaType(contentType)
+	charset, named := params["charset"]
+	return err == nil && slices.Contains(types, media) && (!named || strings.EqualFold(charset, "utf-8"))
+}
+
+// scanner walks over valid JSON.
 type scanner struct{ b []byte }
 
 func (s *scanner) space() {
@@ -81,7 +112,7 @@ func (s *scanner) next() bool {
 	return s.b[0] != '}'
 }
 
-// value takes the value in front, raw.
+// value takes the next value, raw.
 func (s *scanner) value() []byte {
 	level, end := 0, 0
 	for end < len(s.b) {
@@ -144,7 +175,7 @@ func depth(b []byte) int {
 	return most
 }
 
-// unquote reads a JSON string; false for any other value.
+// String reads a JSON string; false for any other value.
 func String(raw []byte) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
@@ -157,7 +188,7 @@ func String(raw []byte) (string, bool) {
 	return s, err == nil
 }
 
-// integer reads a number written as an integer that fits 64 bits.
+// Integer reads a number written as an integer that fits 64 bits.
 func Integer(raw []byte) (int64, bool) {
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	return n, err == nil

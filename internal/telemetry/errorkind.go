@@ -57,7 +57,7 @@ var sentinels = map[string]bool{
 	"failpoint: injected error":     true,
 
 	"order: changed meanwhile":                    true,
-	"order: closed":                               true,
+	"lookup: closed":                              true,
 	"order: conflict":                             true,
 	"order: forged public ID":                     true,
 	"order: invalid":                              true,

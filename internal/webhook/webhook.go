@@ -28,20 +28,20 @@ const (
 )
 
 const (
-	// replayWindow is how far a callback's time may be from ours, either way.
+	// replayWindow is how far a callback's time may be from the server's.
 	replayWindow = 5 * time.Minute
-	// maxSignatures bounds the work that a forged header makes.
+	// maxSignatures bounds the work that a forged header causes.
 	maxSignatures = 8
 	signatureV1   = "v1,"
 )
 
-// SignCallback returns the value of webhook-signature for a callback.
+// Sign returns the value of webhook-signature for a callback.
 func Sign(secret []byte, eventID string, at time.Time, body []byte) string {
 	return signatureV1 + base64.StdEncoding.EncodeToString(callbackMAC(secret, eventID, strconv.FormatInt(at.Unix(), 10), body))
 }
 
-// The parts cannot be cut in another way: a time is a number, and a body that
-// does not begin with a brace is refused.
+// The parts are unambiguous: a time is a number, and a body that does not begin
+// with a brace is refused.
 func callbackMAC(secret []byte, eventID, at string, body []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(eventID + "." + at + "."))
@@ -49,13 +49,13 @@ func callbackMAC(secret []byte, eventID, at string, body []byte) []byte {
 	return h.Sum(nil)
 }
 
-// callback is a request's webhook headers.
+// Callback is the webhook headers of a request.
 type Callback struct {
 	EventID, at string
 	signatures  []string
 }
 
-// callbackOf reads the headers and checks the time. The error is the cause of
+// Parse reads the headers and checks the time. The error is the cause of
 // a refusal, for the log.
 func Parse(h http.Header, now time.Time) (Callback, error) {
 	c := Callback{EventID: only(h, HeaderEventID), at: only(h, HeaderTimestamp)}
@@ -84,7 +84,7 @@ func only(h http.Header, name string) string {
 	return ""
 }
 
-// signed reports whether one of the signatures was made with one of the
+// SignedWith reports whether one of the signatures was made with one of the
 // secrets.
 func (c Callback) SignedWith(secrets [][]byte, body []byte) bool {
 	for _, secret := range secrets {

@@ -13,8 +13,8 @@ import (
 	"seckill/order"
 )
 
-// ErrClosed is the error of a Lookup that was closed.
-var ErrClosed = errors.New("order: closed")
+// ErrClosed is the error of a Reader that was closed.
+var ErrClosed = errors.New("lookup: closed")
 
 const (
 	lookupBatch   = 128             // IDs in one read
@@ -25,9 +25,9 @@ const (
 	lookupTTL     = time.Second
 )
 
-// Lookup reads orders by ID for many callers at once with few connections: it
-// takes whatever IDs are asked for while a read is under way into the next
-// one. Records that cannot change any more are kept for a second.
+// Reader reads orders by ID for many callers with few connections: the IDs that
+// are asked for during a read go into the next one. Records that cannot change
+// any more are kept for a second.
 type Reader struct {
 	find     func(context.Context, []order.ID) ([]order.Record, error)
 	requests chan *request
@@ -49,8 +49,7 @@ type kept struct {
 	until  time.Time
 }
 
-// NewLookup returns a Lookup on find, which is Store.Find or its twin. Close
-// ends it.
+// New returns a Reader on find, which is the Find of a store. Close ends it.
 func New(find func(context.Context, []order.ID) ([]order.Record, error)) *Reader {
 	cache, err := lru.New[order.ID, kept](lookupCache)
 	if err != nil {

@@ -280,7 +280,8 @@ func (p *Publisher) trace(batch []*pending) telemetry.Span {
 }
 
 // take takes those of a batch whose callers have not left, and encodes them.
-// Full batches stay far below what a broker takes: maxBatch x maxMessage.
+// An order's message is below 1 kB, so a full batch is far below what a broker
+// takes.
 func take(batch []*pending, buf []byte) ([]*pending, []byte) {
 	taken := batch[:0]
 	for _, w := range batch {
@@ -291,9 +292,6 @@ func take(batch []*pending, buf []byte) ([]*pending, []byte) {
 	clear(batch[len(taken):])
 	return taken, buf
 }
-
-// maxMessage is more than any order's message takes.
-const maxMessage = 1 << 10
 
 func (w *pending) appendTo(buf []byte) []byte {
 	if w.body != nil {

@@ -41,7 +41,7 @@ func packages(t *testing.T) (all []pkg) {
 	require.NoError(t, err)
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
-		err := d.Decode(&p)
+		err := d.Decode(&p) //nolint:musttag // the names are those of go list
 		if errors.Is(err, io.EOF) {
 			require.Greater(t, len(all), 30)
 			return all

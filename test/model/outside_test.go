@@ -79,7 +79,7 @@ func (m *moves) broker(i int) {
 
 const voids = "a poll voids order"
 
-// resolver is api/look.go and reconcile/resolver.go: a poll of an order that
+// resolver is api/orderstatus.go and reconcile/resolver.go: a poll of an order that
 // is not pending in Redis.
 func (m *moves) resolver(i int) {
 	s, row := m.s, m.s.db.row[i]

@@ -26,7 +26,8 @@ func TestEachMutantEditsWhatIsThere(t *testing.T) {
 }
 
 // The edits together are a program that builds: each by itself does, since none
-// of them shares a line with another one.
+// of them shares a line with another one. Without the wiring, whose edit is one
+// word: it would take as long again.
 func TestMutantsBuild(t *testing.T) {
 	t.Parallel()
 	all := mutants.Mutant{Name: "all"}
@@ -38,7 +39,7 @@ func TestMutantsBuild(t *testing.T) {
 	require.NoError(t, err)
 	overlay, err := mutants.WriteOverlay(dir, replace)
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./stock", "./order/...", "./consumer", "./event", "./cmd/...")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./stock", "./order/mysql", "./consumer", "./event")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -5,8 +5,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"seckill/test/mutants"
 )
@@ -22,11 +24,12 @@ func main() {
 
 func overlay(args []string) (string, error) {
 	if len(args) != 1 {
-		text := "usage: go run ./test/mutants/overlay NAME, from the root of the checkout; NAME is one of"
+		var text strings.Builder
+		text.WriteString("usage: go run ./test/mutants/overlay NAME, from the root of the checkout; NAME is one of")
 		for _, m := range mutants.All {
-			text += fmt.Sprintf("\n  %-24s %s", m.Name, m.Breaks)
+			fmt.Fprintf(&text, "\n  %-24s %s", m.Name, m.Breaks)
 		}
-		return "", fmt.Errorf("%s", text)
+		return "", errors.New(text.String())
 	}
 	m, err := mutants.Named(args[0])
 	if err != nil {

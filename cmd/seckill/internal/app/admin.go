@@ -18,13 +18,13 @@ import (
 	"seckill/internal/config"
 )
 
-// health is what a role says of itself.
+// health reports the state of a role.
 type health interface {
-	ready() error      // nil when it can do its work
+	ready() error      // nil if it can do its work
 	details() []string // a line for each thing it needs, for people
 }
 
-// adminHandler answers health checks, metrics and, where operators is not nil,
+// adminHandler serves health checks, metrics and, where operators is not nil,
 // their API; profiles only where nobody but this machine can reach them. /livez
 // asks no server: a process whose servers are down is alive, and a restart would
 // not help.
@@ -68,9 +68,8 @@ func loopback(listen string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// listenAdmin listens on the admin address. Several roles on one machine all
-// have the same default: where nobody chose an address and that is taken, any
-// free one does, and is logged.
+// listenAdmin listens on the admin address. Several roles on one machine have the
+// same default: if that is configured and taken, a free port is used and logged.
 func listenAdmin(ctx context.Context, listen string) (net.Listener, error) {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if errors.Is(err, syscall.EADDRINUSE) && listen == config.DefaultAdminListen {

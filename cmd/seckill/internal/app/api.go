@@ -31,7 +31,7 @@ import (
 type APIRole struct {
 	cfg       config.Config
 	log       *slog.Logger
-	ids       *workerIDs
+	ids       *idSource
 	catalog   *catalog.Catalog
 	collector *stock.Collector
 	lookup    *lookup.Reader
@@ -43,51 +43,61 @@ type APIRole struct {
 	started   time.Time
 	up        func(net.Addr)           // is called with the address when it serves; may be nil
 	addr      atomic.Pointer[net.Addr] // where it serves shoppers
-	reached   atomic.Bool              // RocketMQ has answered once
+	reached   atomic.Bool              // RocketMQ has responded once
 	stopping  atomic.Bool
 }
 
 func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*APIRole, error) {
+	a, opts, err := prepareAPIRole(cfg, b, reg, log)
+	if err != nil {
+		return nil, err
+	}
+	a.server = api.New(opts)
+	return a, nil
+}
+
+// prepareAPIRole makes all of an API role but its server.
+func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*APIRole, api.Options, error) {
 	sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
 	if err != nil {
-		return nil, badSetting("SECKILL_ID_KEYS", err)
+		return nil, api.Options{}, badSetting("SECKILL_ID_KEYS", err)
 	}
 	tokens, err := newVerifier(cfg.Auth)
 	if err != nil {
-		return nil, &SettingError{err}
+		return nil, api.Options{}, &SettingError{err}
 	}
 	permits, err := api.NewPermits(cfg.Auth.IDKeys, cfg.API.PermitValid)
 	if err != nil {
-		return nil, badSetting("SECKILL_ID_KEYS", err)
+		return nil, api.Options{}, badSetting("SECKILL_ID_KEYS", err)
 	}
 	ledger := stock.New(b.redis)
-	a := &APIRole{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newWorkerIDs(b.orders, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
+	a := &APIRole{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newIDSource(b.store, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
 	watched := watched(reg)
 	redisBreaker := breaker.New(watched("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
-	mysqlBreaker := breaker.New(watched("mysql", breaker.Options{Probe: b.orders.Ping, Failed: mysqlFault, Log: log}))
+	mysqlBreaker := breaker.New(watched("mysql", breaker.Options{Probe: b.store.Ping, Failed: mysqlFault, Log: log}))
 	queueBreaker := breaker.New(watched("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
 	a.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
 	if a.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
-		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
+		return nil, api.Options{}, badSetting("SECKILL_ROCKETMQ_*", err)
 	}
 	registerBacklog(reg, a.backlog)
-	a.catalog = catalog.New(b.orders.Sales, ledger, log)
+	a.catalog = catalog.New(b.store.Sales, ledger, log)
 	reg.MustRegister(newSaleMetrics(a.catalog.List))
 	a.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, SoldOut: a.catalog.MarkSoldOut, Observe: reserveMetrics(reg), Tracer: b.tracer})
 	a.lookup = lookup.New(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
-		err = mysqlBreaker.Do(func() error { rs, err = b.orders.Find(ctx, ids); return err })
+		err = mysqlBreaker.Do(func() error { rs, err = b.store.Find(ctx, ids); return err })
 		return rs, err
 	})
 	challenge, err := newChallenge(cfg.API, watched, log)
 	if err != nil {
-		return nil, err
+		return nil, api.Options{}, err
 	}
 	opts := api.Options{
 		Catalog: a.catalog, Reserver: a.collector, Publisher: a.publisher,
 		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: a.lookup,
-		Orders:   guardedOrders{b.orders, mysqlBreaker.Do},
-		Resolver: reconcile.NewResolver(guardedOrders{b.orders, mysqlBreaker.Do}, ledger, b.queue),
-		Till:     payment.New(b.orders, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
+		Orders:   guardedStore{b.store, mysqlBreaker.Do},
+		Resolver: reconcile.NewResolver(guardedStore{b.store, mysqlBreaker.Do}, ledger, b.queue),
+		Payments: payment.New(b.store, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: a.gate(redisBreaker, queueBreaker), Quiet: a.backlog.few,
 		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
@@ -96,26 +106,26 @@ func newAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *s
 	if challenge != nil {
 		opts.Challenge = challenge
 	}
-	a.server = api.New(opts)
-	return a, nil
+	return a, opts, nil
 }
 
-// redisFault: sold out and its like are answers, not faults.
+// redisFault reports whether an error is a fault of Redis. That a sale is not loaded
+// is a normal response.
 func redisFault(err error) bool { return !errors.Is(err, stock.ErrNotLoaded) }
 
-// redisBusy: that all connections of this process are in use says nothing of
-// Redis. Each of them has a time-out that does; a flood of polls must not make
-// it look away.
+// redisBusy reports whether all connections of this process were in use, which tells
+// nothing about Redis: each of them has a timeout that does. A flood of polls must
+// not open the breaker.
 func redisBusy(err error) bool { return errors.Is(err, redis.ErrPoolTimeout) }
 
-// mysqlFault: that there is no such sale, or that it does not allow a thing, is
-// an answer.
+// mysqlFault reports whether an error is a fault of MySQL. That a sale does not
+// exist, or does not allow something, is a normal response.
 func mysqlFault(err error) bool {
 	return !errors.Is(err, order.ErrNotFound) && !errors.Is(err, order.ErrConflict)
 }
 
-// gate refuses a purchase, before anything is deducted, while what it needs is
-// away. MySQL is not among it: the queue holds the orders meanwhile.
+// gate refuses a purchase, before anything is deducted, while a server that it needs
+// is down. It does not need MySQL: the queue holds the orders meanwhile.
 func (a *APIRole) gate(needed ...*breaker.Breaker) func() error {
 	return func() error {
 		if !a.reached.Load() {
@@ -133,7 +143,7 @@ func (a *APIRole) gate(needed ...*breaker.Breaker) func() error {
 	}
 }
 
-// ready reports what the process still waits for; nil when it can sell.
+// ready reports what the process waits for; nil if it can sell.
 func (a *APIRole) ready() error {
 	if a.stopping.Load() {
 		return errors.New("stopping")
@@ -148,35 +158,35 @@ func (a *APIRole) ready() error {
 }
 
 const (
-	// reachWithin is how long a process that starts waits for RocketMQ before
-	// it takes traffic all the same: it can answer polls, and refuse politely.
+	// reachWithin is how long a starting process waits for RocketMQ before it
+	// accepts traffic without it: it can serve polls, and refuse purchases.
 	reachWithin = 5 * time.Second
 	reachEvery  = 50 * time.Millisecond
 )
 
-var errNotReached = errors.New("RocketMQ has not answered yet")
+var errNotReached = errors.New("RocketMQ has not responded yet")
 
-// reach waits for RocketMQ's first answer. Until then nothing is deducted: the
-// orders of a process that has just started would be left to the sweeper, and
-// its breaker would open.
+// reach waits for the first response of RocketMQ. Until then nothing is deducted:
+// otherwise the first orders would be left to the sweeper, and the breaker would
+// open.
 func (a *APIRole) reach(ctx context.Context) error {
 	for a.publisher.Probe(ctx) != nil {
 		if loop.Pause(ctx, reachEvery) != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is no failure
 		}
 	}
 	a.reached.Store(true)
 	return nil
 }
 
-// details says how each thing that selling needs is. A server that is away
-// makes the process refuse, but not unready: another process would refuse too.
+// details describes the state of everything that selling needs. While a server is
+// down the process refuses purchases, but stays ready: others would refuse too.
 func (a *APIRole) details() []string {
 	lines := []string{"sales: read"}
 	if !a.catalog.Ready() {
 		lines[0] = "sales: not read yet"
 	}
-	lines = append(lines, "worker number: "+state(a.ids.ready()))
+	lines = append(lines, "node ID: "+state(a.ids.ready()))
 	for _, b := range a.breakers {
 		lines = append(lines, b.Name()+": "+state(b.Ready()))
 	}
@@ -218,7 +228,7 @@ func (a *APIRole) run(ctx context.Context) error {
 	return errors.Join(err, a.stop(context.WithoutCancel(ctx), srv, stopBackground, g))
 }
 
-// work does all that stands beside serving, until ctx is done.
+// work runs everything besides serving, until ctx is done.
 func (a *APIRole) work(ctx context.Context) (*errgroup.Group, context.Context) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.reach(ctx) })
@@ -236,11 +246,11 @@ func (a *APIRole) work(ctx context.Context) (*errgroup.Group, context.Context) {
 func (a *APIRole) stop(ctx context.Context, srv *http.Server, stopBackground func(), g *errgroup.Group) error {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.API.StopDelay+a.cfg.API.DrainTimeout)
 	defer cancel()
-	a.stopping.Store(true) // 1. load balancers look away, held polls are let go
+	a.stopping.Store(true) // 1. load balancers stop sending, held polls return
 	a.server.SetReady(false)
 	_ = loop.Pause(ctx, a.cfg.API.StopDelay)
-	err := srv.Shutdown(ctx)                       // 2. requests under way get their answers
-	a.collector.Close()                            // 3. nothing is reserved any more
+	err := srv.Shutdown(ctx)                       // 2. requests in flight get their responses
+	a.collector.Close()                            // 3. nothing more is reserved
 	err = errors.Join(err, a.publisher.Close(ctx)) // 4. what was reserved is sent
 	stopBackground()                               // 5. and the rest
 	err = errors.Join(err, ignoreCanceled(g.Wait()))

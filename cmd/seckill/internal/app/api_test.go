@@ -32,7 +32,7 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
-	b := &backend{redis: rdb, orders: memory.NewStore(), queue: newDevQueue()}
+	b := &backend{redis: rdb, store: memory.NewStore(), queue: newMemoryQueue()}
 	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
@@ -63,13 +63,13 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 
 // lateQueue is a queue whose broker does not answer yet.
 type lateQueue struct {
-	devQueue
+	memoryQueue
 
 	there atomic.Bool
 }
 
 func (q *lateQueue) publisher(o publisherOptions) (publisher, error) {
-	p, err := q.devQueue.publisher(o)
+	p, err := q.memoryQueue.publisher(o)
 	return latePublisher{p, q}, err
 }
 
@@ -93,8 +93,8 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
-	queue := &lateQueue{devQueue: newDevQueue()}
-	api, err := newAPIRole(cfg, &backend{redis: rdb, orders: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	queue := &lateQueue{memoryQueue: newMemoryQueue()}
+	api, err := newAPIRole(cfg, &backend{redis: rdb, store: memory.NewStore(), queue: queue}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	g, _ := api.work(ctx)
@@ -111,17 +111,17 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	require.NoError(t, ignoreCanceled(g.Wait()))
 }
 
-// counter is MySQL's counter of worker numbers.
+// counter is MySQL's counter of node IDs.
 type counter struct{ n atomic.Int64 }
 
 func (c *counter) NextNodeID(context.Context) (int64, error) { return c.n.Add(1), nil }
 func (c *counter) LastNodeID(context.Context) (int64, error) { return c.n.Load(), nil }
 
-func TestAUsedUpWorkerNumberIsReplaced(t *testing.T) {
+func TestAnIDSourceReplacesAUsedUpNodeID(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &counter{}
-		ids := newWorkerIDs(c, slog.New(slog.DiscardHandler))
+		ids := newIDSource(c, slog.New(slog.DiscardHandler))
 		require.Error(t, ids.ready())
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)

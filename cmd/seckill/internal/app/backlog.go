@@ -11,9 +11,9 @@ type lagger interface {
 	Lag(ctx context.Context) (int64, error)
 }
 
-// backlog knows how many orders wait in the queue: what the queue said a second
-// ago, and what this process has sent since. Without the latter a flood would
-// put a second's worth of it on top of any limit.
+// backlog counts the orders that wait in the queue: the number that the queue
+// reported a second ago, plus what this process has sent since. Without the latter
+// a flood could exceed any limit by a second of orders.
 type backlog struct {
 	queue lagger
 	limit atomic.Int64
@@ -31,14 +31,14 @@ func newBacklog(q lagger, limit int64, log *slog.Logger) *backlog {
 // over reports whether more orders wait than the limit allows.
 func (b *backlog) over() bool { return b.waiting() > b.limit.Load() }
 
-// waiting is how many orders wait, as far as is known here.
+// waiting returns how many orders wait, as far as this process knows.
 func (b *backlog) waiting() int64 { return b.lag.Load() + b.since.Load() }
 
 // sent counts orders on their way into the queue.
 func (b *backlog) sent(orders int) { b.since.Add(int64(orders)) }
 
-// counting returns what is told of each batch sent: it counts it and passes it
-// on.
+// counting returns an observer of sent batches that counts their orders and calls
+// next.
 func (b *backlog) counting(next func(outcome string, batch int, took time.Duration)) func(string, int, time.Duration) {
 	return func(outcome string, batch int, took time.Duration) {
 		b.sent(batch)
@@ -46,14 +46,14 @@ func (b *backlog) counting(next func(outcome string, batch int, took time.Durati
 	}
 }
 
-// fewOrders is a batch of the consumers, who are through with it in no time.
+// fewOrders is a batch of the consumers, which they settle in milliseconds.
 const fewOrders = 256
 
 // few reports whether hardly any order waits.
 func (b *backlog) few() bool { return b.lag.Load() <= fewOrders }
 
-// run asks the queue once a second. While it cannot be asked the last answer
-// stands, and all that is sent counts on top of it.
+// run asks the queue once a second. While the queue does not respond, the last
+// number stands and everything sent is added to it.
 func (b *backlog) run(ctx context.Context) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -63,7 +63,7 @@ func (b *backlog) run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		counted := b.since.Load() // what is sent while we ask may not be in the answer: it counts on
+		counted := b.since.Load() // orders sent during the call may be missing in the response, so they stay counted
 		askCtx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		n, err := b.queue.Lag(askCtx)
 		cancel()

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"seckill/admin"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 	"seckill/internal/config"
 	"seckill/internal/loop"
 	"seckill/order"
@@ -97,7 +97,7 @@ func (c *Checkup) readFleet(ctx context.Context) checkup.Fleet {
 	if held, err := c.service.ViewLimits(l.Limits).Limits["held_polls"].Value.Int64(); err == nil {
 		f.HeldPolls = uint64(max(0, held))
 	}
-	f.Loaded, f.Fingerprint, f.SalesErr = c.service.Catalogue(ctx)
+	f.Loaded, f.Fingerprint, f.SalesErr = c.service.Fingerprint(ctx)
 	return f
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 	"seckill/internal/config"
 	"seckill/order"
 	"seckill/order/memory"
@@ -92,7 +92,7 @@ func TestWhatPreflightCannotReadFails(t *testing.T) {
 				rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 				defer rdb.Close()
 				c.service = admin.New(admin.Options{
-					Sales: test.deaf, Ledger: stock.New(rdb), Limits: test.deaf, LimitRules: c.service.LimitRules, Fleet: test.deaf, Log: slog.New(slog.DiscardHandler),
+					Sales: test.deaf, Ledger: stock.New(rdb), Limits: test.deaf, LimitRules: c.service.LimitRules(), Fleet: test.deaf, Log: slog.New(slog.DiscardHandler),
 				})
 				found, err := c.Preflight(t.Context(), sale.ID)
 				require.NoError(t, err)

@@ -16,9 +16,9 @@ import (
 )
 
 // openRedis returns a client for one server, a Sentinel group or a Cluster. It
-// connects when it is first used.
+// connects on first use.
 func openRedis(c config.Redis) (redis.UniversalClient, error) {
-	redis.SetLogger(quiet{}) // what it would print, its errors say as well
+	redis.SetLogger(quiet{}) // its errors contain what it would print
 	opts, err := redisOptions(c)
 	if err != nil {
 		return nil, err
@@ -36,10 +36,10 @@ func redisOptions(c config.Redis) (*redis.UniversalOptions, error) {
 		ReadTimeout:   2 * time.Second,
 		WriteTimeout:  2 * time.Second,
 		PoolTimeout:   time.Second,
-		// A script call whose answer was lost is repeated by the caller that knows
-		// it may be; the client itself must not.
+		// A script call whose response was lost is repeated by a caller that knows
+		// that this is safe; the client must not do it.
 		MaxRetries:            -1,
-		DialerRetries:         1, // a server that refuses is not asked five times for each poll
+		DialerRetries:         1, // not five connection attempts for each poll
 		ContextTimeoutEnabled: true,
 		DisableIdentity:       true,
 	}
@@ -53,12 +53,12 @@ func redisOptions(c config.Redis) (*redis.UniversalOptions, error) {
 	return opts, nil
 }
 
-// quiet drops the client's own log lines.
+// quiet drops the log lines of the client.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// openDB returns a pool on MySQL. It connects when it is first used.
+// openDB returns a connection pool for MySQL. It connects on first use.
 func openDB(c config.MySQL) (*sql.DB, error) {
 	opts := mysql.DBOptions{MaxConns: c.MaxConns}
 	if c.NoTimeout {

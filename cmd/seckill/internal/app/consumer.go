@@ -43,22 +43,22 @@ func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, l
 	c := &ConsumerRole{log: log, mostWorkers: cfg.MySQL.MostWorkers(), eviction: newEviction(b.redis, reg, log)}
 	c.redis = breaker.New(watched(reg)("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
 	c.pool = consumer.NewPool(consumer.Options{
-		Orders: b.orders, Ledger: ledger, Guard: c.redis.Do,
+		Orders: b.store, Ledger: ledger, Guard: c.redis.Do,
 		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,
 		Tracer: b.tracer, Topic: cfg.RocketMQ.Topic, Metrics: reg, Log: log,
 	})
-	receiver := consumer.NewReceiver(c.pool, b.orders, log)
+	receiver := consumer.NewReceiver(c.pool, b.store, log)
 	var err error
 	if c.subscriber, err = b.queue.subscriber(subscriberOptions{receiver.Handle, cfg.Consumer.DrainTimeout, b.tracer != nil}); err != nil {
 		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
 	}
-	c.loader = reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
-	c.tail = reconcile.NewTail(b.orders, ledger)
-	c.sweeper = reconcile.NewSweeper(b.orders, ledger, c.pool, log)
-	c.auditor = audit.NewBackground(b.orders, ledger, audit.Grace, reg, log)
-	c.expirer = reconcile.NewExpirer(b.orders, ledger, expiredCounter(reg), log)
-	c.extender = reconcile.NewExtender(b.orders, log)
-	c.janitor = reconcile.NewJanitor(b.orders, ledger, b.queue, log)
+	c.loader = reconcile.NewLoader(b.store, b.store, ledger, b.queue, log)
+	c.tail = reconcile.NewTail(b.store, ledger)
+	c.sweeper = reconcile.NewSweeper(b.store, ledger, c.pool, log)
+	c.auditor = audit.NewBackground(b.store, ledger, audit.Grace, reg, log)
+	c.expirer = reconcile.NewExpirer(b.store, ledger, expiredCounter(reg), log)
+	c.extender = reconcile.NewExtender(b.store, log)
+	c.janitor = reconcile.NewJanitor(b.store, ledger, b.queue, log)
 	if cfg.Consumer.Events {
 		c.events, err = newRelay(cfg, b, reg, log)
 	}
@@ -72,8 +72,8 @@ func (c *ConsumerRole) details() []string {
 	return []string{"redis: " + state(c.redis.Ready()), c.eviction.line()}
 }
 
-// run works until ctx is done: first the feeding stops and drains, then the
-// pool, so that what was delivered is settled and acknowledged.
+// run works until ctx is done. Then everything that feeds the pool stops and drains
+// first, then the pool, so that delivered messages are settled and acknowledged.
 func (c *ConsumerRole) run(ctx context.Context) error {
 	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPool()

@@ -25,14 +25,14 @@ import (
 	queuememory "seckill/queue/memory"
 )
 
-// DevStarted is the first line of `dev --json`.
+// DevStarted is the first line that `dev --json` prints.
 type DevStarted struct {
 	URL    string `json:"url"`
 	SaleID string `json:"sale_id"`
 	Token  string `json:"token"`
 	// PaymentSecret signs payments: SECKILL_PAYMENT_SECRETS of `seckill pay`.
 	PaymentSecret string `json:"payment_secret"`
-	// AdminURL and AdminToken are an operator's.
+	// AdminURL and AdminToken are for the operators' API.
 	AdminURL   string `json:"admin_url"`
 	AdminToken string `json:"admin_token"`
 }
@@ -94,7 +94,7 @@ func runDev(ctx context.Context, cfg config.Config, tracer *telemetry.Tracer, lo
 		newMember(cfg, b, fleet.RoleConsumer, consumer, adminAt.Addr(), consumerReg, log).Run)
 }
 
-// devBackend is the embedded stand-ins.
+// devBackend returns the embedded servers.
 func devBackend(cfg config.Config) (*backend, error) {
 	mini := miniredis.NewMiniRedis()
 	if err := mini.Start(); err != nil {
@@ -107,7 +107,7 @@ func devBackend(cfg config.Config) (*backend, error) {
 		return nil, err
 	}
 	store := memory.NewStore()
-	return &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue(), close: func() {
+	return &backend{redis: rdb, store: store, operators: store, queue: newMemoryQueue(), close: func() {
 		_ = rdb.Close()
 		mini.Close()
 	}}, nil
@@ -123,7 +123,7 @@ func (a *APIRole) await(ctx context.Context) bool {
 	return true
 }
 
-// devTokens are what a person needs to try everything.
+// devTokens makes the tokens for a shopper and an operator.
 func devTokens(cfg config.Config, sale order.Sale) (DevStarted, error) {
 	expires := time.Now().Add(24 * time.Hour)
 	shopper, err := NewMinter(ShopperTokens(cfg), expires)
@@ -143,13 +143,14 @@ func devTokens(cfg config.Config, sale order.Sale) (DevStarted, error) {
 	return started, err
 }
 
-// DevConfig is the defaults, with keys that live as long as the process.
+// DevConfig returns the default settings, with keys that are valid as long as this
+// process runs.
 func DevConfig() (config.Config, error) {
 	cfg, err := config.Load(nil, "")
 	if err != nil {
 		return cfg, err
 	}
-	cfg.MySQL.MaxConns = 1000 // the stand-in has none that could be too few
+	cfg.MySQL.MaxConns = 1000 // there is no MySQL whose connections could be too few
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Admin.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
@@ -176,36 +177,36 @@ func sampleSale(ctx context.Context, cfg config.Config, b *backend, log *slog.Lo
 	return opened.Sale, errors.Join(err, opened.Behind)
 }
 
-// devQueue is the in-memory twin as a queue.
-type devQueue struct {
+// memoryQueue is the queue in memory as an orderQueue.
+type memoryQueue struct {
 	*queuememory.Queue
 	topic *queuememory.Topic
 }
 
-func newDevQueue() devQueue { return devQueue{queuememory.NewQueue(), queuememory.NewTopic()} }
+func newMemoryQueue() memoryQueue { return memoryQueue{queuememory.NewQueue(), queuememory.NewTopic()} }
 
-func (q devQueue) events() (eventTopic, error) { return q.topic, nil }
+func (q memoryQueue) events() (eventTopic, error) { return q.topic, nil }
 
-func (q devQueue) publisher(o publisherOptions) (publisher, error) {
-	return devPublisher{q.Queue, o}, nil
+func (q memoryQueue) publisher(o publisherOptions) (publisher, error) {
+	return memoryPublisher{q.Queue, o}, nil
 }
 
-func (q devQueue) subscriber(o subscriberOptions) (subscriber, error) {
+func (q memoryQueue) subscriber(o subscriberOptions) (subscriber, error) {
 	if o.handle == nil {
 		return nil, errors.New("a subscriber needs a handler")
 	}
 	return q.Subscribe(o.handle), nil
 }
 
-// devTopic is what the twin's one topic is called in traces.
+// devTopic is the name of the topic in traces.
 const devTopic = "SECKILL_ORDER"
 
-type devPublisher struct {
+type memoryPublisher struct {
 	queue *queuememory.Queue
 	opts  publisherOptions
 }
 
-func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
+func (d memoryPublisher) Publish(ctx context.Context, o order.Order) error {
 	span := d.opts.tracer.Create(ctx, devTopic, int64(o.ID))
 	m := queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o), Traceparent: span.Traceparent()}
 	err := d.opts.guard(func() error { return d.queue.PublishMessage(ctx, m) })
@@ -213,5 +214,5 @@ func (d devPublisher) Publish(ctx context.Context, o order.Order) error {
 	return err
 }
 
-func (d devPublisher) Probe(context.Context) error { return nil }
-func (d devPublisher) Close(context.Context) error { return nil }
+func (d memoryPublisher) Probe(context.Context) error { return nil }
+func (d memoryPublisher) Close(context.Context) error { return nil }

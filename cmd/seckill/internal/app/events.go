@@ -14,17 +14,17 @@ import (
 	"seckill/order"
 )
 
-// events is the part of the consumer role that sends order events.
+// events is the part of the consumer role that publishes order events.
 type events struct {
 	relay *event.Relay
 	topic eventTopic
 	log   *slog.Logger
 }
 
-// newRelay connects to the topic of events. Where a consumer has the keys of
-// order IDs, the events have the IDs that shoppers know.
+// newRelay opens the topic of events. If the consumer has the keys of order IDs, the
+// events contain public IDs.
 func newRelay(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*events, error) {
-	o := event.Options{Store: b.orders, Metrics: reg, Log: log}
+	o := event.Options{Store: b.store, Metrics: reg, Log: log}
 	if len(cfg.Auth.IDKeys) > 0 {
 		sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
 		if err != nil {
@@ -40,15 +40,15 @@ func newRelay(cfg config.Config, b *backend, reg prometheus.Registerer, log *slo
 	return &events{event.NewRelay(o), topic, log}, nil
 }
 
-// releaseTimeout bounds what is done for the processes that go on.
+// releaseTimeout bounds the hand-over to the other processes.
 const releaseTimeout = 2 * time.Second
 
-// run sends until ctx is done, then gives the sales to other processes.
+// run publishes until ctx is done, then hands the sales over to other processes.
 func (e *events) run(ctx context.Context) error {
 	err := loop.EverySecond(ctx, e.log, "events", e.relay.Step)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := e.relay.Release(ctx); err != nil { // they come to it by themselves, some seconds later
+	if err := e.relay.Release(ctx); err != nil { // other processes take over some seconds later
 		e.log.WarnContext(ctx, "events not released", "err", err)
 	}
 	return errors.Join(err, e.topic.Close(ctx))

@@ -12,12 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
 
-	"seckill/internal/checkup"
+	"seckill/cmd/seckill/internal/checkup"
+	"seckill/internal/loop"
 )
 
-// eviction watches that Redis evicts nothing, and what memory it has left.
-// Whether it may is one setting for the whole fleet: a process that knows it
-// does says so, and goes on selling.
+// eviction watches whether Redis may evict keys, and how much memory it has left.
+// The setting is the same for all processes, so a process that finds it wrong
+// reports that and goes on selling.
 type eviction struct {
 	rdb       redis.UniversalClient
 	log       *slog.Logger
@@ -41,7 +42,7 @@ func newEviction(rdb redis.UniversalClient, reg prometheus.Registerer, log *slog
 
 const evictionEvery = 15 * time.Second
 
-// line is what the last look found, for people.
+// line describes the last result, for people.
 func (e *eviction) line() string {
 	if last := e.last.Load(); last != nil {
 		return "redis eviction: " + *last
@@ -49,27 +50,23 @@ func (e *eviction) line() string {
 	return "redis eviction: not known yet"
 }
 
-// run looks at once and then again and again, until ctx is done.
+// run checks at once and then every 15 s, until ctx is done.
 func (e *eviction) run(ctx context.Context) error {
-	t := time.NewTicker(evictionEvery)
-	defer t.Stop()
 	for {
-		e.look(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
+		e.check(ctx)
+		if loop.Pause(ctx, evictionEvery) != nil {
+			return nil //nolint:nilerr // the end of ctx is no failure
 		}
 	}
 }
 
-func (e *eviction) look(ctx context.Context) {
+func (e *eviction) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	info, err := e.rdb.Info(ctx, "memory").Result()
 	policy := infoField(info, "maxmemory_policy")
 	if err != nil || policy == "" {
-		return // who does not say has the last answer; the breaker says that it is away
+		return // the last result stands; the breaker reports that Redis is down
 	}
 	for g, field := range map[prometheus.Gauge]string{e.used: "used_memory", e.max: "maxmemory"} {
 		if n, err := strconv.ParseFloat(infoField(info, field), 64); err == nil {

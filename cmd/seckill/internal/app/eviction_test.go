@@ -18,8 +18,8 @@ import (
 	"seckill/internal/testenv"
 )
 
-// policyServer answers INFO with the policy it is told, and everything else
-// with an error, as a Redis that allows little.
+// policyServer responds to INFO with this policy, and to everything else with an
+// error, like a Redis that allows little.
 func policyServer(t *testing.T, policy *atomic.Value) string {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -76,7 +76,7 @@ func TestReadinessSaysThatRedisMayEvict(t *testing.T) {
 	e := newEviction(rdb, reg, slog.New(slog.NewTextHandler(logged, nil)))
 	require.Equal(t, "redis eviction: not known yet", e.line())
 	for range 2 {
-		e.look(t.Context())
+		e.check(t.Context())
 		require.Contains(t, e.line(), `WARNING: maxmemory-policy is "allkeys-lru"; set maxmemory-policy noeviction`)
 	}
 	require.Equal(t, 1, strings.Count(logged.String(), "allkeys-lru"), "said once")
@@ -84,7 +84,7 @@ func TestReadinessSaysThatRedisMayEvict(t *testing.T) {
 	require.Contains(t, exposed(t, reg), "\nseckill_redis_memory_used_bytes 7\n")
 	require.Contains(t, exposed(t, reg), "\nseckill_redis_memory_max_bytes 10\n")
 	policy.Store("noeviction")
-	e.look(t.Context())
+	e.check(t.Context())
 	require.Equal(t, "redis eviction: ok", e.line())
 	require.Contains(t, exposed(t, reg), "\nseckill_redis_may_evict 0\n")
 }
@@ -95,6 +95,6 @@ func TestTheServersOfTestsEvictNothing(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	require.NoError(t, e.run(ctx), "it ends")
-	e.look(t.Context())
+	e.check(t.Context())
 	require.Equal(t, "redis eviction: ok", e.line())
 }

@@ -16,34 +16,34 @@ import (
 	"seckill/order"
 )
 
-// newFleet is the processes of this shop: those with its topic.
+// newFleet returns the processes of this shop: those with the same topic.
 func newFleet(cfg config.Config, rdb redis.UniversalClient) *fleet.Fleet {
 	return fleet.New(rdb, cfg.RocketMQ.Namespace+"/"+cfg.RocketMQ.Topic)
 }
 
 // limited is a role as a member of the fleet.
 type limited interface {
-	// look adds to self what changes, and returns what the role counts.
-	look(self *fleet.Instance) fleet.Totals
-	// apply puts limits in force: those of cfg, where so many APIs live.
+	// describe updates self and returns the counters of the role.
+	describe(self *fleet.Instance) fleet.Totals
+	// apply applies the limits in cfg; apis is the number of running APIs.
 	apply(cfg config.Config, apis int)
 }
 
-// newMember is this process in its fleet, with the limits that operators set over
-// its own.
+// newMember returns this process as a member of the fleet. Limits that operators set
+// override those in cfg.
 func newMember(cfg config.Config, b *backend, name string, r limited, adminAt net.Addr, reg prometheus.Registerer, log *slog.Logger) *fleet.Member {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	return fleet.NewMember(fleet.Options{
-		Fleet: newFleet(cfg, b.redis), Limits: b.desk.Limits, Metrics: reg, Log: log,
+		Fleet: newFleet(cfg, b.redis), Limits: b.operators.Limits, Metrics: reg, Log: log,
 		Self: fleet.Instance{
 			Role: name, Version: version, Host: host, PID: os.Getpid(), AdminListen: reachable(adminAt, host),
 			MaxFiles: maxFiles(), MaxRedisConns: cfg.Redis.PoolSize,
 		},
 		Look: func(self *fleet.Instance) fleet.Totals {
-			t := r.look(self)
+			t := r.describe(self)
 			t.RedisConns = int(b.redis.PoolStats().TotalConns)
 			if b.db != nil {
 				pool := b.db.Stats()
@@ -52,15 +52,15 @@ func newMember(cfg config.Config, b *backend, name string, r limited, adminAt ne
 			return t
 		},
 		Apply: func(l order.Limits, apis int) error {
-			now, err := cfg.With(l.Values) // a newer version may know more of them
+			now, err := cfg.With(l.Values) // a newer version may have set limits that this one does not know
 			r.apply(now, apis)
 			return err
 		},
 	})
 }
 
-// maxFiles is how many files and connections this process may have open; 0 when
-// the system does not say.
+// maxFiles returns how many files and connections this process may have open; 0 if
+// it is not known.
 func maxFiles() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -69,8 +69,8 @@ func maxFiles() uint64 {
 	return limit.Cur
 }
 
-// reachable is an address as others may reach it: by the host's name where it is
-// any of the host's.
+// reachable returns an address that other hosts can reach: with the host's name if
+// the process listens on all addresses.
 func reachable(a net.Addr, host string) string {
 	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
@@ -78,7 +78,7 @@ func reachable(a net.Addr, host string) string {
 	return a.String()
 }
 
-func (a *APIRole) look(self *fleet.Instance) fleet.Totals {
+func (a *APIRole) describe(self *fleet.Instance) fleet.Totals {
 	if at := a.addr.Load(); at != nil {
 		self.Listen = reachable(*at, self.Host)
 	}
@@ -87,7 +87,7 @@ func (a *APIRole) look(self *fleet.Instance) fleet.Totals {
 	}
 	self.SalesLoaded, self.SalesFingerprint = a.catalog.Fingerprint()
 	self.BreakersOpen = openBreakers(a.breakers...)
-	l := a.server.Metrics.Load()
+	l := a.server.Load()
 	return fleet.Totals{
 		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: a.backlog.waiting(),
 		Accepted: l.Accepted, Refused: l.Refused,
@@ -99,7 +99,7 @@ func (a *APIRole) apply(cfg config.Config, apis int) {
 	a.backlog.limit.Store(cfg.API.BacklogLimit)
 }
 
-// openBreakers are the names of those that are not closed.
+// openBreakers returns the names of the breakers that are not closed.
 func openBreakers(all ...*breaker.Breaker) (names []string) {
 	for _, b := range all {
 		if b.Ready() != nil {
@@ -109,7 +109,7 @@ func openBreakers(all ...*breaker.Breaker) (names []string) {
 	return names
 }
 
-func (c *ConsumerRole) look(self *fleet.Instance) fleet.Totals {
+func (c *ConsumerRole) describe(self *fleet.Instance) fleet.Totals {
 	self.BreakersOpen = openBreakers(c.redis)
 	l := c.pool.Load()
 	return fleet.Totals{Workers: l.Workers, Settled: l.Settled, ToResult: l.ToResult}
@@ -119,7 +119,7 @@ func (c *ConsumerRole) apply(cfg config.Config, _ int) {
 	c.pool.SetRate(cfg.Consumer.DrainRate)
 	workers := min(cfg.Consumer.Workers, c.mostWorkers)
 	if workers < cfg.Consumer.Workers {
-		c.log.Warn("fewer workers than the limit says: SECKILL_MYSQL_MAX_CONNS allows no more", "consumer_workers", cfg.Consumer.Workers, "workers", workers)
+		c.log.Warn("SECKILL_MYSQL_MAX_CONNS allows fewer workers than the limit", "consumer_workers", cfg.Consumer.Workers, "workers", workers)
 	}
 	c.pool.SetWorkers(workers)
 }

@@ -49,8 +49,8 @@ func TestALimitGivesAConsumerNoMoreWorkersThanItsConnectionsAllow(t *testing.T) 
 // applied is a role that passes on the limits it gets.
 type applied chan config.Config
 
-func (applied) look(*fleet.Instance) fleet.Totals { return fleet.Totals{} }
-func (a applied) apply(cfg config.Config, _ int)  { a <- cfg }
+func (applied) describe(*fleet.Instance) fleet.Totals { return fleet.Totals{} }
+func (a applied) apply(cfg config.Config, _ int)      { a <- cfg }
 
 func TestALimitThatThisVersionDoesNotTakeIsShownAndKeepsNoOtherBack(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestALimitThatThisVersionDoesNotTakeIsShownAndKeepsNoOtherBack(t *testing.T
 	require.NoError(t, err)
 	defer b.close()
 	log := slog.New(slog.DiscardHandler)
-	_, err = b.desk.ChangeLimits(t.Context(), order.LimitsChange{Command: "c", Values: map[string]*json.Number{
+	_, err = b.operators.ChangeLimits(t.Context(), order.LimitsChange{Command: "c", Values: map[string]*json.Number{
 		"consumer_workers": new(json.Number("1000")), "of_a_newer_version": new(json.Number("1")), "drain_rate": new(json.Number("7")),
 	}})
 	require.NoError(t, err)

@@ -7,81 +7,79 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seckill/internal/loop"
 	"seckill/order"
 )
 
-var errNoWorker = errors.New("no worker number yet: MySQL has not answered since the start")
+var errNoNodeID = errors.New("no node ID yet: MySQL has not responded since the start")
 
+// counters is the counter of node IDs.
 type counters interface {
 	NextNodeID(ctx context.Context) (int64, error)
 	LastNodeID(ctx context.Context) (int64, error)
 }
 
-// workerIDs makes order IDs once MySQL has given the process its worker number.
-type workerIDs struct {
+// idSource makes order IDs once MySQL has given the process its node ID.
+type idSource struct {
 	counters counters
 	log      *slog.Logger
 	maker    atomic.Pointer[order.IDMaker]
 }
 
-func newWorkerIDs(c counters, log *slog.Logger) *workerIDs {
-	return &workerIDs{counters: c, log: log}
+func newIDSource(c counters, log *slog.Logger) *idSource {
+	return &idSource{counters: c, log: log}
 }
 
 // Next returns a new order ID.
-func (w *workerIDs) Next() (order.ID, error) {
-	m := w.maker.Load()
+func (s *idSource) Next() (order.ID, error) {
+	m := s.maker.Load()
 	if m == nil {
-		return 0, errNoWorker
+		return 0, errNoNodeID
 	}
 	return m.Next()
 }
 
-func (w *workerIDs) ready() error {
-	if w.maker.Load() == nil {
-		return errNoWorker
+func (s *idSource) ready() error {
+	if s.maker.Load() == nil {
+		return errNoNodeID
 	}
 	return nil
 }
 
-// run takes a worker number, trying until MySQL gives one, and then watches
-// that the counter does not come round to it: it takes a new one first.
-func (w *workerIDs) run(ctx context.Context) error {
-	const patience, watch = 500 * time.Millisecond, 10 * time.Second
+// run takes a node ID as soon as MySQL responds. Then it watches the counter, and
+// takes a new ID before the counter wraps around to this one.
+func (s *idSource) run(ctx context.Context) error {
+	const retry, watch = 500 * time.Millisecond, 10 * time.Second
 	wait := time.Duration(0)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
+	for loop.Pause(ctx, wait) == nil {
 		askCtx, cancel := context.WithTimeout(ctx, askTimeout)
 		wait = watch
-		if !w.usable(askCtx) && !w.take(askCtx) {
-			wait = patience
+		if !s.usable(askCtx) && !s.take(askCtx) {
+			wait = retry
 		}
 		cancel()
 	}
+	return nil
 }
 
-// usable reports whether the number at hand may go on being used.
-func (w *workerIDs) usable(ctx context.Context) bool {
-	m := w.maker.Load()
+// usable reports whether the process may go on using its node ID.
+func (s *idSource) usable(ctx context.Context) bool {
+	m := s.maker.Load()
 	if m == nil {
 		return false
 	}
-	last, err := w.counters.LastNodeID(ctx)
-	return err != nil || m.Observe(last) // unanswered: the counter moves slowly
+	last, err := s.counters.LastNodeID(ctx)
+	return err != nil || m.Observe(last) // without a response: the counter moves slowly
 }
 
-// take takes a new number.
-func (w *workerIDs) take(ctx context.Context) bool {
-	n, err := w.counters.NextNodeID(ctx)
+// take takes a new node ID.
+func (s *idSource) take(ctx context.Context) bool {
+	n, err := s.counters.NextNodeID(ctx)
 	if err != nil {
-		w.log.WarnContext(ctx, "no worker number yet", "err", err)
+		s.log.WarnContext(ctx, "no node ID yet", "err", err)
 		return false
 	}
-	w.maker.Store(order.NewIDMaker(n))
-	w.log.InfoContext(ctx, "worker number taken", "worker", n)
+	s.maker.Store(order.NewIDMaker(n))
+	s.log.InfoContext(ctx, "node ID taken", "node_id", n)
 	return true
 }

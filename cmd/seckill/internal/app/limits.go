@@ -11,9 +11,9 @@ import (
 	"seckill/internal/siteverify"
 )
 
-// newChallenge returns who checks the answers to challenges; nil where none is
-// set. Its breaker has no probe, since each call may cost money: after five
-// seconds a shopper's answer is the probe, which costs them a further try.
+// newChallenge returns the verifier of challenges; nil if none is configured. Its
+// breaker has no probe, since each call may cost money: after five seconds the
+// answer of a shopper is the probe, and if it fails that shopper must try again.
 func newChallenge(c config.API, watched func(string, breaker.Options) breaker.Options, log *slog.Logger) (*siteverify.Verifier, error) {
 	if (c.ChallengeURL == "") != (c.ChallengeKey == "") {
 		return nil, &SettingError{errors.New("SECKILL_CHALLENGE_URL and SECKILL_CHALLENGE_SECRET go together: set both, or neither")}
@@ -25,8 +25,8 @@ func newChallenge(c config.API, watched func(string, breaker.Options) breaker.Op
 	return siteverify.New(siteverify.Options{URL: c.ChallengeURL, Secret: c.ChallengeKey, Guard: guard.Do}), nil
 }
 
-// limits are what one of so many APIs takes on. The rates of a shopper and an
-// address are for all APIs together: each lets its share through.
+// limits returns the limits of one of several APIs. The rates of a shopper and of an
+// address apply to all APIs together: each API allows its share.
 func limits(c config.API, apis int) api.Limits {
 	l := api.DefaultLimits()
 	l.BuyInflight, l.PollInflight, l.HeldPolls = c.BuyInflight, c.PollInflight, c.HeldPolls

@@ -56,7 +56,7 @@ func startSelling(t *testing.T) *selling {
 	db, err := openDB(cfg.MySQL)
 	require.NoError(t, err)
 	store := memory.NewStore()
-	b := &backend{redis: rdb, db: db, orders: store, desk: store, queue: newDevQueue()}
+	b := &backend{redis: rdb, db: db, store: store, operators: store, queue: newMemoryQueue()}
 	sale, err := sampleSale(t.Context(), cfg, b, log)
 	require.NoError(t, err)
 	tokens, err := devTokens(cfg, sale)

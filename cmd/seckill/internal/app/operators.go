@@ -18,12 +18,12 @@ import (
 // newService returns what operators do, for the admin API and the command line.
 func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service {
 	ledger := stock.New(b.redis)
-	loader := reconcile.NewLoader(b.orders, b.orders, ledger, b.queue, log)
+	loader := reconcile.NewLoader(b.store, b.store, ledger, b.queue, log)
 	return admin.New(admin.Options{
-		Operations: b.desk, Sales: b.desk, AuditLog: b.desk, OrderRows: b.desk, Search: b.desk, Letters: b.desk, Reports: b.desk,
-		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.orders, ledger),
-		Auditor: audit.NewAuditor(b.orders, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.orders, ledger, loader), Log: log,
-		Limits: b.desk, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
+		Operations: b.operators, Sales: b.operators, AuditLog: b.operators, Orders: b.operators, Search: b.operators, DeadLetters: b.operators, Reports: b.operators,
+		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.store, ledger),
+		Auditor: audit.NewAuditor(b.store, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.store, ledger, loader), Log: log,
+		Limits: b.operators, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
 	})
 }
 
@@ -41,7 +41,7 @@ func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler,
 	if err != nil {
 		return nil, &SettingError{err}
 	}
-	return adminhttp.NewHandler(newService(cfg, b, log), tokens), nil
+	return adminhttp.NewHandler(newService(cfg, b, log), tokens, log), nil
 }
 
 // WithServers calls fn with a service on all servers.
@@ -73,7 +73,7 @@ func WithStores(cfg config.Config, log *slog.Logger, fn func(*admin.Service) err
 func WithMySQL(cfg config.Config, log *slog.Logger, fn func(*admin.Service) error) error {
 	return withDB(cfg.MySQL, func(db *sql.DB) error {
 		store := mysql.NewStore(db, log)
-		return fn(admin.New(admin.Options{Sales: store, AuditLog: store, Letters: store, Log: log}))
+		return fn(admin.New(admin.Options{Sales: store, AuditLog: store, DeadLetters: store, Log: log}))
 	})
 }
 

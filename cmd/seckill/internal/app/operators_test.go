@@ -47,7 +47,7 @@ func admins(t *testing.T, settings ...string) (http.Handler, error) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = rdb.Close() })
 	store := memory.NewStore()
-	b := &backend{redis: rdb, orders: store, desk: store, queue: newDevQueue()}
+	b := &backend{redis: rdb, store: store, operators: store, queue: newMemoryQueue()}
 	operators, err := newAdminAPI(cfg, b, slog.New(slog.DiscardHandler))
 	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), &ConsumerRole{}, operators), err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/api"
 	"seckill/internal/config"
 	"seckill/internal/testenv"
 	"seckill/order"
@@ -23,8 +24,10 @@ import (
 	"seckill/test/simulation"
 )
 
-// TestEveryPromiseHoldsInASimulation runs the whole program, wired as its roles
-// are, through SECKILL_SIM_SEEDS seeds from SECKILL_SIM_SEED on.
+// TestEveryPromiseHoldsInASimulation runs the whole program, wired as in production,
+// through SECKILL_SIM_SEEDS seeds from SECKILL_SIM_SEED on. It stands here, and not
+// in test/simulation, because it puts the roles together itself and drives parts of
+// them that nothing else may see: clocks, readiness, limits.
 func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(simulatedSeeds)
@@ -49,7 +52,7 @@ func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 	}
 }
 
-// simulation is what became of many seeds.
+// summary adds up the results of many seeds.
 type summary struct {
 	first, count uint64
 	begin        time.Time
@@ -136,20 +139,21 @@ func simulatedAPI(cfg config.Config, s simulation.Servers) (simulation.API, erro
 	if err != nil {
 		return simulation.API{}, err
 	}
-	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), s.Log)
+	role, opts, err := prepareAPIRole(cfg, b, prometheus.NewRegistry(), s.Log)
 	if err != nil {
 		return simulation.API{}, err
 	}
-	api.server.IDs = skewed{api.ids, s.Skew}
+	opts.IDs = skewed{role.ids, s.Skew}
+	role.server = api.New(opts)
 	return simulation.API{
-		Handler: api.server.Handler(),
-		Ready:   func() bool { return api.ready() == nil && api.gate(api.breakers...)() == nil },
+		Handler: role.server.Handler(),
+		Ready:   func() bool { return role.ready() == nil && role.gate(role.breakers...)() == nil },
 		Run: func(ctx context.Context) error {
-			g, ctx := api.work(ctx)
+			g, ctx := role.work(ctx)
 			<-ctx.Done()
-			api.collector.Close()
+			role.collector.Close()
 			err := ignoreCanceled(g.Wait())
-			api.lookup.Close()
+			role.lookup.Close()
 			return errors.Join(err, b.redis.Close())
 		},
 	}, nil
@@ -175,7 +179,7 @@ func simulatedConsumer(cfg config.Config, s simulation.Servers) (func(context.Co
 	}, nil
 }
 
-// resizeForEver is operators who change the limits all the time. It is the same
+// resizeForEver changes the limits all the time, as operators may. It does the same
 // for each seed.
 func (c *ConsumerRole) resizeForEver(ctx context.Context, cfg config.Config) {
 	for i := 0; ; i++ {
@@ -200,12 +204,12 @@ func simulatedBackend(cfg config.Config, s simulation.Servers) (*backend, error)
 	opts.PoolSize = 1000 // who waits for a connection shares a timer with other bubbles
 	rdb := redis.NewUniversalClient(opts)
 	rdb.AddHook(s.Hook)
-	return &backend{redis: rdb, orders: s.Orders, queue: simulatedQueue{s.Queue}}, nil
+	return &backend{redis: rdb, store: s.Orders, queue: simulatedQueue{s.Queue}}, nil
 }
 
 // skewed makes the IDs of a process whose clock is wrong.
 type skewed struct {
-	ids   *workerIDs
+	ids   *idSource
 	ahead time.Duration
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // TestOneOrdersTraceShowsEveryHop follows an order through both roles on the
-// twins; test/trace_test.go does so on real servers.
+// in-memory servers; test/trace_test.go does so on real ones.
 func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	t.Parallel()
 	tracer, spans := telemetrytest.New(t, 0) // the caller wants it

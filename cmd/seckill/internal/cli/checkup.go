@@ -12,8 +12,8 @@ import (
 
 	"seckill/admin"
 	"seckill/cmd/seckill/internal/app"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 )
 
 func newDoctor(p *process) *cobra.Command {

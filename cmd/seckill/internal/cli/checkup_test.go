@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/checkup"
+	"seckill/cmd/seckill/internal/checkup"
 )
 
 func TestAPreflightsExitCodeTellsAServerThatIsDownFromOtherFailures(t *testing.T) {

@@ -158,7 +158,7 @@ func exitCode(err error) int {
 	var usage *usageError
 	var setting *app.SettingError
 	var down *dependencyError
-	var away *admin.UnavailableError
+	var unavailable *admin.UnavailableError
 	var silent *silentError
 	switch {
 	case errors.As(err, &silent):
@@ -167,7 +167,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, order.ErrNotFound):
 		return exitNotFound
-	case errors.As(err, &down), errors.As(err, &away):
+	case errors.As(err, &down), errors.As(err, &unavailable):
 		return exitDependency
 	default:
 		return exitFailure

@@ -20,11 +20,11 @@ func newDeadLetters(p *process) *cobra.Command {
 		Use: "dead-letters", Short: "Show and discard messages that could not be read", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLettersList(p), newLettersShow(p), newLettersDiscard(p))
+	c.AddCommand(newDeadLettersList(p), newDeadLettersShow(p), newDeadLettersDiscard(p))
 	return c
 }
 
-func newLettersList(p *process) *cobra.Command {
+func newDeadLettersList(p *process) *cobra.Command {
 	var sale int64
 	var limit int
 	c := &cobra.Command{
@@ -34,11 +34,11 @@ func newLettersList(p *process) *cobra.Command {
 				return &usageError{errors.New("--limit and --sale are positive numbers")}
 			}
 			return p.withMySQL(func(s *admin.Service) error {
-				letters, err := s.DeadLetters(c.Context(), sale, limit)
+				found, err := s.DeadLetters(c.Context(), sale, limit)
 				if err != nil {
 					return err
 				}
-				return p.listLetters(letters)
+				return p.listDeadLetters(found)
 			})
 		},
 	}
@@ -47,10 +47,10 @@ func newLettersList(p *process) *cobra.Command {
 	return c
 }
 
-func (p *process) listLetters(letters []order.DeadLetter) error {
-	views := make([]admin.LetterView, len(letters))
-	for i, d := range letters {
-		views[i] = admin.ViewLetter(d)
+func (p *process) listDeadLetters(found []order.DeadLetter) error {
+	views := make([]admin.DeadLetterView, len(found))
+	for i, d := range found {
+		views[i] = admin.ViewDeadLetter(d)
 	}
 	if p.json {
 		return writeJSON(p.stdout, views)
@@ -70,27 +70,27 @@ func dash(s string) string {
 	return s
 }
 
-func newLettersShow(p *process) *cobra.Command {
+func newDeadLettersShow(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "show MESSAGE", Short: "Show a dead letter with its body; one that is an order's result by its order ID", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withMySQL(func(s *admin.Service) error {
-				letters, err := findLetters(c.Context(), s, args[0])
+				found, err := findDeadLetters(c.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
-				views := make([]admin.LetterView, len(letters))
-				for i, d := range letters {
-					views[i] = admin.ViewWhole(d)
+				views := make([]admin.DeadLetterView, len(found))
+				for i, d := range found {
+					views[i] = admin.ViewDeadLetterBody(d)
 				}
-				if len(letters) == order.MaxDeadLetters {
+				if len(found) == order.MaxDeadLetters {
 					fmt.Fprintf(p.stderr, "only the first %d are shown; `seckill dead-letters list --sale` lists more\n", order.MaxDeadLetters)
 				}
 				if p.json {
 					return writeJSON(p.stdout, views)
 				}
 				for _, v := range views {
-					if err := p.writeLetter(v); err != nil {
+					if err := p.writeDeadLetter(v); err != nil {
 						return err
 					}
 				}
@@ -100,7 +100,7 @@ func newLettersShow(p *process) *cobra.Command {
 	}
 }
 
-func (p *process) writeLetter(v admin.LetterView) error {
+func (p *process) writeDeadLetter(v admin.DeadLetterView) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	kind := "a message that could not be read"
 	if v.Verdict {
@@ -124,7 +124,7 @@ func (p *process) writeLetter(v admin.LetterView) error {
 	return err
 }
 
-func newLettersDiscard(p *process) *cobra.Command {
+func newDeadLettersDiscard(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "discard MESSAGE", Short: "Delete a message that could not be read; results of orders stay", Args: cobra.ExactArgs(1),
 		Long: `Delete a message that could not be read. Its order, if it has one, does not need it: the sweeper settles every
@@ -135,7 +135,7 @@ empty) is never deleted.`,
 				n, err := s.Discard(c.Context(), thisCall(), admin.ParseMessageID(args[0]))
 				switch {
 				case errors.Is(err, order.ErrNotFound):
-					return &noLetterError{admin.Printable(admin.ParseMessageID(args[0]))}
+					return &noDeadLetterError{admin.Printable(admin.ParseMessageID(args[0]))}
 				case errors.Is(err, order.ErrConflict):
 					return errors.New(adminhttp.Reason(err))
 				case err != nil:
@@ -150,18 +150,18 @@ empty) is never deleted.`,
 	}
 }
 
-// noLetterError is a dead letter that does not exist.
-type noLetterError struct{ name string }
+// noDeadLetterError is a dead letter that does not exist.
+type noDeadLetterError struct{ name string }
 
-func (e *noLetterError) Error() string {
+func (e *noDeadLetterError) Error() string {
 	return fmt.Sprintf("there is no dead letter %s; `seckill dead-letters list` lists them", e.name)
 }
-func (e *noLetterError) Unwrap() error { return order.ErrNotFound }
+func (e *noDeadLetterError) Unwrap() error { return order.ErrNotFound }
 
-func findLetters(ctx context.Context, s *admin.Service, name string) ([]order.DeadLetter, error) {
-	found, err := s.Letter(ctx, admin.ParseMessageID(name))
+func findDeadLetters(ctx context.Context, s *admin.Service, name string) ([]order.DeadLetter, error) {
+	found, err := s.DeadLetter(ctx, admin.ParseMessageID(name))
 	if errors.Is(err, order.ErrNotFound) {
-		return nil, &noLetterError{admin.Printable(admin.ParseMessageID(name))}
+		return nil, &noDeadLetterError{admin.Printable(admin.ParseMessageID(name))}
 	}
 	return found, err
 }

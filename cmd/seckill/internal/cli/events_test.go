@@ -17,8 +17,8 @@ import (
 	"seckill/queue/memory"
 )
 
-// told is the topic after some orders of two sales.
-func told(t *testing.T) *memory.Topic {
+// published is the topic after some orders of two sales.
+func published(t *testing.T) *memory.Topic {
 	t.Helper()
 	body := func(sale, shopper, reference string) []byte {
 		return []byte(`{"specversion":"1.0","id":"` + sale + `-3-512","type":"seckill.order.confirmed","time":"2026-11-11T12:00:00.120Z","data":{"order_id":"512","sale_id":"` + sale +
@@ -37,7 +37,7 @@ func told(t *testing.T) *memory.Topic {
 // tailed runs the tail until there is nothing more.
 func tailed(t *testing.T, p *process, w tail) (stdout, stderr string, err error) {
 	t.Helper()
-	return tailedOf(t, told(t), p, w)
+	return tailedOf(t, published(t), p, w)
 }
 
 func tailedOf(t *testing.T, r eventReader, p *process, w tail) (stdout, stderr string, err error) {
@@ -71,7 +71,7 @@ func TestTailShowsEventsToProgramsAsTheyAre(t *testing.T) {
 	require.Equal(t, "8-3-512", e.ID)
 }
 
-// TestTailPassesOnNothingThatDoesHarm has a stranger write to the topic: every
+// TestTailPassesOnNothingThatDoesHarm has somebody else write to the topic: every
 // text of its event would clear the screen and begin a line.
 func TestTailPassesOnNothingThatDoesHarm(t *testing.T) {
 	t.Parallel()
@@ -108,7 +108,7 @@ func TestTailEndsWhenNobodyReadsOn(t *testing.T) {
 	r, w := io.Pipe()
 	require.NoError(t, r.Close())
 	p := &process{stdout: w, stderr: io.Discard}
-	require.ErrorIs(t, p.tailEvents(t.Context(), told(t), tail{fromStart: true}), io.ErrClosedPipe)
+	require.ErrorIs(t, p.tailEvents(t.Context(), published(t), tail{fromStart: true}), io.ErrClosedPipe)
 }
 
 func TestTailSaysThatTheBrokerIsAway(t *testing.T) {

@@ -83,7 +83,7 @@ func (p *process) showOrder(v admin.OrderView) error {
 		{"decided", v.DecidedAt},
 		{"pay by", v.PayBy},
 		{"redis", v.Redis},
-		{"dead letters", strconv.Itoa(len(v.Letters))},
+		{"dead letters", strconv.Itoa(len(v.DeadLetters))},
 		{"where", v.Where},
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], dash(row[1]))
@@ -122,7 +122,7 @@ those of a sale with a reference. There is no index on references: it reads all 
 }
 
 // orders reads pages until there are enough.
-func orders(ctx context.Context, s *admin.Service, q admin.OrderQuery, limit int) (found []admin.Found, err error) {
+func orders(ctx context.Context, s *admin.Service, q admin.OrderQuery, limit int) (found []admin.FoundOrder, err error) {
 	for {
 		q.Limit = limit - len(found)
 		page, next, err := s.Orders(ctx, q)
@@ -136,7 +136,7 @@ func orders(ctx context.Context, s *admin.Service, q admin.OrderQuery, limit int
 	}
 }
 
-func (p *process) listOrders(found []admin.Found) error {
+func (p *process) listOrders(found []admin.FoundOrder) error {
 	views := make([]admin.OrderView, len(found))
 	for i, f := range found {
 		views[i] = admin.ViewOrder(f)

@@ -95,8 +95,10 @@ func (p *process) exportSale(ctx context.Context, service *admin.Service, id int
 		return ofSale(id, err)
 	}
 	w := newCSVWriter(p.stdout)
-	if err := w.Write([]string{"order_id", "public_id", "shopper_id", "quantity", "unit_price_minor", "amount_minor", "currency",
-		"status", "reason", "reference", "reserved_at", "decided_at", "pay_by"}); err != nil {
+	if err := w.Write([]string{
+		"order_id", "public_id", "shopper_id", "quantity", "unit_price_minor", "amount_minor", "currency",
+		"status", "reason", "reference", "reserved_at", "decided_at", "pay_by",
+	}); err != nil {
 		return err
 	}
 	r, err := service.Export(ctx, thisCall(), id, func(rs []order.Record) error {

@@ -50,7 +50,7 @@ func (p *process) watch(ctx context.Context, s *admin.Service, id int64, interva
 	defer end()
 	next := time.NewTicker(interval)
 	defer next.Stop()
-	var known []order.Sale // for when MySQL is away
+	var known []order.Sale // for while MySQL is down
 	for updates := 1; ; updates++ {
 		l, err := s.Live(ctx, id, known...)
 		if ctx.Err() != nil {

@@ -12,8 +12,8 @@ import (
 	"seckill/fleet"
 )
 
-// look is a view of a sale with trouble.
-func look() admin.LiveView {
+// troubled is a view of a sale with trouble.
+func troubled() admin.LiveView {
 	return admin.LiveView{
 		At: "2026-11-21T20:00:00.000Z", Accepted: 900.4, Refused: 12000, Settled: 850, Backlog: new(int64(1700)),
 		DrainSeconds: new(2.), ToResultP50: new(.0404), ToResultP99: new(1.26),
@@ -29,9 +29,9 @@ func look() admin.LiveView {
 	}
 }
 
-func TestALookIsOneLineWhereThereIsNoTerminal(t *testing.T) {
+func TestAnUpdateIsOneLineWhereThereIsNoTerminal(t *testing.T) {
 	t.Parallel()
-	line := liveLine(look())
+	line := liveLine(troubled())
 	require.Equal(t, "2026-11-21T20:00:00.000Z | sale 7 open, 250 of 1000 left, 50 pending, 700 settled | 900 accepted/s, 12000 refused/s, 850 settled/s"+
 		" | backlog 1700, drained in 2s | result p50 40ms p99 1.3s | 1 api, 1 consumer | breaker open: rocketmq, in api-1"+
 		" | instances have limits of different generations: seckill limits get | mysql does not respond: seckill doctor", line)
@@ -40,7 +40,7 @@ func TestALookIsOneLineWhereThereIsNoTerminal(t *testing.T) {
 
 func TestAPageHasNothingOfATitleThatWouldHarmATerminal(t *testing.T) {
 	t.Parallel()
-	page := strings.Join(liveLines(look(), func(_, text string) string { return text }), "\n")
+	page := strings.Join(liveLines(troubled(), func(_, text string) string { return text }), "\n")
 	require.NotContains(t, page, "\x1b")
 	for _, says := range []string{"限量?[2J  open, ends in 30m0s", "[##########..............................]  250 of 1000 left", "1700", "breaker open: rocketmq", "mysql does not respond: seckill doctor"} {
 		require.Contains(t, page, says)
@@ -53,7 +53,7 @@ func TestATerminalIsAsItWasAfterwards(t *testing.T) {
 	require.NoError(t, err)
 	s := &screen{out: w}
 	s.open()
-	require.NoError(t, s.draw(look()))
+	require.NoError(t, s.draw(troubled()))
 	s.close()
 	require.NoError(t, w.Close())
 	text, err := io.ReadAll(r)

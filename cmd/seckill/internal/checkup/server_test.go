@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 	"seckill/internal/testenv"
 	"seckill/order/mysql"
 	"seckill/queue/rocketmq"

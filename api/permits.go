@@ -15,6 +15,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
+	"seckill/internal/appendjson"
+	"seckill/internal/problem"
 	"seckill/internal/strictjson"
 )
 
@@ -22,15 +24,14 @@ import (
 const HeaderPermit = "Purchase-Permit"
 
 const (
-	permitInfo    = "seckill purchase permit" // tells our keys from the others made of the same secrets
-	permitMAC     = 16
-	permitSize    = 8 + permitMAC
-	minPermitKey  = 32
-	challengeTime = 5 * time.Second
+	permitInfo       = "seckill purchase permit" // separates these keys from others derived from the same secrets
+	permitMAC        = 16
+	permitSize       = 8 + permitMAC
+	minPermitKey     = 32
+	challengeTimeout = 5 * time.Second
 )
 
-// Permits gives out purchase permits and knows them again without a store. A
-// permit is base64url(expiry in Unix milliseconds, first 16 bytes of
+// Permits issues purchase permits and checks them without a store. A permit is base64url(expiry in Unix milliseconds, first 16 bytes of
 // HMAC-SHA256(key, expiry, sale ID, shopper)): 32 characters that are good for
 // one shopper, one sale and a short time, as often as that shopper likes.
 type Permits struct {
@@ -38,8 +39,8 @@ type Permits struct {
 	valid time.Duration
 }
 
-// NewPermits derives a key from each of the secrets, which may serve elsewhere
-// too: the first signs, all are accepted. Each has at least 32 bytes.
+// NewPermits derives a key from each of the secrets, which may be used elsewhere
+// too: the first signs, all are accepted. Each needs at least 32 bytes.
 func NewPermits(secrets [][]byte, valid time.Duration) (*Permits, error) {
 	if len(secrets) == 0 || valid <= 0 {
 		return nil, errors.New("api: permits need a secret and a time for which they are valid")
@@ -58,7 +59,7 @@ func NewPermits(secrets [][]byte, valid time.Duration) (*Permits, error) {
 	return p, nil
 }
 
-// issue returns a permit and when it ends.
+// issue returns a permit and when it expires.
 func (p *Permits) issue(saleID int64, shopper string, now time.Time) (string, time.Time) {
 	until := now.Add(p.valid).Truncate(time.Millisecond)
 	var b [permitSize]byte
@@ -67,7 +68,7 @@ func (p *Permits) issue(saleID int64, shopper string, now time.Time) (string, ti
 	return base64.RawURLEncoding.EncodeToString(b[:]), until
 }
 
-// good reports whether a permit was issued for this purchase and has not ended.
+// good reports whether a permit was issued for this purchase and has not expired.
 func (p *Permits) good(permit string, saleID int64, shopper string, now time.Time) bool {
 	if len(permit) != base64.RawURLEncoding.EncodedLen(permitSize) {
 		return false
@@ -92,21 +93,21 @@ func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
 	return h.Sum(nil)[:permitMAC]
 }
 
-// permitted refuses a purchase without the permit that its sale requires.
-func (s *Server) permitted(r *http.Request, sale *catalog.Snapshot, shopper string) error {
+// checkPermit refuses a purchase without the permit that its sale requires.
+func (s *Server) checkPermit(r *http.Request, sale *catalog.Snapshot, shopper string) error {
 	values := r.Header[HeaderPermit]
 	switch {
 	case len(values) == 0:
-		return fail(permitRequired, nil)
-	case len(values) > 1 || !s.Permits.good(values[0], sale.ID, shopper, s.Catalog.Now()):
-		return fail(permitInvalid, nil)
+		return problem.New(permitRequired, nil)
+	case len(values) > 1 || !s.permits.good(values[0], sale.ID, shopper, s.catalog.Now()):
+		return problem.New(permitInvalid, nil)
 	}
 	return nil
 }
 
-// permit answers POST /v1/sales/{id}/permits. What would refuse the purchase
+// issuePermit answers POST /v1/sales/{id}/permits. What would refuse the purchase
 // refuses the permit: there is none before the sale is open.
-func (s *Server) permit(c echo.Context) error {
+func (s *Server) issuePermit(c echo.Context) error {
 	w, r := c.Response(), c.Request()
 	sale, err := s.onSale(r.Context(), c.Param("id"))
 	if err != nil {
@@ -117,31 +118,31 @@ func (s *Server) permit(c echo.Context) error {
 		return err
 	}
 	if !sale.RequirePermit {
-		return &failure{problem: notFound, detail: &noPermits}
+		return &problem.Failure{Type: notFound, Detail: &noPermits}
 	}
 	answer, err := readChallenge(r)
 	if err != nil {
 		return err
 	}
 	if !s.permitting.enter() {
-		return fail(overloaded, nil)
+		return problem.New(overloaded, nil)
 	}
 	defer s.permitting.leave()
-	if err := s.challenged(r, answer); err != nil {
+	if err := s.checkChallenge(r, answer); err != nil {
 		return err
 	}
-	permit, until := s.Permits.issue(sale.ID, shopper, s.Catalog.Now())
+	permit, until := s.permits.issue(sale.ID, shopper, s.catalog.Now())
 	buf := takeBuffer()
 	defer buf.release()
 	b := buf.b
 	b = append(b, `{"permit":"`...)
 	b = append(b, permit...)
 	b = append(b, `","expires_at":`...)
-	b = appendTime(b, until)
+	b = appendjson.Time(b, until)
 	b = append(b, '}')
 	buf.b = b
 	w.Header()["Cache-Control"] = noStore
-	writeBody(w, http.StatusOK, contentJSON, buf.b)
+	writeJSON(w, http.StatusOK, buf.b)
 	return nil
 }
 
@@ -154,23 +155,23 @@ func readChallenge(r *http.Request) (answer string, err error) {
 	return answer, err
 }
 
-// challenged has the answer to the challenge checked, where one is set. An
-// answer that cannot be checked is no answer.
-func (s *Server) challenged(r *http.Request, answer string) error {
-	if s.Challenge == nil {
+// checkChallenge checks the answer to the challenge, if there is one. An answer
+// that cannot be checked does not pass.
+func (s *Server) checkChallenge(r *http.Request, answer string) error {
+	if s.challenge == nil {
 		return nil
 	}
 	if answer == "" {
-		return fail(challengeFailed, nil)
+		return problem.New(challengeFailed, nil)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), challengeTime)
+	ctx, cancel := context.WithTimeout(r.Context(), challengeTimeout)
 	defer cancel()
-	passed, err := s.Challenge.Check(ctx, answer, clientIP(r, s.TrustedProxies))
+	passed, err := s.challenge.Check(ctx, answer, clientIP(r, s.trustedProxies))
 	switch {
 	case err != nil:
-		return &failure{problem: dependencyDown, detail: &challengeUnchecked, cause: err}
+		return &problem.Failure{Type: dependencyDown, Detail: &challengeUnchecked, Cause: err}
 	case !passed:
-		return fail(challengeFailed, nil)
+		return problem.New(challengeFailed, nil)
 	}
 	return nil
 }

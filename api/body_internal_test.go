@@ -6,6 +6,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"seckill/internal/appendjson"
+	"seckill/internal/strictjson"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -16,7 +19,7 @@ func FuzzDecodePurchase(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, problem := decodePurchase(body)
+		got, failed := decodePurchase(body)
 		want := struct {
 			Quantity  *int64  `json:"quantity"`
 			Reference *string `json:"reference"`
@@ -24,7 +27,7 @@ func FuzzDecodePurchase(f *testing.F) {
 		dec := json.NewDecoder(bytes.NewReader(body))
 		dec.DisallowUnknownFields()
 		err := dec.Decode(&want)
-		switch problem {
+		switch failed { //nolint:errorlint // the decoder wraps none
 		case nil:
 			if len(body) == 0 {
 				return
@@ -39,11 +42,11 @@ func FuzzDecodePurchase(f *testing.F) {
 				want.Reference = new("")
 			}
 			require.Equal(t, purchaseBody{*want.Quantity, *want.Reference}, got)
-		case unexpectedField:
+		case strictjson.ErrUnknownField:
 			require.Error(t, err)
 			require.True(t, json.Valid(body))
 		default:
-			require.Same(t, malformedJSON, problem)
+			require.Same(t, strictjson.ErrMalformed, failed)
 		}
 	})
 }
@@ -52,16 +55,16 @@ func TestEveryProblemIsInTheTableOnce(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, p := range problems {
-		require.False(t, seen[p.code], p.code)
-		seen[p.code] = true
-		require.Regexp(t, `^[a-z]+(-[a-z]+)*$`, p.code)
-		require.Regexp(t, `\p{Han}`, p.zh.title)
-		require.Regexp(t, `\p{Han}`, p.zh.detail)
-		require.NotEmpty(t, p.en.title)
-		require.NotEmpty(t, p.en.detail)
-		require.LessOrEqual(t, p.retryMin, p.retryMax)
-		if p.status == 503 || p.status == 429 {
-			require.Positive(t, p.retryMin, "%s says when to come back", p.code)
+		require.False(t, seen[p.Code], p.Code)
+		seen[p.Code] = true
+		require.Regexp(t, `^[a-z]+(-[a-z]+)*$`, p.Code)
+		require.Regexp(t, `\p{Han}`, p.Zh.Title)
+		require.Regexp(t, `\p{Han}`, p.Zh.Detail)
+		require.NotEmpty(t, p.En.Title)
+		require.NotEmpty(t, p.En.Detail)
+		require.LessOrEqual(t, p.RetryMin, p.RetryMax)
+		if p.Status == 503 || p.Status == 429 {
+			require.Positive(t, p.RetryMin, "%s says when to come back", p.Code)
 		}
 	}
 	require.GreaterOrEqual(t, len(seen), 22)
@@ -71,9 +74,9 @@ func TestStringsAreEscapedAsEncodingJSONReadsThem(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", `a"b\c`, "\x00\x1f\x7f\n", "<script>&", "é中😀", "\u2028"} {
 		var back string
-		require.NoError(t, json.Unmarshal(appendString(nil, s), &back))
+		require.NoError(t, json.Unmarshal(appendjson.String(nil, s), &back))
 		require.Equal(t, s, back)
 	}
-	require.Equal(t, `"`+"\ufffd"+`"`, string(appendString(nil, "\xff")))
-	require.NotContains(t, string(appendString(nil, "</script>")), "<")
+	require.Equal(t, `"`+"\ufffd"+`"`, string(appendjson.String(nil, "\xff")))
+	require.NotContains(t, string(appendjson.String(nil, "</script>")), "<")
 }

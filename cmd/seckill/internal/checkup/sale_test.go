@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
-	"seckill/internal/checkup"
 	"seckill/order"
 	"seckill/stock"
 )

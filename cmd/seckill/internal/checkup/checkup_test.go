@@ -10,7 +10,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	"seckill/internal/checkup"
+	"seckill/cmd/seckill/internal/checkup"
 	"seckill/queue/rocketmq"
 )
 

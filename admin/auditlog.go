@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"seckill/order"
+)
+
+// auditLog is the record of what operators changed.
+type auditLog interface {
+	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
+	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)
+}
+
+// History returns rows of the audit log, newest first.
+func (s *Service) History(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error) {
+	return ask(ctx, func(ctx context.Context) ([]order.AuditEntry, error) { return s.auditLog.AuditLog(ctx, q) })
+}
+
+// AuditView is a row of the audit log as a program reads it.
+type AuditView struct {
+	ID      string          `json:"id"`
+	At      string          `json:"at"`
+	Actor   string          `json:"actor"`
+	Role    string          `json:"role"`
+	Action  string          `json:"action"`
+	SaleID  string          `json:"sale_id,omitempty"`
+	Target  string          `json:"target"`
+	Before  json.RawMessage `json:"before"`
+	After   json.RawMessage `json:"after"`
+	Command string          `json:"command"`
+}
+
+// ViewAudit is e as a program reads it.
+func ViewAudit(e order.AuditEntry) AuditView {
+	v := AuditView{
+		ID: strconv.FormatInt(e.ID, 10), At: timestamp(e.At), Actor: e.By.Name, Role: e.By.Role, Action: e.Action,
+		Target: e.Target, Before: e.Before, After: e.After, Command: e.Command,
+	}
+	if e.SaleID != 0 {
+		v.SaleID = strconv.FormatInt(e.SaleID, 10)
+	}
+	return v
+}
