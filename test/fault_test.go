@@ -134,11 +134,10 @@ func settingOf(t *testing.T, env []string, name string) string {
 }
 
 // TestAKilledServerLosesNothing kills a server in the middle of a sale and
-// starts it again. Redis is killed by TestARedisThatCameBackOlder…, and the broker
-// by TestWhoHearsTheOrderEvents….
+// starts it again. TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows kills the broker.
 func TestAKilledServerLosesNothing(t *testing.T) {
 	on := ownServers(t)
-	for _, server := range []string{"mariadb", "namesrv"} {
+	for _, server := range []string{"redis", "mariadb", "namesrv"} {
 		t.Run(server, func(t *testing.T) {
 			s := newShop(t, maps.Clone(on.env), 2, 2)
 			sale := s.sale(saleTerms{stock: 2400})
