@@ -66,7 +66,7 @@ func everywhere(s *shop, public string) []*http.Request {
 
 func TestALargeBodyIsRefusedEverywhere(t *testing.T) {
 	t.Parallel()
-	s, _, o := newTill(t)
+	s, _, o := newPayments(t)
 	for _, r := range everywhere(s, s.publicID(o)) {
 		r.ContentLength = 4097
 		problem(t, s.do(t, r), 413, "too-large")
@@ -83,7 +83,7 @@ func (brokenCatalog) Ready() bool                         { return true }
 
 func TestAFaultOfOursIsSaidToBeOne(t *testing.T) {
 	t.Parallel()
-	s, _, o := newTill(t)
+	s, _, o := newPayments(t)
 	s.opts.Catalog = brokenCatalog{s.catalog}
 	s.reopen(t)
 	for _, r := range everywhere(s, s.publicID(o))[:9] {
@@ -101,7 +101,7 @@ func TestAFaultOfOursIsSaidToBeOne(t *testing.T) {
 
 func TestOtherPathsAndMethodsAreSaidToBeNone(t *testing.T) {
 	t.Parallel()
-	s, _, o := newTill(t)
+	s, _, o := newPayments(t)
 	for _, r := range everywhere(s, s.publicID(o))[:12] {
 		path := r.URL.Path
 		a := s.do(t, request(http.MethodPut, path, "{}"))

@@ -19,8 +19,8 @@ import (
 	"seckill/order"
 )
 
-// till pays and cancels rows of the world.
-type till struct {
+// payments pays and cancels rows of the world.
+type payments struct {
 	world *world
 	err   error
 
@@ -28,7 +28,7 @@ type till struct {
 	paid []order.Payment
 }
 
-func (f *till) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
+func (f *payments) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.paid = append(f.paid, p)
@@ -48,7 +48,7 @@ func (f *till) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) 
 	return order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}, nil
 }
 
-func (f *till) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+func (f *payments) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, err := f.world.Get(ctx, id)
@@ -65,11 +65,11 @@ var (
 	newSecret = bytes.Repeat([]byte{2}, 32)
 )
 
-// newTill returns a shop that takes payments under two secrets, with a
+// newPayments returns a shop that takes payments under two secrets, with a
 // confirmed order of shopper 42.
-func newTill(t *testing.T) (*shop, *till, order.Order) {
+func newPayments(t *testing.T) (*shop, *payments, order.Order) {
 	t.Helper()
-	f := &till{}
+	f := &payments{}
 	s := newShop(t, func(s *shop) {
 		f.world = s.world
 		s.opts.Payments, s.opts.PaymentSecrets = f, [][]byte{newSecret, oldSecret}
@@ -107,7 +107,7 @@ func TestAPaymentPaysItsOrderOnce(t *testing.T) {
 	for name, secret := range map[string][]byte{"the new secret": newSecret, "the old secret": oldSecret} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, f, o := newTill(t)
+			s, f, o := newPayments(t)
 			a := s.do(t, Callback(secret, "evt_1", time.Now(), paymentOf(s.publicID(o), 19800, "CNY")))
 			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 			require.JSONEq(t, `{"outcome":"paid"}`, a.text)
@@ -124,7 +124,7 @@ func TestAPaymentPaysItsOrderOnce(t *testing.T) {
 
 func TestWhatAPaymentMustNotPay(t *testing.T) {
 	t.Parallel()
-	s, f, o := newTill(t)
+	s, f, o := newPayments(t)
 	id, now := s.publicID(o), time.Now()
 	good := paymentOf(id, 19800, "CNY")
 	other := o
@@ -180,14 +180,14 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		problem(t, s.do(t, tt.r), tt.status, tt.code)
 		require.Equal(t, order.StatusConfirmed, s.world.rows[o.ID].Status, name)
 	}
-	require.Len(t, f.paid, 3, "only what is signed and whole reaches the till")
+	require.Len(t, f.paid, 3, "only what is signed and whole reaches the payments")
 	a := s.do(t, Callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 }
 
 func TestPaymentsThatCannotBeTakenNow(t *testing.T) {
 	t.Parallel()
-	s, f, o := newTill(t)
+	s, f, o := newPayments(t)
 	body := paymentOf(o.ID.String(), 19800, "CNY")
 	f.err = errors.New("away")
 	a := s.do(t, Callback(newSecret, "evt_1", time.Now(), body))
@@ -204,7 +204,7 @@ func TestPaymentsThatCannotBeTakenNow(t *testing.T) {
 
 func TestAShopperCancelsAConfirmedOrder(t *testing.T) {
 	t.Parallel()
-	s, _, o := newTill(t)
+	s, _, o := newPayments(t)
 	path := "/v1/orders/" + s.publicID(o) + "/cancel"
 	for range 2 {
 		a := s.do(t, request(http.MethodPost, path, ""))
@@ -218,7 +218,7 @@ func TestAShopperCancelsAConfirmedOrder(t *testing.T) {
 
 func TestWhatAShopperCannotCancel(t *testing.T) {
 	t.Parallel()
-	s, f, confirmed := newTill(t)
+	s, f, confirmed := newPayments(t)
 	pending, paid, refused, nobody := mine(2*time.Second), mine(3*time.Second), mine(4*time.Second), mine(5*time.Second)
 	s.world.entries = pendingEntry(pending)
 	s.world.rows[paid.ID] = rowOf(paid, order.StatusPaid, "")
@@ -248,7 +248,7 @@ func TestWhatAShopperCannotCancel(t *testing.T) {
 
 func TestTheProblemsOfPaymentsSpeakChinese(t *testing.T) {
 	t.Parallel()
-	s, _, _ := newTill(t)
+	s, _, _ := newPayments(t)
 	a := s.do(t, request(http.MethodPost, "/v1/payments", `{}`, "Accept-Language", "zh-CN"))
 	problem(t, a, 401, "signature-invalid")
 	require.Equal(t, "签名无效", a.str("title"))

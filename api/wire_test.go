@@ -55,7 +55,7 @@ func raw(t *testing.T, addr, text string) (int, string) {
 
 func TestOnTheWire(t *testing.T) {
 	t.Parallel()
-	s, _, o := newTill(t)
+	s, _, o := newPayments(t)
 	s.world.sales = append(s.world.sales, saleAt(7002))
 	s.world.sales[1].RequirePermit = true
 	s.world.metas[7002] = metaOf(s.world.sales[1])

@@ -45,7 +45,7 @@ type fixture struct {
 func onBoth(t *testing.T, test func(b *fixture)) {
 	t.Helper()
 	t.Parallel()
-	t.Run("twins", func(t *testing.T) {
+	t.Run("in memory", func(t *testing.T) {
 		t.Parallel()
 		test(newBeat(t, memory.NewStore(), testenv.Miniredis(t)))
 	})

@@ -78,7 +78,7 @@ type arena struct {
 	outside  *rocketmq.Publisher // puts into the queue what no API sent
 	ids      *order.IDMaker
 	counters []*counter
-	ear      *ear // hears the order events; nil where the program sends none
+	eventConsumer      *eventConsumer // hears the order events; nil where the program sends none
 }
 
 // role is one process of ours, started again when it is found dead.

@@ -94,7 +94,7 @@ func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
 }
 
 // kinds counts the orders by what they are known as.
-func (e *ear) kinds() map[order.Status]int {
+func (e *eventConsumer) kinds() map[order.Status]int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	kinds := map[order.Status]int{}
@@ -105,10 +105,10 @@ func (e *ear) kinds() map[order.Status]int {
 }
 
 // proveTail reads the topic with the command until it showed each event that the
-// ear knows: those of an order for the first time in the order of their sequence.
-// How many come again is nobody's promise: a redelivery counts for the ear alone,
+// eventConsumer knows: those of an order for the first time in the order of their sequence.
+// How many come again is nobody's promise: a redelivery counts for the eventConsumer alone,
 // and the last repeats may arrive after the last event.
-func (s *shop) proveTail(t *testing.T, e *ear) {
+func (s *shop) proveTail(t *testing.T, e *eventConsumer) {
 	t.Helper()
 	e.mu.Lock()
 	bodies := maps.Clone(e.bodies)

@@ -256,7 +256,7 @@ func armed(rng *rand.Rand, p failpoint.Point, action string, passages int) fault
 	case p.Name == failpoint.EventsSent:
 		n, roles = 1, []int{2, 3} // whichever has the sale
 	case p.Name == failpoint.BeforeApply:
-		f, n, roles = hurried(), 1, []int{2, 3} // whichever comes by
+		f, n, roles = expedited(), 1, []int{2, 3} // whichever comes by
 	case strings.HasPrefix(p.Name, "sweeper."):
 		f, n = alone(5-i, freeze("broker")), 1 // orders that cannot be sent are the sweeper's
 	case p.Name == failpoint.BeforeRename:
@@ -286,18 +286,18 @@ func alone(i int, f fault) fault {
 	return f
 }
 
-// hurried lets the sweeper meet orders that are decided already: what is
+// expedited lets the sweeper meet orders that are decided already: what is
 // pending is handed to it, as an API does that was not told of a send's end,
 // while the verdicts are long on their way to Redis.
-func hurried() fault {
+func expedited() fault {
 	f := wireTo("consumer>redis", "late")
 	poison := f.begin
 	f.at, f.span = 300*time.Millisecond, time.Second
-	f.what, f.begin = f.what+"+hurry", func(a *arena) error {
+	f.what, f.begin = f.what+"+expedite", func(a *arena) error {
 		err := poison(a)
 		for until := time.Now().Add(8 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 			for _, c := range a.counters {
-				a.hurry(c)
+				a.expedite(c)
 			}
 		}
 		return err
@@ -305,8 +305,8 @@ func hurried() fault {
 	return f
 }
 
-// hurry hands the pending orders of a sale to the sweeper. Redis may be away.
-func (a *arena) hurry(c *counter) {
+// expedite hands the pending orders of a sale to the sweeper. Redis may be away.
+func (a *arena) expedite(c *counter) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	sale, _ := strconv.ParseInt(c.sale, 10, 64)

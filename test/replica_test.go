@@ -34,7 +34,7 @@ func (a *arena) promote(lag time.Duration) error {
 	defer cancel()
 	master := a.boxes["redis"]
 	addr := freeAddr(a.t)
-	replica, err := master.twin("redis-replica", addr)
+	replica, err := master.emptyCopy("redis-replica", addr)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func follow(ctx context.Context, master, replica *redis.Client, addr string) (bo
 	return false, nil
 }
 
-// twin is another Redis that runs as this one does, without data.
-func (b *box) twin(name, addr string) (*box, error) {
+// emptyCopy is another Redis that runs as this one does, without data.
+func (b *box) emptyCopy(name, addr string) (*box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, port, err := net.SplitHostPort(addr)

@@ -85,7 +85,7 @@ func (s schedule) run(t *testing.T) (o outcome) {
 	for _, f := range s.faults {
 		lossy = lossy || f.lossy
 	}
-	a.ear = a.shop.listen()
+	a.eventConsumer = a.shop.listen()
 	a.open(rng, s.shoppers, lossy)
 	a.arm(s.faults)
 
@@ -256,8 +256,8 @@ func (a *arena) look() (found []breach) {
 	for _, c := range a.counters {
 		bs, err := c.breaches(ctx, a.ledger)
 		found = append(found, bs...)
-		if a.ear != nil && err == nil {
-			bs, err = a.ear.breaches(ctx, c.sale)
+		if a.eventConsumer != nil && err == nil {
+			bs, err = a.eventConsumer.breaches(ctx, c.sale)
 			found = append(found, bs...)
 		}
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package queuetest holds what every queue of orders must keep: the broker and
-// its in-memory twin pass the same tests.
+// the queue in memory pass the same tests.
 package queuetest
 
 import (

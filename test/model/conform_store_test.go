@@ -12,7 +12,7 @@ import (
 	"seckill/order/memory"
 )
 
-// The memory twin of order.Store stands for it: one suite holds both to the
+// The in-memory store stands for MySQL: one suite holds both to the
 // same (order/storetest).
 func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
 	t.Parallel()
@@ -98,7 +98,7 @@ func both(t *testing.T, r *rand.Rand, c *config, d *mysql, store *memory.Store, 
 		for _, i := range batch {
 			o := orders[i]
 			o.Slot = r.IntN(int(c.limit))
-			if len(batch) == 1 { // in a batch the twin places one without a slot last, MySQL in ID order
+			if len(batch) == 1 { // in a batch the in-memory store places one without a slot last, MySQL in ID order
 				o.Slot = r.IntN(int(c.limit)+1) - 1
 			}
 			slots[i] = uint8(o.Slot)

@@ -15,9 +15,9 @@ import (
 	"seckill/stock"
 )
 
-// twin is a sale in the model and in the scripts of package stock, which have
+// pair is a sale in the model and in the scripts of package stock, which have
 // to agree after every step.
-type twin struct {
+type pair struct {
 	*testing.T
 	c      config
 	s      state
@@ -30,7 +30,7 @@ type twin struct {
 func TestTheScriptsDoWhatTheModelSays(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
-		w := newTwin(t, seed)
+		w := newPair(t, seed)
 		r := rand.New(rand.NewPCG(seed, 1))
 		for step := range 40 {
 			w.step(r)
@@ -39,10 +39,10 @@ func TestTheScriptsDoWhatTheModelSays(t *testing.T) {
 	}
 }
 
-func newTwin(t *testing.T, seed uint64) *twin {
+func newPair(t *testing.T, seed uint64) *pair {
 	t.Helper()
 	asks := [][]ask{retries, twoKeys, keyAgain, noneAgain, large, sameKey}[seed%6]
-	w := &twin{T: t, c: variant(config{asks: asks, total: 2, limit: 1 + uint8(seed%2)}), rdb: testenv.Miniredis(t)}
+	w := &pair{T: t, c: variant(config{asks: asks, total: 2, limit: 1 + uint8(seed%2)}), rdb: testenv.Miniredis(t)}
 	w.s, w.ledger = w.c.initial(), stock.New(w.rdb)
 	now := time.Now()
 	w.sale = order.Sale{
@@ -62,7 +62,7 @@ func newTwin(t *testing.T, seed uint64) *twin {
 }
 
 // load loads what MySQL has now into both.
-func (w *twin) load() {
+func (w *pair) load() {
 	w.Helper()
 	d := &w.s.db
 	w.sale.Total, w.sale.Available, w.sale.Seq = int(d.total), int(d.avail), uint64(d.seq)
@@ -87,7 +87,7 @@ func (w *twin) load() {
 
 var statuses = []order.Status{"", order.StatusConfirmed, order.StatusRejected, order.StatusPaid, order.StatusCancelled}
 
-func (w *twin) step(r *rand.Rand) {
+func (w *pair) step(r *rand.Rand) {
 	i, d := r.IntN(len(w.orders)), &w.s.db
 	switch what := r.IntN(12); {
 	case what < 4:
@@ -116,7 +116,7 @@ func (w *twin) step(r *rand.Rand) {
 	}
 }
 
-func (w *twin) reserve(i int) {
+func (w *pair) reserve(i int) {
 	done, named := w.c.reserve(&w.s.r, i)
 	got, err := w.ledger.Reserve(w.Context(), w.sale.ID, []order.Order{w.orders[i]})
 	require.NoError(w, err)
@@ -127,7 +127,7 @@ func (w *twin) reserve(i int) {
 	}
 }
 
-func (w *twin) verdicts(to perOrder) (vs []order.Verdict) {
+func (w *pair) verdicts(to perOrder) (vs []order.Verdict) {
 	for i, status := range to[:len(w.orders)] {
 		if status != none {
 			v := order.Verdict{Order: w.orders[i], Status: statuses[status]}
@@ -138,7 +138,7 @@ func (w *twin) verdicts(to perOrder) (vs []order.Verdict) {
 	return vs
 }
 
-func (w *twin) apply(seq uint8) {
+func (w *pair) apply(seq uint8) {
 	ch := w.s.db.log[seq-1]
 	as := order.Change{SaleID: w.sale.ID, Seq: uint64(seq), Verdicts: w.verdicts(ch.to)}
 	if ch.ofSale == 1 {
@@ -148,7 +148,7 @@ func (w *twin) apply(seq uint8) {
 	require.NoError(w, w.ledger.Apply(w.Context(), []order.Change{as}))
 }
 
-func (w *twin) replay(i int) {
+func (w *pair) replay(i int) {
 	var to perOrder
 	to[i] = w.s.db.row[i]
 	w.c.apply(&w.s, 0, change{to: to})
@@ -156,7 +156,7 @@ func (w *twin) replay(i int) {
 }
 
 // agree compares counters, cursor, marks and entries.
-func (w *twin) agree(seed uint64, step int) {
+func (w *pair) agree(seed uint64, step int) {
 	w.Helper()
 	ms, err := w.ledger.Metas(w.Context(), []int64{w.sale.ID})
 	require.NoError(w, err)

@@ -24,7 +24,7 @@ var mutants = []struct {
 	{"refusals rolled back", rollsRefusalsBack, config{asks: retry, total: 1, left: budget{snapshot: 1}}},
 	{"the same attempt ID on a retry", sameAttempt, config{asks: oneEach, total: 2, left: budget{unknownCommit: 1}}},
 	{"a batch deduplicated by ID only", dedupesByID, config{asks: collide, total: 2, batches: true, unpolled: true, left: budget{wipe: 1}}},
-	{"one worker number twice and no collision check", noCollisionCheck, config{asks: collide, total: 2}},
+	{"one node ID twice and no collision check", noCollisionCheck, config{asks: collide, total: 2}},
 	{"restock without its command ID", noCommandID, config{asks: alone, total: 1, left: budget{restock: 1, unknownCommit: 1}}},
 	{"applied moved out of order", cursorJumps, config{asks: oneEach, total: 1, left: budget{restock: 1}}},
 	{"the cursor jumps over a change without a mark", jumpsUnmarked, config{asks: oneEach, total: 1, push: true, left: budget{restock: 1, cancel: 1, pay: 1}}},

@@ -13,7 +13,7 @@ import (
 	"seckill/queue/memory"
 )
 
-// broker is the topic: some queues, each the twin, shared out among the
+// broker is the topic: some queues in memory, shared out among the
 // consumers that are there.
 type broker struct {
 	w      *world

@@ -154,7 +154,7 @@ func (c *crowd) toldOf(ctx context.Context, w *world, note noteFunc) {
 }
 
 func verdictOf(ctx context.Context, w *world, o order.Order) (order.Status, bool) {
-	vs, _, err := w.twin.Verdicts(ctx, []order.Order{o})
+	vs, _, err := w.store.Verdicts(ctx, []order.Order{o})
 	if err != nil || len(vs) != 1 {
 		return "", false
 	}
@@ -165,7 +165,7 @@ func verdictOf(ctx context.Context, w *world, o order.Order) (order.Status, bool
 func (w *world) saleOf(ctx context.Context, i int, note noteFunc) {
 	id := sales[i]
 	live := map[order.ID]order.Record{}
-	sale, err := w.twin.Snapshot(ctx, id, func(rs []order.Record) error {
+	sale, err := w.store.Snapshot(ctx, id, func(rs []order.Record) error {
 		for _, r := range rs {
 			live[r.ID] = r
 		}
@@ -253,7 +253,7 @@ func (w *world) entries(ctx context.Context, i int, live map[order.ID]order.Reco
 
 // audit asks the program's own.
 func (w *world) audit() (found []string) {
-	audits, err := audit.NewAuditor(w.twin, w.ledger, audit.Grace).Audit(context.Background(), 0)
+	audits, err := audit.NewAuditor(w.store, w.ledger, audit.Grace).Audit(context.Background(), 0)
 	if err != nil {
 		return []string{"audit: " + err.Error()}
 	}

@@ -82,7 +82,7 @@ func (w *world) eventsOf(ctx context.Context, sale int64, note noteFunc) {
 	for _, wrong := range w.topic.wrong {
 		note("%s", wrong)
 	}
-	rows, _, err := w.twin.Orders(ctx, order.Query{SaleID: sale, Limit: 1 << 20})
+	rows, _, err := w.store.Orders(ctx, order.Query{SaleID: sale, Limit: 1 << 20})
 	if err != nil {
 		note("orders of sale %d: %v", sale, err)
 	}
@@ -93,7 +93,7 @@ func (w *world) eventsOf(ctx context.Context, sale int64, note noteFunc) {
 			note("order %d is %s, %d units; its events say %+v", r.ID, r.Status, r.Quantity, d)
 		}
 	}
-	cs, err := w.twin.Changes(ctx, sale, 0, 1<<20)
+	cs, err := w.store.Changes(ctx, sale, 0, 1<<20)
 	if err != nil {
 		note("changes of sale %d: %v", sale, err)
 	}

@@ -49,8 +49,8 @@ func (p *process) die(why string) {
 	p.w.redis.drop(p)
 }
 
-// condemn lets the process die at its n-th call of the fault's from now.
-func (p *process) condemn(f fault) {
+// killLater lets the process die at its n-th call of the fault's from now.
+func (p *process) killLater(f fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doom = f

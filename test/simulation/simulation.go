@@ -1,5 +1,5 @@
 // Package simulation simulates the whole pipeline in one process and in virtual
-// time: two API and two consumer processes of the real program on the twins of
+// time: two API and two consumer processes of the real program on the in-memory servers of
 // its servers, shoppers, and faults at every step between a process and a
 // server. A seed draws who comes, what they do and what goes wrong; afterwards
 // the faults end, and every promise of the protocol must hold.

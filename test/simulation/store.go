@@ -9,10 +9,10 @@ import (
 	"seckill/order/memory"
 )
 
-// Store is MySQL as one process reaches it: the twin, behind a wire on which a
+// Store is MySQL as one process reaches it: the in-memory store, behind a wire on which a
 // transaction may fail before its COMMIT, or its outcome be lost after it.
 type Store struct {
-	twin *memory.Store
+	inner *memory.Store
 	p    *process
 }
 
@@ -54,58 +54,58 @@ const reads, writes = false, true
 
 // Ping is order.Store's, as all methods are.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := ask(ctx, s, "ping", reads, func() (int, error) { return 0, s.twin.Ping(ctx) })
+	_, err := ask(ctx, s, "ping", reads, func() (int, error) { return 0, s.inner.Ping(ctx) })
 	return err
 }
 
 // NextNodeID is order.Store's.
 func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
-	return ask(ctx, s, "worker", writes, func() (int64, error) { return s.twin.NextNodeID(ctx) })
+	return ask(ctx, s, "worker", writes, func() (int64, error) { return s.inner.NextNodeID(ctx) })
 }
 
 // LastNodeID is order.Store's.
 func (s *Store) LastNodeID(ctx context.Context) (int64, error) {
-	return ask(ctx, s, "last worker", reads, func() (int64, error) { return s.twin.LastNodeID(ctx) })
+	return ask(ctx, s, "last worker", reads, func() (int64, error) { return s.inner.LastNodeID(ctx) })
 }
 
 // CreateSale is order.Store's.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
-	return ask(ctx, s, "create", writes, func() (order.Sale, error) { return s.twin.CreateSale(ctx, sale) })
+	return ask(ctx, s, "create", writes, func() (order.Sale, error) { return s.inner.CreateSale(ctx, sale) })
 }
 
 // Sale is order.Store's.
 func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
-	return ask(ctx, s, "sale", reads, func() (order.Sale, error) { return s.twin.Sale(ctx, id) })
+	return ask(ctx, s, "sale", reads, func() (order.Sale, error) { return s.inner.Sale(ctx, id) })
 }
 
 // Sales is order.Store's.
 func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
-	return ask(ctx, s, "sales", reads, func() ([]order.Sale, error) { return s.twin.Sales(ctx) })
+	return ask(ctx, s, "sales", reads, func() ([]order.Sale, error) { return s.inner.Sales(ctx) })
 }
 
 // ClosedSales is order.Store's.
 func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
-	return ask(ctx, s, "closed sales", reads, func() ([]int64, error) { return s.twin.ClosedSales(ctx, before, limit) })
+	return ask(ctx, s, "closed sales", reads, func() ([]int64, error) { return s.inner.ClosedSales(ctx, before, limit) })
 }
 
 // CountDeadLetters is order.Store's.
 func (s *Store) CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error) {
-	return ask(ctx, s, "letters", reads, func() (order.DeadLetterCount, error) { return s.twin.CountDeadLetters(ctx) })
+	return ask(ctx, s, "letters", reads, func() (order.DeadLetterCount, error) { return s.inner.CountDeadLetters(ctx) })
 }
 
 // Operate is order.Store's.
 func (s *Store) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
-	return ask(ctx, s, "operate", writes, func() (order.Sale, error) { return s.twin.Operate(ctx, op) })
+	return ask(ctx, s, "operate", writes, func() (order.Sale, error) { return s.inner.Operate(ctx, op) })
 }
 
 // SetSaleState is order.Store's.
 func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
-	return ask(ctx, s, "state", writes, func() (order.Sale, error) { return s.twin.SetSaleState(ctx, cmd, id, to) })
+	return ask(ctx, s, "state", writes, func() (order.Sale, error) { return s.inner.SetSaleState(ctx, cmd, id, to) })
 }
 
 // RaiseEpoch is order.Store's.
 func (s *Store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
-	return ask(ctx, s, "epoch", writes, func() (uint64, error) { return s.twin.RaiseEpoch(ctx, saleID) })
+	return ask(ctx, s, "epoch", writes, func() (uint64, error) { return s.inner.RaiseEpoch(ctx, saleID) })
 }
 
 // Snapshot is order.Store's: taken at once, handed over as slowly as the
@@ -113,7 +113,7 @@ func (s *Store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
 func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
 	var records []order.Record
 	sale, err := ask(ctx, s, "snapshot", reads, func() (order.Sale, error) {
-		return s.twin.Snapshot(ctx, saleID, func(rs []order.Record) error { records = append(records, rs...); return nil })
+		return s.inner.Snapshot(ctx, saleID, func(rs []order.Record) error { records = append(records, rs...); return nil })
 	})
 	if err == nil && len(records) > 0 {
 		err = page(records)
@@ -123,18 +123,18 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 
 // Changes is order.Store's.
 func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
-	return ask(ctx, s, "changes", reads, func() ([]order.Change, error) { return s.twin.Changes(ctx, saleID, after, limit) })
+	return ask(ctx, s, "changes", reads, func() ([]order.Change, error) { return s.inner.Changes(ctx, saleID, after, limit) })
 }
 
 // Tally is order.Store's.
 func (s *Store) Tally(ctx context.Context, saleID int64) (order.Tally, error) {
-	return ask(ctx, s, "tally", reads, func() (order.Tally, error) { return s.twin.Tally(ctx, saleID) })
+	return ask(ctx, s, "tally", reads, func() (order.Tally, error) { return s.inner.Tally(ctx, saleID) })
 }
 
 // Settle is order.Store's.
 func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
 	return ask(ctx, s, "settle", writes, func() ([]order.Verdict, error) {
-		vs, err := s.twin.Settle(ctx, batch)
+		vs, err := s.inner.Settle(ctx, batch)
 		s.did("settle", vs...)
 		return vs, err
 	})
@@ -143,7 +143,7 @@ func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdic
 // Void is order.Store's.
 func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
 	return ask(ctx, s, "void", writes, func() (order.Verdict, error) {
-		v, err := s.twin.Void(ctx, o)
+		v, err := s.inner.Void(ctx, o)
 		s.did("void", v)
 		return v, err
 	})
@@ -151,19 +151,19 @@ func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) 
 
 // AddDeadLetter is order.Store's.
 func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
-	_, err := ask(ctx, s, "bury", writes, func() (int, error) { return 0, s.twin.AddDeadLetter(ctx, d) })
+	_, err := ask(ctx, s, "bury", writes, func() (int, error) { return 0, s.inner.AddDeadLetter(ctx, d) })
 	return err
 }
 
 // Find is order.Store's.
 func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
-	return ask(ctx, s, "find", reads, func() ([]order.Record, error) { return s.twin.Find(ctx, ids) })
+	return ask(ctx, s, "find", reads, func() ([]order.Record, error) { return s.inner.Find(ctx, ids) })
 }
 
 // Cancel is order.Store's.
 func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
 	return ask(ctx, s, "cancel", writes, func() (order.Verdict, error) {
-		v, err := s.twin.Cancel(ctx, id)
+		v, err := s.inner.Cancel(ctx, id)
 		s.did("cancel", v)
 		return v, err
 	})
@@ -172,7 +172,7 @@ func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) 
 // Pay is order.Store's.
 func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
 	return ask(ctx, s, "pay", writes, func() (order.Receipt, error) {
-		r, err := s.twin.Pay(ctx, p)
+		r, err := s.inner.Pay(ctx, p)
 		s.did("pay", r.Verdict)
 		return r, err
 	})
@@ -181,7 +181,7 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 // Expire is order.Store's.
 func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
 	return ask(ctx, s, "expire", writes, func() (order.Expiry, error) {
-		e, err := s.twin.Expire(ctx, saleID, after)
+		e, err := s.inner.Expire(ctx, saleID, after)
 		s.did("expire", e.Verdicts...)
 		return e, err
 	})
@@ -189,24 +189,24 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 
 // ExtendPage is order.Store's.
 func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error) {
-	return ask(ctx, s, "extend", writes, func() (order.ID, error) { return s.twin.ExtendPage(ctx, sale, after) })
+	return ask(ctx, s, "extend", writes, func() (order.ID, error) { return s.inner.ExtendPage(ctx, sale, after) })
 }
 
 // Extended is order.Store's.
 func (s *Store) Extended(ctx context.Context, sale order.Sale) error {
-	_, err := ask(ctx, s, "extended", writes, func() (int, error) { return 0, s.twin.Extended(ctx, sale) })
+	_, err := ask(ctx, s, "extended", writes, func() (int, error) { return 0, s.inner.Extended(ctx, sale) })
 	return err
 }
 
 // Unpaid is order.Store's.
 func (s *Store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
-	return ask(ctx, s, "unpaid", reads, func() (bool, error) { return s.twin.Unpaid(ctx, saleID) })
+	return ask(ctx, s, "unpaid", reads, func() (bool, error) { return s.inner.Unpaid(ctx, saleID) })
 }
 
 // Verdicts is order.Store's.
 func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
 	decided, err = ask(ctx, s, "verdicts", reads, func() (vs []order.Verdict, err error) {
-		vs, undecided, err = s.twin.Verdicts(ctx, os)
+		vs, undecided, err = s.inner.Verdicts(ctx, os)
 		return vs, err
 	})
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 // LiveOrders is order.Store's.
 func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	page, err = ask(ctx, s, "live orders", reads, func() (rs []order.Record, err error) {
-		rs, next, err = s.twin.LiveOrders(ctx, saleID, after, limit)
+		rs, next, err = s.inner.LiveOrders(ctx, saleID, after, limit)
 		return rs, err
 	})
 	return page, next, err
@@ -227,19 +227,19 @@ func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCu
 // ByShopper is order.Store's.
 func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
 	return ask(ctx, s, "by shopper", reads, func() ([]order.Record, error) {
-		return s.twin.ByShopper(ctx, saleID, shopper, before, limit)
+		return s.inner.ByShopper(ctx, saleID, shopper, before, limit)
 	})
 }
 
 // EventsBehind is order.Store's.
 func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
-	return ask(ctx, s, "events behind", reads, func() ([]order.EventCursor, error) { return s.twin.EventsBehind(ctx, closed, limit) })
+	return ask(ctx, s, "events behind", reads, func() ([]order.EventCursor, error) { return s.inner.EventsBehind(ctx, closed, limit) })
 }
 
 // EventPage is order.Store's.
 func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
 	es, err = ask(ctx, s, "events", reads, func() (es []order.Event, err error) {
-		es, through, more, err = s.twin.EventPage(ctx, saleID, after, orders)
+		es, through, more, err = s.inner.EventPage(ctx, saleID, after, orders)
 		return es, err
 	})
 	return es, through, more, err
@@ -248,7 +248,7 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 // HoldEvents is order.Store's.
 func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	held, err = ask(ctx, s, "hold events", writes, func() (held bool, err error) {
-		seq, held, err = s.twin.HoldEvents(ctx, saleID, holder, lease)
+		seq, held, err = s.inner.HoldEvents(ctx, saleID, holder, lease)
 		return held, err
 	})
 	return seq, held, err
@@ -256,13 +256,13 @@ func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lea
 
 // MoveEvents is order.Store's.
 func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
-	_, err := ask(ctx, s, "move events", writes, func() (int, error) { return 0, s.twin.MoveEvents(ctx, saleID, holder, seq, lease) })
+	_, err := ask(ctx, s, "move events", writes, func() (int, error) { return 0, s.inner.MoveEvents(ctx, saleID, holder, seq, lease) })
 	return err
 }
 
 // ReleaseEvents is order.Store's.
 func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
-	_, err := ask(ctx, s, "release events", writes, func() (int, error) { return 0, s.twin.ReleaseEvents(ctx, saleID, holder) })
+	_, err := ask(ctx, s, "release events", writes, func() (int, error) { return 0, s.inner.ReleaseEvents(ctx, saleID, holder) })
 	return err
 }
 

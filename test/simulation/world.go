@@ -27,7 +27,7 @@ type world struct {
 	trace   *trace
 	coins   coins
 
-	twin   *memory.Store
+	store   *memory.Store
 	redis  *node
 	broker *broker
 	client *redis.Client // the judge's and the operator's, without faults
@@ -58,7 +58,7 @@ func Run(seed uint64, program Program) (Result, error) {
 	// The bubble begins in 2000, order IDs in 2025.
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
 	w := &world{
-		plan: newPlan(seed), program: program, twin: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
+		plan: newPlan(seed), program: program, store: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
 		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: newTopic(),
 	}
 	w.coins = make(coins, len(w.plan.faults))
@@ -86,14 +86,14 @@ func (w *world) build() (err error) {
 	w.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: w.dialer(judge), MaxRetries: 2, DisableIdentity: true})
 	w.ledger = stock.New(w.client)
 	w.broker = newBroker(w, w.plan.queues)
-	worker, err := w.twin.NextNodeID(context.Background())
+	worker, err := w.store.NextNodeID(context.Background())
 	if err != nil {
-		return fmt.Errorf("worker number: %w", err)
+		return fmt.Errorf("node ID: %w", err)
 	}
 	w.ids = order.NewIDMaker(worker)
 	w.crowd = newCrowd(w)
 	for i, t := range w.plan.sales {
-		if _, err := w.twin.CreateSale(context.Background(), saleOf(sales[i], t)); err != nil {
+		if _, err := w.store.CreateSale(context.Background(), saleOf(sales[i], t)); err != nil {
 			return fmt.Errorf("sale: %w", err)
 		}
 	}
@@ -152,7 +152,7 @@ func (w *world) start(name string, life uint64) (*process, error) {
 	p := &process{w: w, name: name, ready: func() bool { return true }, wire: wire}
 	p.ctx, p.kill = context.WithCancel(context.Background())
 	servers := Servers{
-		Orders: &Store{w.twin, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
+		Orders: &Store{w.store, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
 		Skew: w.plan.skews[name], Log: slog.New(logTo{trace: w.trace, who: name}),
 	}
 	var run func(context.Context) error
@@ -240,7 +240,7 @@ func (w *world) play() {
 	w.healed.Store(true)
 	for _, name := range processes {
 		if p := w.alive(name); p != nil {
-			p.condemn(fault{})
+			p.killLater(fault{})
 		}
 	}
 	w.trace.notef("world", "the faults are over")
@@ -256,11 +256,11 @@ func (w *world) events(operating *sync.WaitGroup) (es []moment) {
 		note := func(do func()) func() { return func() { w.trace.notef("world", "%s", f); do() } }
 		switch f.kind {
 		case crash:
-			on(f.at, note(func() { w.condemn(f.who, f) }))
+			on(f.at, note(func() { w.killLater(f.who, f) }))
 		case powerCut:
 			on(f.at, note(func() {
 				for _, name := range processes {
-					w.condemn(name, f)
+					w.killLater(name, f)
 				}
 			}))
 		case redisFlush:
@@ -295,13 +295,13 @@ func (w *world) events(operating *sync.WaitGroup) (es []moment) {
 	return es
 }
 
-// condemn lets a process die within the next calls, and come back later.
-func (w *world) condemn(name string, f fault) {
+// killLater lets a process die within the next calls, and come back later.
+func (w *world) killLater(name string, f fault) {
 	w.mu.Lock()
 	w.rests[name] = f.delay
 	w.mu.Unlock()
 	if p := w.alive(name); p != nil {
-		p.condemn(f)
+		p.killLater(f)
 	}
 }
 
@@ -329,13 +329,13 @@ func (w *world) restore(held content) {
 
 // move, restock and rebuild are the operator's.
 func (w *world) move(cmd string, to order.SaleState) {
-	if _, err := w.twin.SetSaleState(context.Background(), cmd, sales[0], to); err != nil {
+	if _, err := w.store.SetSaleState(context.Background(), cmd, sales[0], to); err != nil {
 		w.trace.notef("operator", "%s: %v", cmd, err)
 	}
 }
 
 func (w *world) restock(i, units int) {
-	if _, err := w.twin.Restock(context.Background(), fmt.Sprint("restock-", i), sales[1], units); err != nil {
+	if _, err := w.store.Restock(context.Background(), fmt.Sprint("restock-", i), sales[1], units); err != nil {
 		w.failf("restock: %v", err)
 	}
 }
@@ -343,8 +343,8 @@ func (w *world) restock(i, units int) {
 func (w *world) rebuild() {
 	log := slog.New(logTo{trace: w.trace, who: "operator"})
 	operator := &process{w: w, name: "operator", ctx: context.Background(), wire: rand.New(rand.NewPCG(w.plan.seed, 1))}
-	loader := reconcile.NewLoader(w.twin, w.twin, w.ledger, &Member{w.broker, operator}, log)
-	did, err := reconcile.NewRebuilder(w.twin, w.ledger, loader).Rebuild(context.Background(), sales[1])
+	loader := reconcile.NewLoader(w.store, w.store, w.ledger, &Member{w.broker, operator}, log)
+	did, err := reconcile.NewRebuilder(w.store, w.ledger, loader).Rebuild(context.Background(), sales[1])
 	w.trace.notef("operator", "rebuild: %+v %v", did, err)
 }
 

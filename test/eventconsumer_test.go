@@ -22,9 +22,9 @@ import (
 	"seckill/queue/rocketmq"
 )
 
-// ear is another system of the shop's: it consumes the order events under a
+// eventConsumer is another system of the shop: it consumes the order events under a
 // group of its own, and knows an order by the event with the highest sequence.
-type ear struct {
+type eventConsumer struct {
 	db     *sql.DB // to compare with
 	schema *jsonschema.Schema
 
@@ -35,12 +35,12 @@ type ear struct {
 	broken   []breach
 }
 
-// listen has an ear hear the shop's events until the test ends.
-func (s *shop) listen() *ear {
+// listen has an event consumer receive the shop's events until the test ends.
+func (s *shop) listen() *eventConsumer {
 	s.t.Helper()
 	topic := s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC")
 	require.NotEmpty(s.t, topic)
-	e := &ear{db: s.db, schema: eventSchema(s.t), last: map[string]event.Event{}, bodies: map[string]string{}}
+	e := &eventConsumer{db: s.db, schema: eventSchema(s.t), last: map[string]event.Event{}, bodies: map[string]string{}}
 	sub, err := rocketmq.NewSubscriber(rocketmq.Options{
 		NameServers: strings.Split(s.setting("SECKILL_ROCKETMQ_NAMESERVERS"), ","), Topic: topic, Group: topic + "_ear",
 		Log: slog.New(slog.DiscardHandler),
@@ -68,7 +68,7 @@ func eventSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-func (e *ear) hear(_ context.Context, batch []queue.Message) error {
+func (e *eventConsumer) hear(_ context.Context, batch []queue.Message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, m := range batch {
@@ -79,7 +79,7 @@ func (e *ear) hear(_ context.Context, batch []queue.Message) error {
 	return nil
 }
 
-func (e *ear) take(m queue.Message) error {
+func (e *eventConsumer) take(m queue.Message) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Body))
 	if err == nil {
 		err = e.schema.Validate(doc)
@@ -106,7 +106,7 @@ func (e *ear) take(m queue.Message) error {
 
 // breaches holds what was heard of a sale against its rows and its log: each
 // order must be known as it is, and each change of one must have been heard.
-func (e *ear) breaches(ctx context.Context, sale string) ([]breach, error) {
+func (e *eventConsumer) breaches(ctx context.Context, sale string) ([]breach, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	found := append([]breach(nil), e.broken...)
@@ -126,7 +126,7 @@ func (e *ear) breaches(ctx context.Context, sale string) ([]breach, error) {
 }
 
 // compareRows returns the orders that there are.
-func (e *ear) compareRows(ctx context.Context, sale string, note func(string, ...any)) (map[string]bool, error) {
+func (e *eventConsumer) compareRows(ctx context.Context, sale string, note func(string, ...any)) (map[string]bool, error) {
 	rs, err := e.db.QueryContext(ctx, `SELECT id, shopper_id, status, reason, quantity, quantity * unit_price, reference FROM orders WHERE sale_id = ?`, sale)
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func told(d event.Data) string {
 	return fmt.Sprintf("%s %s of %s (%d, %d minor, %q)", d.Status, d.Reason, d.ShopperID, d.Quantity, d.AmountMinor, d.Reference)
 }
 
-func (e *ear) compareLog(ctx context.Context, sale string, note func(string, ...any)) error {
+func (e *eventConsumer) compareLog(ctx context.Context, sale string, note func(string, ...any)) error {
 	rs, err := e.db.QueryContext(ctx, `SELECT sale_id, seq, changes FROM sale_changes WHERE sale_id = ? ORDER BY seq`, sale)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (e *ear) compareLog(ctx context.Context, sale string, note func(string, ...
 }
 
 // heardAll waits until nothing is missing of these sales.
-func (e *ear) heardAll(t *testing.T, within time.Duration, sales ...string) {
+func (e *eventConsumer) heardAll(t *testing.T, within time.Duration, sales ...string) {
 	t.Helper()
 	var found []breach
 	for until := time.Now().Add(within); ; time.Sleep(200 * time.Millisecond) {
