@@ -67,18 +67,18 @@ func buildFaulty(m mutants.Mutant, withClock bool) (string, error) {
 // led through proxies. It has boxes and a wire to the broker where it is on
 // servers of its own.
 type arena struct {
-	t        *testing.T
-	shop     *shop
-	roles    []*role // api 0, api 1, consumer 0, consumer 1
-	boxes    map[string]*box
-	hops     map[string]*hop
-	redis    string // address of the server
-	rdb      *redis.Client
-	ledger   *stock.Ledger
-	outside  *rocketmq.Publisher // puts into the queue what no API sent
-	ids      *order.IDMaker
-	counters []*counter
-	eventConsumer      *eventConsumer // hears the order events; nil where the program sends none
+	t             *testing.T
+	shop          *shop
+	roles         []*role // api 0, api 1, consumer 0, consumer 1
+	boxes         map[string]*box
+	hops          map[string]*hop
+	redis         string // address of the server
+	rdb           *redis.Client
+	ledger        *stock.Ledger
+	outside       *rocketmq.Publisher // puts into the queue what no API sent
+	ids           *order.IDMaker
+	counters      []*counter
+	eventConsumer *eventConsumer // hears the order events; nil where the program sends none
 }
 
 // role is one process of ours, started again when it is found dead.

@@ -13,7 +13,7 @@ import (
 // transaction may fail before its COMMIT, or its outcome be lost after it.
 type Store struct {
 	inner *memory.Store
-	p    *process
+	p     *process
 }
 
 func ask[T any](ctx context.Context, s *Store, op string, writes bool, effect func() (T, error)) (T, error) {

@@ -27,7 +27,7 @@ type world struct {
 	trace   *trace
 	coins   coins
 
-	store   *memory.Store
+	store  *memory.Store
 	redis  *node
 	broker *broker
 	client *redis.Client // the judge's and the operator's, without faults
