@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -42,6 +43,8 @@ func (p *Pool) hold(ctx context.Context, items []item, err error) {
 		failed[id] = h
 	}
 	for id, h := range failed {
+		// Orders whose callers have returned will be delivered again.
+		h.items = slices.DeleteFunc(h.items, func(it item) bool { return it.call.gone.Load() })
 		h.backoff = min(max(2*h.backoff, firstBackoff), lastBackoff)
 		wait := h.backoff/2 + rand.N(h.backoff/2+1)
 		h.due, h.trying = time.Now().Add(wait), false
