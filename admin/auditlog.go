@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// auditLog is the record of what operators changed.
+// auditLog records the changes that operators made.
 type auditLog interface {
 	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
 	Note(ctx context.Context, e order.AuditEntry) (fresh bool, err error)
@@ -19,7 +19,7 @@ func (s *Service) History(ctx context.Context, q order.AuditQuery) ([]order.Audi
 	return ask(ctx, func(ctx context.Context) ([]order.AuditEntry, error) { return s.auditLog.AuditLog(ctx, q) })
 }
 
-// AuditView is a row of the audit log as a program reads it.
+// AuditView is the JSON of a row of the audit log.
 type AuditView struct {
 	ID      string          `json:"id"`
 	At      string          `json:"at"`
@@ -33,7 +33,7 @@ type AuditView struct {
 	Command string          `json:"command"`
 }
 
-// ViewAudit is e as a program reads it.
+// ViewAudit returns the JSON of e.
 func ViewAudit(e order.AuditEntry) AuditView {
 	v := AuditView{
 		ID: strconv.FormatInt(e.ID, 10), At: timestamp(e.At), Actor: e.By.Name, Role: e.By.Role, Action: e.Action,

@@ -11,14 +11,15 @@ import (
 	"seckill/order"
 )
 
-// letters are the dead ones.
+// deadLetters reads and deletes dead letters.
 type deadLetters interface {
 	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
 	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 }
 
-// DeadLetters returns those of a sale, or of all for 0, newest first.
+// DeadLetters returns the dead letters of a sale, or of all sales for 0, newest
+// first.
 func (s *Service) DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.DeadLetter, error) {
 		return s.deadLetters.DeadLetters(ctx, saleID, limit)
@@ -26,7 +27,7 @@ func (s *Service) DeadLetters(ctx context.Context, saleID int64, limit int) ([]o
 }
 
 // DeadLetter returns the dead letters of a message ID and, where it is the decimal
-// ID of an order, the verdicts on that. The error is order.ErrNotFound.
+// ID of an order, the verdicts on that order. The error is order.ErrNotFound.
 func (s *Service) DeadLetter(ctx context.Context, name string) ([]order.DeadLetter, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.DeadLetter, error) {
 		found, err := s.deadLetters.DeadLettersNamed(ctx, name)
@@ -38,7 +39,7 @@ func (s *Service) DeadLetter(ctx context.Context, name string) ([]order.DeadLett
 }
 
 // Discard deletes the messages of that ID that could not be read, and returns
-// how many. Where there is but a verdict, which stays, it is order.ErrConflict.
+// how many. A verdict is never deleted: order.ErrConflict.
 func (s *Service) Discard(ctx context.Context, c Call, name string) (int, error) {
 	found, err := s.DeadLetter(ctx, name)
 	if err != nil {
@@ -61,8 +62,8 @@ func (s *Service) Discard(ctx context.Context, c Call, name string) (int, error)
 	return discarded, nil
 }
 
-// DeadLetterView is a dead letter as a program reads it. A message ID of bytes that
-// are no text is quoted, as Go does; ParseMessageID reads it.
+// DeadLetterView is the JSON of a dead letter. A message ID that is not text is
+// quoted as a Go string; ParseMessageID reads it.
 type DeadLetterView struct {
 	MessageID string       `json:"message_id"`
 	OrderID   string       `json:"order_id,omitempty"`
@@ -97,7 +98,7 @@ func ViewDeadLetter(d order.DeadLetter) DeadLetterView {
 	}
 }
 
-// ViewDeadLetterBody is d with all that it holds.
+// ViewDeadLetterBody is d with its body.
 func ViewDeadLetterBody(d order.DeadLetter) DeadLetterView {
 	v := ViewDeadLetter(d)
 	v.Detail, v.Body = Printable(d.Detail), hex.EncodeToString(d.Body)
@@ -126,7 +127,7 @@ func ParseMessageID(s string) string {
 	return s
 }
 
-// Printable quotes what would do harm to a terminal or is no text.
+// Printable quotes a text that could harm a terminal, or that is not UTF-8.
 func Printable(s string) string {
 	if q := strconv.QuoteToASCII(s); q != `"`+s+`"` {
 		return q

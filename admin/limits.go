@@ -13,7 +13,7 @@ import (
 	"seckill/order"
 )
 
-// limitStore keeps what operators have set of the limits.
+// limitStore keeps the limits that operators have set.
 type limitStore interface {
 	Limits(ctx context.Context) (order.Limits, error)
 	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
@@ -25,28 +25,28 @@ type instances interface {
 	AnnounceLimits(ctx context.Context, generation uint64) error
 }
 
-// LimitRules are the limits that there are.
+// LimitRules describes the limits.
 type LimitRules struct {
-	// Configured are their values in this process where no operator has set them.
+	// Configured has the values of this process for limits that no operator has set.
 	Configured map[string]json.Number
-	// Parse reads a value and returns it in its one spelling.
+	// Parse checks a value and returns its canonical form.
 	Parse func(name, value string) (json.Number, error)
 }
 
-// LimitRules returns the limits that there are.
+// LimitRules returns the rules of the limits.
 func (s *Service) LimitRules() LimitRules { return s.limitRules }
 
-// LimitsStatus is the limits, and who works under them.
+// LimitsStatus is the limits, and the generation that each instance applies.
 type LimitsStatus struct {
 	Limits    order.Limits
 	Instances []fleet.Instance
-	// Away is set when Redis cannot say who lives.
+	// Away is set if Redis is unavailable: the instances are unknown.
 	Away error
 }
 
 const fleetTimeout = time.Second
 
-// Instances returns the processes that live.
+// Instances returns the live processes.
 func (s *Service) Instances(ctx context.Context) ([]fleet.Instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, fleetTimeout)
 	defer cancel()
@@ -57,7 +57,7 @@ func (s *Service) Instances(ctx context.Context) ([]fleet.Instance, error) {
 	return is, nil
 }
 
-// LimitsInForce returns the limits. Redis being away is no error: see Away.
+// LimitsInForce returns the limits. If Redis is unavailable, Away is set.
 func (s *Service) LimitsInForce(ctx context.Context) (LimitsStatus, error) {
 	l, err := ask(ctx, s.limits.Limits)
 	if err != nil {
@@ -67,9 +67,9 @@ func (s *Service) LimitsInForce(ctx context.Context) (LimitsStatus, error) {
 	return LimitsStatus{Limits: l, Instances: is, Away: err}, nil
 }
 
-// SetLimits changes limits; nil takes a limit back to what each process is
-// configured with. Every process works under the new ones within a second, with
-// Redis or without. Bad values are *order.FieldError, all at once; the other
+// SetLimits changes limits; nil resets a limit to the configuration of each
+// process. Every process applies the new values within a second, with or without
+// Redis. All invalid values are reported together as *order.FieldError; the other
 // errors are those of order.Store.ChangeLimits, and *UnavailableError.
 // Call.IfVersion is the generation.
 func (s *Service) SetLimits(ctx context.Context, c Call, values map[string]*string) (order.Limits, error) {
@@ -103,20 +103,20 @@ func (s *Service) SetLimits(ctx context.Context, c Call, values map[string]*stri
 	return l, nil
 }
 
-// Where the value of a limit comes from.
+// The source of a limit's value.
 const (
 	FromOperator      = "operator"
 	FromConfiguration = "configuration" // that of the process which is asked: others may have another
 )
 
-// LimitView is a limit as a program reads it.
+// LimitView is the JSON of a limit.
 type LimitView struct {
 	Value      json.Number `json:"value"`
 	From       string      `json:"from"`
 	Configured json.Number `json:"configured"`
 }
 
-// LimitsView is all of them. Without Redis it does not say who lags.
+// LimitsView is the JSON of all limits. Without Redis it has no instances.
 type LimitsView struct {
 	Generation uint64               `json:"generation"`
 	Limits     map[string]LimitView `json:"limits"`
@@ -124,7 +124,7 @@ type LimitsView struct {
 	Error      string               `json:"error,omitempty"`
 }
 
-// GenerationView is the limits that an instance works under.
+// GenerationView is the JSON of the generation that an instance applies.
 type GenerationView struct {
 	ID         string `json:"id"`
 	Role       string `json:"role"`
@@ -133,7 +133,7 @@ type GenerationView struct {
 	Refused    string `json:"limits_refused,omitempty"` // which of the newest limits it does not take, and why
 }
 
-// ViewLimits is l as a program reads it.
+// ViewLimits returns the JSON of l.
 func (s *Service) ViewLimits(l order.Limits) LimitsView {
 	v := LimitsView{Generation: l.Generation, Limits: map[string]LimitView{}}
 	for name, configured := range s.limitRules.Configured {
@@ -157,7 +157,7 @@ func (s *Service) ViewLimitsStatus(l LimitsStatus) LimitsView {
 	return v
 }
 
-// InstanceView is an instance as a program reads it.
+// InstanceView is the JSON of an instance.
 type InstanceView struct {
 	fleet.Instance
 
@@ -166,7 +166,7 @@ type InstanceView struct {
 	SeenAt    string `json:"seen_at"`
 }
 
-// ViewInstance is i as a program reads it.
+// ViewInstance returns the JSON of i.
 func ViewInstance(i fleet.Instance) InstanceView {
 	return InstanceView{i, timestamp(i.StartedAt), timestamp(i.SaidAt), timestamp(i.SeenAt)}
 }

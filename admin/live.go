@@ -13,21 +13,20 @@ import (
 	"seckill/stock"
 )
 
-// Live is how sales go at this moment, and how the processes that sell them are.
+// Live is the present state of sales and of the processes that sell them.
 type Live struct {
 	At    time.Time
 	Sales []SaleStatus
-	// Instances are the processes that live; what they count is of all sales.
+	// Instances are the live processes; their counters are of all sales.
 	Instances []fleet.Instance
-	// Away are the servers that did not answer: what they would have said is as
-	// if there were nothing.
+	// Away names the servers that did not answer; their part is empty.
 	Away []error
 }
 
-// Live looks at a sale, or for 0 at all that are not closed, and at the processes
-// that live. A sale that was looked at before may be given as known: it is used
-// when MySQL does not answer. A server that is away is no error, see Live.Away;
-// the one error is order.ErrNotFound.
+// Live returns the state of a sale, or for 0 of all sales that are not closed, and
+// of the live processes. known are sales from an earlier call, used if MySQL does
+// not answer. An unavailable server is not an error, see Live.Away; the only error
+// is order.ErrNotFound.
 func (s *Service) Live(ctx context.Context, saleID int64, known ...order.Sale) (Live, error) {
 	l := Live{At: time.Now().UTC()}
 	sales, err := s.watched(ctx, saleID)
@@ -72,32 +71,32 @@ func (s *Service) watched(ctx context.Context, saleID int64) ([]order.Sale, erro
 	return []order.Sale{sale}, err
 }
 
-// LiveView is Live as a program reads it. Rates and times are over the last 5 s
-// and of all sales.
+// LiveView is the JSON of Live. Rates and times are of the last 5 s and of all
+// sales.
 type LiveView struct {
 	At       string  `json:"at"`
 	Accepted float64 `json:"accepted_per_second"`
 	Refused  float64 `json:"refused_per_second"`
 	Settled  float64 `json:"settled_per_second"`
-	// Backlog is how many orders wait in the queue, by the API that counts most;
-	// nil where no API says so.
+	// Backlog is the number of orders waiting in the queue, the highest count of
+	// any API; nil if no API reports one.
 	Backlog *int64 `json:"backlog"`
-	// DrainSeconds is what the backlog takes at the rate of settling; nil while
-	// there is a backlog that nobody settles, or none is known.
+	// DrainSeconds is the time to settle the backlog at the present rate; nil if
+	// nothing is settled, or the backlog is unknown.
 	DrainSeconds *float64 `json:"drain_seconds"`
-	// The time from an order's ID to its result, by the consumer where it is
-	// longest: that of all together is no longer. nil while nothing is settled.
+	// The time from an order's ID to its result, of the slowest consumer; nil if
+	// nothing is settled.
 	ToResultP50 *float64 `json:"time_to_result_p50_seconds"`
 	ToResultP99 *float64 `json:"time_to_result_p99_seconds"`
-	// BreakersOpen are servers, each with the instances that do not ask it.
+	// BreakersOpen maps a server to the instances whose breaker for it is open.
 	BreakersOpen map[string][]string `json:"breakers_open,omitempty"`
 	Sales        []LiveSaleView      `json:"sales"`
 	Instances    []InstanceView      `json:"instances"`
 	Away         []string            `json:"away,omitempty"` // servers that do not answer: mysql, redis
 }
 
-// LiveSaleView is one of its sales. Units are those of Redis; where it has none of
-// the sale, or is away, available is MySQL's.
+// LiveSaleView is the JSON of one of its sales. Units are those of Redis; if the
+// sale is not loaded or Redis is unavailable, available is from MySQL.
 type LiveSaleView struct {
 	ID            string  `json:"id"`
 	Title         string  `json:"title"`
@@ -113,7 +112,7 @@ type LiveSaleView struct {
 	Behind        uint64  `json:"changes_behind"` // that MySQL has and Redis does not know
 }
 
-// ViewLive is l as a program reads it.
+// ViewLive returns the JSON of l.
 func ViewLive(l Live) LiveView {
 	v := LiveView{At: timestamp(l.At), Sales: make([]LiveSaleView, len(l.Sales)), Instances: make([]InstanceView, len(l.Instances))}
 	for i, s := range l.Sales {
@@ -136,7 +135,7 @@ func ViewLive(l Live) LiveView {
 	return v
 }
 
-// away is which server does not answer; why is for logs.
+// away names the server that does not answer; the reason is for logs.
 func away(err error) string {
 	if e, ok := errors.AsType[*UnavailableError](err); ok {
 		return e.Server
@@ -144,7 +143,7 @@ func away(err error) string {
 	return "unknown"
 }
 
-// add adds what an instance has to do.
+// add adds the load of an instance.
 func (v *LiveView) add(i fleet.Instance) {
 	l := i.Load
 	v.Accepted, v.Refused, v.Settled = v.Accepted+l.Accepted, v.Refused+l.Refused, v.Settled+l.Settled

@@ -16,13 +16,13 @@ type auditor interface {
 	Audit(ctx context.Context, saleID int64) ([]audit.SaleAudit, error)
 }
 
-// rebuilder loads a sale into Redis anew.
+// rebuilder loads a sale into Redis again.
 type rebuilder interface {
 	Rebuild(ctx context.Context, saleID int64) (reconcile.Rebuilt, error)
 }
 
-// Audit compares both stores, order by order; of all sales that are not closed
-// for 0. It reads every row: not for a hot path.
+// Audit compares both stores, order by order, for a sale, or for 0 for all sales
+// that are not closed. It reads every row: not for a hot path.
 func (s *Service) Audit(ctx context.Context, saleID int64) ([]audit.SaleAudit, error) {
 	audits, err := s.auditor.Audit(ctx, saleID)
 	if err != nil && !errors.Is(err, order.ErrNotFound) {
@@ -31,8 +31,8 @@ func (s *Service) Audit(ctx context.Context, saleID int64) ([]audit.SaleAudit, e
 	return audits, err
 }
 
-// Rebuild loads a sale into Redis anew from MySQL, and notes in the audit log
-// that it was told to. The errors are order.ErrNotFound, order.ErrConflict for a
+// Rebuild loads a sale into Redis again from MySQL and notes the call in the audit
+// log. The errors are order.ErrNotFound, order.ErrConflict for a
 // sale that is not kept in Redis, and *UnavailableError: run it again then.
 func (s *Service) Rebuild(ctx context.Context, c Call, saleID int64) (reconcile.Rebuilt, error) {
 	_, err := ask(ctx, func(ctx context.Context) (bool, error) {

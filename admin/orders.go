@@ -10,41 +10,41 @@ import (
 	"seckill/stock"
 )
 
-// orders are read and cancelled.
+// orders reads and cancels orders.
 type orders interface {
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
 }
 
-// search finds orders by what people know of them.
+// search finds orders by shopper or reference.
 type search interface {
 	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
 	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
 
-// entries are what Redis says of orders.
+// entries reads the entries of orders in Redis.
 type entries interface {
 	Entries(ctx context.Context, saleID int64, shopper string) ([]stock.Entry, error)
 	Apply(ctx context.Context, cs []order.Change) error
 }
 
-// FoundOrder is an order as one store or both have it.
+// FoundOrder is an order as found in one store or both.
 type FoundOrder struct {
 	Order order.Order
 	// Row is the order's verdict in MySQL; nil without one.
 	Row *order.Record
-	// Entry is what Redis says of it; nil for nothing, or when that was not
-	// asked or cannot be.
+	// Entry is its entry in Redis; nil if there is none, or if Redis was not asked
+	// or did not answer.
 	Entry *stock.Entry
 	// Letters are the dead letters under its ID.
 	DeadLetters []order.DeadLetter
-	// Sale is that of the order in both stores, where one order was asked for.
+	// Sale is its sale in both stores, if a single order was requested.
 	Sale *SaleStatus
 }
 
 // OrderQuery selects orders: by sale, by sale and shopper, by sale and
-// reference, or by shopper alone, which looks at the sales that are not closed.
+// reference, or by shopper alone in the sales that are not closed.
 type OrderQuery struct {
 	SaleID    int64
 	Shopper   string
@@ -53,12 +53,12 @@ type OrderQuery struct {
 	Limit     int
 }
 
-// ErrQuery is the error of a query that nothing could answer in time.
+// ErrQuery is the error of a query that no index could serve in time.
 var ErrQuery = errors.New("admin: a query needs a sale or a shopper; a reference needs a sale")
 
-// Orders returns orders, newest first, and where to go on; 0 at the end. A page
-// may be empty although more follow. With sale and shopper, those that are only
-// in Redis are on the first page too; Redis being away is no error.
+// Orders returns orders, newest first, and the ID to continue from; 0 at the end.
+// A page may be empty although more follow. With sale and shopper, the first page
+// also has the orders that only Redis has; an unavailable Redis is not an error.
 func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []FoundOrder, next order.ID, err error) {
 	switch {
 	case q.SaleID == 0 && q.Shopper == "", q.Reference != "" && q.Shopper != "", q.Reference != "" && q.SaleID == 0:
@@ -90,7 +90,7 @@ func found(rs []order.Record) []FoundOrder {
 	return page
 }
 
-// everywhere looks for a shopper in the sales that are not closed.
+// everywhere finds a shopper's orders in the sales that are not closed.
 func (s *Service) acrossSales(ctx context.Context, q OrderQuery) ([]order.Record, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.Record, error) {
 		sales, err := s.sales.Sales(ctx)
@@ -105,7 +105,7 @@ func (s *Service) acrossSales(ctx context.Context, q OrderQuery) ([]order.Record
 	})
 }
 
-// withEntries adds what Redis says of a shopper's orders in a sale.
+// withEntries adds the entries in Redis of a shopper's orders in a sale.
 func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []FoundOrder) []FoundOrder {
 	es, err := s.entries.Entries(ctx, q.SaleID, q.Shopper)
 	if err != nil {
@@ -126,9 +126,9 @@ func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []FoundOrd
 	return append(unsettled, page...)
 }
 
-// Order returns where an order is. One without a row in MySQL is found in Redis
-// when its sale and its shopper are given. The error is order.ErrNotFound when
-// neither store nor the dead letters know it.
+// Order returns an order from both stores. One without a row in MySQL is found in
+// Redis if its sale and shopper are given. The error is order.ErrNotFound if
+// neither store nor the dead letters have it.
 func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper string) (FoundOrder, error) {
 	f := FoundOrder{Order: order.Order{ID: id, SaleID: saleID, ShopperID: shopper}}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
@@ -171,8 +171,7 @@ type Cancelled struct {
 
 const tellTimeout = 2 * time.Second
 
-// CancelOrder takes a confirmed order back: its units are on sale again. The
-// errors are those of order.Store.Cancel, and *UnavailableError.
+// CancelOrder cancels a confirmed order: its units are on sale again. The errors are those of order.Store.Cancel, and *UnavailableError.
 func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancelled, error) {
 	v, err := ask(ctx, func(ctx context.Context) (order.Verdict, error) {
 		return s.orders.CancelAs(ctx, c.By, c.Command, id)
@@ -190,7 +189,7 @@ func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancell
 	return told, nil
 }
 
-// OrderView is an order as a program reads it: what each store says of it.
+// OrderView is the JSON of an order, with its state in each store.
 type OrderView struct {
 	ID        string `json:"id"`
 	SaleID    string `json:"sale_id,omitempty"`
@@ -198,23 +197,23 @@ type OrderView struct {
 	Quantity  int    `json:"quantity,omitempty"`
 	Reference string `json:"reference,omitempty"`
 	Key       string `json:"key_digest,omitempty"` // of its Idempotency-Key
-	// Status is the verdict; pending for one that Redis alone has.
+	// Status is the verdict; pending if only Redis has the order.
 	Status      string `json:"status"`
 	Reason      string `json:"reason,omitempty"`
 	AmountMinor int64  `json:"amount_minor,omitempty"`
 	ReservedAt  string `json:"reserved_at"` // when its ID was made
 	DecidedAt   string `json:"decided_at,omitempty"`
 	PayBy       string `json:"pay_by,omitempty"`
-	// Redis is what Redis has: pending, settled, rejected, cancelled; empty for
-	// nothing, or where it was not asked.
+	// Redis is its state in Redis: pending, settled, rejected, cancelled; empty if
+	// there is none, or if Redis was not asked.
 	Redis       string           `json:"redis,omitempty"`
 	Sale        *SaleView        `json:"sale,omitempty"`
 	DeadLetters []DeadLetterView `json:"dead_letters,omitempty"`
-	// Where says in a sentence where the order is.
+	// Where is a sentence that says where the order is.
 	Where string `json:"where,omitempty"`
 }
 
-// ViewOrder is f as a program reads it.
+// ViewOrder returns the JSON of f.
 func ViewOrder(f FoundOrder) OrderView {
 	o := f.Order
 	v := OrderView{
@@ -262,7 +261,7 @@ func entryState(s stock.EntryState) string {
 	}
 }
 
-// where says where an order is, for who supports shoppers.
+// where says where an order is, for the support of shoppers.
 func where(f FoundOrder) string {
 	told := f.Sale.Meta.Err == nil && f.Sale.Meta.Loaded
 	switch {

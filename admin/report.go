@@ -8,7 +8,7 @@ import (
 	"seckill/order"
 )
 
-// reports add up what became of a sale.
+// reports adds up the orders of a sale.
 type reports interface {
 	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
 }
@@ -20,9 +20,9 @@ func (s *Service) Report(ctx context.Context, saleID int64) (order.Report, error
 	return r, fault(err)
 }
 
-// Export is Report, and hands every order of the sale to page, by ID, some thousand
-// at a time. Shoppers are in it: the audit log has who took it. An error of page
-// ends it, and is returned.
+// Export is Report, and passes every order of the sale to page, by ID, some
+// thousand at a time. It has personal data: the audit log records the export. An
+// error of page ends it and is returned.
 func (s *Service) Export(ctx context.Context, c Call, saleID int64, page func([]order.Record) error) (order.Report, error) {
 	_, err := ask(ctx, func(ctx context.Context) (bool, error) {
 		if _, err := s.sales.Sale(ctx, saleID); err != nil {
@@ -45,8 +45,7 @@ func (s *Service) Export(ctx context.Context, c Call, saleID int64, page func([]
 	return r, fault(err)
 }
 
-// ReportView is a report as a program reads it. Units that are available are in no
-// order: they are the shop's again.
+// ReportView is the JSON of a report. Available units are in no live order.
 type ReportView struct {
 	ID          string  `json:"id"`
 	ExternalID  string  `json:"external_id,omitempty"`
@@ -66,14 +65,14 @@ type ReportView struct {
 	Final       bool    `json:"final"` // ended, and nothing is unpaid: only refunds are still to come
 }
 
-// SumView is what orders add up to.
+// SumView is the JSON of a sum of orders.
 type SumView struct {
 	Orders      int64 `json:"orders"`
 	Units       int64 `json:"units"`
 	AmountMinor int64 `json:"amount_minor"`
 }
 
-// ViewReport is r as a program reads it.
+// ViewReport returns the JSON of r.
 func ViewReport(r order.Report) ReportView {
 	s := r.Sale
 	sum := func(status order.Status) SumView {

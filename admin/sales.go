@@ -18,8 +18,8 @@ func Moves(name string) (order.Action, bool) {
 	return order.Moving(name, to), ok
 }
 
-// Create makes a sale, scheduled; its ID is set here. One that was made before,
-// by this command or under its external ID, is returned as it is.
+// Create creates a sale, scheduled; its ID is set here. If the command or the
+// external ID has created it before, that sale is returned unchanged.
 func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, error) {
 	made, err := ask(ctx, func(ctx context.Context) (order.Sale, error) {
 		node, err := s.operations.NextNodeID(ctx)
@@ -39,7 +39,7 @@ func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, 
 	return s.done(ctx, c, "create", made), nil
 }
 
-// Act does an action to a sale. The errors are those of order.Store.Operate,
+// Act applies an action to a sale. The errors are those of order.Store.Operate,
 // and *UnavailableError.
 func (s *Service) Act(ctx context.Context, c Call, saleID int64, a order.Action) (Result, error) {
 	sale, err := s.operate(ctx, c, saleID, a)
@@ -55,11 +55,11 @@ func (s *Service) operate(ctx context.Context, c Call, saleID int64, a order.Act
 	})
 }
 
-// PauseAll pauses every sale that is open, each in a transaction of its own, and
-// returns those that it paused. One that is not open any more when its turn
-// comes is passed over. One that could not be paused is part of the error, and
-// keeps none of the others from it. It goes on when the operator has gone, and
-// Redis is told when all are paused: one that hangs keeps no sale selling.
+// PauseAll pauses every open sale, each in its own transaction, and returns those
+// that it paused. It skips a sale that is no longer open. The error joins those of
+// the sales that could not be paused; they stop none of the others. It continues
+// after the operator disconnects. Redis is updated once all are paused in MySQL,
+// so that a slow Redis keeps no sale open.
 func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
 	pausing, cancel := afterwards(ctx)
 	defer cancel()
@@ -91,7 +91,7 @@ func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
 	return paused, errors.Join(errs...)
 }
 
-// ofAll is the part of a command on all sales that one of them gets.
+// ofAll is the command on one sale that stands for its part of a command on all.
 func ofAll(c Call, sale order.Sale) Call {
 	return Call{By: c.By, Command: CommandID(c.Command, strconv.FormatInt(sale.ID, 10))}
 }
@@ -99,11 +99,11 @@ func ofAll(c Call, sale order.Sale) Call {
 // SaleStatus is a sale in both stores.
 type SaleStatus struct {
 	Sale order.Sale
-	// Meta is what Redis says of it; its Err is set when that cannot be asked.
+	// Meta is its state in Redis; its Err is set if Redis did not answer.
 	Meta stock.Meta
 }
 
-// Sale returns a sale. Redis being away is no error: see Meta.
+// Sale returns a sale. An unavailable Redis is not an error, see Meta.
 func (s *Service) Sale(ctx context.Context, id int64) (SaleStatus, error) {
 	sale, err := ask(ctx, func(ctx context.Context) (order.Sale, error) { return s.sales.Sale(ctx, id) })
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Service) List(ctx context.Context, before int64, limit int) ([]order.Sa
 	return ask(ctx, func(ctx context.Context) ([]order.Sale, error) { return s.sales.SalesBefore(ctx, before, limit) })
 }
 
-// SaleView is a sale as a program reads it, here and from the command line.
+// SaleView is the JSON of a sale, in the HTTP API and on the command line.
 type SaleView struct {
 	ID               string     `json:"id"`
 	ExternalID       string     `json:"external_id,omitempty"`
@@ -152,7 +152,7 @@ type SaleView struct {
 	Redis            *RedisView `json:"redis,omitempty"`
 }
 
-// RedisView is what Redis says of a sale.
+// RedisView is the JSON of a sale's state in Redis.
 type RedisView struct {
 	Loaded    bool   `json:"loaded"`
 	State     string `json:"state,omitempty"`
@@ -165,7 +165,7 @@ type RedisView struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// ViewSale is s as a program reads it.
+// ViewSale returns the JSON of s.
 func ViewSale(s order.Sale) SaleView {
 	return SaleView{
 		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU,
@@ -177,7 +177,7 @@ func ViewSale(s order.Sale) SaleView {
 	}
 }
 
-// ViewStatus is a sale with what Redis says of it.
+// ViewStatus returns the JSON of a sale with its state in Redis.
 func ViewStatus(s SaleStatus) SaleView {
 	v := ViewSale(s.Sale)
 	v.Redis = viewMeta(s.Meta)

@@ -1,12 +1,11 @@
-// Package admin is what operators do: to sales, to orders and to what is left
-// over. Service has the actions, for the HTTP API (Handler) and for the command
-// line alike.
+// Package admin has the operators' actions: on sales, orders, dead letters and
+// limits. The HTTP API (admin/http) and the command line both call Service.
 //
-// Each action is one transaction in MySQL that writes its row of the audit log
-// as well, under the name of a command: run again under the same name, after
-// whatever became of the first call, it does nothing more. Then Redis is told,
-// and every instance; where that fails, or the process dies in between, the
-// consumers do it within seconds from the log of changes.
+// Each action is one transaction in MySQL, which also writes a row of the audit
+// log. The action has a command ID: repeated under the same ID, it does nothing
+// more. Afterwards Redis and every instance are updated; if that fails, or the
+// process dies in between, the consumers do it within seconds from the log of
+// changes.
 package admin
 
 import (
