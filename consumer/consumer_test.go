@@ -163,8 +163,11 @@ func TestADeliveryIsAcknowledgedOnlyAfterItsOrdersAreCommittedAndTold(t *testing
 		defer r.stop()
 		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 3)))
 		require.Equal(t, 3, r.mysql.settled())
-		require.Len(t, r.redis.applied, 1)
-		require.Len(t, r.redis.applied[0].Verdicts, 3)
+		told := 0 // in one change, or in several: two workers share the delivery
+		for _, c := range r.redis.applied {
+			told += len(c.Verdicts)
+		}
+		require.Equal(t, 3, told)
 	})
 }
 
