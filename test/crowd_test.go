@@ -29,6 +29,7 @@ type crowd struct {
 
 	mu       sync.Mutex
 	accepted map[string]int    // every order ID of a 202 -> shopper
+	asked    []time.Time       // when each request that got a 202 was sent
 	final    map[string]string // order ID -> the final status first seen
 	refused  map[string]int    // problem code -> shoppers
 	retries  atomic.Int64
@@ -110,12 +111,16 @@ func (c *crowd) buyOne(i int) {
 	}()
 	unanswered := false
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); {
+		sent := time.Now()
 		a, err := c.ask(i, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{"quantity":1}`)
 		switch {
 		case err != nil:
 			unanswered = true
 		case a.status == http.StatusAccepted:
 			c.tell(a.body.ID, i)
+			c.mu.Lock()
+			c.asked = append(c.asked, sent)
+			c.mu.Unlock()
 			return
 		case a.status == http.StatusServiceUnavailable:
 			unanswered = unanswered || a.body.OrdersURL != ""
