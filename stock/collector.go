@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,7 +216,7 @@ func (c *Collector) loop(q *saleQueue) {
 				return
 			}
 			used = true
-			b.requests = batching.Fill(append(b.requests[:0], r), q.ch, b.opts.Max)
+			b.requests = slices.AppendSeq(append(b.requests[:0], r), batching.Waiting(q.ch, b.opts.Max-1))
 			b.run()
 		case <-tick.C:
 			if !used && c.retire(q) {

@@ -2,25 +2,30 @@
 // call to a server.
 package batching
 
-import "runtime"
+import (
+	"iter"
+	"runtime"
+)
 
-// Fill appends to batch what waits in queue, without waiting itself, until the
-// batch has limit items. It yields the processor once first: callers that are
-// ready to run put their items in, which doubles the batch and costs no time.
-func Fill[T any](batch []T, queue <-chan T, limit int) []T {
-	if len(queue) < limit-len(batch) {
-		runtime.Gosched()
-	}
-	for len(batch) < limit {
-		select {
-		case item, ok := <-queue:
-			if !ok {
-				return batch
+// Waiting yields what waits in queue, at most limit items, and does not wait
+// itself. It yields the processor once first: callers that are ready to run put
+// their items in, which doubles a batch and costs no time. So does what the loop
+// does with each item: encoding a batch while it fills gave the publisher 5 %
+// more orders a second than encoding it afterwards (accepted_256).
+func Waiting[T any](queue <-chan T, limit int) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		if len(queue) < limit {
+			runtime.Gosched()
+		}
+		for range limit {
+			select {
+			case item, ok := <-queue:
+				if !ok || !yield(item) {
+					return
+				}
+			default:
+				return
 			}
-			batch = append(batch, item)
-		default:
-			return batch
 		}
 	}
-	return batch
 }

@@ -1,6 +1,7 @@
 package batching_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,16 +9,21 @@ import (
 	"seckill/internal/batching"
 )
 
-func TestFillTakesWhatWaitsAndNoMore(t *testing.T) {
+func TestWaitingYieldsWhatWaitsAndNoMore(t *testing.T) {
 	t.Parallel()
 	queue := make(chan int, 8)
-	require.Equal(t, []int{0}, batching.Fill([]int{0}, queue, 3), "it does not wait")
+	waiting := func(limit int) []int { return slices.Collect(batching.Waiting(queue, limit)) }
+	require.Empty(t, waiting(3), "it does not wait")
 	for i := range 5 {
-		queue <- i + 1
+		queue <- i
 	}
-	require.Equal(t, []int{0, 1, 2}, batching.Fill([]int{0}, queue, 3))
-	require.Equal(t, []int{3, 4, 5}, batching.Fill(nil, queue, 8))
+	require.Equal(t, []int{0, 1}, waiting(2))
+	for item := range batching.Waiting(queue, 3) {
+		require.Equal(t, 2, item)
+		break // takes no more than the loop saw
+	}
+	require.Equal(t, []int{3, 4}, waiting(8))
 	queue <- 6
 	close(queue)
-	require.Equal(t, []int{6}, batching.Fill(nil, queue, 8), "a closed queue ends")
+	require.Equal(t, []int{6}, waiting(8), "a closed queue ends")
 }

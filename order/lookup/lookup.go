@@ -4,6 +4,7 @@ package lookup
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func (l *Reader) read(ctx context.Context) {
 	for {
 		select {
 		case first := <-l.requests:
-			l.answer(ctx, batching.Fill([]*request{first}, l.requests, lookupBatch))
+			l.answer(ctx, slices.AppendSeq([]*request{first}, batching.Waiting(l.requests, lookupBatch-1)))
 		case <-ctx.Done():
 			return
 		}

@@ -239,7 +239,10 @@ func (p *Publisher) sendAll() {
 			pass() // to the others, who end, too
 			return
 		}
-		batch, buf = take(batching.Fill(append(batch[:0], w), p.queue, maxBatch), buf[:0])
+		batch, buf = w.addTo(batch[:0], buf[:0])
+		for w := range batching.Waiting(p.queue, maxBatch-1) {
+			batch, buf = w.addTo(batch, buf)
+		}
 		late := time.AfterFunc(overlap, pass)
 		if p.sendOne(batch, buf) {
 			buf = nil // that try may still read it, whatever came of the later ones
@@ -279,18 +282,13 @@ func (p *Publisher) trace(batch []*pending) telemetry.Span {
 	return p.opts.Tracer.Send(p.name, len(batch), spans)
 }
 
-// take takes those of a batch whose callers have not left, and encodes them.
-// An order's message is below 1 kB, so a full batch is far below what a broker
-// takes.
-func take(batch []*pending, buf []byte) ([]*pending, []byte) {
-	taken := batch[:0]
-	for _, w := range batch {
-		if w.state.CompareAndSwap(waiting, inBatch) {
-			taken, buf = append(taken, w), w.appendTo(buf)
-		}
+// addTo adds the order and its message to a batch, unless its caller has left.
+// A message is below 1 kB, so a full batch is far below what a broker takes.
+func (w *pending) addTo(batch []*pending, buf []byte) ([]*pending, []byte) {
+	if !w.state.CompareAndSwap(waiting, inBatch) {
+		return batch, buf
 	}
-	clear(batch[len(taken):])
-	return taken, buf
+	return append(batch, w), w.appendTo(buf)
 }
 
 func (w *pending) appendTo(buf []byte) []byte {
