@@ -14,6 +14,9 @@ import (
 
 func TestAReleaseHasNoFailpoints(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds the program twice: not with -short")
+	}
 	traces := []string{"SECKILL_FAILPOINT", failpoint.AfterCommit, "internal/failpoint."}
 	for _, c := range []struct {
 		tags string

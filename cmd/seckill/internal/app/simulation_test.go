@@ -31,8 +31,8 @@ import (
 func TestEveryPromiseHoldsInASimulation(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(simulatedSeeds)
-	if testenv.RaceDetector {
-		seeds = racedSeeds
+	if testenv.RaceDetector || testing.Short() {
+		seeds = fewSeeds
 	}
 	run := &summary{count: setting(t, "SECKILL_SIM_SEEDS", seeds), first: setting(t, "SECKILL_SIM_SEED", 1), begin: time.Now()}
 	program := simulated(t)
@@ -64,7 +64,7 @@ type summary struct {
 
 const (
 	simulatedSeeds = 200 // where nobody says how many
-	racedSeeds     = 50  // the same under the race detector: each takes four times as long
+	fewSeeds       = 50  // the same with -short, and under the race detector: each takes four times as long
 	progressEvery  = 500
 )
 
