@@ -33,9 +33,10 @@ func NewIDMaker(nodeID int64) *IDMaker {
 func (m *IDMaker) NodeID() int64 { return m.nodeID }
 
 // Observe takes the current value of the counter. Once that is too far ahead of our
-// node ID, it returns false and Next fails for good: the process needs a new one.
+// node ID, or behind it because a restored or promoted server never had ours, it
+// returns false and Next fails for good: the process needs a new one.
 func (m *IDMaker) Observe(counter int64) (usable bool) {
-	if counter-m.nodeID >= retireAfter {
+	if counter < m.nodeID || counter-m.nodeID >= retireAfter {
 		m.retired.Store(true)
 	}
 	return !m.retired.Load()

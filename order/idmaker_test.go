@@ -82,6 +82,15 @@ func TestAnIDMakerRetiresBeforeItsNumberComesRoundAgain(t *testing.T) {
 	require.ErrorIs(t, err, order.ErrNodeIDRetired)
 }
 
+func TestAnIDMakerRetiresWhenTheCounterNeverHadItsNumber(t *testing.T) {
+	t.Parallel()
+	m := order.NewIDMaker(100)
+	require.True(t, m.Observe(100))
+	require.False(t, m.Observe(99), "a restored server would give 100 to another process")
+	_, err := m.Next()
+	require.ErrorIs(t, err, order.ErrNodeIDRetired)
+}
+
 func TestOnlyCanonicalDecimalsAreIDs(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "0", "-1", "+1", "01", " 1", "1 ", "0x1", "1e3", "9223372036854775808"} {

@@ -40,6 +40,17 @@ func MySQLs(t *testing.T, test func(t *testing.T, db *sql.DB)) {
 	t.Run("MySQL 8.0", func(t *testing.T) { test(t, database(t, setting(t, mysql8DSN))) })
 }
 
+// DSNs runs test with the DSN of each configured server, as subtests named after the
+// server.
+func DSNs(t *testing.T, test func(t *testing.T, cfg *mysql.Config)) {
+	t.Helper()
+	main, other := setting(t, mainDSN), lookup(t, mysql8DSN)
+	t.Run(serverName(t, main), func(t *testing.T) { test(t, parse(t, main)) })
+	if address(t, main) != address(t, other) {
+		t.Run("MySQL 8.0", func(t *testing.T) { test(t, parse(t, setting(t, mysql8DSN))) })
+	}
+}
+
 // database creates an empty database with a random name on the server of dsn.
 func database(tb testing.TB, dsn string) *sql.DB {
 	tb.Helper()

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"database/sql"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -13,7 +12,7 @@ import (
 const (
 	// lockWait is how many seconds a statement waits for a row or a table; the
 	// servers' defaults are 50 seconds and a year.
-	lockWait = 4
+	lockWait = "4"
 	// statementTimeout bounds the wait for one response. It is longer than a lock
 	// wait, and the only bound on a transaction (see Store.inTx).
 	statementTimeout = 15 * time.Second
@@ -37,7 +36,7 @@ func OpenDB(dsn string, opts DBOptions) (*sql.DB, error) {
 	if err := configure(cfg, opts); err != nil {
 		return nil, fmt.Errorf("mysql: open: %w", err)
 	}
-	connector, err := mysql.NewConnector(cfg)
+	driver, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: open: %w", err)
 	}
@@ -45,7 +44,7 @@ func OpenDB(dsn string, opts DBOptions) (*sql.DB, error) {
 	if conns <= 0 {
 		conns = defaultConns
 	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(connector{driver})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxLifetime(30 * time.Minute)
@@ -66,12 +65,7 @@ func configure(cfg *mysql.Config, opts DBOptions) error {
 	cfg.Logger = &mysql.NopLogger{} // it would log what it also returns as an error
 	cfg.Timeout = 3 * time.Second
 	cfg.ReadTimeout, cfg.WriteTimeout = max(0, timeout), max(0, timeout)
-	cfg.Params = map[string]string{
-		"innodb_lock_wait_timeout": strconv.Itoa(lockWait),
-		"lock_wait_timeout":        strconv.Itoa(lockWait),
-		"time_zone":                "'+00:00'",
-		"sql_mode":                 "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-	}
+	cfg.Params = nil // setUp sets the session
 	if opts.TLS != nil {
 		cfg.TLS = opts.TLS
 	}

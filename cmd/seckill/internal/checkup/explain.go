@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"seckill/admin"
+	ordermysql "seckill/order/mysql"
 	"seckill/queue/rocketmq"
 )
 
@@ -60,6 +61,9 @@ func network(err error, setting string) string {
 }
 
 func explainMySQL(err error) string {
+	if errors.Is(err, ordermysql.ErrSession) {
+		return "do what the message says for each variable; no role uses such a connection"
+	}
 	refused, answered := errors.AsType[*mysql.MySQLError](err)
 	if !answered {
 		if advice := network(err, "SECKILL_MYSQL_DSN"); advice != "" {
