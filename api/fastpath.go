@@ -99,7 +99,7 @@ func (f *fastPath) refuse(w http.ResponseWriter, r *http.Request, saleID int64, 
 	}
 	now := s.catalog.Now()
 	kind, refused := refusalOf(sale, now)
-	if !refused {
+	if !refused || s.addressLimit(r, route) != nil { // Echo answers both
 		return false
 	}
 	l := lang.Of(r)

@@ -244,6 +244,17 @@ func TestAddressesCountBySocketUnlessAProxyIsTrusted(t *testing.T) {
 		{"one /64", "[2001:db8:0:1::1]:1", "[2001:db8:0:1:ffff::2]:1", "", "", true},
 		{"two /64", "[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1", "", "", false},
 		{"IPv4 in IPv6", "1.2.3.4:1", "[::ffff:1.2.3.4]:1", "", "", true},
+		{"ports", "10.0.0.1:1", "10.0.0.1:1", "203.0.113.9:4711", "203.0.113.9:4712", true},
+		{"two with ports", "10.0.0.1:1", "10.0.0.1:1", "203.0.113.9:4711", "203.0.113.8:4711", false},
+		{"port and none", "10.0.0.1:1", "10.0.0.1:1", "203.0.113.9:4711", "203.0.113.9", true},
+		{"IPv6 with a port", "10.0.0.1:1", "10.0.0.1:1", "[2001:db8::1]:443", "2001:db8::2", true},
+		{"two /64 with ports", "10.0.0.1:1", "10.0.0.1:1", "[2001:db8:0:1::1]:443", "[2001:db8:0:2::1]:443", false},
+		{"IPv6 in brackets", "10.0.0.1:1", "10.0.0.1:1", "[2001:db8:0:1::1]", "[2001:db8:0:2::1]", false},
+		{"in quotes", "10.0.0.1:1", "10.0.0.1:1", `"[2001:db8:0:1::1]:443"`, `"203.0.113.9"`, false},
+		{"tabs", "10.0.0.1:1", "10.0.0.1:1", "9.9.9.9,\t203.0.113.9:1", "203.0.113.9", true},
+		{"ports of two proxies", "10.0.0.1:1", "10.0.0.1:1", "203.0.113.9:1, 10.0.0.9:80", "203.0.113.8:1, 10.0.0.9:80", false},
+		{"unreadable", "10.0.0.1:1", "10.0.0.1:1", "unknown", "_hidden", true},
+		{"IPv4 in brackets", "10.0.0.1:1", "10.0.0.1:1", "[203.0.113.9]", "[203.0.113.8]", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -256,6 +267,51 @@ func TestAddressesCountBySocketUnlessAProxyIsTrusted(t *testing.T) {
 			}
 			require.Equal(t, 200, call(tt.first, tt.forward1, "1"))
 			require.Equal(t, tt.same, call(tt.second, tt.forward2, "2") == 429)
+		})
+	}
+}
+
+func TestWhatATrustedProxyWroteAndNobodyCanReadIsSaidInTheLog(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, func(s *shop) {
+		s.opts.Limits.AddressRPS, s.opts.TrustedProxies = 10, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	})
+	r := request(http.MethodGet, "/v1/time", "", "X-Forwarded-For", "unknown")
+	r.RemoteAddr = "10.0.0.1:1"
+	require.Equal(t, 200, s.do(t, r).StatusCode)
+	require.Contains(t, s.logs.String(), `"proxy":"10.0.0.1","header":"unknown"`)
+}
+
+func TestTheLimitOfAnAddressCoversEveryRoute(t *testing.T) {
+	t.Parallel()
+	for _, call := range []struct{ method, path string }{
+		{"GET", "/v1/time"},
+		{"GET", "/v1/sales"},
+		{"GET", "/v1/sales/7001"},
+		{"HEAD", "/v1/sales/7001"},
+		{"POST", buyPath},
+		{"POST", "/v1/sales/7002/orders"}, // refused by the fast path
+		{"POST", "/v1/sales/7001/permits"},
+		{"GET", "/v1/orders/x"},
+		{"GET", "/v1/orders?sale_id=7001"},
+		{"POST", "/v1/orders/x/cancel"},
+		{"POST", "/v1/payments"}, // its signature is no good
+		{"GET", "/problems/sold-out"},
+		{"GET", "/openapi.json"},
+		{"GET", "/docs"},
+		{"GET", "/nowhere"},
+	} {
+		t.Run(call.method+call.path, func(t *testing.T) {
+			t.Parallel()
+			s, _, _ := newPayments(t)
+			s.world.sales = append(s.world.sales, saleAt(7002))
+			s.refresh(t)
+			s.catalog.MarkSoldOut(7002)
+			s.server.SetLimits(api.Limits{AddressRPS: 0.01, BuyInflight: 1, PollInflight: 1})
+			require.NotEqual(t, 429, s.do(t, request(call.method, call.path, "{}")).StatusCode)
+			refused := s.do(t, request(call.method, call.path, "{}"))
+			require.Equal(t, 429, refused.StatusCode)
+			require.NotEmpty(t, refused.Header.Get("Retry-After"))
 		})
 	}
 }

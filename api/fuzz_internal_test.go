@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/netip"
@@ -73,13 +74,13 @@ func FuzzForwardedFor(f *testing.F) {
 	for _, line := range []string{"", "1.2.3.4", "9.9.9.9, 10.0.0.1", ",,", "::1", "[::1]:80", "fe80::1%eth0", "::ffff:10.0.0.1", strings.Repeat("10.0.0.1,", 1000), "unknown"} {
 		f.Add(line)
 	}
-	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	s := &Server{trustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, errorLog: newErrorLog(slog.New(slog.DiscardHandler))}
 	f.Fuzz(func(t *testing.T, line string) {
 		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {line, line + ", 203.0.113.9"}}}
-		require.Equal(t, "203.0.113.9", address(r, trusted))
+		require.Equal(t, "203.0.113.9", s.address(r))
 		r.Header = http.Header{"X-Forwarded-For": {line}}
-		require.NotEmpty(t, address(r, trusted))
+		require.NotEmpty(t, s.address(r))
 		r.RemoteAddr = "198.51.100.1:1"
-		require.Equal(t, "198.51.100.1", clientIP(r, trusted))
+		require.Equal(t, "198.51.100.1", s.clientIP(r))
 	})
 }

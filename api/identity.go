@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -12,15 +13,9 @@ import (
 	"seckill/internal/problem"
 )
 
-// identify returns who sent the request, by its token, unless the shopper or the
-// address asks too often. The address comes first: its check is cheaper than
-// that of a token, and forged tokens count too.
+// identify returns who sent the request, by its token, unless the shopper asks
+// too often.
 func (s *Server) identify(r *http.Request) (auth.Identity, error) {
-	if s.addresses.On() {
-		if late, ok := s.addresses.Take(address(r, s.trustedProxies)); !ok {
-			return auth.Identity{}, tooOften(late)
-		}
-	}
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
 		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Challenge: "Bearer"}
@@ -59,10 +54,28 @@ func tooOften(late time.Duration) *problem.Failure {
 	return &problem.Failure{Type: rateLimited, Retry: problem.RetryAfter(n, n+rateLimited.RetryMax)}
 }
 
+// addressLimit takes a request out of its address's bucket. It comes before the
+// token's check, which costs more, and forged tokens count too. A payment callback
+// only finds the bucket empty: all good ones come from the provider's address, and
+// only those with a bad signature count (see pay).
+func (s *Server) addressLimit(r *http.Request, route string) error {
+	if !s.addresses.On() {
+		return nil
+	}
+	take := s.addresses.Take
+	if route == routePay {
+		take = s.addresses.Look
+	}
+	if late, ok := take(s.address(r)); !ok {
+		return tooOften(late)
+	}
+	return nil
+}
+
 // address returns what the client's address counts as. IPv6 counts by /64, which
 // is what one subscriber has.
-func address(r *http.Request, trusted []netip.Prefix) string {
-	ip, ok := clientAddr(r, trusted)
+func (s *Server) address(r *http.Request) string {
+	ip, ok := s.clientAddr(r)
 	switch {
 	case !ok:
 		return r.RemoteAddr
@@ -74,37 +87,68 @@ func address(r *http.Request, trusted []netip.Prefix) string {
 }
 
 // clientIP returns the client's address; empty if it has none.
-func clientIP(r *http.Request, trusted []netip.Prefix) string {
-	if ip, ok := clientAddr(r, trusted); ok {
+func (s *Server) clientIP(r *http.Request) string {
+	if ip, ok := s.clientAddr(r); ok {
 		return ip.String()
 	}
 	return ""
 }
 
-// clientAddr returns the address of the socket or, behind a trusted proxy, the
+// clientAddr is forwardedFor, and says in the log what it could not read: all
+// shoppers behind that proxy count as one then.
+func (s *Server) clientAddr(r *http.Request) (netip.Addr, bool) {
+	ip, unread := forwardedFor(r, s.trustedProxies)
+	if unread != "" {
+		s.errorLog.error(r.Context(), "a trusted proxy's X-Forwarded-For cannot be read: the request counts for the proxy's address",
+			slog.String("proxy", ip.String()), slog.String("header", clip(unread)))
+	}
+	return ip, ip.IsValid()
+}
+
+// forwardedFor returns the address of the socket or, behind a trusted proxy, the
 // last one in X-Forwarded-For that is not a trusted proxy: the client wrote what
 // stands before it. The header is read from its end, and no further than it is
-// trusted, so that a long one costs nothing.
-func clientAddr(r *http.Request, trusted []netip.Prefix) (netip.Addr, bool) {
+// trusted, so that a long one costs nothing. unread is what a trusted proxy wrote
+// and is no address.
+func forwardedFor(r *http.Request, trusted []netip.Prefix) (ip netip.Addr, unread string) {
 	socket, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{}, false
+		return netip.Addr{}, ""
 	}
-	ip := plainAddr(socket.Addr())
+	ip = plainAddr(socket.Addr())
 	for _, line := range slices.Backward(r.Header["X-Forwarded-For"]) {
 		for line != "" {
 			if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-				return ip, true
+				return ip, ""
 			}
 			i := strings.LastIndexByte(line, ',')
-			next, err := netip.ParseAddr(strings.TrimSpace(line[i+1:]))
-			if err != nil { // the proxy wrote something else than an address
-				return ip, true
+			next, ok := parseForwarded(strings.Trim(line[i+1:], " \t"))
+			if !ok {
+				return ip, line[i+1:]
 			}
 			ip, line = plainAddr(next), line[:max(i, 0)]
 		}
 	}
-	return ip, true
+	return ip, ""
+}
+
+// parseForwarded reads an address as proxies write it: alone, with a port (Azure
+// Application Gateway does, as do AWS load balancers that are told to keep it), in
+// brackets, in quotes (as RFC 7239 has it).
+func parseForwarded(text string) (netip.Addr, bool) {
+	if n := len(text); n > 2 && text[0] == '"' && text[n-1] == '"' {
+		text = text[1 : n-1]
+	}
+	if ip, err := netip.ParseAddr(text); err == nil {
+		return ip, true
+	}
+	if ap, err := netip.ParseAddrPort(text); err == nil {
+		return ap.Addr(), true
+	}
+	inner, opened := strings.CutPrefix(text, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	ip, err := netip.ParseAddr(inner)
+	return ip, opened && closed && err == nil && ip.Is6()
 }
 
 func plainAddr(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }

@@ -25,8 +25,8 @@ const statusGone = 499
 // errGone ends a request whose client left.
 var errGone = errors.New("api: client left")
 
-// observe is the only middleware: request ID, size limit, answers to errors,
-// metrics, log. A request that ends without an answer ends its connection:
+// observe is the only middleware: request ID, size limit, the limit of an address,
+// answers to errors, metrics, log. A request that ends without an answer ends its connection:
 // net/http would answer 200 without a body.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -44,7 +44,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		var err error
 		if r.ContentLength > maxBody {
 			err = &problem.Failure{Type: tooLarge, Close: true}
-		} else {
+		} else if err = s.addressLimit(r, route.name); err == nil {
 			err = recovered(next, c)
 		}
 		status := w.Status

@@ -26,6 +26,9 @@ func (s *Server) pay(c echo.Context) error {
 		return problem.New(paymentsOff, nil)
 	}
 	p, err := s.readPayment(r)
+	if f, ok := errors.AsType[*problem.Failure](err); ok && f.Type == signatureInvalid {
+		s.addresses.Take(s.address(r))
+	}
 	if err != nil {
 		return err
 	}

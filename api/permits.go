@@ -166,7 +166,7 @@ func (s *Server) checkChallenge(r *http.Request, answer string) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), challengeTimeout)
 	defer cancel()
-	passed, err := s.challenge.Check(ctx, answer, clientIP(r, s.trustedProxies))
+	passed, err := s.challenge.Check(ctx, answer, s.clientIP(r))
 	switch {
 	case err != nil:
 		return &problem.Failure{Type: dependencyDown, Detail: &challengeUnchecked, Cause: err}

@@ -57,6 +57,7 @@ type texts struct {
 // general names the components that say what holds for all paths.
 var general = map[int]string{
 	http.StatusNotFound: "NotFound", http.StatusMethodNotAllowed: "MethodNotAllowed", http.StatusRequestEntityTooLarge: "TooLarge",
+	http.StatusTooManyRequests: "RateLimited",
 }
 
 // New reads a document. The error says what is wrong with it; examples that do

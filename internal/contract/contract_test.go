@@ -37,7 +37,8 @@ const document = `{
     "responses": {
       "NotFound": {"description": "no"},
       "MethodNotAllowed": {"description": "no", "headers": {"Allow": {"required": true, "schema": {"type": "string"}}}},
-      "TooLarge": {"description": "no"}
+      "TooLarge": {"description": "no"},
+      "RateLimited": {"description": "no"}
     }
   },
   "x-problems": [{"code": "late", "status": 409, "retry_after": true, "en": {"title": "Late"}, "zh-CN": {"title": "晚了"}}]

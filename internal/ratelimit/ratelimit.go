@@ -74,7 +74,12 @@ func (l *Limiter) On() bool { return l.pace.Load().sets != nil }
 
 // Take takes a token from the caller's bucket, or says how long until there is
 // one.
-func (l *Limiter) Take(caller string) (time.Duration, bool) {
+func (l *Limiter) Take(caller string) (late time.Duration, ok bool) { return l.ask(caller, true) }
+
+// Look is Take without taking.
+func (l *Limiter) Look(caller string) (late time.Duration, ok bool) { return l.ask(caller, false) }
+
+func (l *Limiter) ask(caller string, take bool) (time.Duration, bool) {
 	p := l.pace.Load()
 	if p.sets == nil {
 		return 0, true
@@ -97,7 +102,9 @@ func (l *Limiter) Take(caller string) (time.Duration, bool) {
 	if late := full - now - p.burst; late > 0 {
 		return late, false
 	}
-	s.caller[at], s.full[at] = hash, full
+	if take {
+		s.caller[at], s.full[at] = hash, full
+	}
 	return 0, true
 }
 
