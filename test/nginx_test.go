@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,8 +26,9 @@ const (
 )
 
 // startNginx runs Debian's nginx on deploy/nginx/nginx.conf, of which only
-// addresses and folders are others, and returns where it listens.
-func startNginx(t *testing.T, apis [2]string) (url string) {
+// addresses and folders are others, and what changes replace (old, new, …), and
+// returns where it listens.
+func startNginx(t *testing.T, apis [2]string, changes ...string) (url string) {
 	t.Helper()
 	script(t, nil, "nginx", "-v")
 	dir, err := os.MkdirTemp("", "seckill-nginx") //nolint:usetesting // nobody else may read those
@@ -34,7 +36,7 @@ func startNginx(t *testing.T, apis [2]string) (url string) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	addr := freeAddr(t)
 	conf := filepath.Join(dir, "nginx.conf")
-	require.NoError(t, os.WriteFile(conf, []byte(nginxConf(t, dir, addr, apis)), 0o644))
+	require.NoError(t, os.WriteFile(conf, []byte(nginxConf(t, dir, addr, apis, changes)), 0o644))
 	cmd := exec.Command(nginxBinary(t, dir), "-e", "stderr", "-c", conf, "-g", "daemon off; master_process off;")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
@@ -61,12 +63,12 @@ func startNginx(t *testing.T, apis [2]string) (url string) {
 	return "http://" + addr
 }
 
-func nginxConf(t *testing.T, dir, addr string, apis [2]string) string {
+func nginxConf(t *testing.T, dir, addr string, apis [2]string, changes []string) string {
 	t.Helper()
 	text, err := os.ReadFile("../deploy/nginx/nginx.conf")
 	require.NoError(t, err)
 	conf := string(text)
-	for _, c := range [][2]string{
+	pairs := [][2]string{
 		{"server api-1:8080 ", "server " + apis[0] + " "},
 		{"server api-2:8080 ", "server " + apis[1] + " "},
 		{"listen 8080 ", "listen " + addr + " "},
@@ -75,7 +77,11 @@ func nginxConf(t *testing.T, dir, addr string, apis [2]string) string {
 		{"/dev/stderr", "stderr"},
 		{"worker_connections 30000;", "worker_connections 2000;"},
 		{"proxy_http_version 1.1;", "proxy_http_version 1.1; proxy_bind " + proxyIP + ";"},
-	} {
+	}
+	for c := range slices.Chunk(changes, 2) {
+		pairs = append(pairs, [2]string(c))
+	}
+	for _, c := range pairs {
 		require.Contains(t, conf, c[0])
 		conf = strings.ReplaceAll(conf, c[0], c[1])
 	}
@@ -150,6 +156,35 @@ func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
 	require.Greater(t, ask("127.0.0.20", "127.0.0.22", 60), 30)
 	require.Zero(t, ask("127.0.0.22", "127.0.0.20", 5), "who was named by others has their own bucket, and not that which they name")
 	require.Zero(t, ask("127.0.0.23", proxyIP, 5))
+}
+
+// One address gets what it may, in whatever form nginx learns of it; the private
+// one of the balancer before it does not count.
+func TestNginxLimitsWhatOneAddressAsks(t *testing.T) {
+	s := newShop(t, beside(t), 1, 0)
+	api := strings.TrimPrefix(s.urls[0], "http://")
+	url := startNginx(t, [2]string{api, api},
+		"#   set_real_ip_from 192.0.2.0/24;", "set_real_ip_from 127.0.0.0/8;", "#   real_ip_header", "real_ip_header",
+		"rate=1000r/s", "rate=1r/m", "burst=5000", "burst=4")
+	ask := func(client, path string, times int) (limited int) {
+		for range times {
+			status, text := fetch(t, http.DefaultClient, http.MethodGet, url+path, "", "X-Forwarded-For", client)
+			if status == http.StatusTooManyRequests {
+				require.Contains(t, text, `"code":"rate-limited"`)
+				limited++
+			}
+		}
+		return limited
+	}
+	require.Equal(t, 5, ask("203.0.113.1", "/v1/time", 10))
+	require.Equal(t, 5, ask("203.0.113.1", "/v1/sales", 5), "every route")
+	require.Zero(t, ask("203.0.113.2:4711", "/v1/sales", 5), "another address, with a port")
+	require.Equal(t, 5, ask("2001:db8:0:1::1", "/docs", 10))
+	require.Equal(t, 5, ask("2001:db8:0:1:ffff::2", "/docs", 5), "the same /64")
+	require.Zero(t, ask("2001:db8:0:2::1", "/docs", 5))
+	require.Zero(t, ask("192.168.0.1", "/v1/time", 20), "private")
+	status, _ := fetch(t, http.DefaultClient, http.MethodPost, url+"/v1/payments", "{}", "X-Forwarded-For", "203.0.113.1")
+	require.Equal(t, http.StatusTooManyRequests, status, "callbacks too")
 }
 
 func TestAShopBehindNginx(t *testing.T) {

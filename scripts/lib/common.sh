@@ -60,20 +60,23 @@ apt_install() {
 # unpack_deb PACKAGE: that of this Debian, unpacked to .run/PACKAGE and not installed: no service is started
 # or left behind, and nobody has to be root.
 unpack_deb() {
-	local tmp log=$run/log/$1.log
+	local tmp lock log=$run/log/$1.log
 	have apt-get dpkg-deb || die "$1" "no apt-get here; install $1 by hand"
+	mkdir -p "$run/log"
+	exec {lock}>"$run/log/$1.lock"
+	flock "$lock"
+	[[ ! -d $run/$1 ]] || return 0 # another call has just done it
 	say "$1" "fetching Debian's package"
 	tmp=$(mktemp -d)
-	mkdir -p "$run/log"
 	# An index that is there may do; as root it can be refreshed.
 	(cd "$tmp" && apt-get -q download "$1") >"$log" 2>&1 || {
 		as_root apt-get -q -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 || true
 		(cd "$tmp" && apt-get -q download "$1") >>"$log" 2>&1 || die "$1" "could not fetch it; see $log"
 	}
-	rm -rf "${run:?}/$1"
 	dpkg-deb --extract "$tmp/$1"_*.deb "$tmp/x"
 	mv "$tmp/x" "$run/$1"
 	rm -rf "$tmp"
+	exec {lock}>&-
 }
 
 # first_of PACKAGE…: the first that this release of Debian has.
