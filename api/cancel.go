@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,10 +28,14 @@ func (s *Server) cancel(c echo.Context) error {
 	if err := readObject(r, nil, nil); err != nil { // it has no fields
 		return err
 	}
-	if !s.paying.enter() {
+	if !s.cancels.enter(shopper) {
+		return tooOften(time.Second)
+	}
+	defer s.cancels.leave(shopper)
+	if !s.cancelling.enter() {
 		return problem.New(overloaded, nil)
 	}
-	defer s.paying.leave()
+	defer s.cancelling.leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payTimeout)
 	defer cancel()
 	v, err := s.cancelOrder(ctx, order.Order{ID: id, SaleID: saleID, ShopperID: shopper})

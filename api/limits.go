@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,9 +30,11 @@ const (
 	callersKept = 1 << 17
 	// addressBurst is the burst of an address, in seconds of its rate.
 	addressBurst = 5
-	// payInflight bounds the payments and cancellations in progress; the pool of
-	// connections is much smaller.
-	payInflight = 256
+	// payInflight bounds the payments in progress, and the cancellations apart from
+	// them: shoppers must not keep the provider out. The pool of connections is much
+	// smaller.
+	payInflight    = 256
+	cancelInflight = 64
 	// findInflight bounds the requests that wait until the local copy has looked for
 	// an unknown sale. A look is short, and there is one a second.
 	findInflight = 64
@@ -63,6 +66,43 @@ func (f *inflight) enter() bool {
 }
 
 func (f *inflight) leave() { f.n.Add(-1) }
+
+// What one shopper may have in progress. A browser opens six connections to a
+// host.
+const (
+	checksPerShopper    = 1 // of challenges
+	cancelsPerShopper   = 2
+	heldPollsPerShopper = 6
+)
+
+// perShopper counts what each shopper has in progress and refuses at the limit.
+// It is as large as what is in progress.
+type perShopper struct {
+	limit int
+
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func newPerShopper(limit int) *perShopper { return &perShopper{limit: limit, n: make(map[string]int)} }
+
+func (p *perShopper) enter(shopper string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n[shopper] >= p.limit {
+		return false
+	}
+	p.n[shopper]++
+	return true
+}
+
+func (p *perShopper) leave(shopper string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n[shopper]--; p.n[shopper] == 0 {
+		delete(p.n, shopper)
+	}
+}
 
 // deadlines gives requests contexts that end after a fixed time, even if the
 // request ends before. All contexts of a quarter of a second end together: a

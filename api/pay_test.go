@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/api"
 	"seckill/internal/webhook"
 	"seckill/order"
 )
@@ -24,8 +26,9 @@ type payments struct {
 	world *world
 	err   error
 
-	mu   sync.Mutex
-	paid []order.Payment
+	mu      sync.Mutex
+	paid    []order.Payment
+	hanging chan struct{} // if set, cancellations wait for its end
 }
 
 func (f *payments) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
@@ -49,6 +52,9 @@ func (f *payments) Pay(ctx context.Context, p order.Payment) (order.Receipt, err
 }
 
 func (f *payments) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+	if f.hanging != nil {
+		<-f.hanging
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, err := f.world.Get(ctx, id)
@@ -214,6 +220,40 @@ func TestAShopperCancelsAConfirmedOrder(t *testing.T) {
 		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 	}
 	require.Equal(t, order.StatusCancelled, s.world.rows[o.ID].Status)
+}
+
+// Whatever shoppers cancel, and however long it takes, payments are booked.
+func TestCancellationsDoNotKeepPaymentsOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, f, paid := newPayments(t)
+		f.hanging = make(chan struct{})
+		s.server.SetLimits(api.Limits{PollInflight: 4096})
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		answers := map[int]int{}
+		for shopper := range 200 {
+			o := mine(time.Second)
+			o.ID, o.ShopperID = o.ID+order.ID(shopper)+1, strconv.Itoa(1000+shopper)
+			s.world.set(func() { s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "") })
+			for range 3 {
+				wg.Go(func() {
+					rec := httptest.NewRecorder()
+					s.h.ServeHTTP(rec, request(http.MethodPost, "/v1/orders/"+s.publicID(o)+"/cancel", "", "Authorization", "Bearer "+token(o.ShopperID)))
+					mu.Lock()
+					defer mu.Unlock()
+					answers[rec.Code]++
+				})
+			}
+		}
+		synctest.Wait()
+		require.Equal(t, 3*200-64, answers[429]+answers[503], "64 are in progress")
+		require.NotZero(t, answers[429], "two of one shopper")
+		require.Equal(t, 200, s.do(t, Callback(newSecret, "e1", time.Now(), paymentOf(s.publicID(paid), 9900, "CNY"))).StatusCode)
+		close(f.hanging)
+		wg.Wait()
+		require.Equal(t, 64, answers[200])
+	})
 }
 
 func TestWhatAShopperCannotCancel(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,6 +200,38 @@ func TestChallengesUnderWayAreCappedAndNotInTheWayOfBuying(t *testing.T) {
 	close(leave)
 	<-done
 	require.Equal(t, 200, first.Code)
+}
+
+func TestOneShopperHasOneCheckInProgress(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}, 2), make(chan struct{})
+	s := permitShop(t, func(s *shop) {
+		s.opts.Challenge = checker(func(context.Context, string, string) (bool, error) {
+			entered <- struct{}{}
+			<-leave
+			return true, nil
+		})
+	})
+	var wg sync.WaitGroup
+	check := func(shopper string) *httptest.ResponseRecorder {
+		rec := httptest.NewRecorder()
+		wg.Go(func() {
+			s.h.ServeHTTP(rec, request(http.MethodPost, permitPath, `{"challenge":"a"}`, "Authorization", "Bearer "+token(shopper)))
+		})
+		return rec
+	}
+	first := check("42")
+	<-entered
+	a := s.permit(t, `{"challenge":"a"}`)
+	problem(t, a, 429, "rate-limited")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
+	other := check("43")
+	<-entered
+	close(leave)
+	wg.Wait()
+	require.Equal(t, 200, first.Code)
+	require.Equal(t, 200, other.Code)
+	require.Equal(t, 200, s.permit(t, `{"challenge":"a"}`).StatusCode)
 }
 
 func TestASaleMayBeForTokensWithAClaim(t *testing.T) {

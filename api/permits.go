@@ -128,7 +128,7 @@ func (s *Server) issuePermit(c echo.Context) error {
 		return problem.New(overloaded, nil)
 	}
 	defer s.permitting.leave()
-	if err := s.checkChallenge(r, answer); err != nil {
+	if err := s.checkChallenge(r, shopper, answer); err != nil {
 		return err
 	}
 	permit, until := s.permits.issue(sale.ID, shopper, s.catalog.Now())
@@ -157,13 +157,17 @@ func readChallenge(r *http.Request) (answer string, err error) {
 
 // checkChallenge checks the answer to the challenge, if there is one. An answer
 // that cannot be checked does not pass.
-func (s *Server) checkChallenge(r *http.Request, answer string) error {
+func (s *Server) checkChallenge(r *http.Request, shopper, answer string) error {
 	if s.challenge == nil {
 		return nil
 	}
 	if answer == "" {
 		return problem.New(challengeFailed, nil)
 	}
+	if !s.checks.enter(shopper) {
+		return tooOften(time.Second)
+	}
+	defer s.checks.leave(shopper)
 	ctx, cancel := context.WithTimeout(r.Context(), challengeTimeout)
 	defer cancel()
 	passed, err := s.challenge.Check(ctx, answer, s.clientIP(r))

@@ -68,9 +68,10 @@ func parseWait(text string) (time.Duration, error) {
 // handler runs, and watches the connection.
 func (s *Server) await(ctx context.Context, o order.Order, hold time.Duration) (view, error) {
 	q := &statusQuery{Order: o}
-	if hold <= 0 {
+	if hold <= 0 || !s.heldPolls.enter(o.ShopperID) {
 		return s.boundedStatus(ctx, q)
 	}
+	defer s.heldPolls.leave(o.ShopperID)
 	// It joins before the first query: a result in between would be missed.
 	woken := s.waiters.join(o.ID)
 	if woken == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/api"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -218,6 +219,28 @@ func TestWaits(t *testing.T) {
 	for _, wait := range []string{"-1s", "-1", "soon", "1.5"} {
 		problem(t, s.get(t, "/v1/orders/"+s.publicID(o)+"?wait="+wait), 422, "validation")
 	}
+}
+
+// One shopper cannot take all the polls that may be held.
+func TestAFewPollsOfOneShopperAreHeld(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, s *shop, o order.Order, _ context.CancelFunc) {
+		s.server.SetLimits(api.Limits{HeldPolls: 100, PollInflight: 100})
+		began := time.Now()
+		var held []<-chan string
+		for range 6 {
+			held = append(held, s.held(t.Context(), o, "20s"))
+			synctest.Wait()
+		}
+		require.Contains(t, <-s.held(t.Context(), o, "20s"), `"pending"`)
+		require.Zero(t, time.Since(began), "the seventh is answered at once")
+		for _, h := range held {
+			require.Contains(t, <-h, `"pending"`)
+		}
+		require.Equal(t, 20*time.Second, time.Since(began))
+		require.Contains(t, <-s.held(t.Context(), o, "1s"), `"pending"`)
+		require.Equal(t, 21*time.Second, time.Since(began), "held again")
+	})
 }
 
 // held polls o in the background with the given wait.

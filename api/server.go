@@ -63,6 +63,10 @@ type Server struct {
 	polling     inflight
 	permitting  inflight
 	paying      inflight
+	cancelling  inflight
+	cancels     *perShopper
+	checks      *perShopper
+	heldPolls   *perShopper
 	finding     inflight
 	shoppers    *ratelimit.Limiter
 	addresses   *ratelimit.Limiter
@@ -91,6 +95,9 @@ func New(o Options) *Server {
 		accessLog: o.Limits.AccessLog, trustedProxies: o.TrustedProxies,
 
 		waiters:     newWaiters(),
+		cancels:     newPerShopper(cancelsPerShopper),
+		checks:      newPerShopper(checksPerShopper),
+		heldPolls:   newPerShopper(heldPollsPerShopper),
 		closedSales: newClosedSales(o.Orders),
 		expedited:   newExpedited(),
 		shoppers:    ratelimit.New(0, 0, callersKept),
@@ -101,6 +108,7 @@ func New(o Options) *Server {
 		draining:    make(chan struct{}),
 	}
 	s.paying.limit.Store(payInflight)
+	s.cancelling.limit.Store(cancelInflight)
 	s.finding.limit.Store(findInflight)
 	s.SetLimits(o.Limits)
 	s.fastPath = fastPath{server: s, cors: cors{o.CORSOrigins}, next: s.router()}

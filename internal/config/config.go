@@ -97,21 +97,24 @@ type Admin struct {
 
 // API configures an API process.
 type API struct {
-	PaymentSecrets [][]byte
-	PermitValid    time.Duration
-	ChallengeURL   string // empty: permits need no challenge
-	ChallengeKey   string
-	CORSOrigins    []string
-	TrustedProxies []string
-	BuyInflight    int
-	PollInflight   int
-	HeldPolls      int
-	ShopperRPS     float64
-	ShopperBurst   int
-	AddressRPS     float64
-	BacklogLimit   int64
-	StopDelay      time.Duration
-	DrainTimeout   time.Duration
+	PaymentSecrets     [][]byte
+	PermitValid        time.Duration
+	ChallengeURL       string // empty: permits need no challenge
+	ChallengeKey       string
+	ChallengeHostnames []string
+	ChallengeAction    string
+	ChallengeMinScore  float64
+	CORSOrigins        []string
+	TrustedProxies     []string
+	BuyInflight        int
+	PollInflight       int
+	HeldPolls          int
+	ShopperRPS         float64
+	ShopperBurst       int
+	AddressRPS         float64
+	BacklogLimit       int64
+	StopDelay          time.Duration
+	DrainTimeout       time.Duration
 }
 
 // Consumer configures a consumer process.

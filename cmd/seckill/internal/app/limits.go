@@ -21,8 +21,14 @@ func newChallenge(c config.API, watched func(string, breaker.Options) breaker.Op
 	if c.ChallengeURL == "" {
 		return nil, nil //nolint:nilnil // no challenge is no error
 	}
-	guard := breaker.New(watched("challenge", breaker.Options{Log: log}))
-	return siteverify.New(siteverify.Options{URL: c.ChallengeURL, Secret: c.ChallengeKey, Guard: guard.Do}), nil
+	guard := breaker.New(watched("challenge", breaker.Options{
+		Ignored: func(err error) bool { return errors.Is(err, siteverify.ErrRefused) },
+		Log:     log,
+	}))
+	return siteverify.New(siteverify.Options{
+		URL: c.ChallengeURL, Secret: c.ChallengeKey, Hostnames: c.ChallengeHostnames, Action: c.ChallengeAction, MinScore: c.ChallengeMinScore,
+		Guard: guard.Do,
+	}), nil
 }
 
 // limits returns the limits of one of several APIs. The rates of a shopper and of an
