@@ -233,8 +233,8 @@ func TestCancellationsDoNotKeepPaymentsOut(t *testing.T) {
 		var mu sync.Mutex
 		answers := map[int]int{}
 		for shopper := range 200 {
-			o := mine(time.Second)
-			o.ID, o.ShopperID = o.ID+order.ID(shopper)+1, strconv.Itoa(1000+shopper)
+			o := mine(time.Duration(10+shopper) * time.Second)
+			o.ShopperID = strconv.Itoa(1000 + shopper)
 			s.world.set(func() { s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "") })
 			for range 3 {
 				wg.Go(func() {
