@@ -130,7 +130,9 @@ type UnavailableError struct {
 	Err    error
 }
 
-func (e *UnavailableError) Error() string { return e.Server + ": " + e.Err.Error() }
+func (e *UnavailableError) Error() string {
+	return e.Server + ": " + strings.TrimPrefix(e.Err.Error(), e.Server+": ")
+}
 
 // Unwrap returns the server's error.
 func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -93,8 +93,7 @@ func (s *Server) findSale(ctx context.Context, id int64) (*catalog.Snapshot, err
 		return nil, problem.New(overloaded, nil)
 	}
 	defer s.finding.leave()
-	// The one refresh of this second is for all: it goes on when this client leaves.
-	s.catalog.Known(context.WithoutCancel(ctx), id)
+	s.catalog.Known(ctx, id)
 	if sale, ok := s.catalog.Get(id); ok {
 		return sale, nil
 	}

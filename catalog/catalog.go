@@ -122,20 +122,24 @@ func (c *Catalog) Now() time.Time {
 
 // Known reports whether the sale has a snapshot. If not, it refreshes the catalog
 // first: once a second for all callers together, so a flood of made-up IDs does
-// not reach the stores. Callers that come during a refresh wait for it.
+// not reach the stores. Callers that come during a refresh wait for it, no longer
+// than ctx lasts; it goes on when they leave.
 func (c *Catalog) Known(ctx context.Context, saleID int64) bool {
 	if _, ok := c.Get(saleID); ok {
 		return true
 	}
-	_, _, _ = c.missing.Do("", func() (any, error) {
+	refreshed := c.missing.DoChan("", func() (any, error) {
 		now := time.Now()
 		if last := c.lastMiss.Load(); last == nil || now.Sub(*last) >= missEvery {
 			c.lastMiss.Store(&now)
-			// The refresh outlives the caller that started it: others wait for it.
 			_ = c.Refresh(context.WithoutCancel(ctx)) // Run logs a store that does not answer
 		}
 		return nil, nil //nolint:nilnil // the snapshots are the result
 	})
+	select {
+	case <-refreshed:
+	case <-ctx.Done():
+	}
 	_, ok := c.Get(saleID)
 	return ok
 }

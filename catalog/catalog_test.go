@@ -319,3 +319,19 @@ func TestWhatASnapshotSays(t *testing.T) {
 		})
 	}
 }
+
+// MySQL hangs; the caller has 100 ms.
+func TestKnownWaitsNoLongerThanItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stores{metas: map[int64]stock.Meta{}}
+		hang := func(ctx context.Context) ([]order.Sale, error) { <-ctx.Done(); return nil, ctx.Err() }
+		c := catalog.New(hang, s, slog.Default())
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		require.False(t, c.Known(ctx, 7))
+		require.LessOrEqual(t, time.Since(began), 200*time.Millisecond)
+		time.Sleep(time.Minute) // the refresh ends by itself
+	})
+}

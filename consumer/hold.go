@@ -14,6 +14,10 @@ import (
 // occupy all workers and fail every batch that they share with other sales.
 //
 // While MySQL is away, every sale is held. Callers wait, which stops the pulls.
+// That is also the limit of what a held sale spares the others: its orders keep
+// their deliveries, of which the queue hands out a bounded number, and the offset
+// of their queue. If many of its orders come, deliveries stop for all sales, whose
+// orders the sweepers settle from Redis then.
 type heldSale struct {
 	items   []item
 	backoff time.Duration // 0: it settles again, and all of items may follow

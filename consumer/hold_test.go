@@ -136,3 +136,24 @@ func TestASaleWhoseLogIsAheadOfItsRowHoldsUpNoOther(t *testing.T) {
 		require.Equal(t, int(1e6)-64*cap(acked), sale.Available)
 	})
 }
+
+func TestProbesOfARefusedSaleTakeNoneOfALowDrainRate(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]int64{"none refused": 0, "three refused": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t, 1, func(r *rig) { r.rate = 4; r.mysql.refused.Store(refused) })
+				defer r.stop()
+				go func() { _ = r.receiver.Handle(t.Context(), []queue.Message{messageOf(2, 1_000_000)}) }()
+				time.Sleep(20 * time.Second)
+				before := r.mysql.settled()
+				go func() { _ = r.receiver.Handle(t.Context(), delivery(1, 250)) }()
+				time.Sleep(50 * time.Second)
+				got := r.mysql.settled() - before
+				r.mysql.refused.Store(0)
+				require.InDelta(t, 200, got, 8, "orders of the healthy sale in 50 s at 4 a second")
+			})
+		})
+	}
+}

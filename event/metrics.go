@@ -17,14 +17,13 @@ type metrics struct {
 	changes prometheus.Gauge
 	oldest  atomic.Pointer[time.Time]    // of the unsent changes; nil when there are none
 	sends   map[bool]prometheus.Observer // by whether all events were stored
-	events  map[order.Status]prometheus.Counter
+	events  *prometheus.CounterVec       // by status
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		changes: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_event_lag_changes", Help: "Changes of all sales whose order events are not sent."}),
-		events:  map[order.Status]prometheus.Counter{},
 	}
 	sends := f.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "seckill_event_publish_duration_seconds", Help: "Time to send one page of order events, by result, stored or failed.", Buckets: prometheus.ExponentialBuckets(.001, 2, 12),
@@ -37,9 +36,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}
 		return 0
 	})
-	published := f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_events_published_total", Help: "Order events that the broker has stored, repetitions included."}, []string{"status"})
+	m.events = f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_events_published_total", Help: "Order events that the broker has stored, repetitions included."}, []string{"status"})
 	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected, order.StatusPaid, order.StatusCancelled} {
-		m.events[s] = published.WithLabelValues(string(s))
+		m.events.WithLabelValues(string(s))
 	}
 	return m
 }
@@ -66,6 +65,6 @@ func (m *metrics) sent(ms []queue.EventMessage, took time.Duration, err error) {
 		return
 	}
 	for _, e := range ms {
-		m.events[e.Status].Inc()
+		m.events.WithLabelValues(string(e.Status)).Inc()
 	}
 }

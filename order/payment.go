@@ -62,7 +62,7 @@ func (p Payment) Validate() error {
 // currency of its sale, which is nil if there is none. A rejected order costs
 // nothing: any payment for it has to be refunded.
 func (p Payment) CheckAmount(r Record, sale *Sale) error {
-	if r.Status == StatusRejected || p.AmountMinor == r.UnitPrice*int64(r.Quantity) && p.Currency == sale.Currency {
+	if r.Status == StatusRejected || sale != nil && p.AmountMinor == r.UnitPrice*int64(r.Quantity) && p.Currency == sale.Currency {
 		return nil
 	}
 	return fmt.Errorf("%w: order %d", ErrAmount, p.OrderID)

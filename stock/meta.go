@@ -38,8 +38,10 @@ var metaFields = []any{
 	"state", "starts", "ends", "total", "available", "pending", "settled", "epoch", "applied",
 }
 
-// Metas reads many sales in pipelines, in the given order. When it returns an
-// error, the sales that could be read have no Err.
+// Metas reads many sales, in the given order. When it returns an error, the sales
+// that could be read have no Err. It reads them in one pipeline, however many:
+// with several, one node of a Cluster that hangs would take all the time of the
+// first, and leave none for the sales on other nodes in the next.
 func (l *Ledger) Metas(ctx context.Context, saleIDs []int64) ([]Meta, error) {
 	calls := make([]call, len(saleIDs))
 	for i, id := range saleIDs {
@@ -48,7 +50,7 @@ func (l *Ledger) Metas(ctx context.Context, saleIDs []int64) ([]Meta, error) {
 	}
 	ms := make([]Meta, len(saleIDs))
 	var failed error
-	for i, cmd := range l.runAll(ctx, metaScript, calls) {
+	for i, cmd := range l.runPart(ctx, metaScript, calls) {
 		out, err := reply(cmd)
 		if err == nil {
 			ms[i], err = readMeta(out)

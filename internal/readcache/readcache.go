@@ -20,6 +20,7 @@ type Cache[V any] struct {
 	read   func(ctx context.Context, id int64) (V, error)
 	fresh  func(err error) time.Duration
 	kept   *lru.Cache[int64, answer[V]]
+	errs   *lru.Cache[int64, answer[V]] // apart: made-up IDs must not push out what exists
 	flight singleflight.Group
 }
 
@@ -29,12 +30,16 @@ type answer[V any] struct {
 	at    time.Time
 }
 
-// New returns a cache of some answers; fresh tells how long one may be used, 0
+// New returns a cache of so many answers, and as many errors; fresh tells how long one may be used, 0
 // for not at all. The read must bound its own time: its context does not end
 // with the caller that happened to come first.
 func New[V any](size int, fresh func(err error) time.Duration, read func(ctx context.Context, id int64) (V, error)) *Cache[V] {
-	kept, _ := lru.New[int64, answer[V]](size) // fails only for a size below 1
-	return &Cache[V]{read: read, fresh: fresh, kept: kept}
+	kept, err := lru.New[int64, answer[V]](size)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
+	errs, _ := lru.New[int64, answer[V]](size)
+	return &Cache[V]{read: read, fresh: fresh, kept: kept, errs: errs}
 }
 
 // Get returns the answer for an ID. All callers get the same value: they must
@@ -49,8 +54,12 @@ func (c *Cache[V]) Get(ctx context.Context, id int64) (V, error) {
 		}
 		value, err := c.read(context.WithoutCancel(ctx), id)
 		a := answer[V]{value, err, time.Now()}
-		if c.fresh(err) > 0 {
+		switch {
+		case c.fresh(err) <= 0:
+		case err == nil:
 			c.kept.Add(id, a)
+		default:
+			c.errs.Add(id, a)
 		}
 		return a, nil
 	})
@@ -60,5 +69,8 @@ func (c *Cache[V]) Get(ctx context.Context, id int64) (V, error) {
 
 func (c *Cache[V]) cached(id int64) (answer[V], bool) {
 	a, ok := c.kept.Get(id)
+	if !ok {
+		a, ok = c.errs.Get(id)
+	}
 	return a, ok && time.Since(a.at) < c.fresh(a.err)
 }

@@ -86,7 +86,8 @@ func pay(ctx context.Context, tx *sql.Tx, p order.Payment, r order.Record, sale 
 		return order.Receipt{}, fmt.Errorf("count change: %w", err)
 	}
 	receipt.Verdict.Status = order.StatusPaid
-	return receipt, writeChange(ctx, tx, order.NewChange(r.SaleID, uint64(seq), []*order.Verdict{&receipt.Verdict}))
+	err = writeChange(ctx, tx, order.NewChange(r.SaleID, uint64(seq), []*order.Verdict{&receipt.Verdict})) // sets its Seq
+	return receipt, err
 }
 
 // earlierOutcome returns the outcome of an event that is recorded, or ErrConflict if
