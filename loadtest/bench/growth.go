@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"seckill/order"
 	"seckill/order/mysql"
@@ -75,38 +71,22 @@ func (b *bench) grow(ctx context.Context, g *growth) error {
 	return sl.check(ctx)
 }
 
-// fill has so many others buy before, by the same steps without HTTP and queue.
+// fill makes so many shoppers buy beforehand, by the same steps without HTTP and
+// queue.
 func (s *sale) fill(ctx context.Context, shoppers int) error {
 	store := mysql.NewStore(s.db, slog.New(slog.DiscardHandler))
-	worker, err := store.NextNodeID(ctx)
+	node, err := store.NextNodeID(ctx)
 	if err != nil {
 		return err
 	}
-	ids := order.NewIDMaker(worker)
-	var next atomic.Int64
-	errs := make(chan error, 2)
-	var wg sync.WaitGroup
-	for range cap(errs) {
-		wg.Go(func() {
-			for {
-				n := int(next.Add(1) - 1)
-				if n*fillBatch >= shoppers {
-					return
-				}
-				if err := s.fillBatch(ctx, store, ids, s.ids[n%len(s.ids)], n*fillBatch); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
+	ids := order.NewIDMaker(node)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	for from := 0; from < shoppers; from += fillBatch {
+		g.Go(func() error { return s.fillBatch(ctx, store, ids, s.ids[from/fillBatch%len(s.ids)], from) })
+		s.filled += fillBatch
 	}
-	wg.Wait()
-	close(errs)
-	s.filled = int64((shoppers + fillBatch - 1) / fillBatch * fillBatch)
-	for e := range errs {
-		err = errors.Join(err, e)
-	}
-	return err
+	return g.Wait()
 }
 
 const fillBatch = 100
@@ -224,7 +204,11 @@ func (b *bench) residents(ctx context.Context, conns int) (map[string]float64, e
 	most := map[string]float64{}
 	for running := true; running; {
 		for name, pid := range map[string]int{"api": b.fast.api.pid, "consumer": b.fast.consumer.pid} {
-			most[name] = max(most[name], float64(resident(pid))/(1<<20))
+			held, err := processStat(pid)
+			if err != nil {
+				return nil, err
+			}
+			most[name] = max(most[name], float64(held.ResidentMemory())/(1<<20))
 		}
 		select {
 		case <-g.done:
@@ -238,15 +222,4 @@ func (b *bench) residents(ctx context.Context, conns int) (map[string]float64, e
 		return nil, err
 	}
 	return most, sl.check(ctx)
-}
-
-// resident is the memory a process holds, in bytes; 0 when it has ended.
-func resident(pid int) int64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	f := strings.Fields(string(text))
-	if len(f) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
 }

@@ -36,11 +36,11 @@ func (b *bench) round256(ctx context.Context, n int) error {
 			return fmt.Errorf("settled_256: %w", err)
 		}
 		if b.wants("settled_256") {
-			b.add("settled_256", settled, settled.yard())
+			b.add("settled_256", settled, settled.baseline())
 		}
 	}
 	if b.wants("settled_256_events") {
-		if err := b.told(ctx, n, settled); err != nil {
+		if err := b.settledWithEvents(ctx, n, settled); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func (b *bench) round64(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("settled_64: %w", err)
 		}
-		b.add("settled_64", s, s.yard())
+		b.add("settled_64", s, s.baseline())
 	}
 	if b.wants("accepted_64") {
 		s, sl, err := b.accepting(ctx, n, b.fast, 64)
@@ -74,7 +74,7 @@ func (b *bench) round64(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("accepted_64: %w", err)
 		}
-		b.add("accepted_64", s, s.yard())
+		b.add("accepted_64", s, s.baseline())
 	}
 	return nil
 }
@@ -98,20 +98,21 @@ func (b *bench) soldOut(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	s, err := b.steady(ctx, b.profiled(n, "sold_out", b.fast, target{
+	s, err := b.steady(ctx, target{
 		url: b.fast.url, counts: []counter{b.fast.total(soldOutTotal)}, conns: 256, sales: sl.names(), inTurns: true, idle: b.fast.idle,
-	}))
+		profile: b.profiler(n, "sold_out", b.fast),
+	})
 	if err != nil {
 		return err
 	}
-	b.add("sold_out", s, s.yard())
+	b.add("sold_out", s, s.baseline())
 	return sl.check(ctx)
 }
 
 // accepting measures purchases that nobody settles meanwhile, and leaves the
 // backlog.
 func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, *sale, error) {
-	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns, inTurns: true}))
+	return b.accepted(ctx, s, target{conns: conns, inTurns: true, profile: b.profiler(n, fmt.Sprintf("accepted_%d", conns), s)})
 }
 
 func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sale, error) {
@@ -131,7 +132,7 @@ func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sal
 }
 
 // distinct fails when wrk ran out of shoppers: it measured replays then.
-func (s *sale) distinct(ctx context.Context, h heard, conns int) error {
+func (s *sale) distinct(ctx context.Context, h wrkReport, conns int) error {
 	accepted, err := s.sold(ctx)
 	if err == nil && h.requests-h.not2xx > accepted+int64(conns) {
 		err = fmt.Errorf("%d of %d answers were no new orders: too few shoppers", h.requests-accepted, h.requests)
@@ -148,7 +149,7 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 	if err != nil {
 		return sample{}, err
 	}
-	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{conns: conns, inTurns: true}), sl)
+	got, err := b.settle(ctx, target{conns: conns, inTurns: true, profile: b.profiler(n, fmt.Sprintf("settled_%d", conns), s)}, sl)
 	if err != nil {
 		return got, err
 	}

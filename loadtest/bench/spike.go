@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"seckill/loadtest/scrape"
 )
 
 // spike is one sale that everybody wants at once.
@@ -140,15 +142,15 @@ func (b *bench) sampled(ctx context.Context, g *generator, base point) ([]point,
 }
 
 func (b *bench) point(ctx context.Context, began time.Time, base point) (point, error) {
-	api, err := get(ctx, "http://"+b.fast.apiAdmin+"/metrics")
+	api, err := scrape.Get(ctx, "http://"+b.fast.apiAdmin+"/metrics")
 	if err != nil {
 		return point{}, err
 	}
 	settled, err := metric(ctx, b.fast.consumerAdmin, settledTotal)
 	return point{
 		at:       time.Since(began),
-		accepted: sumOf(api, acceptedTotal) - base.accepted,
-		refused:  sumOf(api, refusedTotal) - base.refused,
+		accepted: scrape.Sum(api, acceptedTotal) - base.accepted,
+		refused:  scrape.Sum(api, refusedTotal) - base.refused,
 		settled:  settled - base.settled,
 	}, err
 }
