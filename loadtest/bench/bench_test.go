@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
-	"strings"
 	"testing"
 	"time"
 
@@ -124,21 +120,12 @@ func TestAMeasurementWithoutATurnIsRefused(t *testing.T) {
 	require.Equal(t, time.Second, o.seconds)
 }
 
-func TestThePictureIsWellFormed(t *testing.T) {
+func TestSpikeTable_HasRatesOverThreeSamples(t *testing.T) {
 	t.Parallel()
-	r := &spike{Stock: 100, points: []point{{}, {at: time.Second, accepted: 100, settled: 60, refused: 5}, {at: 2 * time.Second, accepted: 100, settled: 100, refused: 900}}}
-	d := xml.NewDecoder(strings.NewReader(string(r.svg())))
-	curves := 0
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		require.NoError(t, err)
-		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
-			curves++
-		}
-	}
-	require.Equal(t, len(spikeLines()), curves)
-	require.Contains(t, string((&spike{}).svg()), "</svg>", "nothing was sampled")
+	r := &spike{points: []point{
+		{}, {at: 200 * time.Millisecond}, {at: 400 * time.Millisecond, accepted: 30}, {at: 600 * time.Millisecond, accepted: 60, settled: 30, refused: 6},
+		{at: time.Second, accepted: 80, settled: 80, refused: 86}, {at: 6 * time.Second},
+	}}
+	require.Equal(t, "0.60 10 100 50 30\n1.00 108 100 100 0\n", string(r.table()))
+	require.Empty(t, (&spike{}).table())
 }
