@@ -23,7 +23,7 @@ Requests/sec:  21213.34
 
 func TestWhatWrkSaysIsRead(t *testing.T) {
 	t.Parallel()
-	g := &generator{done: make(chan struct{})}
+	g := &generator{process: &process{done: make(chan struct{})}}
 	close(g.done)
 	g.out.WriteString(wrkSaid)
 	h, err := g.wait()

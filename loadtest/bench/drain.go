@@ -48,8 +48,8 @@ func (b *bench) roundDrain(ctx context.Context, n int) error {
 	return b.observed(ctx, accepted)
 }
 
-// drain starts a consumer and measures from its first commit until the last
-// result is in Redis. The audit follows.
+// drain starts a consumer, and measures from its first commit until the last result is
+// in Redis. Then it audits the sale.
 func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	orders, err := sl.sold(ctx)
 	if err != nil {
@@ -75,8 +75,8 @@ func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	return s, sl.check(ctx)
 }
 
-// onMySQL8 measures the drain and one order per transaction on MySQL 8.0 with
-// its default binlog, where a commit costs most.
+// onMySQL8 measures the drain and one order per transaction on MySQL 8.0 with its
+// default binlog, where a commit is most expensive.
 func (b *bench) onMySQL8(ctx context.Context) error {
 	b.thaw(b.fast.mysql8())
 	defer func() { b.freeze(b.others()) }()

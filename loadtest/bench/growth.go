@@ -12,8 +12,8 @@ import (
 	"seckill/order/mysql"
 )
 
-// growth is one line of the table that must be flat: what an order costs all
-// processes together, while one thing is ten times as large.
+// growth is a line of the table that must be flat: the cost of an order in all
+// processes together while one dimension is ten times as large.
 type growth struct {
 	What     string  `json:"what"`
 	Stock    int     `json:"stock"`
@@ -29,7 +29,7 @@ const (
 	grownShoppers = 20_000
 )
 
-// growing measures the table.
+// growing measures the growth table.
 func (b *bench) growing(ctx context.Context) ([]growth, error) {
 	if err := b.ready(ctx, b.fast); err != nil {
 		return nil, err
@@ -116,18 +116,19 @@ func (s *sale) fillBatch(ctx context.Context, store *mysql.Store, ids *order.IDM
 	return s.ledger.Apply(ctx, order.Changes(vs))
 }
 
-// memory is what orders and overload cost in bytes.
+// memory is the memory that orders and overload take.
 type memory struct {
 	Orders  int64   `json:"orders"`
 	Pending float64 `json:"redis_bytes_per_pending_order"`
 	Settled float64 `json:"redis_bytes_per_settled_order"`
-	// The most that a process held, in MB, under a load that is all it can take,
-	// and with ten times as many connections.
+	// Peak memory of a process in MB, under full load and with ten times as many
+	// connections.
 	Full     map[string]float64 `json:"rss_mb_256_connections"`
 	Overload map[string]float64 `json:"rss_mb_2560_connections"`
 }
 
-// remembering measures Redis with a backlog and without, then the processes.
+// remembering measures the memory of Redis with a backlog and without, then that of the
+// processes.
 func (b *bench) remembering(ctx context.Context) (*memory, error) {
 	s := b.fast
 	if err := s.consume(ctx, false); err != nil {
@@ -170,8 +171,8 @@ func (b *bench) remembering(ctx context.Context) (*memory, error) {
 	return &m, err
 }
 
-// bytesPer asks Redis for the size of the sale, every element counted. What is
-// due leaves its list when the sweeper passes: it belongs to pending orders.
+// bytesPer asks Redis for the size of the sale, with every element. Entries leave the
+// list of due orders when the sweeper scans it: they belong to pending orders.
 func (s *sale) bytesPer(ctx context.Context, orders int64) (float64, error) {
 	var sum int64
 	for _, key := range []string{"m", "o", "d", "u"} {
@@ -191,7 +192,7 @@ func (s *sale) bytesPer(ctx context.Context, orders int64) (float64, error) {
 	return float64(sum) / float64(max(1, orders)), nil
 }
 
-// residents is the most memory that API and consumer hold under a load.
+// residents is the peak memory of API and consumer under a load.
 func (b *bench) residents(ctx context.Context, conns int) (map[string]float64, error) {
 	sl, err := b.fast.open(ctx, plenty, 1)
 	if err != nil {

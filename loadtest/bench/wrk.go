@@ -26,10 +26,9 @@ var purchaseLua []byte
 
 // generator is a running wrk.
 type generator struct {
-	cmd  *exec.Cmd
-	out  bytes.Buffer
-	done chan struct{}
-	err  error
+	*process
+
+	out bytes.Buffer
 }
 
 // wrk starts the load generator for d, or until end. With sales, each request is a
@@ -49,20 +48,13 @@ func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration,
 	} else {
 		args = append(args, url)
 	}
-	g := &generator{done: make(chan struct{})}
-	g.cmd = exec.CommandContext(ctx, "wrk", args...) // SIGKILL when ctx ends: a stopped process handles no other signal
-	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := g.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("wrk: %w", err)
-	}
-	b.procs.add(g.cmd.Process.Pid, "wrk")
-	go func() {
-		defer close(g.done)
-		g.err = g.cmd.Wait()
-		b.procs.remove(g.cmd.ProcessState)
-	}()
-	return g, nil
+	g := &generator{}
+	c := exec.CommandContext(ctx, "wrk", args...) // SIGKILL when ctx ends: a stopped process handles no other signal
+	c.Stdout, c.Stderr = &g.out, &g.out
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var err error
+	g.process, err = b.launch("wrk", c)
+	return g, err
 }
 
 func (g *generator) signal(s syscall.Signal) error {
@@ -82,8 +74,7 @@ func (g *generator) kill() {
 func (g *generator) end() (wrkReport, error) {
 	_ = g.signal(syscall.SIGCONT)
 	// Its first thread sleeps until the end; a signal to another thread would not wake it.
-	pid := g.cmd.Process.Pid
-	_ = unix.Tgkill(pid, pid, unix.SIGINT) // if it has exited, wait returns the reason
+	_ = unix.Tgkill(g.pid, g.pid, unix.SIGINT) // if it has exited, wait returns the reason
 	return g.wait()
 }
 
