@@ -35,12 +35,8 @@ type AuditView struct {
 
 // ViewAudit returns the JSON of e.
 func ViewAudit(e order.AuditEntry) AuditView {
-	v := AuditView{
+	return AuditView{
 		ID: strconv.FormatInt(e.ID, 10), At: timestamp(e.At), Actor: e.By.Name, Role: e.By.Role, Action: e.Action,
-		Target: e.Target, Before: e.Before, After: e.After, Command: e.Command,
+		SaleID: FormatID(e.SaleID), Target: e.Target, Before: e.Before, After: e.After, Command: e.Command,
 	}
-	if e.SaleID != 0 {
-		v.SaleID = strconv.FormatInt(e.SaleID, 10)
-	}
-	return v
 }

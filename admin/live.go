@@ -36,13 +36,9 @@ func (s *Service) Live(ctx context.Context, saleID int64, known ...order.Sale) (
 	if err != nil {
 		l.Away, sales = append(l.Away, err), known
 	}
-	ids := make([]int64, len(sales))
-	for i, sale := range sales {
-		ids[i] = sale.ID
-	}
 	asking, cancel := context.WithTimeout(ctx, fleetTimeout)
 	defer cancel()
-	ms, err := s.ledger.Metas(asking, ids)
+	ms, err := s.ledger.Metas(asking, order.SaleIDs(sales))
 	if err != nil {
 		l.Away = append(l.Away, &UnavailableError{"redis", err})
 	}
@@ -114,12 +110,11 @@ type LiveSaleView struct {
 
 // ViewLive returns the JSON of l.
 func ViewLive(l Live) LiveView {
-	v := LiveView{At: timestamp(l.At), Sales: make([]LiveSaleView, len(l.Sales)), Instances: make([]InstanceView, len(l.Instances))}
-	for i, s := range l.Sales {
-		v.Sales[i] = viewLiveSale(s, l.At)
+	v := LiveView{
+		At: timestamp(l.At), Sales: Views(l.Sales, func(s SaleStatus) LiveSaleView { return viewLiveSale(s, l.At) }),
+		Instances: Views(l.Instances, ViewInstance),
 	}
-	for i, f := range l.Instances {
-		v.Instances[i] = ViewInstance(f)
+	for _, f := range l.Instances {
 		v.add(f)
 	}
 	switch {

@@ -63,11 +63,7 @@ func (s *Service) Fingerprint(ctx context.Context) (loaded int, digest string, e
 	if err != nil {
 		return 0, "", err
 	}
-	ids := make([]int64, len(sales))
-	for i, sale := range sales {
-		ids[i] = sale.ID
-	}
-	ms, err := s.ledger.Metas(ctx, ids)
+	ms, err := s.ledger.Metas(ctx, order.SaleIDs(sales))
 	if err != nil {
 		return 0, "", &UnavailableError{"redis", err}
 	}

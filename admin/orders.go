@@ -37,7 +37,7 @@ type FoundOrder struct {
 	// Entry is its entry in Redis; nil if there is none, or if Redis was not asked
 	// or did not answer.
 	Entry *stock.Entry
-	// Letters are the dead letters under its ID.
+	// DeadLetters are those under its ID.
 	DeadLetters []order.DeadLetter
 	// Sale is its sale in both stores, if a single order was requested.
 	Sale *SaleStatus
@@ -90,18 +90,14 @@ func found(rs []order.Record) []FoundOrder {
 	return page
 }
 
-// everywhere finds a shopper's orders in the sales that are not closed.
+// acrossSales finds a shopper's orders in the sales that are not closed.
 func (s *Service) acrossSales(ctx context.Context, q OrderQuery) ([]order.Record, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.Record, error) {
 		sales, err := s.sales.Sales(ctx)
 		if err != nil {
 			return nil, err
 		}
-		ids := make([]int64, len(sales))
-		for i, sale := range sales {
-			ids[i] = sale.ID
-		}
-		return s.search.OfShopper(ctx, ids, q.Shopper, q.Limit)
+		return s.search.OfShopper(ctx, order.SaleIDs(sales), q.Shopper, q.Limit)
 	})
 }
 
@@ -169,9 +165,10 @@ type Cancelled struct {
 	Behind  error // as Result's
 }
 
-const tellTimeout = 2 * time.Second
+const applyTimeout = 2 * time.Second
 
-// CancelOrder cancels a confirmed order: its units are on sale again. The errors are those of order.Store.Cancel, and *UnavailableError.
+// CancelOrder cancels a confirmed order: its units are on sale again. The errors are
+// those of order.Store.Cancel, and *UnavailableError.
 func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancelled, error) {
 	v, err := ask(ctx, func(ctx context.Context) (order.Verdict, error) {
 		return s.orders.CancelAs(ctx, c.By, c.Command, id)
@@ -179,14 +176,14 @@ func (s *Service) CancelOrder(ctx context.Context, c Call, id order.ID) (Cancell
 	if err != nil {
 		return Cancelled{Verdict: v}, err
 	}
-	told := Cancelled{Verdict: v}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	done := Cancelled{Verdict: v}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	if err := s.entries.Apply(ctx, order.Changes([]order.Verdict{v})); err != nil && !errors.Is(err, stock.ErrNotLoaded) {
-		told.Behind = &UnavailableError{"redis", err}
+		done.Behind = &UnavailableError{"redis", err}
 	}
-	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "cancel", "order_id", id, "command", c.Command, "behind", told.Behind != nil)
-	return told, nil
+	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "cancel", "order_id", id, "command", c.Command, "behind", done.Behind != nil)
+	return done, nil
 }
 
 // OrderView is the JSON of an order, with its state in each store.
@@ -263,7 +260,7 @@ func entryState(s stock.EntryState) string {
 
 // where says where an order is, for the support of shoppers.
 func where(f FoundOrder) string {
-	told := f.Sale.Meta.Err == nil && f.Sale.Meta.Loaded
+	inRedis := f.Sale.Meta.Err == nil && f.Sale.Meta.Loaded
 	switch {
 	case f.Row == nil && f.Entry != nil:
 		return "Reserved in Redis, without a verdict: its message waits in the queue, or the sweeper settles it 30 s after it was reserved."
@@ -271,7 +268,7 @@ func where(f FoundOrder) string {
 		return "It has no row: see the dead letters."
 	case f.Entry != nil && f.Entry.State == stock.EntryPending:
 		return "Decided in MySQL; Redis has yet to be told, which the consumers do within seconds."
-	case f.Row.Status == order.StatusConfirmed && told && f.Entry == nil:
+	case f.Row.Status == order.StatusConfirmed && inRedis && f.Entry == nil:
 		return "Confirmed in MySQL, unknown to Redis: the tail adopts it within seconds, else the audit lists it."
 	case f.Row.Status == order.StatusConfirmed:
 		return "Confirmed, and not paid yet."

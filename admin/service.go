@@ -219,3 +219,12 @@ func CommandID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "key-" + hex.EncodeToString(sum[:20])
 }
+
+// Views returns the views of all items; empty, not nil, without any.
+func Views[T, V any](items []T, view func(T) V) []V {
+	views := make([]V, len(items))
+	for i, item := range items {
+		views[i] = view(item)
+	}
+	return views
+}

@@ -1,4 +1,6 @@
 package event
 
-// Message is what a topic stores of an event.
-var Message = message
+var (
+	Message = message
+	Of      = eventOf
+)

@@ -140,7 +140,7 @@ func TestEveryChangeOfAnOrderLeavesInItsOrderAndKeepsTheSchema(t *testing.T) {
 	require.NoError(t, r.Step(t.Context()))
 	require.Equal(t, []string{"77-1-1001", "77-1-1002", "77-1-1003", "77-2-1001", "77-3-1002", "77-4-5000"}, out.ids())
 	for _, m := range out.ms {
-		keeps(t, s, m.Body)
+		validates(t, s, m.Body)
 		require.True(t, strings.HasSuffix(m.ID, "-"+m.OrderID.String()))
 	}
 	require.Equal(t, map[string]float64{"cancelled": 1, "confirmed": 3, "paid": 1, "rejected": 1}, values(t, reg, "seckill_events_published_total"))

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/fleet"
+	"seckill/internal/testenv"
 	"seckill/order"
 )
 
@@ -89,11 +90,7 @@ func join(t *testing.T, f *fleet.Fleet, m *mysql, role string) *process {
 			return nil
 		},
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- member.Run(ctx) }()
-	p.stop = sync.OnceFunc(func() { cancel(); require.NoError(t, <-done) })
-	t.Cleanup(p.stop)
+	p.stop = testenv.Start(t, member.Run)
 	return p
 }
 

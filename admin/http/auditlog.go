@@ -7,30 +7,13 @@ import (
 	"seckill/order"
 )
 
-func (h *Handler) auditLog(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id", "actor", "cursor", "limit")
-	if err != nil {
-		return err
+func (h *Handler) auditLog(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := queryOf(r, "sale_id", "actor", "cursor", "limit")
+	before, limit := in.page()
+	q := order.AuditQuery{SaleID: in.positive("sale_id"), Actor: in.query.Get("actor"), Before: before, Limit: limit}
+	if in.err != nil {
+		return nil, in.err
 	}
-	before, limit, err := paging(q)
-	if err != nil {
-		return err
-	}
-	sale, err := positive(q, "sale_id")
-	if err != nil {
-		return err
-	}
-	entries, err := h.service.History(r.Context(), order.AuditQuery{SaleID: sale, Actor: q.Get("actor"), Before: before, Limit: limit})
-	if err != nil {
-		return err
-	}
-	l := list[admin.AuditView]{Items: make([]admin.AuditView, len(entries))}
-	for i, e := range entries {
-		l.Items[i] = admin.ViewAudit(e)
-	}
-	if len(entries) == limit {
-		l.Next = l.Items[limit-1].ID
-	}
-	writeOK(w, l)
-	return nil
+	entries, err := h.service.History(r.Context(), q)
+	return pageOf(entries, limit, admin.ViewAudit, func(v admin.AuditView) string { return v.ID }), err
 }

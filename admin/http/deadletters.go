@@ -6,53 +6,28 @@ import (
 	"seckill/admin"
 )
 
-func (h *Handler) listDeadLetters(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id", "limit")
-	if err != nil {
-		return err
-	}
-	_, limit, err := paging(q)
-	if err != nil {
-		return err
-	}
-	sale, err := positive(q, "sale_id")
-	if err != nil {
-		return err
+func (h *Handler) listDeadLetters(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := queryOf(r, "sale_id", "limit")
+	_, limit := in.page()
+	sale := in.positive("sale_id")
+	if in.err != nil {
+		return nil, in.err
 	}
 	found, err := h.service.DeadLetters(r.Context(), sale, limit)
-	if err != nil {
-		return err
-	}
-	l := list[admin.DeadLetterView]{Items: make([]admin.DeadLetterView, len(found))}
-	for i, d := range found {
-		l.Items[i] = admin.ViewDeadLetter(d)
-	}
-	writeOK(w, l)
-	return nil
+	return listOf(found, admin.ViewDeadLetter), err
 }
 
-func (h *Handler) showDeadLetter(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) showDeadLetter(_ http.ResponseWriter, r *http.Request) (any, error) {
 	found, err := h.service.DeadLetter(r.Context(), admin.ParseMessageID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	l := list[admin.DeadLetterView]{Items: make([]admin.DeadLetterView, len(found))}
-	for i, d := range found {
-		l.Items[i] = admin.ViewDeadLetterBody(d)
-	}
-	writeOK(w, l)
-	return nil
+	return listOf(found, admin.ViewDeadLetterBody), err
 }
 
-func (h *Handler) discardDeadLetter(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.call(r)
-	if err != nil {
-		return err
+func (h *Handler) discardDeadLetter(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	c := in.call()
+	if in.err != nil {
+		return nil, in.err
 	}
 	n, err := h.service.Discard(r.Context(), c, admin.ParseMessageID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	writeOK(w, map[string]int{"discarded": n})
-	return nil
+	return map[string]int{"discarded": n}, err
 }

@@ -24,7 +24,15 @@ type body struct {
 	broken bool // a value has another type than its field
 }
 
-// readBody reads the body of a request: one JSON object, or nothing.
+// body reads the body of the request: one JSON object, or nothing.
+func (in *input) body() *body {
+	b, err := readBody(in.Request)
+	if err != nil {
+		in.fail(err)
+	}
+	return b
+}
+
 func readBody(r *http.Request) (*body, error) {
 	types := r.Header["Content-Type"]
 	if len(r.Header["Content-Encoding"]) > 0 || r.ContentLength != 0 && (len(types) != 1 || !strictjson.MediaType(types[0], "application/json", "application/merge-patch+json")) {

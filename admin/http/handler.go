@@ -20,7 +20,7 @@ const (
 	Viewer   = "viewer"   // may read
 	Operate  = "operator" // may read and change
 	maxLimit = 200        // rows of a page
-	page     = 50         // the default
+	pageSize = 50         // the default
 )
 
 // Roles returns all roles.
@@ -46,8 +46,7 @@ type Handler struct {
 	liveViews *readcache.Cache[admin.LiveView]
 }
 
-// NewHandler returns the HTTP API of a Service. Endpoints of others are added with
-// Handle before it serves.
+// NewHandler returns the HTTP API of a Service.
 func NewHandler(s *admin.Service, t tokens, log *slog.Logger) *Handler {
 	h := &Handler{service: s, tokens: t, log: log, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
 	h.liveViews = newLiveCache(s)
@@ -55,20 +54,10 @@ func NewHandler(s *admin.Service, t tokens, log *slog.Logger) *Handler {
 	return h
 }
 
-// endpoint answers a request. Its error is a *problem.Failure, or one of the
-// packages order and admin.
-type endpoint func(w http.ResponseWriter, r *http.Request) error
-
-// Handle adds an endpoint; the pattern is a method and what follows Prefix.
-func (h *Handler) Handle(pattern string, e func(w http.ResponseWriter, r *http.Request) error) {
-	method, path, _ := strings.Cut(pattern, " ")
-	h.served = append(h.served, method+" "+Prefix+path)
-	h.mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
-		if err := e(w, r); err != nil {
-			h.fail(w, r, err)
-		}
-	})
-}
+// endpoint returns the view that answers a request, in a response if its status is not
+// 200. It may set headers. Its error is a *problem.Failure, or one of the packages
+// order and admin.
+type endpoint func(w http.ResponseWriter, r *http.Request) (view any, err error)
 
 // Routes returns what it serves, each a method and a path.
 func (h *Handler) Routes() []string { return slices.Sorted(slices.Values(h.served)) }
@@ -99,7 +88,16 @@ func (h *Handler) routes() {
 
 		"GET audit-log": h.auditLog,
 	} {
-		h.Handle(pattern, e)
+		method, path, _ := strings.Cut(pattern, " ")
+		h.served = append(h.served, method+" "+Prefix+path)
+		h.mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+			view, err := e(w, r)
+			if err != nil {
+				h.fail(w, r, err)
+				return
+			}
+			writeJSON(w, view)
+		})
 	}
 }
 

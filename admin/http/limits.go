@@ -4,30 +4,22 @@ import (
 	"net/http"
 
 	"seckill/admin"
-	"seckill/internal/problem"
 )
 
-func (h *Handler) showLimits(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) showLimits(w http.ResponseWriter, r *http.Request) (any, error) {
 	l, err := h.service.LimitsInForce(r.Context())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.Header().Set("ETag", etag(l.Limits.Generation))
-	writeOK(w, h.service.ViewLimitsStatus(l))
-	return nil
+	return h.service.ViewLimitsStatus(l), nil
 }
 
-func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	if c.IfVersion == 0 {
-		return problem.New(preconditionRequired, nil)
-	}
-	b, err := readBody(r)
-	if err != nil {
-		return err
+func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	c, b := in.change(), in.body()
+	if in.err != nil {
+		return nil, in.err
 	}
 	values := map[string]*string{}
 	for name := range h.service.LimitRules().Configured {
@@ -36,26 +28,17 @@ func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if err := b.done(); err != nil {
-		return err
+		return nil, err
 	}
 	l, err := h.service.SetLimits(r.Context(), c, values)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.Header().Set("ETag", etag(l.Generation))
-	writeOK(w, h.service.ViewLimits(l))
-	return nil
+	return h.service.ViewLimits(l), nil
 }
 
-func (h *Handler) listInstances(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) listInstances(_ http.ResponseWriter, r *http.Request) (any, error) {
 	found, err := h.service.Instances(r.Context())
-	if err != nil {
-		return err
-	}
-	l := list[admin.InstanceView]{Items: make([]admin.InstanceView, len(found))}
-	for i, f := range found {
-		l.Items[i] = admin.ViewInstance(f)
-	}
-	writeOK(w, l)
-	return nil
+	return listOf(found, admin.ViewInstance), err
 }

@@ -15,6 +15,7 @@ import (
 
 	"seckill/admin"
 	"seckill/fleet"
+	"seckill/internal/testenv"
 	"seckill/order"
 )
 
@@ -134,9 +135,7 @@ func TestLimitsAreChangedWithoutRedisAndWhoLagsIsKnownWithIt(t *testing.T) {
 		},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
-	ctx, leave := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- member.Run(ctx) }()
+	stop := testenv.Start(t, member.Run)
 	lags := func() (is []admin.GenerationView) {
 		return d.want(200, http.MethodGet, "limits", "").limits(t).Instances
 	}
@@ -166,7 +165,6 @@ func TestLimitsAreChangedWithoutRedisAndWhoLagsIsKnownWithIt(t *testing.T) {
 	require.Equal(t, refused, i["limits_refused"])
 	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, i["started_at"])
 	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, i["seen_at"])
-	leave()
-	require.NoError(t, <-done)
+	stop()
 	require.Empty(t, d.want(200, http.MethodGet, "instances", "").body.Items)
 }

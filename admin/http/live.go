@@ -25,19 +25,11 @@ func newLiveCache(s *admin.Service) *readcache.Cache[admin.LiveView] {
 	})
 }
 
-func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "sale_id")
-	if err != nil {
-		return err
+func (h *Handler) live(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := queryOf(r, "sale_id")
+	id := in.positive("sale_id")
+	if in.err != nil {
+		return nil, in.err
 	}
-	id, err := positive(q, "sale_id")
-	if err != nil {
-		return err
-	}
-	v, err := h.liveViews.Get(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	writeOK(w, v)
-	return nil
+	return h.liveViews.Get(r.Context(), id)
 }

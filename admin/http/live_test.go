@@ -15,6 +15,7 @@ import (
 
 	"seckill/admin"
 	"seckill/fleet"
+	"seckill/internal/testenv"
 	"seckill/order"
 	"seckill/stock"
 )
@@ -43,10 +44,7 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 		Look:   func(*fleet.Instance) fleet.Totals { return fleet.Totals{Backlog: 7} },
 		Limits: d.store.Limits, Apply: func(order.Limits, int) error { return nil }, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
-	ctx, leave := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- member.Run(ctx) }()
-	defer func() { leave(); require.NoError(t, <-done) }()
+	testenv.Start(t, member.Run)
 	require.Eventually(t, func() bool { return len(d.live(0).Instances) == 1 }, 5*time.Second, 5*time.Millisecond)
 
 	v := d.live(id)

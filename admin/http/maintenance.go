@@ -12,31 +12,31 @@ import (
 
 // limited lets two handlers that read whole sales run at a time.
 func (h *Handler) limited(e endpoint) endpoint {
-	return func(w http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) (any, error) {
 		select {
 		case h.heavy <- struct{}{}:
 			defer func() { <-h.heavy }()
 			return e(w, r)
 		default:
-			return problem.New(overloaded, nil)
+			return nil, problem.New(overloaded, nil)
 		}
 	}
 }
 
-func (h *Handler) audit(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
+func (h *Handler) audit(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	id := in.saleID()
+	if in.err != nil {
+		return nil, in.err
 	}
 	found, err := h.service.Audit(r.Context(), id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	writeOK(w, struct {
+	return struct {
 		OK bool `json:"ok"`
 		audit.SaleAudit
-	}{len(found[0].Discrepancies) == 0, found[0]})
-	return nil
+	}{len(found[0].Discrepancies) == 0, found[0]}, nil
 }
 
 // rebuiltView is what a rebuild did.
@@ -49,23 +49,16 @@ type rebuiltView struct {
 // rebuildTimeout is longer than the largest sale takes to load.
 const rebuildTimeout = 10 * time.Minute
 
-func (h *Handler) rebuild(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
+func (h *Handler) rebuild(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	id, c := in.saleID(), in.call()
+	if in.err != nil {
+		return nil, in.err
 	}
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	// It goes on when the operator leaves: half a rebuild leaves the sale out of
+	// It continues when the operator disconnects: half a rebuild leaves the sale out of
 	// Redis, and its pending orders without a verdict.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), rebuildTimeout)
 	defer cancel()
 	done, err := h.service.Rebuild(ctx, c, id)
-	if err != nil {
-		return err
-	}
-	writeOK(w, rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled})
-	return nil
+	return rebuiltView{admin.FormatID(id), done.WasLoaded, done.Settled}, err
 }

@@ -1,7 +1,9 @@
 package adminhttp
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,86 +15,125 @@ import (
 	"seckill/order"
 )
 
-// list is a page of something, newest first; Next is the cursor of the next
-// one, empty at the end.
-type list[T any] struct {
-	Items []T    `json:"items"`
+// list is a page of something, newest first; Next is the cursor of the next one, empty
+// at the end.
+type list[V any] struct {
+	Items []V    `json:"items"`
 	Next  string `json:"next_cursor,omitempty"`
 }
 
+// listOf returns a list of the views of all items.
+func listOf[T, V any](items []T, view func(T) V) list[V] {
+	return list[V]{Items: admin.Views(items, view)}
+}
+
+// pageOf is listOf for a page of at most limit items; a full one may have a successor.
+func pageOf[T, V any](items []T, limit int, view func(T) V, id func(V) string) list[V] {
+	l := listOf(items, view)
+	if len(items) == limit {
+		l.Next = id(l.Items[limit-1])
+	}
+	return l
+}
+
+// input reads a request. It keeps the first error; then the values are zero.
+type input struct {
+	*http.Request
+
+	query url.Values
+	err   error
+}
+
+func (in *input) fail(err error) {
+	if in.err == nil {
+		in.err = err
+	}
+}
+
 // call returns the request as a call of the service, with If-Match if it was sent.
-func (h *Handler) call(r *http.Request) (admin.Call, error) {
-	c := admin.Call{By: By(r.Context()), Command: admin.NewCommand()}
-	if keys, sent := r.Header["Idempotency-Key"]; sent {
+func (in *input) call() admin.Call {
+	c := admin.Call{By: By(in.Context()), Command: admin.NewCommand()}
+	if keys, sent := in.Header["Idempotency-Key"]; sent {
 		if len(keys) != 1 || keys[0] == "" || !order.ValidReference(keys[0]) {
-			return c, problem.New(keyInvalid, nil)
+			in.fail(problem.New(keyInvalid, nil))
 		}
 		c.Command = admin.CommandID(c.By.Name, keys[0])
 	}
-	if tags, sent := r.Header["If-Match"]; sent {
+	if tags, sent := in.Header["If-Match"]; sent {
 		n, err := strconv.ParseUint(strings.Trim(tags[0], `"`), 10, 64)
 		if len(tags) != 1 || err != nil || n == 0 || tags[0] != etag(n) {
-			return c, problem.New(ifMatchInvalid, nil)
+			in.fail(problem.New(ifMatchInvalid, nil))
 		}
 		c.IfVersion = n
 	}
-	return c, nil
+	return c
+}
+
+// change is call for an action that requires If-Match.
+func (in *input) change() admin.Call {
+	c := in.call()
+	if c.IfVersion == 0 {
+		in.fail(problem.New(preconditionRequired, nil))
+	}
+	return c
 }
 
 func etag(version uint64) string { return `"` + strconv.FormatUint(version, 10) + `"` }
 
-// query reads the parameters of a request. An unknown one, or one that is sent
-// twice, is refused.
-func query(r *http.Request, known ...string) (url.Values, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, invalid("?", "is not a query string")
+// queryOf reads the parameters of a request. It refuses an unknown one, and one that is
+// sent twice.
+func queryOf(r *http.Request, known ...string) *input {
+	in := &input{Request: r}
+	var err error
+	if in.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		in.fail(invalid("?", "is not a query string"))
 	}
-	for name, values := range q {
+	for name, values := range in.query {
 		if !slices.Contains(known, name) {
-			return nil, because(unexpectedField, fmt.Sprintf("Unknown parameter %q; the known ones are %s.", name, strings.Join(known, ", ")))
-		}
-		if len(values) != 1 {
-			return nil, invalid("?"+name, "must have one value")
+			in.fail(because(unexpectedField, fmt.Sprintf("Unknown parameter %q; the known ones are %s.", name, strings.Join(known, ", "))))
+		} else if len(values) != 1 {
+			in.fail(invalid("?"+name, "must have one value"))
 		}
 	}
-	return q, nil
+	return in
 }
 
-// positive reads a whole number above 0; 0 if it was not sent.
-func positive(q url.Values, name string) (int64, error) {
-	s := q.Get(name)
-	if s == "" && !q.Has(name) {
-		return 0, nil
+// number reads a whole number from 1 to most; 0 if it was not sent.
+func (in *input) number(name string, most int64, rule string) int64 {
+	if !in.query.Has(name) {
+		return 0
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n <= 0 {
-		return 0, invalid("?"+name, "must be a whole number above 0")
+	n, err := strconv.ParseInt(in.query.Get(name), 10, 64)
+	if err != nil || n <= 0 || n > most {
+		in.fail(invalid("?"+name, rule))
 	}
-	return n, nil
+	return n
 }
 
-// paging reads cursor and limit.
-func paging(q url.Values) (before int64, limit int, err error) {
-	before, err = positive(q, "cursor")
-	if err != nil {
-		return 0, 0, err
-	}
-	n, err := positive(q, "limit")
-	if err != nil || n > maxLimit {
-		return 0, 0, invalid("?limit", "must be 1 to "+strconv.Itoa(maxLimit))
-	}
-	if n == 0 {
-		n = page
-	}
-	return before, int(n), nil
+func (in *input) positive(name string) int64 {
+	return in.number(name, math.MaxInt64, "must be a whole number above 0")
+}
+
+// page reads cursor and limit.
+func (in *input) page() (before int64, limit int) {
+	n := in.number("limit", maxLimit, "must be 1 to "+strconv.Itoa(maxLimit))
+	return in.positive("cursor"), int(cmp.Or(n, pageSize))
 }
 
 // saleID reads the sale's ID in the path.
-func saleID(r *http.Request) (int64, error) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+func (in *input) saleID() int64 {
+	id, err := strconv.ParseInt(in.PathValue("id"), 10, 64)
 	if err != nil || id <= 0 {
-		return 0, problem.New(notFound, nil)
+		in.fail(problem.New(notFound, nil))
 	}
-	return id, nil
+	return id
+}
+
+// orderID reads the order's ID in the path.
+func (in *input) orderID() order.ID {
+	id, err := ParseOrderID(in.PathValue("id"))
+	if err != nil {
+		in.fail(problem.New(notFound, nil))
+	}
+	return id
 }

@@ -31,14 +31,22 @@ func writeFailure(w http.ResponseWriter, r *http.Request, f *problem.Failure) {
 	_, _ = w.Write(append(f.Append(nil, l), '\n')) //nolint:gosec // JSON, and said to be: no browser takes it for a page
 }
 
-// writeJSON answers with a view.
-func writeJSON(w http.ResponseWriter, status int, v any) {
+// response is a view with a status.
+type response struct {
+	status int
+	view   any
+}
+
+// writeJSON answers with a view, or with a response.
+func writeJSON(w http.ResponseWriter, view any) {
+	resp, ok := view.(response)
+	if !ok {
+		resp = response{http.StatusOK, view}
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) //nolint:errchkjson // views can be encoded; if the client is gone, nobody needs the error
+	w.WriteHeader(resp.status)
+	_ = json.NewEncoder(w).Encode(resp.view) //nolint:errchkjson // views can be encoded; if the client is gone, nobody needs the error
 }
-
-func writeOK(w http.ResponseWriter, v any) { writeJSON(w, http.StatusOK, v) }

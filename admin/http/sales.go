@@ -2,6 +2,7 @@ package adminhttp
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,126 +11,91 @@ import (
 	"seckill/order"
 )
 
-func (h *Handler) listSales(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "cursor", "limit")
-	if err != nil {
-		return err
-	}
-	before, limit, err := paging(q)
-	if err != nil {
-		return err
+func (h *Handler) listSales(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := queryOf(r, "cursor", "limit")
+	before, limit := in.page()
+	if in.err != nil {
+		return nil, in.err
 	}
 	found, err := h.service.List(r.Context(), before, limit)
-	if err != nil {
-		return err
-	}
-	l := list[admin.SaleView]{Items: make([]admin.SaleView, len(found))}
-	for i, s := range found {
-		l.Items[i] = admin.ViewSale(s)
-	}
-	if len(found) == limit {
-		l.Next = l.Items[limit-1].ID
-	}
-	writeOK(w, l)
-	return nil
+	return pageOf(found, limit, admin.ViewSale, func(v admin.SaleView) string { return v.ID }), err
 }
 
-func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
+func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	id := in.saleID()
+	if in.err != nil {
+		return nil, in.err
 	}
 	s, err := h.service.Sale(r.Context(), id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.Header().Set("ETag", etag(s.Sale.Version))
-	writeOK(w, admin.ViewStatus(s))
-	return nil
+	return admin.ViewStatus(s), nil
 }
 
-func (h *Handler) createSale(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	b, err := readBody(r)
-	if err != nil {
-		return err
+func (h *Handler) createSale(w http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	c, b := in.call(), in.body()
+	if in.err != nil {
+		return nil, in.err
 	}
 	sale := order.Sale{
 		Title: required[string](b, "title"), PriceMinor: required[int64](b, "price_minor"),
 		Currency: required[string](b, "currency"), Total: required[int](b, "stock"),
 		OrdersPerShopper: 1, UnitsPerOrder: 1, PayWithin: 10 * time.Minute,
 	}
-	patch := order.SalePatch{
+	patch := patchOf(b)
+	if err := b.done(); err != nil {
+		return nil, err
+	}
+	made, err := h.service.Create(r.Context(), c, patch.Over(sale))
+	if err != nil {
+		return nil, err
+	}
+	w.Header().Set("Location", Prefix+"sales/"+strconv.FormatInt(made.Sale.ID, 10))
+	w.Header().Set("ETag", etag(made.Sale.Version))
+	return response{http.StatusCreated, admin.ViewResult(made)}, nil
+}
+
+// patchOf reads the fields that may be absent when a sale is created.
+func patchOf(b *body) order.SalePatch {
+	return order.SalePatch{
 		ExternalID: field[string](b, "external_id"), SKU: field[string](b, "sku"),
 		OrdersPerShopper: field[int](b, "orders_per_shopper"), UnitsPerOrder: field[int](b, "units_per_order"),
 		StartsAt: instant(b, "starts_at"), EndsAt: instant(b, "ends_at"), PayWithin: duration(b, "pay_within"),
 		RequirePermit: field[bool](b, "require_permit"), RequireClaim: field[string](b, "require_claim"),
 	}
-	if err := b.done(); err != nil {
-		return err
-	}
-	made, err := h.service.Create(r.Context(), c, patch.Over(sale))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", Prefix+"sales/"+strconv.FormatInt(made.Sale.ID, 10))
-	w.Header().Set("ETag", etag(made.Sale.Version))
-	writeJSON(w, http.StatusCreated, admin.ViewResult(made))
-	return nil
 }
 
-func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
+func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	id, c, b := in.saleID(), in.change(), in.body()
+	if in.err != nil {
+		return nil, in.err
 	}
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	if c.IfVersion == 0 {
-		return problem.New(preconditionRequired, nil)
-	}
-	b, err := readBody(r)
-	if err != nil {
-		return err
-	}
-	patch := order.SalePatch{
-		ExternalID: field[string](b, "external_id"), Title: field[string](b, "title"), SKU: field[string](b, "sku"),
-		PriceMinor: field[int64](b, "price_minor"), Currency: field[string](b, "currency"),
-		OrdersPerShopper: field[int](b, "orders_per_shopper"), UnitsPerOrder: field[int](b, "units_per_order"),
-		StartsAt: instant(b, "starts_at"), EndsAt: instant(b, "ends_at"), PayWithin: duration(b, "pay_within"),
-		RequirePermit: field[bool](b, "require_permit"), RequireClaim: field[string](b, "require_claim"),
-	}
+	patch := patchOf(b)
+	patch.Title, patch.PriceMinor, patch.Currency = field[string](b, "title"), field[int64](b, "price_minor"), field[string](b, "currency")
 	if err := b.done(); err != nil {
-		return err
+		return nil, err
 	}
 	return h.done(w, r, c, id, order.Changing(patch))
 }
 
 // moveSale answers POST sales/{id}/{action}.
-func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) error {
-	id, err := saleID(r)
-	if err != nil {
-		return err
-	}
-	c, err := h.call(r)
-	if err != nil {
-		return err
-	}
-	b, err := readBody(r)
-	if err != nil {
-		return err
+func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	id, c, b := in.saleID(), in.call(), in.body()
+	if in.err != nil {
+		return nil, in.err
 	}
 	action, ok := actionOf(r.PathValue("action"), b)
 	if !ok {
-		return problem.New(notFound, nil)
+		return nil, problem.New(notFound, nil)
 	}
 	if err := b.done(); err != nil {
-		return err
+		return nil, err
 	}
 	return h.done(w, r, c, id, action)
 }
@@ -172,39 +138,29 @@ func extension(b *body) order.Action {
 	return order.Action{}
 }
 
-// done acts, and answers with the sale: 202 while Redis does not know it yet.
-func (h *Handler) done(w http.ResponseWriter, r *http.Request, c admin.Call, id int64, a order.Action) error {
+// done applies an action, and answers with the sale: 202 while Redis does not know it yet.
+func (h *Handler) done(w http.ResponseWriter, r *http.Request, c admin.Call, id int64, a order.Action) (any, error) {
 	result, err := h.service.Act(r.Context(), c, id, a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.Header().Set("ETag", etag(result.Sale.Version))
-	writeJSON(w, statusOf(result), admin.ViewResult(result))
-	return nil
+	return response{statusOf(result), admin.ViewResult(result)}, nil
 }
 
 func statusOf(rs ...admin.Result) int {
-	for _, r := range rs {
-		if r.Behind != nil {
-			return http.StatusAccepted
-		}
+	if slices.ContainsFunc(rs, func(r admin.Result) bool { return r.Behind != nil }) {
+		return http.StatusAccepted
 	}
 	return http.StatusOK
 }
 
-func (h *Handler) pauseAll(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.call(r)
-	if err != nil {
-		return err
+func (h *Handler) pauseAll(_ http.ResponseWriter, r *http.Request) (any, error) {
+	in := input{Request: r}
+	c := in.call()
+	if in.err != nil {
+		return nil, in.err
 	}
 	paused, err := h.service.PauseAll(r.Context(), c)
-	if err != nil {
-		return err
-	}
-	l := list[admin.SaleView]{Items: make([]admin.SaleView, len(paused))}
-	for i, p := range paused {
-		l.Items[i] = admin.ViewResult(p)
-	}
-	writeJSON(w, statusOf(paused...), l)
-	return nil
+	return response{statusOf(paused...), listOf(paused, admin.ViewResult)}, err
 }

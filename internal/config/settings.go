@@ -41,7 +41,7 @@ func Settings() []Setting {
 		{"log_format", "json", "json or text", false, oneOf(func(c *Config) *string { return &c.LogFormat }, "json", "text")},
 
 		{"trace_endpoint", "", "address to send OpenTelemetry traces to (OTLP over HTTP), such as `http://127.0.0.1:4318`; empty disables tracing", false, webAddress(func(c *Config) *string { return &c.Trace.Endpoint })},
-		{"trace_sample", "0.01", "ratio of traced requests, 0 to 1; a caller's `traceparent` is followed, at most 100 times a second", false, ratio(func(c *Config) *float64 { return &c.Trace.Sample })},
+		{"trace_sample", "0.01", "ratio of traced requests, 0 to 1; a caller's `traceparent` is followed, at most 100 times a second", false, float(func(c *Config) *float64 { return &c.Trace.Sample }, "1")},
 
 		{"mysql_dsn", "", "user:password@tcp(host:3306)/seckill", true, str(func(c *Config) *string { return &c.MySQL.DSN })},
 		{"mysql_max_conns", "8", "maximum connections of one process; a consumer needs 4 more than it has workers", false, num(func(c *Config) *int { return &c.MySQL.MaxConns }, 4, 1000)},
@@ -94,11 +94,11 @@ func Settings() []Setting {
 		{"buy_inflight", "4096", "maximum purchases in progress in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
 		{"poll_inflight", "4096", "maximum polls in progress in one process, without held ones", false, num(func(c *Config) *int { return &c.API.PollInflight }, 1, 1<<20)},
 		{"held_polls", "20000", "maximum held (long) polls in one process; further polls are answered at once", false, num(func(c *Config) *int { return &c.API.HeldPolls }, 0, 1<<20)},
-		{"shopper_rps", "10", "requests per second of one shopper over all API processes; 0 means no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS })},
+		{"shopper_rps", "10", "requests per second of one shopper over all API processes; 0 means no limit", false, float(func(c *Config) *float64 { return &c.API.ShopperRPS }, "1e9")},
 		{"shopper_burst", "50", "requests that a shopper may make at once over all API processes", false, num(func(c *Config) *int { return &c.API.ShopperBurst }, 1, 1<<20)},
-		{"address_rps", "0", "requests per second of one address over all API processes; 0 means no limit, because carriers put thousands of shoppers behind one address", false, float(func(c *Config) *float64 { return &c.API.AddressRPS })},
+		{"address_rps", "0", "requests per second of one address over all API processes; 0 means no limit, because carriers put thousands of shoppers behind one address", false, float(func(c *Config) *float64 { return &c.API.AddressRPS }, "1e9")},
 		// At 10,000 settled orders a second this is half a minute of waiting.
-		{"backlog_limit", "300000", "orders waiting in the queue above which purchases are refused (503)", false, num64(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
+		{"backlog_limit", "300000", "orders waiting in the queue above which purchases are refused (503)", false, num(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
 		{"stop_delay", "0s", "how long a stopping API process still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0)},
 		{"api_drain_timeout", "10s", "how long a stopping API process waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second)},
 
@@ -106,7 +106,7 @@ func Settings() []Setting {
 		{"consumer_workers", "2", "settling workers of one process, each with at most one open transaction; at most SECKILL_MYSQL_MAX_CONNS - 4", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
 		{"settle_batch", "256", "maximum orders per transaction", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
 		{"settle_linger", "20ms", "how long a busy worker waits to fill a batch; an idle worker does not wait", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
-		{"drain_rate", "0", "maximum orders per second that one process settles, to protect the database; 0 means no limit", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate })},
+		{"drain_rate", "0", "maximum orders per second that one process settles, to protect the database; 0 means no limit", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate }, "1e9")},
 		{"events", "true", "whether consumers send order events; events of the time when it is false are sent once it is true again", false, boolean(func(c *Config) *bool { return &c.Consumer.Events })},
 		{"consumer_drain_timeout", "15s", "how long a stopping consumer waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
 	}
@@ -185,44 +185,24 @@ func prefixes(field func(*Config) *[]string) func(*Config, string) error {
 	}
 }
 
-func num(field func(*Config) *int, lowest, highest int) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < lowest || n > highest {
-			return fmt.Errorf("want a whole number from %d to %d, got %q", lowest, highest, v)
-		}
-		*field(c) = n
-		return nil
-	}
-}
-
-func num64(field func(*Config) *int64, lowest, highest int64) func(*Config, string) error {
+func num[T int | int64](field func(*Config) *T, lowest, highest T) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < lowest || n > highest {
+		if err != nil || n < int64(lowest) || n > int64(highest) {
 			return fmt.Errorf("want a whole number from %d to %d, got %q", lowest, highest, v)
 		}
-		*field(c) = n
+		*field(c) = T(n)
 		return nil
 	}
 }
 
-func float(field func(*Config) *float64) func(*Config, string) error {
+// float accepts 0 to highest, a number as text.
+func float(field func(*Config) *float64, highest string) func(*Config, string) error {
+	most, _ := strconv.ParseFloat(highest, 64)
 	return func(c *Config, v string) error {
 		n, err := strconv.ParseFloat(v, 64)
-		if err != nil || !(n >= 0 && n <= 1e9) {
-			return fmt.Errorf("want a number from 0 to 1e9, got %q", v)
-		}
-		*field(c) = n
-		return nil
-	}
-}
-
-func ratio(field func(*Config) *float64) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		n, err := strconv.ParseFloat(v, 64)
-		if err != nil || !(n >= 0 && n <= 1) {
-			return fmt.Errorf("want a number from 0 to 1, got %q", v)
+		if err != nil || !(n >= 0 && n <= most) {
+			return fmt.Errorf("want a number from 0 to %s, got %q", highest, v)
 		}
 		*field(c) = n
 		return nil

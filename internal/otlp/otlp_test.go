@@ -1,13 +1,11 @@
 package otlp_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,29 +13,12 @@ import (
 
 	"seckill/internal/otlp"
 	"seckill/internal/otlp/otlptest"
+	"seckill/internal/testenv"
 )
 
-// lines is a log that can be read meanwhile.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func exporter(t *testing.T, endpoint string) (*otlp.Exporter, *lines) {
+func exporter(t *testing.T, endpoint string) (*otlp.Exporter, *testenv.Logs) {
 	t.Helper()
-	log := &lines{}
+	log := &testenv.Logs{}
 	e, err := otlp.New(t.Context(), otlp.Options{
 		Endpoint: endpoint, Sample: 1, Service: "seckill-api", Version: "v1", Instance: "one", Log: slog.New(slog.NewTextHandler(log, nil)),
 	})

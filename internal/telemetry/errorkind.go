@@ -2,24 +2,23 @@ package telemetry
 
 import "fmt"
 
-// kindOf is what of an error may leave the process: the first sentinel in it
-// that is known, or the type that it began with. Any other text may quote a
-// shopper, a row or an address: fmt.Errorf makes texts of the same type as
-// errors.New.
+// kindOf is the part of an error that may leave the process: the first known
+// sentinel in it, or the type of its first leaf. Any other text may contain a shopper,
+// a row or an address: fmt.Errorf makes texts of the same type as errors.New.
 func kindOf(err error) string {
-	var began error
+	var first error
 	for leaf := range leaves(err) {
-		if began == nil {
-			began = leaf
+		if first == nil {
+			first = leaf
 		}
 		if text := leaf.Error(); sentinels[text] {
 			return text
 		}
 	}
-	return fmt.Sprintf("%T", began)
+	return fmt.Sprintf("%T", first)
 }
 
-// leaves goes through the errors that wrap no other, in the order of errors.Is.
+// leaves yields the errors that wrap no other, in the order of errors.Is.
 func leaves(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) { visit(err, yield) }
 }
@@ -45,16 +44,20 @@ func visit(err error, yield func(error) bool) bool {
 	return !leaf || yield(err)
 }
 
-// sentinels are the texts of the errors that spans name, all of them constants.
-// This package is below those that own them and so compares texts: one that is
-// equal to a constant says nothing else.
+// sentinels are the texts of the errors that spans name, all of them constants. This
+// package is below those that declare them, so it compares texts.
 var sentinels = map[string]bool{
-	"auth: token refused":           true,
-	"api: too many looks for sales": true,
-	"api: too many orders waiting":  true,
-	"breaker: open":                 true,
-	"consumer: stopped":             true,
-	"failpoint: injected error":     true,
+	"admin: a query needs a sale or a shopper; a reference needs a sale": true,
+	"auth: token refused":                       true,
+	"api: too many looks for sales":             true,
+	"api: too many orders waiting":              true,
+	"breaker: open":                             true,
+	"consumer: stopped":                         true,
+	"failpoint: injected error":                 true,
+	"strictjson: malformed":                     true,
+	"strictjson: unknown field":                 true,
+	"the sale is not one that is kept in Redis": true,
+	"there is no such limit":                    true,
 
 	"order: changed meanwhile":                    true,
 	"lookup: closed":                              true,

@@ -106,14 +106,3 @@ func TestEachTestHasAMigratedDatabaseOfItsOwn(t *testing.T) {
 		require.Zero(t, left, "dropped with its test")
 	}
 }
-
-func TestSaleIDsAreFreshAndPositive(t *testing.T) {
-	t.Parallel()
-	seen := map[int64]bool{}
-	for range 10_000 {
-		id := testenv.SaleID()
-		require.Positive(t, id)
-		require.False(t, seen[id])
-		seen[id] = true
-	}
-}

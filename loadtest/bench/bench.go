@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -14,21 +15,21 @@ import (
 type bench struct {
 	options
 
-	began    time.Time
-	work     string // folder of this run's logs and tokens
-	procs    processes
-	rows     []*row
-	tokens   string // prefix of the files of tokens, one a thread of wrk
-	shoppers int
-	fast     *system
-	strict   *system
-	mysql8   *system
-	traced   *traced
-	telling  *telling
-	shop     *shop
-	pongURL  string
-	pong     *process
-	yards    map[int]*generator // the loads on pong, by their connections
+	began      time.Time
+	work       string // folder of this run's logs and tokens
+	procs      processes
+	rows       []*row
+	tokens     string // prefix of the files of tokens, one a thread of wrk
+	shoppers   int
+	fast       *system
+	strict     *system
+	mysql8     *system
+	traced     *traced
+	withEvents *publishing
+	shop       *shop
+	pongURL    string
+	closers    []func() error
+	pongLoads  map[int]*generator // by their number of connections
 
 	foreign []float64
 	machine machine
@@ -45,9 +46,9 @@ func (b *bench) sayf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "bench     %4.0f s  "+format+"\n", append([]any{time.Since(b.began).Seconds()}, args...)...)
 }
 
-// newBench starts what every row needs: pong and the system.
+// newBench starts everything that the rows need.
 func newBench(ctx context.Context, o options) (*bench, error) {
-	b := &bench{options: o, began: time.Now(), procs: processes{pids: map[int]string{}, ended: map[string]time.Duration{}}, work: filepath.Join(o.dir, "work"), yards: map[int]*generator{}}
+	b := &bench{options: o, began: time.Now(), procs: processes{pids: map[int]string{}, ended: map[string]time.Duration{}}, work: filepath.Join(o.dir, "work"), pongLoads: map[int]*generator{}}
 	for _, r := range allRows() {
 		if o.rows[r.name] {
 			b.rows = append(b.rows, r)
@@ -69,37 +70,29 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 }
 
 func (b *bench) setUp(ctx context.Context) error {
-	srv, err := b.openServers(ctx, b.dir, "")
+	srv, err := b.openServers(ctx, b.dir)
 	if err != nil {
 		return err
 	}
-	if b.machine, err = lookAtMachine(ctx, b.dir, srv); err != nil {
+	if b.machine, err = describeMachine(ctx, b.dir, srv); err != nil {
 		return err
 	}
-	if b.fast, err = b.newSystem(ctx, "fast", srv, srv.env["SECKILL_MYSQL_DSN"]); err != nil {
+	if b.fast, err = b.newSystem(ctx, "fast", srv, srv.dsn()); err != nil {
 		return err
 	}
-	if b.wants("strict") {
-		srv, err := b.openServers(ctx, filepath.Join(b.dir, "strict"), "")
-		if err != nil {
-			return err
+	for _, part := range []struct {
+		wanted bool
+		start  func(context.Context, *servers) error
+	}{
+		{b.wants("strict"), b.startStrict},
+		{b.wants("tracing"), b.startTraced},
+		{b.wants("settled_256_events"), b.startPublishing},
+		{b.wants("drain_tx", "drain_bulk"), b.startShop},
+	} {
+		if !part.wanted {
+			continue
 		}
-		if b.strict, err = b.newSystem(ctx, "strict", srv, srv.env["SECKILL_MYSQL_DSN"]); err != nil {
-			return err
-		}
-	}
-	if b.wants("tracing") {
-		if err := b.startTraced(ctx, srv); err != nil {
-			return err
-		}
-	}
-	if b.wants("settled_256_events") {
-		if err := b.startTelling(ctx, srv); err != nil {
-			return err
-		}
-	}
-	if b.wants("drain_tx", "drain_bulk") {
-		if b.shop, err = b.newShop(ctx, "mariadb", srv.env["SECKILL_MYSQL_DSN"]); err != nil {
+		if err := part.start(ctx, srv); err != nil {
 			return err
 		}
 	}
@@ -109,24 +102,41 @@ func (b *bench) setUp(ctx context.Context) error {
 	return b.makeTokens(ctx)
 }
 
-// close ends what was started, and says what did not end in order.
+func (b *bench) startStrict(ctx context.Context, _ *servers) error {
+	srv, err := b.openServers(ctx, filepath.Join(b.dir, "strict"))
+	if err == nil {
+		b.strict, err = b.newSystem(ctx, "strict", srv, srv.dsn())
+	}
+	return err
+}
+
+func (b *bench) startShop(ctx context.Context, srv *servers) (err error) {
+	b.shop, err = b.newShop(ctx, "mariadb", srv.dsn())
+	return err
+}
+
+// onClose adds a function that close calls.
+func (b *bench) onClose(f func() error) { b.closers = append(b.closers, f) }
+
+// close stops what was started, and reports what did not stop in order.
 func (b *bench) close() {
 	if b.fast != nil {
 		b.thaw(b.others())
 	}
-	for _, g := range b.yards {
+	for _, g := range b.pongLoads {
 		g.kill()
 	}
-	_ = b.pong.stop() // it does not end in order
-	if err := errors.Join(b.fast.close(), b.strict.close(), b.mysql8.close(), b.traced.close(), b.telling.close(), b.shop.close()); err != nil {
-		b.sayf("%v", err)
+	for _, f := range slices.Backward(b.closers) {
+		if err := f(); err != nil {
+			b.sayf("%v", err)
+		}
 	}
 	for i := range b.threads {
 		_ = os.Remove(b.tokens + strconv.Itoa(i))
 	}
 }
 
-// row returns a row that is to be measured, or nil.
+// row returns a row to be measured, or nil.
 func (b *bench) row(name string) *row {
 	for _, r := range b.rows {
 		if r.name == name {
@@ -136,7 +146,7 @@ func (b *bench) row(name string) *row {
 	return nil
 }
 
-// wants tells whether one of the rows still lacks a round.
+// wants tells whether one of the rows needs another round.
 func (b *bench) wants(names ...string) bool {
 	for _, n := range names {
 		if r := b.row(n); r != nil && len(r.ours) < b.rounds {
@@ -146,20 +156,20 @@ func (b *bench) wants(names ...string) bool {
 	return false
 }
 
-// add gives a round to a row if it is to be measured.
+// add adds a round to a row, if the row is to be measured.
 func (b *bench) add(name string, ours, base sample) {
 	if r := b.row(name); r != nil {
 		r.add(ours, base, b.disturbed(ours, base))
 	}
 }
 
-// measure measures everything that was asked for.
+// measure measures all rows that were selected.
 func (b *bench) measure(ctx context.Context) error {
 	if err := b.warmUp(ctx); err != nil {
 		return err
 	}
 	b.freeze(b.others())
-	// Half as many again may be spoilt by others.
+	// Up to half as many may be dropped because others used the machine.
 	for i := range b.rounds + (b.rounds+1)/2 {
 		if !b.wants(roundRows...) {
 			break
@@ -198,7 +208,7 @@ func (b *bench) measureRest(ctx context.Context) error {
 			return errors.Join(failed, err)
 		}
 		b.sayf("%s", p.name)
-		if err := p.measure(); err != nil { // the others are worth having
+		if err := p.measure(); err != nil { // the other parts are still useful
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
 		}
 		if ctx.Err() != nil {

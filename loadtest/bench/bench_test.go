@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
-	"strings"
 	"testing"
 	"time"
 
@@ -27,33 +23,16 @@ Requests/sec:  21213.34
 
 func TestWhatWrkSaysIsRead(t *testing.T) {
 	t.Parallel()
-	g := &generator{done: make(chan struct{})}
+	g := &generator{process: &process{done: make(chan struct{})}}
 	close(g.done)
 	g.out.WriteString(wrkSaid)
 	h, err := g.wait()
 	require.NoError(t, err)
-	require.Equal(t, heard{requests: 86736, not2xx: 736, errors: 5, p50: 812 * time.Microsecond, p99: 1250 * time.Millisecond}, h)
+	require.Equal(t, wrkReport{requests: 86736, not2xx: 736, errors: 5, p99: 1250 * time.Millisecond}, h)
 
 	g.out.Reset()
 	_, err = g.wait()
 	require.Error(t, err, "a wrk that measured nothing")
-}
-
-func TestCountersAreAddedUpByNameAndByLabel(t *testing.T) {
-	t.Parallel()
-	const page = `# HELP seckill_orders_refused_total Purchases refused.
-seckill_orders_refused_total{reason="sold-out"} 5
-seckill_orders_refused_total{reason="backlog"} 2
-seckill_orders_refused_total_other 100
-seckill_http_requests_total{code="202",route="/a"} 7
-seckill_http_requests_total{code="500",route="/a"} 1
-seckill_http_requests_total{code="503",route="/b"} 3
-seckill_orders_accepted_total 1.5e+06
-`
-	require.InDelta(t, 7, sumOf(page, refusedTotal), 0)
-	require.InDelta(t, 5, sumOf(page, soldOutTotal), 0)
-	require.InDelta(t, 4, sumOf(page, serverErrors), 0)
-	require.InDelta(t, 1_500_000, sumOf(page, acceptedTotal), 0)
 }
 
 func TestARowIsTheMedianOfTheRatiosOfItsRounds(t *testing.T) {
@@ -92,9 +71,9 @@ func TestForeignLoadInATurnOfPongSpoilsTheRound(t *testing.T) {
 	ours := sample{pong: &sample{rate: 50, foreign: 0.5}, toPong: 0.8}
 	require.True(t, b.disturbed(ours, sample{}))
 	require.True(t, b.disturbed(sample{}, ours), "the baseline's")
-	require.True(t, b.disturbed(sample{}, ours.yard()))
+	require.True(t, b.disturbed(sample{}, ours.baseline()))
 	require.False(t, b.disturbed(sample{}, sample{foreign: 0.05}))
-	require.Equal(t, sample{rate: 50, foreign: 0.5, toPong: 1}, ours.yard())
+	require.Equal(t, sample{rate: 50, foreign: 0.5, toPong: 1}, ours.baseline())
 }
 
 func TestTurnsOfOneMeasurementAreAddedUp(t *testing.T) {
@@ -141,21 +120,12 @@ func TestAMeasurementWithoutATurnIsRefused(t *testing.T) {
 	require.Equal(t, time.Second, o.seconds)
 }
 
-func TestThePictureIsWellFormed(t *testing.T) {
+func TestSpikeTable_HasRatesOverThreeSamples(t *testing.T) {
 	t.Parallel()
-	r := &spike{Stock: 100, points: []point{{}, {at: time.Second, accepted: 100, settled: 60, refused: 5}, {at: 2 * time.Second, accepted: 100, settled: 100, refused: 900}}}
-	d := xml.NewDecoder(strings.NewReader(string(r.svg())))
-	curves := 0
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		require.NoError(t, err)
-		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
-			curves++
-		}
-	}
-	require.Equal(t, len(spikeLines()), curves)
-	require.Contains(t, string((&spike{}).svg()), "</svg>", "nothing was sampled")
+	r := &spike{points: []point{
+		{}, {at: 200 * time.Millisecond}, {at: 400 * time.Millisecond, accepted: 30}, {at: 600 * time.Millisecond, accepted: 60, settled: 30, refused: 6},
+		{at: time.Second, accepted: 80, settled: 80, refused: 86}, {at: 6 * time.Second},
+	}}
+	require.Equal(t, "0.60 10 100 50 30\n1.00 108 100 100 0\n", string(r.table()))
+	require.Empty(t, (&spike{}).table())
 }

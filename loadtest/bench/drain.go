@@ -8,24 +8,24 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"seckill/internal/loop"
+	"golang.org/x/sync/errgroup"
+
 	"seckill/order"
 	"seckill/order/mysql"
 )
 
 // roundDrain measures what is accepted with consumers off, how fast a consumer
-// settles that backlog, and the plain programs beside it.
+// settles that backlog, and the plain programs it is compared with.
 func (b *bench) roundDrain(ctx context.Context, n int) error {
 	accepted, sl, err := b.accepting(ctx, n, b.fast, 256)
 	if err != nil {
 		return fmt.Errorf("accepted_256: %w", err)
 	}
 	if b.wants("accepted_256") {
-		b.add("accepted_256", accepted, accepted.yard())
+		b.add("accepted_256", accepted, accepted.baseline())
 	}
 	drained, err := b.drain(ctx, n, sl)
 	if err != nil {
@@ -48,8 +48,8 @@ func (b *bench) roundDrain(ctx context.Context, n int) error {
 	return b.observed(ctx, accepted)
 }
 
-// drain starts a consumer and measures from its first commit until the last
-// result is in Redis. The audit follows.
+// drain starts a consumer, and measures from its first commit until the last result is
+// in Redis. Then it audits the sale.
 func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	orders, err := sl.sold(ctx)
 	if err != nil {
@@ -59,21 +59,14 @@ func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	if err := sl.consume(ctx, true); err != nil {
 		return sample{}, err
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	if profile := b.profiled(n, "drain", sl.system, target{}).profile; profile != nil {
-		wg.Go(func() {
-			if err := profile(ctx); err != nil {
-				b.sayf("%v", err)
-			}
-		})
-	}
+	var profile errgroup.Group
+	profile.Go(func() error { return b.profile(ctx, n, "drain", sl.system) })
 	end, err := sl.settled(ctx)
-	if err != nil {
-		return sample{}, err
-	}
 	s := sample{units: float64(orders)}
 	s.cpu, s.foreign = m.read()
+	if err := errors.Join(err, profile.Wait()); err != nil {
+		return s, err
+	}
 	sp, err := sl.span(ctx, time.Unix(0, 0))
 	if err != nil {
 		return s, err
@@ -82,8 +75,8 @@ func (b *bench) drain(ctx context.Context, n int, sl *sale) (sample, error) {
 	return s, sl.check(ctx)
 }
 
-// onMySQL8 measures the drain and one order per transaction on MySQL 8.0 with
-// its default binlog, where a commit costs most.
+// onMySQL8 measures the drain and one order per transaction on MySQL 8.0 with its
+// default binlog, where a commit is most expensive.
 func (b *bench) onMySQL8(ctx context.Context) error {
 	b.thaw(b.fast.mysql8())
 	defer func() { b.freeze(b.others()) }()
@@ -96,11 +89,10 @@ func (b *bench) onMySQL8(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer shop.close()
 	if err := b.ready(ctx, b.mysql8); err != nil {
 		return err
 	}
-	defer b.lasting(3 * time.Second)() // the backlog of a longer one takes too long
+	defer b.lasting(3 * time.Second)() // a longer one leaves a backlog that takes too long
 	for range min(b.rounds, 3) {
 		_, sl, err := b.accepted(ctx, b.mysql8, target{conns: 256})
 		if err != nil {
@@ -119,18 +111,17 @@ func (b *bench) onMySQL8(ctx context.Context) error {
 	return nil
 }
 
-// shop is what drains are compared with: plain programs that write the same
-// rows to the same server, in a database of their own.
+// shop has the plain programs that a drain is compared with. They write the same rows
+// to the same server, in a database of their own.
 type shop struct {
 	b    *bench
 	db   *sql.DB
 	ids  *order.IDMaker
 	sale int64
-	next atomic.Int64 // the next shopper
-	made atomic.Int64 // orders of this measurement
+	next atomic.Int64 // number of the next shopper
 }
 
-// newShop makes the database, and a sale with more units than anybody can buy.
+// newShop creates the database, and a sale with more units than can be sold.
 func (b *bench) newShop(ctx context.Context, name, dsn string) (*shop, error) {
 	dsn, err := withDatabase(ctx, dsn, fmt.Sprintf("bench_shop_%s_%d", name, time.Now().UnixNano()))
 	if err != nil {
@@ -140,6 +131,7 @@ func (b *bench) newShop(ctx context.Context, name, dsn string) (*shop, error) {
 	if s.db, err = mysql.OpenDB(dsn, mysql.DBOptions{MaxConns: 8}); err != nil {
 		return nil, err
 	}
+	b.onClose(s.db.Close)
 	if err := mysql.Migrate(ctx, s.db, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
@@ -152,59 +144,26 @@ func (b *bench) newShop(ctx context.Context, name, dsn string) (*shop, error) {
 	return s, err
 }
 
-// drive has so many connections work for the time of a measurement.
-func (s *shop) drive(ctx context.Context, conns int, work func(context.Context) error) (sample, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make(chan error, conns)
-	var stopped atomic.Bool
-	s.made.Store(0)
-	m, began := s.b.meter(), time.Now()
-	var wg sync.WaitGroup
-	for range conns {
-		wg.Go(func() {
-			for !stopped.Load() {
-				if err := work(ctx); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	err := loop.Pause(ctx, s.b.seconds)
-	stopped.Store(true)
-	wg.Wait()
-	n := float64(s.made.Load())
-	got := sample{units: n, rate: n / time.Since(began).Seconds()}
-	got.cpu, got.foreign = m.read()
-	close(errs)
-	for e := range errs {
-		err = errors.Join(err, e)
-	}
-	return got, err
-}
-
 const orderColumns = `INSERT INTO orders (id, sale_id, shopper_id, slot, live, quantity, unit_price, status, reason, attempt, idem_key, reference, created_at, decided_at, pay_by) VALUES `
 
 const orderRow = `(?, ?, ?, 0, 1, 1, 9900, 'confirmed', '', 1, 0, '', NOW(3), UTC_TIMESTAMP(3), NOW(3) + INTERVAL 1 HOUR)`
 
-// oneByOne is the usual program: a transaction for each order, on eight
-// connections. It takes the contended row last, which is its best order.
+// oneByOne is the usual program: a transaction per order, on eight connections. It
+// updates the contended row last, which is the fastest way.
 func (s *shop) oneByOne(ctx context.Context) (sample, error) {
-	got, err := s.drive(ctx, 8, func(ctx context.Context) error {
+	got, _, err := s.b.repeat(ctx, 8, 0, func(ctx context.Context) (int, error) {
 		id, err := s.ids.Next()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if err := s.buy(ctx, tx, order.Order{ID: id, SaleID: s.sale, ShopperID: s.shopper(), Quantity: 1}); err != nil {
-			return errors.Join(err, tx.Rollback())
+			return 0, errors.Join(err, tx.Rollback())
 		}
-		s.made.Add(1)
-		return tx.Commit()
+		return 1, tx.Commit()
 	})
 	if err != nil {
 		return got, err
@@ -231,7 +190,7 @@ func (s *shop) buy(ctx context.Context, tx *sql.Tx, o order.Order) error {
 	return err
 }
 
-// balanced fails when the baseline did not do its work.
+// balanced fails if the baseline did not do its work.
 func (s *shop) balanced(ctx context.Context, got sample) error {
 	var rows, changes, sold float64
 	err := s.db.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM orders), (SELECT COUNT(*) FROM sale_changes), (SELECT total - available FROM sales)`).Scan(&rows, &changes, &sold)
@@ -241,7 +200,7 @@ func (s *shop) balanced(ctx context.Context, got sample) error {
 	return errors.Join(err, s.clear(ctx))
 }
 
-// bulkRows and bulkConns are where more no longer help.
+// bulkRows and bulkConns: more do not make it faster.
 const (
 	bulkRows  = 1000
 	bulkConns = 2
@@ -250,34 +209,21 @@ const (
 // bulk is the limit: the same rows, many at once, and nothing else.
 func (s *shop) bulk(ctx context.Context) (sample, error) {
 	query := orderColumns + orderRow + strings.Repeat(","+orderRow, bulkRows-1)
-	got, err := s.drive(ctx, bulkConns, func(ctx context.Context) error {
+	got, _, err := s.b.repeat(ctx, bulkConns, 0, func(ctx context.Context) (int, error) {
 		args := make([]any, 0, 3*bulkRows)
 		for range bulkRows {
 			id, err := s.ids.Next()
 			if err != nil {
-				return err
+				return 0, err
 			}
 			args = append(args, id, s.sale, s.shopper())
 		}
 		_, err := s.db.ExecContext(ctx, query, args...)
-		s.made.Add(bulkRows)
-		return err
+		return bulkRows, err
 	})
 	return got, errors.Join(err, s.clear(ctx))
 }
 
 func (s *shop) clear(ctx context.Context) error {
-	for _, q := range []string{"TRUNCATE TABLE orders", "TRUNCATE TABLE sale_changes", "UPDATE sales SET available = total, seq = 0"} {
-		if _, err := s.db.ExecContext(ctx, q); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *shop) close() error {
-	if s == nil {
-		return nil
-	}
-	return s.db.Close()
+	return execAll(ctx, s.db, "TRUNCATE TABLE orders", "TRUNCATE TABLE sale_changes", "UPDATE sales SET available = total, seq = 0")
 }

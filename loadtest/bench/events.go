@@ -14,20 +14,19 @@ import (
 	"seckill/queue/rocketmq"
 )
 
-// telling is a system of its own whose order events leave, and the topic that
-// they leave to.
-type telling struct {
+// publishing is a system that publishes order events, and their topic.
+type publishing struct {
 	*system
 
 	store *mysql.Store
 	topic *rocketmq.Admin
 }
 
-func (b *bench) startTelling(ctx context.Context, srv *servers) error {
-	t := &telling{}
-	b.telling = t
+func (b *bench) startPublishing(ctx context.Context, srv *servers) error {
+	t := &publishing{}
+	b.withEvents = t
 	var err error
-	if t.system, err = b.newSystem(ctx, "events", srv, srv.env["SECKILL_MYSQL_DSN"], "SECKILL_EVENTS=true"); err != nil {
+	if t.system, err = b.newSystem(ctx, "events", srv, srv.dsn(), "SECKILL_EVENTS=true"); err != nil {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -35,21 +34,14 @@ func (b *bench) startTelling(ctx context.Context, srv *servers) error {
 	t.topic, err = rocketmq.NewAdmin(rocketmq.Options{
 		NameServers: strings.Split(srv.env["SECKILL_ROCKETMQ_NAMESERVERS"], ","), Topic: t.own + "_event", Log: log,
 	})
+	if err == nil {
+		b.onClose(func() error { t.topic.Close(); return nil })
+	}
 	return err
 }
 
-func (t *telling) close() error {
-	if t == nil {
-		return nil
-	}
-	if t.topic != nil {
-		t.topic.Close()
-	}
-	return t.system.close()
-}
-
 // stored returns how many events the broker has.
-func (t *telling) stored(ctx context.Context) (n int64, err error) {
+func (t *publishing) stored(ctx context.Context) (n int64, err error) {
 	ends, err := t.topic.MaxOffsets(ctx)
 	for _, end := range ends {
 		n += end
@@ -57,10 +49,10 @@ func (t *telling) stored(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// told measures settled_256 while the events of all orders leave.
-func (b *bench) told(ctx context.Context, n int, plain sample) error {
+// settledWithEvents measures settled_256 while the events of all orders are published.
+func (b *bench) settledWithEvents(ctx context.Context, n int, plain sample) error {
 	var s sample
-	err := b.instead(b.telling.roles, b.fast.roles, func() (err error) { s, err = b.settlingAndTelling(ctx, n); return err })
+	err := b.instead(b.withEvents.roles, b.fast.roles, func() (err error) { s, err = b.settlingWithEvents(ctx, n); return err })
 	if err != nil {
 		return fmt.Errorf("settled_256_events: %w", err)
 	}
@@ -68,8 +60,8 @@ func (b *bench) told(ctx context.Context, n int, plain sample) error {
 	return nil
 }
 
-func (b *bench) settlingAndTelling(ctx context.Context, n int) (sample, error) {
-	t := b.telling
+func (b *bench) settlingWithEvents(ctx context.Context, n int) (sample, error) {
+	t := b.withEvents
 	if err := b.ready(ctx, t.system); err != nil {
 		return sample{}, err
 	}
@@ -81,7 +73,7 @@ func (b *bench) settlingAndTelling(ctx context.Context, n int) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := b.settle(ctx, b.profiled(n, "settled_256_events", t.system, target{conns: 256}), sl)
+	s, err := b.settle(ctx, target{conns: 256, profile: b.profiler(n, "settled_256_events", t.system)}, sl)
 	if err != nil {
 		return s, err
 	}
@@ -90,18 +82,18 @@ func (b *bench) settlingAndTelling(ctx context.Context, n int) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := t.allLeft(ctx, sl, before+orders); err != nil {
+	if err := t.allPublished(ctx, sl, before+orders); err != nil {
 		return s, err
 	}
 	after, err := t.stored(ctx)
 	b.row("settled_256_events").note = fmt.Sprintf("%d events of %d orders, the last one %.1f s after the last result", after-before, orders, time.Since(settled).Seconds())
-	// What it has not noted of this sale would be of a sale that is gone.
+	// Stopped before the next round, or it would look for events of a sale that is gone.
 	return s, errors.Join(err, sl.check(ctx), t.consume(ctx, false))
 }
 
-// allLeft waits until the cursor says that all events have left, and the broker
-// that it has at least so many. The error is errBroken.
-func (t *telling) allLeft(ctx context.Context, sl *sale, wanted int64) error {
+// allPublished waits until the cursor says that all events are published, and the broker
+// has at least so many. The error is errBroken if some are missing.
+func (t *publishing) allPublished(ctx context.Context, sl *sale, wanted int64) error {
 	err := until(ctx, settleWithin, func() (bool, error) {
 		behind, err := t.store.EventsBehind(ctx, false, 1000)
 		return err == nil && !slices.ContainsFunc(behind, func(c order.EventCursor) bool { return c.SaleID == sl.ids[0] }), err

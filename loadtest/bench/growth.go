@@ -2,22 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"seckill/order"
 	"seckill/order/mysql"
 )
 
-// growth is one line of the table that must be flat: what an order costs all
-// processes together, while one thing is ten times as large.
+// growth is a line of the table that must be flat: the cost of an order in all
+// processes together while one dimension is ten times as large.
 type growth struct {
 	What     string  `json:"what"`
 	Stock    int     `json:"stock"`
@@ -33,7 +29,7 @@ const (
 	grownShoppers = 20_000
 )
 
-// growing measures the table.
+// growing measures the growth table.
 func (b *bench) growing(ctx context.Context) ([]growth, error) {
 	if err := b.ready(ctx, b.fast); err != nil {
 		return nil, err
@@ -75,38 +71,22 @@ func (b *bench) grow(ctx context.Context, g *growth) error {
 	return sl.check(ctx)
 }
 
-// fill has so many others buy before, by the same steps without HTTP and queue.
+// fill makes so many shoppers buy beforehand, by the same steps without HTTP and
+// queue.
 func (s *sale) fill(ctx context.Context, shoppers int) error {
 	store := mysql.NewStore(s.db, slog.New(slog.DiscardHandler))
-	worker, err := store.NextNodeID(ctx)
+	node, err := store.NextNodeID(ctx)
 	if err != nil {
 		return err
 	}
-	ids := order.NewIDMaker(worker)
-	var next atomic.Int64
-	errs := make(chan error, 2)
-	var wg sync.WaitGroup
-	for range cap(errs) {
-		wg.Go(func() {
-			for {
-				n := int(next.Add(1) - 1)
-				if n*fillBatch >= shoppers {
-					return
-				}
-				if err := s.fillBatch(ctx, store, ids, s.ids[n%len(s.ids)], n*fillBatch); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
+	ids := order.NewIDMaker(node)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	for from := 0; from < shoppers; from += fillBatch {
+		g.Go(func() error { return s.fillBatch(ctx, store, ids, s.ids[from/fillBatch%len(s.ids)], from) })
+		s.filled += fillBatch
 	}
-	wg.Wait()
-	close(errs)
-	s.filled = int64((shoppers + fillBatch - 1) / fillBatch * fillBatch)
-	for e := range errs {
-		err = errors.Join(err, e)
-	}
-	return err
+	return g.Wait()
 }
 
 const fillBatch = 100
@@ -136,18 +116,19 @@ func (s *sale) fillBatch(ctx context.Context, store *mysql.Store, ids *order.IDM
 	return s.ledger.Apply(ctx, order.Changes(vs))
 }
 
-// memory is what orders and overload cost in bytes.
+// memory is the memory that orders and overload take.
 type memory struct {
 	Orders  int64   `json:"orders"`
 	Pending float64 `json:"redis_bytes_per_pending_order"`
 	Settled float64 `json:"redis_bytes_per_settled_order"`
-	// The most that a process held, in MB, under a load that is all it can take,
-	// and with ten times as many connections.
+	// Peak memory of a process in MB, under full load and with ten times as many
+	// connections.
 	Full     map[string]float64 `json:"rss_mb_256_connections"`
 	Overload map[string]float64 `json:"rss_mb_2560_connections"`
 }
 
-// remembering measures Redis with a backlog and without, then the processes.
+// remembering measures the memory of Redis with a backlog and without, then that of the
+// processes.
 func (b *bench) remembering(ctx context.Context) (*memory, error) {
 	s := b.fast
 	if err := s.consume(ctx, false); err != nil {
@@ -190,8 +171,8 @@ func (b *bench) remembering(ctx context.Context) (*memory, error) {
 	return &m, err
 }
 
-// bytesPer asks Redis for the size of the sale, every element counted. What is
-// due leaves its list when the sweeper passes: it belongs to pending orders.
+// bytesPer asks Redis for the size of the sale, with every element. Entries leave the
+// list of due orders when the sweeper scans it: they belong to pending orders.
 func (s *sale) bytesPer(ctx context.Context, orders int64) (float64, error) {
 	var sum int64
 	for _, key := range []string{"m", "o", "d", "u"} {
@@ -211,7 +192,7 @@ func (s *sale) bytesPer(ctx context.Context, orders int64) (float64, error) {
 	return float64(sum) / float64(max(1, orders)), nil
 }
 
-// residents is the most memory that API and consumer hold under a load.
+// residents is the peak memory of API and consumer under a load.
 func (b *bench) residents(ctx context.Context, conns int) (map[string]float64, error) {
 	sl, err := b.fast.open(ctx, plenty, 1)
 	if err != nil {
@@ -224,7 +205,11 @@ func (b *bench) residents(ctx context.Context, conns int) (map[string]float64, e
 	most := map[string]float64{}
 	for running := true; running; {
 		for name, pid := range map[string]int{"api": b.fast.api.pid, "consumer": b.fast.consumer.pid} {
-			most[name] = max(most[name], float64(resident(pid))/(1<<20))
+			held, err := processStat(pid)
+			if err != nil {
+				return nil, err
+			}
+			most[name] = max(most[name], float64(held.ResidentMemory())/(1<<20))
 		}
 		select {
 		case <-g.done:
@@ -238,15 +223,4 @@ func (b *bench) residents(ctx context.Context, conns int) (map[string]float64, e
 		return nil, err
 	}
 	return most, sl.check(ctx)
-}
-
-// resident is the memory a process holds, in bytes; 0 when it has ended.
-func resident(pid int) int64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	f := strings.Fields(string(text))
-	if len(f) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"seckill/internal/loop"
 )
@@ -19,12 +23,12 @@ type sample struct {
 	took    time.Duration            // of the measuring
 	cpu     map[string]time.Duration // by process
 	foreign float64                  // cores that others used meanwhile
-	pong    *sample                  // pong's, measured in turns with it; nil: it was not
-	toPong  float64                  // the rate to pong's, the median of the turns
-	heard   heard
+	pong    *sample                  // of pong, if it was measured in turns with it
+	toPong  float64                  // rate relative to pong's, median of the turns
+	heard   wrkReport
 }
 
-// plus puts two turns of one measurement together.
+// plus adds another turn of the same measurement.
 func (s sample) plus(next sample) sample {
 	s.units += next.units
 	s.foreign = (s.foreign*s.took.Seconds() + next.foreign*next.took.Seconds()) / (s.took + next.took).Seconds()
@@ -38,11 +42,11 @@ func (s sample) plus(next sample) sample {
 	return s
 }
 
-// yard is the baseline of a row that is compared with pong.
-func (s sample) yard() sample {
-	y := *s.pong
-	y.toPong = 1
-	return y
+// baseline is pong's part of a measurement in turns.
+func (s sample) baseline() sample {
+	pong := *s.pong
+	pong.toPong = 1
+	return pong
 }
 
 // cpuPerUnit is in microseconds.
@@ -56,7 +60,7 @@ func (s sample) cpuPerUnit() map[string]float64 {
 	return us
 }
 
-// meter knows what the CPUs did since it was started.
+// meter measures CPU time since its start.
 type meter struct {
 	b            *bench
 	began        time.Time
@@ -82,14 +86,14 @@ func (m *meter) read() (cpu map[string]time.Duration, foreign float64) {
 	machine, _ := machineCPU()
 	cpu = map[string]time.Duration{}
 	pids, ended := m.b.procs.all()
-	own := ownCPU() - m.own // with every child that has ended
+	own := ownCPU() - m.own // including children that have exited
 	for name, total := range ended {
 		cpu[name] += total - m.ended[name]
 		own -= total - m.ended[name]
 	}
 	for pid, name := range m.names {
 		if _, still := pids[pid]; !still {
-			cpu[name] -= m.each[pid] // what it had used before
+			cpu[name] -= m.each[pid] // used before the start
 			own += m.each[pid]
 		}
 	}
@@ -106,17 +110,17 @@ func (m *meter) read() (cpu map[string]time.Duration, foreign float64) {
 	return cpu, max(0, foreign/time.Since(m.began).Seconds())
 }
 
-// counter counts what a measurement is about: answers, orders.
+// counter reads how many requests or orders were handled.
 type counter func(ctx context.Context) (float64, error)
 
-// target is who is measured, and by what.
+// target is what is measured, and how.
 type target struct {
 	url    string
-	counts []counter // what grows the least counts
+	counts []counter // the one that grows least is the result
 	conns  int
 	sales  []string
-	// inTurns has it measured in turns with pong, which come when it is idle: when
-	// nothing is left to do of what was asked for.
+	// inTurns measures it in turns with pong. A turn ends when the target is idle:
+	// when everything that was requested is done.
 	inTurns bool
 	idle    func(ctx context.Context) (bool, error)
 	beside  func(ctx context.Context, over <-chan struct{}) error // runs in each of its turns until over is closed; may be nil
@@ -124,31 +128,30 @@ type target struct {
 }
 
 const (
-	// oneTurn is how long ours and pong run without the other. A machine that is
-	// shared with others is faster and slower by the second: what runs in the same
-	// seconds has the same machine.
+	// oneTurn is how long the target runs at a time. The speed of a shared machine
+	// changes by the second: turns within the same seconds see the same machine.
 	oneTurn = time.Second
-	// oncePong is pong's turn: its rate is steadier.
+	// oncePong is pong's turn; its rate varies less.
 	oncePong = oneTurn / 2
-	ramp     = 200 * time.Millisecond // until a load that stood still is steady
-	mostLoad = 24 * time.Hour         // if nobody ends it
+	ramp     = 200 * time.Millisecond // until a resumed load is steady
+	mostLoad = 24 * time.Hour         // unless it is ended before
 	// restWithin is how long the end of a turn may take: wrk gives up requests after 10 s.
 	restWithin = 8 * time.Second
 )
 
-// lasting has measurements take so long until the function it returns is called.
+// lasting shortens measurements to d until the returned function is called.
 func (b *bench) lasting(d time.Duration) func() {
 	before := b.seconds
 	b.seconds = min(before, d)
 	return func() { b.seconds = before }
 }
 
-// steady drives a target with wrk and measures when it runs steadily: wrk's own
-// figures begin before all of its threads do.
+// steady loads a target with wrk and measures once the load is steady: wrk's own
+// figures start before all of its threads do.
 func (b *bench) steady(ctx context.Context, t target) (s sample, err error) {
 	var pong *generator
 	if t.inTurns {
-		if pong, err = b.yardstick(ctx, t.conns); err != nil {
+		if pong, err = b.pongLoad(ctx, t.conns); err != nil {
 			return s, err
 		}
 	}
@@ -156,31 +159,27 @@ func (b *bench) steady(ctx context.Context, t target) (s sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	profiled := make(chan error, 1)
-	go func() {
-		if t.profile == nil {
-			profiled <- nil
-			return
-		}
-		profiled <- t.profile(ctx)
-	}()
+	var beside errgroup.Group
+	if t.profile != nil {
+		beside.Go(func() error { return t.profile(ctx) })
+	}
 	if t.inTurns {
 		s, err = b.inTurns(ctx, t, g, pong)
 	} else {
 		s, err = b.look(ctx, t, b.seconds)
 	}
-	heard, werr := g.end()
-	if err := errors.Join(err, <-profiled, werr); err != nil {
+	report, werr := g.end()
+	if err := errors.Join(err, beside.Wait(), werr); err != nil {
 		return s, err
 	}
-	s.heard = heard
-	if heard.errors > heard.requests/1000 {
-		return s, fmt.Errorf("%d of %d requests had no answer: %s", heard.errors, heard.requests, t.url)
+	s.heard = report
+	if report.errors > report.requests/1000 {
+		return s, fmt.Errorf("%d of %d requests got no response: %s", report.errors, report.requests, t.url)
 	}
 	return s, nil
 }
 
-// running starts the load on a target and waits until it has begun and warmed up.
+// running starts the load on a target, and waits until it has started and warmed up.
 func (b *bench) running(ctx context.Context, t target) (*generator, error) {
 	before, err := t.count(ctx)
 	if err != nil {
@@ -209,13 +208,13 @@ func (b *bench) running(ctx context.Context, t target) (*generator, error) {
 	return g, nil
 }
 
-// inTurns measures a target and pong in turns, whose loads stand still while it
-// is the other's turn.
+// inTurns measures a target and pong in turns. The load on one is stopped during
+// the turn of the other.
 func (b *bench) inTurns(ctx context.Context, t target, g, pong *generator) (ours sample, err error) {
 	if err := b.rest(ctx, t, g); err != nil {
 		return ours, err
 	}
-	var yard sample
+	var theirs sample
 	var ratios []float64
 	for range int(b.seconds / oneTurn) {
 		p, err := b.turn(ctx, b.pongs(t.conns), pong, oncePong)
@@ -226,14 +225,13 @@ func (b *bench) inTurns(ctx context.Context, t target, g, pong *generator) (ours
 		if err != nil {
 			return ours, err
 		}
-		ours, yard, ratios = ours.plus(s), yard.plus(p), append(ratios, s.rate/p.rate)
+		ours, theirs, ratios = ours.plus(s), theirs.plus(p), append(ratios, s.rate/p.rate)
 	}
-	ours.pong, ours.toPong = &yard, median(ratios)
+	ours.pong, ours.toPong = &theirs, median(ratios)
 	return ours, nil
 }
 
-// turn lets a load that stands still run, measures it, and has it stand still
-// again.
+// turn resumes a stopped load, measures it, and stops it again.
 func (b *bench) turn(ctx context.Context, t target, g *generator, d time.Duration) (sample, error) {
 	if err := g.signal(syscall.SIGCONT); err != nil {
 		return sample{}, err
@@ -251,7 +249,7 @@ func (b *bench) turn(ctx context.Context, t target, g *generator, d time.Duratio
 	return s, b.rest(ctx, t, g)
 }
 
-// rest stops a load, and waits until what it has asked for is done.
+// rest stops a load, and waits until everything it requested is done.
 func (b *bench) rest(ctx context.Context, t target, g *generator) error {
 	if err := g.signal(syscall.SIGSTOP); err != nil {
 		return err
@@ -262,24 +260,21 @@ func (b *bench) rest(ctx context.Context, t target, g *generator) error {
 	return nil
 }
 
-// look measures a target that is under load.
+// look measures a target under load for d.
 func (b *bench) look(ctx context.Context, t target, d time.Duration) (sample, error) {
 	first, err := t.count(ctx)
 	if err != nil {
 		return sample{}, err
 	}
 	m, began := b.meter(), time.Now()
-	over, beside := make(chan struct{}), make(chan error, 1)
-	go func() {
-		if t.beside == nil {
-			beside <- nil
-			return
-		}
-		beside <- t.beside(ctx, over)
-	}()
+	var beside errgroup.Group
+	over := make(chan struct{})
+	if t.beside != nil {
+		beside.Go(func() error { return t.beside(ctx, over) })
+	}
 	err = loop.Pause(ctx, d)
 	close(over)
-	if err := errors.Join(err, <-beside); err != nil {
+	if err := errors.Join(err, beside.Wait()); err != nil {
 		return sample{}, err
 	}
 	last, err := t.count(ctx)
@@ -287,6 +282,36 @@ func (b *bench) look(ctx context.Context, t target, d time.Duration) (sample, er
 	s.rate = s.units / s.took.Seconds()
 	s.cpu, s.foreign = m.read()
 	return s, err
+}
+
+// repeat lets so many workers repeat do, and measures after the warm-up how many
+// units they do; all counts those of the warm-up too.
+func (b *bench) repeat(ctx context.Context, workers int, warm time.Duration, do func(context.Context) (units int, err error)) (s sample, all int64, err error) {
+	var done atomic.Int64
+	var over atomic.Bool
+	g, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		g.Go(func() error {
+			for !over.Load() {
+				n, err := do(ctx)
+				if err != nil {
+					return err
+				}
+				done.Add(int64(n))
+			}
+			return nil
+		})
+	}
+	err = loop.Pause(ctx, warm)
+	m, first, began := b.meter(), done.Load(), time.Now()
+	err = errors.Join(err, loop.Pause(ctx, b.seconds))
+	over.Store(true)
+	err = cmp.Or(g.Wait(), err)
+	all = done.Load()
+	s.units = float64(all - first)
+	s.rate = s.units / time.Since(began).Seconds()
+	s.cpu, s.foreign = m.read()
+	return s, all, err
 }
 
 func (t target) count(ctx context.Context) ([]float64, error) {
@@ -300,7 +325,7 @@ func (t target) count(ctx context.Context) ([]float64, error) {
 	return now, nil
 }
 
-// least is by how much the counter that grew the least has grown.
+// least is the growth of the counter that grew least.
 func least(first, last []float64) float64 {
 	grown := make([]float64, len(first))
 	for i := range first {
@@ -310,12 +335,12 @@ func least(first, last []float64) float64 {
 }
 
 const (
-	// foreignCores is how much of a core others may use: 5 % of two cores.
+	// foreignCores is how many cores others may use: 5 % of two.
 	foreignCores = 0.10
 	quietWithin  = 10 * time.Minute
 )
 
-// quiet waits until nobody else uses the machine for two seconds.
+// quiet waits for two seconds in which others do not use the machine.
 func (b *bench) quiet(ctx context.Context) error {
 	if b.noWait {
 		return nil
@@ -340,8 +365,8 @@ func (b *bench) quiet(ctx context.Context) error {
 	}
 }
 
-// disturbed tells whether one of the measurements is worth nothing because
-// others used the machine.
+// disturbed tells whether a measurement is worthless because others used the
+// machine.
 func (b *bench) disturbed(ss ...sample) bool {
 	bad := false
 	for _, s := range ss {

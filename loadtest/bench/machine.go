@@ -1,20 +1,23 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
 
-// machine says where the figures come from.
+// machine describes where the figures were measured.
 type machine struct {
 	CPU      string            `json:"cpu"`
 	Cores    int               `json:"cores"`
@@ -22,52 +25,38 @@ type machine struct {
 	Kernel   string            `json:"kernel"`
 	Go       string            `json:"go"`
 	FsyncMS  float64           `json:"fsync_ms"` // median of 4 KiB appended and synced
-	Modes    map[string]string `json:"modes"`    // how the servers write, how all are scheduled
+	Modes    map[string]string `json:"modes"`    // how the servers write, how everything is scheduled
 	GetPong  float64           `json:"wrk_ceiling_get"`
 	PostPong float64           `json:"wrk_ceiling_purchases"`
-	Foreign  float64           `json:"foreign_cores"` // median of what others used
+	Foreign  float64           `json:"foreign_cores"` // median of the cores that others used
 }
 
-func lookAtMachine(ctx context.Context, dir string, srv *servers) (machine, error) {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: field("/proc/cpuinfo", "model name")}
-	var mem int64
-	_, _ = fmt.Sscan(field("/proc/meminfo", "MemTotal"), &mem) // in KiB; 0 when not said
-	m.MemoryMB = mem >> 10
-	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(text))
+// describeMachine reads what /proc says and measures a sync.
+func describeMachine(ctx context.Context, dir string, srv *servers) (machine, error) {
+	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version()}
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return m, err
 	}
-	var err error
+	cpus, err := fs.CPUInfo()
+	memory, merr := fs.Meminfo()
+	self, serr := processStat(os.Getpid())
+	kernel, kerr := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err := errors.Join(err, merr, serr, kerr); err != nil {
+		return m, err
+	}
+	m.CPU, m.MemoryMB, m.Kernel = cpus[0].ModelName, int64(*memory.MemTotal>>10), strings.TrimSpace(string(kernel))
 	if m.FsyncMS, err = fsyncTime(dir); err != nil {
 		return m, err
 	}
 	if m.Modes, err = srv.modes(ctx); err != nil {
 		return m, err
 	}
-	m.Modes["scheduler"] = scheduler()
+	m.Modes["scheduler"] = cmp.Or(map[uint]string{unix.SCHED_NORMAL: "SCHED_OTHER", unix.SCHED_BATCH: "SCHED_BATCH"}[self.Policy], fmt.Sprint("policy ", self.Policy))
 	return m, nil
 }
 
-// scheduler is the policy under which this process and all that it starts run.
-func scheduler() string {
-	policy := field("/proc/self/sched", "policy")
-	if name, ok := map[string]string{"0": "SCHED_OTHER", "3": "SCHED_BATCH"}[policy]; ok {
-		return name
-	}
-	return "policy " + policy
-}
-
-// field reads a line `name : value` of /proc.
-func field(path, name string) string {
-	text, _ := os.ReadFile(path)
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == name {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
-}
-
-// fsyncTime is what a commit waits for at least, in milliseconds.
+// fsyncTime is the least that a commit waits, in milliseconds.
 func fsyncTime(dir string) (float64, error) {
 	f, err := os.Create(filepath.Join(dir, "fsync"))
 	if err != nil {
@@ -91,56 +80,34 @@ func fsyncTime(dir string) (float64, error) {
 	return float64(took[len(took)/2].Microseconds()) / 1000, nil
 }
 
-// tick is the unit of /proc: Linux reports hundredths of a second everywhere.
-const tick = 10 * time.Millisecond
+func processStat(pid int) (procfs.ProcStat, error) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return procfs.ProcStat{}, err
+	}
+	return p.Stat()
+}
 
 // processCPU is the time that a process has run, in user and kernel mode.
 func processCPU(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name in brackets may hold anything; utime and stime are the 12th and
-	// 13th field behind it.
-	i := bytes.LastIndexByte(text, ')')
-	f := strings.Fields(string(text[i+1:]))
-	if i < 0 || len(f) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
-	}
-	var sum int64
-	for _, s := range f[11:13] {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
-		}
-		sum += n
-	}
-	return time.Duration(sum) * tick, nil
+	s, err := processStat(pid)
+	return seconds(s.CPUTime()), err
 }
 
 // machineCPU is the time that all cores have worked for processes, and that the
-// hypervisor took from them. Interrupts are left out: no process is charged
-// with them.
+// hypervisor took from them. Interrupts are left out: they are charged to no
+// process.
 func machineCPU() (time.Duration, error) {
-	text, err := os.ReadFile("/proc/stat")
+	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0, err
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	f := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal
-	if len(f) < 9 {
-		return 0, fmt.Errorf("/proc/stat: %q", line)
-	}
-	var sum int64
-	for _, i := range []int{1, 2, 3, 8} {
-		n, err := strconv.ParseInt(f[i], 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/stat: %w", err)
-		}
-		sum += n
-	}
-	return time.Duration(sum) * tick, nil
+	s, err := fs.Stat()
+	all := s.CPUTotal
+	return seconds(all.User + all.Nice + all.System + all.Steal), err
 }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // ownCPU is the time of this process and of its children that have ended.
 func ownCPU() time.Duration {
@@ -154,9 +121,8 @@ func ownCPU() time.Duration {
 	return sum
 }
 
-// Who is not measured does not run: an idle set of servers takes a tenth of a
-// core, which would be charged to whoever is measured. A process that is frozen
-// keeps everything and goes on where it was.
+// Processes that are not being measured are frozen: an idle set of servers uses a
+// tenth of a core. A frozen process keeps its state and continues where it stopped.
 
 func (b *bench) freeze(pids []int) { b.signal(pids, syscall.SIGSTOP) }
 func (b *bench) thaw(pids []int)   { b.signal(pids, syscall.SIGCONT) }
@@ -165,7 +131,7 @@ func (b *bench) signal(pids []int, s syscall.Signal) {
 	ours, _ := b.procs.all()
 	for _, pid := range pids {
 		if _, ok := ours[pid]; !ok {
-			continue // it has ended
+			continue // it has exited
 		}
 		if err := syscall.Kill(pid, s); err != nil {
 			b.sayf("%v to %d: %v", s, pid, err)
@@ -173,7 +139,7 @@ func (b *bench) signal(pids []int, s syscall.Signal) {
 	}
 }
 
-// roles are the processes of a system that run now.
+// roles are the running processes of a system.
 func (s *system) roles() (pids []int) {
 	if s == nil {
 		return nil
@@ -186,7 +152,7 @@ func (s *system) roles() (pids []int) {
 	return pids
 }
 
-// others is everything that is measured for some rows only.
+// others are the processes that only some rows need.
 func (b *bench) others() []int {
 	pids := append(b.fast.mysql8(), b.mysql8.roles()...)
 	if b.strict != nil {
@@ -195,16 +161,16 @@ func (b *bench) others() []int {
 	if b.traced != nil {
 		pids = append(pids, b.traced.processes()...)
 	}
-	if b.telling != nil {
-		pids = append(pids, b.telling.roles()...)
+	if b.withEvents != nil {
+		pids = append(pids, b.withEvents.roles()...)
 	}
 	return pids
 }
 
 const mysql8 = "mysql8"
 
-// whole is a system with its servers, but for MySQL 8.0, which runs for its own
-// row only.
+// whole is a system with its servers, except MySQL 8.0, which only runs for its own
+// row.
 func (s *system) whole() []int {
 	pids := s.roles()
 	for name, pid := range s.srv.pids {
@@ -222,7 +188,7 @@ func (s *system) mysql8() []int {
 	return nil
 }
 
-// instead has some processes run in place of others while f does.
+// instead runs f while some processes run and others are frozen.
 func (b *bench) instead(run, rest func() []int, f func() error) error {
 	b.freeze(rest())
 	b.thaw(run())

@@ -1,12 +1,12 @@
-// Command bench measures this program and its baselines in turn, on the same
-// machine, with the same load generator, and prints the ratios: those travel
-// from one machine to another, the rates do not. After every round it audits
-// what was sold, and a promise that is broken makes the run fail (exit 4).
-// scripts/bench starts the servers it needs; docs/performance.md says what the
-// rows mean.
+// Command bench measures this program and its baselines in turn, on one machine,
+// with one load generator, and prints the ratios: they carry over to other machines,
+// rates do not. After every round it audits what was sold; a broken guarantee makes
+// the run fail (exit 4). scripts/bench starts the servers it needs;
+// docs/performance.md explains the rows.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -24,8 +24,8 @@ const (
 	exitBroken = 4
 )
 
-// errBroken is the error of a promise that does not hold.
-var errBroken = errors.New("a promise is broken")
+// errBroken is a guarantee that does not hold.
+var errBroken = errors.New("a guarantee is broken")
 
 func main() {
 	if serve := map[string]func(addr string) error{"pong": servePong, "collector": serveCollector}; len(os.Args) == 3 && serve[os.Args[1]] != nil {
@@ -38,7 +38,7 @@ func main() {
 	}
 	o, err := parse(args)
 	if err != nil {
-		os.Exit(exitUsage) // it has said why
+		os.Exit(exitUsage) // parse has printed it
 	}
 	if only {
 		return
@@ -71,35 +71,25 @@ func parse(args []string) (options, error) {
 	var rows string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.root, "root", ".", "the repository")
-	f.StringVar(&o.dir, "dir", ".run/bench", "folder of the servers that scripts/up started for this")
+	f.StringVar(&o.dir, "dir", ".run/bench", "folder of the servers that scripts/up started")
 	f.StringVar(&o.bin, "seckill", "bin/seckill", "the program to measure")
 	f.StringVar(&o.out, "out", ".", "folder for bench.json and spike.svg")
-	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; all without it, with -quick but the longest two")
+	f.StringVar(&rows, "rows", "", "rows to measure, comma-separated; default: all, with -quick all but the longest two")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (3, quick 2)")
-	f.DurationVar(&o.seconds, "seconds", 0, "length of one measurement, in turns of 1s (4s, quick 2s)")
-	f.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: a look, not a result")
-	f.BoolVar(&o.noWait, "no-idle-wait", false, "measure on a busy machine too, and drop nothing")
+	f.DurationVar(&o.seconds, "seconds", 0, "length of a measurement, in turns of 1s (4s, quick 2s)")
+	f.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: an impression, not a result")
+	f.BoolVar(&o.noWait, "no-idle-wait", false, "measure even on a busy machine, and drop no round")
 	f.StringVar(&o.profiles, "cpuprofile", "", "folder for CPU and allocation profiles of the first round")
 	f.IntVar(&o.threads, "threads", 2, "threads of wrk")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
+	rounds, length := 3, 4*time.Second
 	o.warm = time.Second
 	if o.quick {
-		o.warm = time.Second / 2
+		rounds, length, o.warm = 2, 2*time.Second, time.Second/2
 	}
-	if o.rounds == 0 {
-		o.rounds = 3
-		if o.quick {
-			o.rounds = 2
-		}
-	}
-	if o.seconds == 0 {
-		o.seconds = 4 * time.Second
-		if o.quick {
-			o.seconds = 2 * time.Second
-		}
-	}
+	o.rounds, o.seconds = cmp.Or(o.rounds, rounds), cmp.Or(o.seconds, length)
 	for _, path := range []*string{&o.root, &o.dir, &o.bin, &o.out} {
 		abs, err := filepath.Abs(*path)
 		if err != nil {
@@ -118,7 +108,7 @@ func parse(args []string) (options, error) {
 	return o, err
 }
 
-// run measures, and reports whatever was measured also when a part failed.
+// run measures, and reports what was measured even if a part failed.
 func run(ctx context.Context, o options) error {
 	b, err := newBench(ctx, o)
 	if err != nil {

@@ -4,24 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"time"
+
+	"seckill/loadtest/scrape"
 )
 
-// traced is a system of its own whose requests are traced, with the default
-// ratio, and the collector that takes its spans.
+// traced is a system whose requests are traced, with the default ratio, and the
+// collector that gets its spans.
 type traced struct {
 	*system
 
 	collector *process
 	url       string
-	spans     float64 // that came so far
+	spans     float64 // received so far
 }
 
-// tracedRatio is the default of SECKILL_TRACE_SAMPLE. An order that is traced
-// has several spans.
+// tracedRatio is the default of SECKILL_TRACE_SAMPLE. A traced order has several
+// spans.
 const tracedRatio = 0.01
 
 func (b *bench) startTraced(ctx context.Context, srv *servers) error {
@@ -31,24 +31,15 @@ func (b *bench) startTraced(ctx context.Context, srv *servers) error {
 	if t.collector, t.url, err = b.startOwn(ctx, "collector"); err != nil {
 		return err
 	}
-	t.system, err = b.newSystem(ctx, "traced", srv, srv.env["SECKILL_MYSQL_DSN"], "SECKILL_TRACE_ENDPOINT="+t.url)
+	t.system, err = b.newSystem(ctx, "traced", srv, srv.dsn(), "SECKILL_TRACE_ENDPOINT="+t.url)
 	return err
 }
 
-// processes are those that the plain system does not have.
+// processes are those besides the plain system's.
 func (t *traced) processes() []int { return append(t.roles(), t.collector.pid) }
 
-func (t *traced) close() error {
-	if t == nil {
-		return nil
-	}
-	err := t.system.close()
-	_ = t.collector.stop() // it does not end in order
-	return err
-}
-
-// observed measures what it costs to be watched: accepted_256 once more, while
-// requests are traced, and while the metrics are read.
+// observed measures the cost of being observed: accepted_256 again, while requests are
+// traced, and while the metrics are read.
 func (b *bench) observed(ctx context.Context, plain sample) error {
 	if b.wants("tracing") {
 		if err := b.fast.consume(ctx, false); err != nil {
@@ -74,14 +65,14 @@ func (b *bench) observed(ctx context.Context, plain sample) error {
 	return nil
 }
 
-// compare is add for two runs of the same: the CPU that the API takes for an
-// order says more than the rate, which all processes on the machine make.
+// compare is add for two runs of the same program. Its note is the API's CPU per order:
+// the rate depends on all processes of the machine.
 func (b *bench) compare(name string, ours, plain sample) {
 	r, before := b.row(name), len(b.row(name).ours)
 	b.add(name, ours, plain)
 	if base := plain.cpuPerUnit()["api"]; base > 0 && len(r.ours) > before {
 		r.costs = append(r.costs, ours.cpuPerUnit()["api"]/base)
-		r.note = fmt.Sprintf("the API's CPU for an order is %.3f of the plain one's (%.3f-%.3f)", median(r.costs), slices.Min(r.costs), slices.Max(r.costs))
+		r.note = fmt.Sprintf("the API's CPU per order is %.3f of that without (%.3f-%.3f)", median(r.costs), slices.Min(r.costs), slices.Max(r.costs))
 	}
 }
 
@@ -90,7 +81,7 @@ func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := errors.Join(sl.check(ctx), b.traced.consume(ctx, false)); err != nil { // the consumer's end sends its last spans
+	if err := errors.Join(sl.check(ctx), b.traced.consume(ctx, false)); err != nil { // the consumer sends its last spans when it stops
 		return s, err
 	}
 	spans, err := counted(ctx, b.traced.url)
@@ -101,13 +92,13 @@ func (b *bench) acceptTraced(ctx context.Context) (sample, error) {
 	return s, err
 }
 
-// scraping reads the API's metrics each second, at least once, in the format that Prometheus
-// asks for.
+// scraping reads the API's metrics each second, at least once, in the format that
+// Prometheus requests.
 func (b *bench) scraping(ctx context.Context, over <-chan struct{}) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
-		if err := scrape(ctx, b.fast.apiAdmin); err != nil {
+		if _, err := scrape.Get(ctx, "http://"+b.fast.apiAdmin+"/metrics", "application/openmetrics-text; version=1.0.0"); err != nil {
 			return err
 		}
 		select {
@@ -118,19 +109,4 @@ func (b *bench) scraping(ctx context.Context, over <-chan struct{}) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-func scrape(ctx context.Context, admin string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", http.NoBody)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
 }

@@ -22,12 +22,12 @@ const (
 	stopWithin  = 40 * time.Second
 )
 
-// processes are the programs that were started here and still run, and the
-// servers that run for us, by PID: whatever else uses the CPU is foreign.
+// processes are the running programs of this benchmark and its servers, by PID. CPU
+// time of anything else is foreign.
 type processes struct {
 	mu    sync.Mutex
 	pids  map[int]string
-	ended map[string]time.Duration // CPU time of those that have ended, by name
+	ended map[string]time.Duration // CPU time of those that have exited, by name
 }
 
 func (p *processes) add(pid int, name string) {
@@ -36,7 +36,7 @@ func (p *processes) add(pid int, name string) {
 	p.pids[pid] = name
 }
 
-// remove is told of a child that has ended.
+// remove moves the CPU time of a child that has exited to ended.
 func (p *processes) remove(s *os.ProcessState) {
 	if s == nil {
 		return
@@ -53,54 +53,63 @@ func (p *processes) all() (pids map[int]string, ended map[string]time.Duration) 
 	return maps.Clone(p.pids), maps.Clone(p.ended)
 }
 
-// process is a program that was started here.
+// process is a program that the benchmark started.
 type process struct {
 	name string
 	pid  int
 	log  string
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when it has exited
 	err  error
 }
 
-// start runs a program, its output in a log; ctx's end stops it in order.
+// start runs a program with its output in a log. It gets SIGTERM when ctx ends.
 func (b *bench) start(ctx context.Context, name string, env []string, path string, args ...string) (*process, error) {
-	p := &process{name: name, log: filepath.Join(b.work, name+".log"), done: make(chan struct{})}
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log := filepath.Join(b.work, name+".log")
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	p.cmd = exec.CommandContext(ctx, path, args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, out, out
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	p.cmd.WaitDelay = stopWithin
-	if err := p.cmd.Start(); err != nil {
+	c := exec.CommandContext(ctx, path, args...)
+	c.Env, c.Stdout, c.Stderr = env, out, out
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = stopWithin
+	p, err := b.launch(name, c)
+	if err == nil {
+		p.log = log
+	}
+	return p, err
+}
+
+// launch starts a command whose CPU time counts as ours.
+func (b *bench) launch(name string, c *exec.Cmd) (*process, error) {
+	if err := c.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.pid = p.cmd.Process.Pid
+	p := &process{name: name, cmd: c, pid: c.Process.Pid, done: make(chan struct{})}
 	role, _, _ := strings.Cut(name, "-")
 	b.procs.add(p.pid, role)
 	go func() {
 		defer close(p.done)
-		p.err = p.cmd.Wait()
-		b.procs.remove(p.cmd.ProcessState)
+		p.err = c.Wait()
+		b.procs.remove(c.ProcessState)
 	}()
 	return p, nil
 }
 
-// stop ends the process in order and waits for it.
+// stop sends SIGTERM and waits until the process has exited.
 func (p *process) stop() error {
 	if p == nil {
 		return nil
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // ended already: done says so
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if it has exited
 	select {
 	case <-p.done:
 	case <-time.After(stopWithin):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("%s did not end within %s", p.name, stopWithin)
+		return fmt.Errorf("%s did not stop within %s", p.name, stopWithin)
 	}
 	if p.err != nil {
 		return fmt.Errorf("%s: %w; see %s", p.name, p.err, p.log)
@@ -108,13 +117,13 @@ func (p *process) stop() error {
 	return nil
 }
 
-// address waits for the line of the log that says where the process listens.
+// address waits for the log line with the address at which the process listens.
 func (p *process) address(ctx context.Context, msg string) (string, error) {
 	var addr string
 	err := until(ctx, startWithin, func() (bool, error) {
 		select {
 		case <-p.done:
-			return false, fmt.Errorf("%s ended: %w; see %s", p.name, p.err, p.log)
+			return false, fmt.Errorf("%s exited: %w; see %s", p.name, p.err, p.log)
 		default:
 		}
 		text, err := os.ReadFile(p.log)
@@ -132,14 +141,14 @@ func (p *process) address(ctx context.Context, msg string) (string, error) {
 	return addr, err
 }
 
-var errTooLate = errors.New("not within the time given")
+var errTooLate = errors.New("timed out")
 
-// until asks every 10 ms whether it is so.
-func until(ctx context.Context, within time.Duration, so func() (bool, error)) error {
+// until calls done every 10 ms until it returns true.
+func until(ctx context.Context, within time.Duration, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, errTooLate)
 	defer cancel()
 	for {
-		if yes, err := so(); yes || err != nil {
+		if yes, err := done(); yes || err != nil {
 			return err
 		}
 		if err := loop.Pause(ctx, 10*time.Millisecond); err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// rowJSON is a row of bench.json. Rates are per second; where there is no
-// baseline, ours is in milliseconds.
+// rowJSON is a row of bench.json. Rates are per second; without a baseline, ours is in
+// milliseconds.
 type rowJSON struct {
 	Name     string             `json:"name"`
 	Ours     float64            `json:"ours"`
@@ -94,7 +94,7 @@ func (b *bench) print(w io.Writer, r result) error {
 	for _, name := range slices.Sorted(maps.Keys(m.Modes)) {
 		fmt.Fprintf(w, "%s=%s ", name, m.Modes[name])
 	}
-	fmt.Fprintf(w, "\nwrk's ceiling against pong: %.0f plain GET, %.0f purchases a second\n\n", m.GetPong, m.PostPong)
+	fmt.Fprintf(w, "\nwrk's ceiling against pong: %.0f plain GET, %.0f purchases per second\n\n", m.GetPong, m.PostPong)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "row\tours\tbaseline\tratio\tspread\tmust\tgoal\t\trounds\t")
 	for _, j := range r.Rows {
@@ -122,7 +122,7 @@ func (j rowJSON) line() string {
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%.3g-%.3g\t%g\t%g\t%s\t%d\t", j.Name, ours, base, value, low, high, j.Must, j.Goal, j.Verdict, j.Rounds)
 }
 
-// printCPU prints what a request or an order costs each process.
+// printCPU prints the CPU time of each process per request or order.
 func printCPU(w io.Writer, rows []rowJSON) {
 	columns := []string{"api", "consumer", "redis", "mariadb", "mysql8", "broker", "collector", "wrk", "bench"}
 	fmt.Fprintln(w, "\nCPU µs per request or order")
@@ -141,7 +141,7 @@ func printCPU(w io.Writer, rows []rowJSON) {
 	_ = t.Flush()
 }
 
-// printRest prints what is no row.
+// printRest prints everything but the rows.
 func (r result) printRest(w io.Writer) {
 	for _, j := range r.Rows {
 		if j.Note != "" {
@@ -149,7 +149,7 @@ func (r result) printRest(w io.Writer) {
 		}
 	}
 	if s := r.Spike; s != nil {
-		fmt.Fprintf(w, "\nspike: %d units sold in %.1f s, then %.0f refusals a second, p99 %.1f ms, %d errors; last result %.2f s after the last order (%.2f s allowed by the drain rate)\n",
+		fmt.Fprintf(w, "\nspike: %d units sold in %.1f s, then %.0f refusals per second, p99 %.1f ms, %d errors; last result %.2f s after the last order (%.2f s allowed by the drain rate)\n",
 			s.Stock, s.SoldIn, s.Refused, s.P99, s.Errors, s.LastResult, s.Allowed)
 	}
 	if m := r.Memory; m != nil {

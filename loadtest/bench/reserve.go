@@ -11,20 +11,17 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/stock"
 )
 
-// reserveCallers is how many purchases wait at the same time.
+// reserveCallers is how many purchases are in progress at once.
 const reserveCallers = 256
 
-// reserving measures the collector alone, and redis-benchmark calling the same
-// script for one order at a time.
+// reserving measures the collector alone, and as its baseline redis-benchmark, which
+// calls the same script with one order.
 func (b *bench) reserving(ctx context.Context) error {
 	ours, err := b.collect(ctx)
 	if err != nil {
@@ -38,7 +35,7 @@ func (b *bench) reserving(ctx context.Context) error {
 	return nil
 }
 
-// loadSale puts a sale into Redis that no database knows.
+// loadSale puts a sale into Redis that is not in MySQL.
 func (b *bench) loadSale(ctx context.Context) (order.Sale, error) {
 	id, err := order.NewIDMaker(0).Next()
 	if err != nil {
@@ -56,7 +53,7 @@ func (b *bench) loadSale(ctx context.Context) (order.Sale, error) {
 	return s, err
 }
 
-// collect has as many callers as connections reserve through the collector.
+// collect measures reservations through the collector.
 func (b *bench) collect(ctx context.Context) (sample, error) {
 	l := b.fast.ledger
 	sl, err := b.loadSale(ctx)
@@ -65,38 +62,11 @@ func (b *bench) collect(ctx context.Context) (sample, error) {
 	}
 	c := stock.NewCollector(l, stock.CollectorOptions{})
 	ids := order.NewIDMaker(1)
-	var done atomic.Int64
-	loadCtx, stop := context.WithCancel(ctx)
-	defer stop()
-	failed := make(chan error, reserveCallers)
-	var wg sync.WaitGroup
-	for range reserveCallers {
-		wg.Go(func() {
-			for loadCtx.Err() == nil {
-				if err := reserveOne(ctx, c, ids, sl.ID); err != nil {
-					failed <- err
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	err = loop.Pause(ctx, b.warm)
-	m, first, began := b.meter(), done.Load(), time.Now()
-	err = errors.Join(err, loop.Pause(ctx, b.seconds))
-	n, took := float64(done.Load()-first), time.Since(began)
-	s := sample{units: n, rate: n / took.Seconds()}
-	s.cpu, s.foreign = m.read()
-	stop()
-	wg.Wait()
+	s, all, err := b.repeat(ctx, reserveCallers, b.warm, func(ctx context.Context) (int, error) { return 1, reserveOne(ctx, c, ids, sl.ID) })
 	c.Close()
-	close(failed)
-	for e := range failed {
-		err = errors.Join(err, e)
-	}
 	ms, merr := l.Metas(ctx, []int64{sl.ID})
-	if merr == nil && ms[0].Pending != done.Load() {
-		err = errors.Join(err, fmt.Errorf("%w: %d units pending after %d reservations", errBroken, ms[0].Pending, done.Load()))
+	if merr == nil && ms[0].Pending != all {
+		err = errors.Join(err, fmt.Errorf("%w: %d units pending after %d reservations", errBroken, ms[0].Pending, all))
 	}
 	return s, errors.Join(err, merr, l.Unload(ctx, sl.ID))
 }
@@ -112,8 +82,8 @@ func reserveOne(ctx context.Context, c *stock.Collector, ids *order.IDMaker, sal
 
 var perSecondRE = regexp.MustCompile(`([0-9.]+) requests per second`)
 
-// redisBenchmark has redis-benchmark call the same script, one order a call and
-// one call at a time on each connection.
+// redisBenchmark calls the same script, with one order and one call at a time on each
+// connection.
 func (b *bench) redisBenchmark(ctx context.Context) (sample, error) {
 	l := b.fast.ledger
 	sl, err := b.loadSale(ctx)
@@ -136,7 +106,7 @@ func (b *bench) redisBenchmark(ctx context.Context) (sample, error) {
 		}
 		return strconv.ParseFloat(string(m[1]), 64)
 	}
-	rate, err := call(20_000) // how many make a measurement
+	rate, err := call(20_000) // to learn how many fill a measurement
 	if err != nil {
 		return sample{}, err
 	}
@@ -146,14 +116,14 @@ func (b *bench) redisBenchmark(ctx context.Context) (sample, error) {
 	s.rate, err = call(n)
 	s.cpu, s.foreign = m.read()
 	ms, merr := l.Metas(ctx, []int64{sl.ID})
-	if merr == nil && ms[0].Pending < int64(n)*99/100 { // random shoppers may meet
+	if merr == nil && ms[0].Pending < int64(n)*99/100 { // two random shoppers may be the same
 		err = errors.Join(err, fmt.Errorf("redis-benchmark reserved %d units in %d calls: not the same work", ms[0].Pending, n))
 	}
 	return s, errors.Join(err, merr, l.Unload(ctx, sl.ID))
 }
 
-// reserveScript returns the name under which Redis knows the reserve script:
-// the collector has used it, so it is the same one or none.
+// reserveScript returns the digest under which Redis has the reserve script. The
+// collector has used it, so it is the same script or missing.
 func (b *bench) reserveScript(ctx context.Context) (string, error) {
 	h := sha1.New()
 	for _, name := range []string{"entry.lua", "reserve.lua"} {

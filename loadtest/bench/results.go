@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,15 +10,16 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"seckill/internal/loop"
 )
 
-// results measures how long a shopper waits from the first byte of the POST
-// until the long poll brings the result.
+// results measures how long a shopper waits, from the start of the POST until the
+// long poll returns the result.
 func (b *bench) results(ctx context.Context) error {
 	if err := b.ready(ctx, b.fast); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (b *bench) results(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
-	rate, note := most/2, "half of what this client and the whole path can do here"
+	rate, note := most/2, "half of what this client and the whole path reach"
 	if d := b.drainRate(); d > 0 && d < most {
 		rate, note = d/2, "half the drain rate"
 	}
@@ -60,7 +60,7 @@ func (b *bench) idleResults(ctx context.Context) error {
 				return err
 			}
 			took = append(took, time.Since(began))
-			if err := loop.Pause(ctx, 5*time.Millisecond); err != nil { // so that nobody is busy any more
+			if err := loop.Pause(ctx, 5*time.Millisecond); err != nil { // so that every process is idle again
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ func (b *bench) idleResults(ctx context.Context) error {
 	})
 }
 
-// buying has a client buy from a sale of its own, and audits it.
+// buying calls do with a client of a new sale, and audits the sale.
 func (b *bench) buying(ctx context.Context, shoppers int, do func(*client) error) error {
 	sl, err := b.fast.open(ctx, plenty, 1)
 	if err != nil {
@@ -87,86 +87,53 @@ func (b *bench) buying(ctx context.Context, shoppers int, do func(*client) error
 	return sl.check(ctx)
 }
 
-// resultShoppers come again at once: enough that their waiting is no limit.
+// resultShoppers is how many shoppers buy again at once: enough that they are not the
+// limit.
 const resultShoppers = 1024
 
-// resultLimit is how many orders a second this client gets results for when
-// so many shoppers come again at once.
+// resultLimit is how many orders per second get their result while resultShoppers buy.
 func (b *bench) resultLimit(ctx context.Context) (rate float64, err error) {
 	err = b.buying(ctx, b.shoppers, func(c *client) error {
-		var next, done atomic.Int64
-		var stopped atomic.Bool
-		errs := make(chan error, resultShoppers)
-		var wg sync.WaitGroup
-		for range cap(errs) {
-			wg.Go(func() {
-				for !stopped.Load() {
-					if err := c.buy(ctx, int(next.Add(1)-1)); err != nil {
-						errs <- err
-						return
-					}
-					done.Add(1)
-				}
-			})
-		}
-		err := loop.Pause(ctx, b.warm)
-		before, began := done.Load(), time.Now()
-		err = errors.Join(err, loop.Pause(ctx, b.seconds))
-		rate = float64(done.Load()-before) / time.Since(began).Seconds()
-		stopped.Store(true)
-		wg.Wait()
-		close(errs)
-		return errors.Join(err, <-errs) // nil when there is none
+		var next atomic.Int64
+		s, _, err := b.repeat(ctx, resultShoppers, b.warm, func(ctx context.Context) (int, error) {
+			return 1, c.buy(ctx, int(next.Add(1)-1))
+		})
+		rate = s.rate
+		return err
 	})
 	return rate, err
 }
 
-// maxWaiting bounds the shoppers that wait at the same time.
+// maxWaiting bounds the shoppers that wait at once.
 const maxWaiting = 20_000
 
-// steadyResults has shoppers come at a constant rate, whatever becomes of those
-// before, and measures from when each was due.
+// steadyResults lets shoppers arrive at a constant rate, even if earlier ones are slow,
+// and measures from the time at which each was due.
 func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note string) error {
 	all := int(rate * (b.warm + b.seconds).Seconds())
-	warm := int(rate * b.warm.Seconds()) // they make the connections
+	warm := int(rate * b.warm.Seconds()) // these open the connections
 	return b.buying(ctx, all, func(c *client) error {
 		n := len(c.tokens)
 		if n < all {
 			return fmt.Errorf("%d shoppers are too few for %d orders", n, all)
 		}
 		took := make([]time.Duration, n)
-		errs := make(chan error, n)
-		waiting := make(chan struct{}, maxWaiting)
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		if profile := b.profiled(round, "result", b.fast, target{}).profile; profile != nil {
-			wg.Go(func() {
-				if err := profile(ctx); err != nil {
-					b.sayf("%v", err)
-				}
-			})
-		}
-		m := b.meter()
-		began := time.Now()
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(maxWaiting)
+		g.Go(func() error { return b.profile(gctx, round, "result", b.fast) })
+		m, began := b.meter(), time.Now()
 		for i := range n {
 			due := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-			if d := time.Until(due); d > time.Millisecond {
-				if err := loop.Pause(ctx, d); err != nil {
-					return err
-				}
+			if d := time.Until(due); d > time.Millisecond && loop.Pause(gctx, d) != nil {
+				break
 			}
-			waiting <- struct{}{}
-			wg.Go(func() {
-				if err := c.buy(ctx, i); err != nil {
-					errs <- err
-				}
+			g.Go(func() error {
+				err := c.buy(gctx, i)
 				took[i] = time.Since(due)
-				<-waiting
+				return err
 			})
 		}
-		wg.Wait()
-		close(errs)
-		if err := <-errs; err != nil {
+		if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
 			return err
 		}
 		s := sample{units: float64(n)}
@@ -175,7 +142,7 @@ func (b *bench) steadyResults(ctx context.Context, round int, rate float64, note
 			s.rate = quantile(took[warm:], q)
 			b.add(name, s, sample{})
 			if r := b.row(name); r != nil {
-				r.note = fmt.Sprintf("%.0f orders a second: %s", rate, note)
+				r.note = fmt.Sprintf("%.0f orders per second: %s", rate, note)
 			}
 		}
 		return nil
@@ -191,7 +158,7 @@ func quantile(took []time.Duration, q float64) float64 {
 	return float64(took[min(int(q*float64(len(took))), len(took)-1)].Microseconds()) / 1000
 }
 
-// drainRate is what was measured of it in this run; 0 when it was not.
+// drainRate is the drain rate that this run measured; 0 if it did not.
 func (b *bench) drainRate() float64 {
 	for _, name := range []string{"drain_tx", "drain_bulk"} {
 		if r := b.row(name); r != nil && len(r.ours) > 0 {
@@ -201,7 +168,7 @@ func (b *bench) drainRate() float64 {
 	return 0
 }
 
-// client is a shopper's program: it buys, and waits for the result.
+// client buys as shoppers do, and waits for the results.
 type client struct {
 	http   *http.Client
 	url    string
@@ -209,25 +176,20 @@ type client struct {
 	tokens []string
 }
 
-// newClient reads as many shoppers as may come.
+// newClient returns a client with the tokens of at most so many shoppers.
 func (b *bench) newClient(s *sale, most int) (*client, error) {
 	c := &client{
 		url: s.url, sale: s.names()[0],
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4096}},
 	}
-	f, err := os.Open(b.tokens + "0")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan() && len(c.tokens) < most; {
-		c.tokens = append(c.tokens, lines.Text())
-	}
-	return c, nil
+	text, err := os.ReadFile(b.tokens + "0")
+	c.tokens = strings.Fields(string(text))
+	c.tokens = c.tokens[:min(len(c.tokens), most)]
+	return c, err
 }
 
-// buy buys as one shopper, waits for the result, and fails unless it is a
-// confirmed order.
+// buy buys as one shopper and waits for the result. It fails unless the order is
+// confirmed.
 func (c *client) buy(ctx context.Context, shopper int) error {
 	if shopper >= len(c.tokens) {
 		return fmt.Errorf("there are only %d shoppers", len(c.tokens))

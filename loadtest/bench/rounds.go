@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// roundRows are measured in rounds, ours and its baseline in turn.
+// roundRows are measured in rounds, each in turn with its baseline.
 var roundRows = []string{
 	"sold_out", "accepted_256", "accepted_64", "settled_256", "settled_64", "settled_256_events", "strict", "tracing", "metrics", "reserve", "drain_tx", "drain_bulk",
 }
 
-// round measures every row that lacks one once. Rows share what they have in
-// common: pong, a backlog, and the start and the end of the consumer.
+// round measures every row that needs a round. Rows share pong, the backlog, and the
+// starts and stops of the consumer.
 func (b *bench) round(ctx context.Context, n int) error {
 	for _, step := range []func(context.Context, int) error{b.round256, b.round64, b.roundReserve} {
 		if err := step(ctx, n); err != nil {
@@ -36,11 +36,11 @@ func (b *bench) round256(ctx context.Context, n int) error {
 			return fmt.Errorf("settled_256: %w", err)
 		}
 		if b.wants("settled_256") {
-			b.add("settled_256", settled, settled.yard())
+			b.add("settled_256", settled, settled.baseline())
 		}
 	}
 	if b.wants("settled_256_events") {
-		if err := b.told(ctx, n, settled); err != nil {
+		if err := b.settledWithEvents(ctx, n, settled); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func (b *bench) round64(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("settled_64: %w", err)
 		}
-		b.add("settled_64", s, s.yard())
+		b.add("settled_64", s, s.baseline())
 	}
 	if b.wants("accepted_64") {
 		s, sl, err := b.accepting(ctx, n, b.fast, 64)
@@ -74,7 +74,7 @@ func (b *bench) round64(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("accepted_64: %w", err)
 		}
-		b.add("accepted_64", s, s.yard())
+		b.add("accepted_64", s, s.baseline())
 	}
 	return nil
 }
@@ -86,10 +86,10 @@ func (b *bench) roundReserve(ctx context.Context, _ int) error {
 	return b.reserving(ctx)
 }
 
-// stockOfSoldOut sells out in the first moments.
+// stockOfSoldOut is sold out at once.
 const stockOfSoldOut = 100
 
-// soldOut measures refusals of a sale whose units are gone.
+// soldOut measures refusals of a sold-out sale.
 func (b *bench) soldOut(ctx context.Context, n int) error {
 	if err := b.fast.consume(ctx, true); err != nil {
 		return err
@@ -98,20 +98,20 @@ func (b *bench) soldOut(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	s, err := b.steady(ctx, b.profiled(n, "sold_out", b.fast, target{
+	s, err := b.steady(ctx, target{
 		url: b.fast.url, counts: []counter{b.fast.total(soldOutTotal)}, conns: 256, sales: sl.names(), inTurns: true, idle: b.fast.idle,
-	}))
+		profile: b.profiler(n, "sold_out", b.fast),
+	})
 	if err != nil {
 		return err
 	}
-	b.add("sold_out", s, s.yard())
+	b.add("sold_out", s, s.baseline())
 	return sl.check(ctx)
 }
 
-// accepting measures purchases that nobody settles meanwhile, and leaves the
-// backlog.
+// accepting measures purchases while consumers are off, and leaves the backlog.
 func (b *bench) accepting(ctx context.Context, n int, s *system, conns int) (sample, *sale, error) {
-	return b.accepted(ctx, s, b.profiled(n, fmt.Sprintf("accepted_%d", conns), s, target{conns: conns, inTurns: true}))
+	return b.accepted(ctx, s, target{conns: conns, inTurns: true, profile: b.profiler(n, fmt.Sprintf("accepted_%d", conns), s)})
 }
 
 func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sale, error) {
@@ -130,11 +130,11 @@ func (b *bench) accepted(ctx context.Context, s *system, t target) (sample, *sal
 	return got, sl, err
 }
 
-// distinct fails when wrk ran out of shoppers: it measured replays then.
-func (s *sale) distinct(ctx context.Context, h heard, conns int) error {
+// distinct fails if wrk ran out of shoppers: then it measured replays.
+func (s *sale) distinct(ctx context.Context, h wrkReport, conns int) error {
 	accepted, err := s.sold(ctx)
 	if err == nil && h.requests-h.not2xx > accepted+int64(conns) {
-		err = fmt.Errorf("%d of %d answers were no new orders: too few shoppers", h.requests-accepted, h.requests)
+		err = fmt.Errorf("%d of %d responses were not for new orders: too few shoppers", h.requests-accepted, h.requests)
 	}
 	return err
 }
@@ -148,18 +148,17 @@ func (b *bench) settling(ctx context.Context, n int, s *system, conns int) (samp
 	if err != nil {
 		return sample{}, err
 	}
-	got, err := b.settle(ctx, b.profiled(n, fmt.Sprintf("settled_%d", conns), s, target{conns: conns, inTurns: true}), sl)
+	got, err := b.settle(ctx, target{conns: conns, inTurns: true, profile: b.profiler(n, fmt.Sprintf("settled_%d", conns), s)}, sl)
 	if err != nil {
 		return got, err
 	}
 	return got, sl.check(ctx)
 }
 
-// settle drives a target and measures it while it runs steadily: the rate is that
-// at which orders get their results in Redis, behind their rows and changes in
-// MySQL, and no more than that at which orders are accepted meanwhile: a backlog
-// counts for nothing, whether it grows or shrinks. All CPU is that of these
-// orders. It returns when every order has its result.
+// settle loads a target and measures it while the load is steady. The rate is the lower
+// of two: of orders that get their result in Redis, after their row and change in
+// MySQL, and of orders that are accepted. So a growing or shrinking backlog does not
+// count. It returns when every order has its result.
 func (b *bench) settle(ctx context.Context, t target, sl *sale) (sample, error) {
 	t.url, t.sales, t.idle = sl.url, sl.names(), sl.decided
 	t.counts = []counter{sl.results, sl.total(acceptedTotal)}
@@ -174,8 +173,8 @@ func (b *bench) settle(ctx context.Context, t target, sl *sale) (sample, error) 
 	return got, err
 }
 
-// ready has a consumer run that takes orders: its queues are its own only some
-// time after its start.
+// ready starts the consumer, and waits until it gets orders: it is assigned its queues
+// some time after its start.
 func (b *bench) ready(ctx context.Context, s *system) error {
 	if s.consumer != nil {
 		return nil
@@ -186,7 +185,7 @@ func (b *bench) ready(ctx context.Context, s *system) error {
 	return b.sell(ctx, s, time.Second)
 }
 
-// sell has shoppers buy for a while, and holds what came of it against the promises.
+// sell lets shoppers buy for a while, and checks the guarantees.
 func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
 	sl, err := b.bought(ctx, s, d)
 	if err != nil {
@@ -195,7 +194,7 @@ func (b *bench) sell(ctx context.Context, s *system, d time.Duration) error {
 	return sl.check(ctx)
 }
 
-// bought has shoppers buy for a while.
+// bought lets shoppers buy for a while.
 func (b *bench) bought(ctx context.Context, s *system, d time.Duration) (*sale, error) {
 	sl, err := s.open(ctx, plenty, 1)
 	if err != nil {
@@ -209,10 +208,9 @@ func (b *bench) bought(ctx context.Context, s *system, d time.Duration) (*sale, 
 	return sl, err
 }
 
-// warmSales is how many sales of a warmSale a broker has behind it when it is
-// measured. One that has just started takes ten times as long, and its JVM goes on
-// compiling for most of a minute: after 4 s of work an order cost it 14 µs, after
-// 25 s 8, after 50 s 6.8.
+// warmSales is the number of sales that warm up a broker. One that has just started
+// takes ten times as long, and its JVM compiles for most of a minute: after 4 s of work
+// an order cost it 14 µs, after 25 s 8, after 50 s 6.8.
 const (
 	warmSales  = 4
 	warmSale   = 10 * time.Second
@@ -220,7 +218,7 @@ const (
 	warmTraced = 2 * time.Second
 )
 
-// warmUp has every server do its work.
+// warmUp makes every server work.
 func (b *bench) warmUp(ctx context.Context) error {
 	b.sayf("warming up")
 	if err := b.warmBroker(ctx, b.fast); err != nil {

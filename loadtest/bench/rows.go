@@ -6,47 +6,47 @@ import (
 	"strings"
 )
 
-// row is one line of the result: what ours does for each one of the baseline,
-// or a time in milliseconds.
+// row is one line of the result: the ratio of our rate to the baseline's, or a time in
+// milliseconds.
 type row struct {
-	name, what string
+	name       string
 	must, goal float64 // of the ratio, or of the milliseconds
-	inMillis   bool    // ours is a time, and less is better; there is no baseline
+	inMillis   bool    // ours is a time, so less is better; there is no baseline
 	ours, base []float64
 	ratios     []float64
 	dropped    int
 	cpu        map[string][]float64 // µs per request or order, by process
-	costs      []float64            // CPU of the API for an order : the baseline's; where they are the same program
+	costs      []float64            // of a row that compares the program with itself: the API's CPU per order, ours : baseline
 	note       string
 }
 
-// allRows returns every row there is, in the order of the report. Where must
-// and goal differ, the first has to be reached and the second is aimed at.
+// allRows returns all rows in the order of the report; docs/performance.md explains them.
+// must has to be reached, goal is aimed at.
 func allRows() []*row {
 	return []*row{
-		{name: "sold_out", what: "sold-out refusals : bare Echo pong", must: 0.90, goal: 0.90},
-		{name: "accepted_256", what: "accepted, 256 connections, consumers off : pong", must: 0.42, goal: 0.50},
-		{name: "accepted_64", what: "accepted, 64 connections, consumers off : pong", must: 0.32, goal: 0.38},
-		{name: "settled_256", what: "accepted and settled, 256 connections : pong", must: 0.28, goal: 0.35},
-		{name: "settled_64", what: "accepted and settled, 64 connections : pong", must: 0.22, goal: 0.28},
-		{name: "settled_256_events", what: "settled_256, every order event leaves : settled_256", must: 0.70, goal: 0.80},
-		{name: "strict", what: "settled_256, every write synced : settled_256", must: 0.80, goal: 0.80},
-		{name: "tracing", what: "accepted_256, 1 % traced into a collector : accepted_256", must: 0.95, goal: 0.98},
-		{name: "metrics", what: "accepted_256, /metrics read each second : accepted_256", must: 0.95, goal: 0.98},
-		{name: "reserve", what: "collector : redis-benchmark -P 1, one order a call", must: 2.5, goal: 3.4},
-		{name: "drain_tx", what: "queue to MySQL and back : one order per transaction", must: 10, goal: 20},
-		{name: "drain_bulk", what: "queue to MySQL and back : bulk insert, no checks", must: 0.20, goal: 0.35},
-		{name: "drain_tx_mysql8", what: "drain_tx on MySQL 8.0 with its default binlog", must: 30, goal: 30},
-		{name: "result_p50_ms", what: "POST to result, median", must: 30, goal: 30, inMillis: true},
-		{name: "result_p99_ms", what: "POST to result, 99 %", must: 150, goal: 150, inMillis: true},
-		{name: "idle_p50_ms", what: "POST to result, nobody else there, median", must: 15, goal: 15, inMillis: true},
+		{name: "sold_out", must: 0.90, goal: 0.90},
+		{name: "accepted_256", must: 0.42, goal: 0.50},
+		{name: "accepted_64", must: 0.32, goal: 0.38},
+		{name: "settled_256", must: 0.28, goal: 0.35},
+		{name: "settled_64", must: 0.22, goal: 0.28},
+		{name: "settled_256_events", must: 0.70, goal: 0.80},
+		{name: "strict", must: 0.80, goal: 0.80},
+		{name: "tracing", must: 0.95, goal: 0.98},
+		{name: "metrics", must: 0.95, goal: 0.98},
+		{name: "reserve", must: 2.5, goal: 3.4},
+		{name: "drain_tx", must: 10, goal: 20},
+		{name: "drain_bulk", must: 0.20, goal: 0.35},
+		{name: "drain_tx_mysql8", must: 30, goal: 30},
+		{name: "result_p50_ms", must: 30, goal: 30, inMillis: true},
+		{name: "result_p99_ms", must: 150, goal: 150, inMillis: true},
+		{name: "idle_p50_ms", must: 15, goal: 15, inMillis: true},
 	}
 }
 
-// extras are measured beside the rows; each has a part of its own in the report.
+// extras are measured besides the rows; each has its own part of the report.
 var extras = []string{"spike", "memory", "growth", "allocs"}
 
-// long are left out of a quick run, unless they are named.
+// long are left out of a quick run, unless they are selected by name.
 var long = []string{"drain_tx_mysql8", "growth"}
 
 // selectRows reads --rows.
@@ -71,7 +71,7 @@ func selectRows(list string, quick bool) (map[string]bool, error) {
 	return chosen, nil
 }
 
-// add takes one round. A round that foreign load disturbed is dropped.
+// add adds a round. A round that foreign load disturbed is dropped.
 func (r *row) add(ours, base sample, disturbed bool) {
 	if disturbed {
 		r.dropped++
@@ -90,8 +90,8 @@ func (r *row) add(ours, base sample, disturbed bool) {
 	}
 }
 
-// ratio is how many times as fast ours is. Two that took turns with pong, each in
-// its own time, are compared by what they are to it.
+// ratio is ours relative to the baseline. If both took turns with pong, each is first
+// related to pong: they ran at different times.
 func ratio(ours, base sample) float64 {
 	if ours.toPong > 0 && base.toPong > 0 {
 		return ours.toPong / base.toPong
@@ -99,7 +99,7 @@ func ratio(ours, base sample) float64 {
 	return ours.rate / base.rate
 }
 
-// result is what is compared with must and goal.
+// result is compared with must and goal.
 func (r *row) result() float64 {
 	if r.inMillis {
 		return median(r.ours)
@@ -133,7 +133,7 @@ func median(v []float64) float64 {
 	return (v[m-1] + v[m]) / 2
 }
 
-// spread is the lowest and the highest.
+// spread is the lowest and the highest value.
 func spread(v []float64) []float64 {
 	if len(v) == 0 {
 		return nil

@@ -11,28 +11,29 @@ import (
 	"strings"
 	"time"
 
+	"seckill/audit"
+	"seckill/loadtest/scrape"
 	"seckill/order"
 	"seckill/stock"
 )
 
-// sale is what is sold at one time: one sale, or several that take turns; and
-// what the API had accepted before.
+// sale is what sells at one time: one sale, or several in turn.
 type sale struct {
 	*system
 	ids      []int64
-	stock    int // of each
-	accepted float64
-	filled   int64 // orders that came another way
+	stock    int     // of each
+	accepted float64 // by the API before
+	filled   int64   // orders that fill made
 }
 
-// plenty is more than any round sells.
+// plenty is a stock that no round sells out.
 const plenty = 50_000_000
 
-// settleWithin bounds the wait for a backlog.
+// settleWithin bounds the wait for a backlog to be settled.
 const settleWithin = 5 * time.Minute
 
-// open makes n sales that sell at once. Nothing else sells meanwhile, so that
-// the API's counters are theirs.
+// open creates n sales and opens them. Nothing else sells meanwhile, so the API's
+// counters are theirs.
 func (s *system) open(ctx context.Context, stock, n int) (*sale, error) {
 	sl := &sale{system: s, stock: stock}
 	for range n {
@@ -66,13 +67,13 @@ func (s *system) openOne(ctx context.Context, stock int) (int64, error) {
 	if _, err = s.run(ctx, "", "sale", "open", id); err != nil {
 		return 0, err
 	}
-	return made.ID, until(ctx, startWithin, func() (bool, error) { // the API is told, and then looks
-		text, err := get(ctx, s.url+"/v1/sales/"+id)
+	return made.ID, until(ctx, startWithin, func() (bool, error) { // the API gets a message, then reads the sale
+		text, err := scrape.Get(ctx, s.url+"/v1/sales/"+id)
 		return err == nil && strings.Contains(text, `"state":"open"`), ctx.Err()
 	})
 }
 
-// names are the IDs as they are written.
+// names are the IDs as text.
 func (s *sale) names() []string {
 	names := make([]string, len(s.ids))
 	for i, id := range s.ids {
@@ -81,18 +82,19 @@ func (s *sale) names() []string {
 	return names
 }
 
-// sold waits until the last request is answered and returns the orders accepted.
+// sold waits until the last request is answered, and returns how many orders were
+// accepted.
 func (s *sale) sold(ctx context.Context) (int64, error) {
 	err := until(ctx, 30*time.Second, func() (bool, error) { return s.idle(ctx) })
 	if err != nil {
-		return 0, fmt.Errorf("requests under way: %w", err)
+		return 0, fmt.Errorf("requests in progress: %w", err)
 	}
 	n, err := s.total(acceptedTotal)(ctx)
 	return int64(n - s.accepted), err
 }
 
-// results counts the orders that have their result in Redis, which is their
-// units: each is of one, and none is rejected.
+// results counts the orders that have their result in Redis: each has one unit, and
+// none is rejected.
 func (s *sale) results(ctx context.Context) (n float64, err error) {
 	ms, err := s.ledger.Metas(ctx, s.ids)
 	for _, m := range ms {
@@ -115,7 +117,7 @@ func (s *sale) noPending(ctx context.Context) (bool, error) {
 	return err == nil && !slices.ContainsFunc(ms, func(m stock.Meta) bool { return !m.Loaded || m.Pending > 0 }), err
 }
 
-// decided tells that no request is under way and every order has its result.
+// decided tells whether no request is in progress and every order has its result.
 func (s *sale) decided(ctx context.Context) (bool, error) {
 	if yes, err := s.idle(ctx); !yes || err != nil {
 		return false, err
@@ -123,32 +125,15 @@ func (s *sale) decided(ctx context.Context) (bool, error) {
 	return s.noPending(ctx)
 }
 
-// auditJSON is the part of `seckill audit SALE --json` that matters here.
-type auditJSON struct {
-	OK    bool `json:"ok"`
-	Sales []struct {
-		Total         int64 `json:"total"`
-		Available     int64 `json:"available"`
-		LiveUnits     int64 `json:"live_units"`
-		Confirmed     int64 `json:"confirmed"`
-		Rejected      int64 `json:"rejected"`
-		Pending       int64 `json:"pending"`
-		Discrepancies []struct {
-			Kind   string `json:"kind"`
-			Detail string `json:"detail"`
-		} `json:"discrepancies"`
-	} `json:"sales"`
-}
-
-// check settles what is left of the sale and holds the promises against both
-// stores; then it forgets the sale. The error is errBroken.
+// check settles the rest of the sale, compares both stores with the guarantees, and
+// forgets the sale. The error is errBroken if a guarantee is broken.
 func (s *sale) check(ctx context.Context) error {
 	accepted, err := s.sold(ctx)
 	if err != nil {
 		return err
 	}
 	if accepted == 0 {
-		return errors.New("no order was accepted: nothing was measured")
+		return errors.New("no order was accepted, so nothing was measured")
 	}
 	if err := s.consume(ctx, true); err != nil {
 		return err
@@ -165,17 +150,20 @@ func (s *sale) check(ctx context.Context) error {
 		confirmed += n
 	}
 	if want := min(int64(s.stock)*int64(len(s.ids)), accepted+s.filled); confirmed != want {
-		return fmt.Errorf("%w: %d accepted, %d before them, stock %d x %d, but %d confirmed", errBroken, accepted, s.filled, len(s.ids), s.stock, confirmed)
+		return fmt.Errorf("%w: %d accepted, %d filled before, stock %d x %d, but %d confirmed", errBroken, accepted, s.filled, len(s.ids), s.stock, confirmed)
 	}
 	s.b.audited += len(s.ids)
 	s.b.orders += confirmed
 	return s.forget(ctx)
 }
 
-// audit compares the stores and returns the orders confirmed.
+// audit compares the stores and returns how many orders are confirmed.
 func (s *sale) audit(ctx context.Context, name string) (int64, error) {
 	out, err := s.run(ctx, "", "audit", name, "--json")
-	var a auditJSON
+	var a struct {
+		OK    bool              `json:"ok"`
+		Sales []audit.SaleAudit `json:"sales"`
+	}
 	if json.Unmarshal([]byte(out), &a) != nil || len(a.Sales) != 1 {
 		return 0, fmt.Errorf("audit of sale %s: %w", name, err)
 	}
@@ -186,7 +174,7 @@ func (s *sale) audit(ctx context.Context, name string) (int64, error) {
 	return v.Confirmed, nil
 }
 
-// forget makes room for the next round, which must find what this one found.
+// forget removes the sale, so that the next round starts from the same state.
 func (s *sale) forget(ctx context.Context) error {
 	for i, name := range s.names() {
 		if _, err := s.run(ctx, "", "sale", "end", name); err != nil {
@@ -196,18 +184,23 @@ func (s *sale) forget(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, q := range []string{"DELETE FROM sales", "TRUNCATE TABLE orders", "TRUNCATE TABLE sale_changes", "TRUNCATE TABLE sale_commands"} {
-		if _, err := s.db.ExecContext(ctx, q); err != nil {
+	return execAll(ctx, s.db, "DELETE FROM sales", "TRUNCATE TABLE orders", "TRUNCATE TABLE sale_changes", "TRUNCATE TABLE sale_commands")
+}
+
+func execAll(ctx context.Context, db *sql.DB, statements ...string) error {
+	for _, q := range statements {
+		if _, err := db.ExecContext(ctx, q); err != nil {
 			return fmt.Errorf("%s: %w", q, err)
 		}
 	}
 	return nil
 }
 
-// span is when the first and the last order were made, and the first decided.
+// span has the times at which the first and last order were made, and the first was
+// decided.
 type span struct{ made, lastMade, decided time.Time }
 
-// span passes over what was made before a time.
+// span ignores orders made before from.
 func (s *sale) span(ctx context.Context, from time.Time) (span, error) {
 	var first, last sql.NullInt64
 	var decided sql.NullTime

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// servePong is the yardstick: the smallest program on the same framework. It
-// answers what wrk sends to us, and a plain GET, with the word pong.
+// servePong is the baseline: the smallest program on the same framework. It responds
+// with pong to the requests that wrk sends to ours, and to a plain GET.
 func servePong(addr string) error {
 	var answered atomic.Int64
 	pong := func(c echo.Context) error {
@@ -31,8 +31,8 @@ func servePong(addr string) error {
 	return (&http.Server{Addr: addr, Handler: e, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe()
 }
 
-// serveCollector takes spans (OTLP over HTTP), reads them as a collector does,
-// and counts them. It keeps none.
+// serveCollector receives spans (OTLP over HTTP), decodes them as a collector does, and
+// counts them.
 func serveCollector(addr string) error {
 	var spans atomic.Int64
 	mux := http.NewServeMux()
@@ -57,7 +57,7 @@ func spansOf(body io.Reader) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var d tracepb.TracesData // on the wire what ExportTraceServiceRequest is
+	var d tracepb.TracesData // same encoding as ExportTraceServiceRequest
 	if err := proto.Unmarshal(text, &d); err != nil {
 		return 0, err
 	}

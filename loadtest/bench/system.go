@@ -15,16 +15,17 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
 
+	"seckill/loadtest/scrape"
 	ordermysql "seckill/order/mysql"
 	"seckill/stock"
 )
 
-// system is the program as it runs in production, on one set of servers, with a
-// database, topics and a consumer group of its own: an API that is always
-// there, and a consumer that comes and goes.
+// system is the program as in production, on one set of servers, with its own
+// database, topics and consumer group: an API that always runs, and a consumer that is
+// started and stopped.
 type system struct {
 	b             *bench
-	name, own     string // own is that of its database, topic and group
+	name, own     string // own names its database, topic and group
 	srv           *servers
 	env           []string
 	db            *sql.DB
@@ -35,9 +36,8 @@ type system struct {
 	consumerAdmin string
 }
 
-// newSystem starts the API. Settings are the defaults, but for the limit of the
-// backlog, which a measurement with consumers off is beyond, and for the order
-// events, which have a row of their own.
+// newSystem starts the API. Settings are the defaults, except the backlog limit, which
+// a measurement with consumers off exceeds, and order events, which have their own row.
 func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn string, settings ...string) (*system, error) {
 	own := fmt.Sprintf("bench_%s_%d", name, time.Now().Unix())
 	dsn, err := withDatabase(ctx, dsn, own)
@@ -48,11 +48,12 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 	if s.db, err = ordermysql.OpenDB(dsn, ordermysql.DBOptions{Timeout: -1}); err != nil {
 		return nil, err
 	}
+	b.onClose(s.close)
 	s.env = os.Environ()
 	for k, v := range srv.env {
 		s.env = append(s.env, k+"="+v)
 	}
-	if b.fast != nil { // one set of tokens for all
+	if b.fast != nil { // all use the same tokens
 		s.env = append(s.env, "SECKILL_JWT_SECRETS="+b.fast.srv.env["SECKILL_JWT_SECRETS"])
 	}
 	s.env = append(s.env, "SECKILL_MYSQL_DSN="+dsn, "SECKILL_ROCKETMQ_TOPIC="+own,
@@ -73,14 +74,14 @@ func (b *bench) newSystem(ctx context.Context, name string, srv *servers, dsn st
 	}
 	if err == nil {
 		err = until(ctx, startWithin, func() (bool, error) {
-			_, err := get(ctx, "http://"+s.apiAdmin+"/readyz")
+			_, err := scrape.Get(ctx, "http://"+s.apiAdmin+"/readyz")
 			return err == nil, nil
 		})
 	}
 	return s, err
 }
 
-// run runs a command of the program to its end and returns what it says.
+// run runs a command of the program and returns its output.
 func (s *system) run(ctx context.Context, stdin string, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, s.b.bin, args...)
 	var out, errs strings.Builder
@@ -91,7 +92,7 @@ func (s *system) run(ctx context.Context, stdin string, args ...string) (string,
 	return out.String(), nil
 }
 
-// consume has a consumer run, or none.
+// consume starts or stops the consumer.
 func (s *system) consume(ctx context.Context, on bool) error {
 	if on == (s.consumer != nil) {
 		return nil
@@ -110,25 +111,22 @@ func (s *system) consume(ctx context.Context, on bool) error {
 }
 
 // total reads a counter of the API.
-func (s *system) total(names ...string) counter {
-	return func(ctx context.Context) (float64, error) { return metric(ctx, s.apiAdmin, names...) }
+func (s *system) total(name string) counter {
+	return func(ctx context.Context) (float64, error) { return metric(ctx, s.apiAdmin, name) }
 }
 
-// idle tells that the API has no request under way.
+// idle tells whether the API has no request in progress.
 func (s *system) idle(ctx context.Context) (bool, error) {
 	n, err := s.total(inflight)(ctx)
 	return err == nil && n == 0, err
 }
 
-// close ends the processes.
+// close stops the processes.
 func (s *system) close() error {
-	if s == nil {
-		return nil
-	}
 	return errors.Join(s.api.stop(), s.consumer.stop(), s.db.Close())
 }
 
-// servers are one set of scripts/up: its settings, by name, and its Redis.
+// servers are one set that scripts/up started.
 type servers struct {
 	dir  string
 	env  map[string]string
@@ -136,8 +134,8 @@ type servers struct {
 	pids map[string]int
 }
 
-// openServers finds the servers of a folder, whose processes count as ours.
-func (b *bench) openServers(ctx context.Context, dir, suffix string) (*servers, error) {
+// openServers finds the servers of a folder. Their CPU time counts as ours.
+func (b *bench) openServers(ctx context.Context, dir string) (*servers, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "env"))
 	if err != nil {
 		return nil, fmt.Errorf("the servers are not up (scripts/bench starts them): %w", err)
@@ -158,14 +156,16 @@ func (b *bench) openServers(ctx context.Context, dir, suffix string) (*servers, 
 			continue // not every set has every server
 		}
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-			b.procs.add(pid, name+suffix)
+			b.procs.add(pid, name)
 			s.pids[name] = pid
 		}
 	}
 	return s, nil
 }
 
-// modes is how carefully the servers write, as they say themselves.
+func (s *servers) dsn() string { return s.env["SECKILL_MYSQL_DSN"] }
+
+// modes is how durably the servers write, according to themselves.
 func (s *servers) modes(ctx context.Context) (map[string]string, error) {
 	modes := map[string]string{}
 	for _, name := range []string{"appendonly", "appendfsync"} {
@@ -184,7 +184,7 @@ func (s *servers) modes(ctx context.Context) (map[string]string, error) {
 			modes["rocketmq_flush"] = v
 		}
 	}
-	for name, dsn := range map[string]string{"mysql": s.env["SECKILL_MYSQL_DSN"], "mysql8": s.env["SECKILL_TEST_MYSQL8_DSN"]} {
+	for name, dsn := range map[string]string{"mysql": s.dsn(), "mysql8": s.env["SECKILL_TEST_MYSQL8_DSN"]} {
 		if dsn == "" {
 			continue
 		}
@@ -213,7 +213,7 @@ func mysqlModes(ctx context.Context, name, dsn string, modes map[string]string) 
 	return nil
 }
 
-// withDatabase makes a database of its own on the server of a DSN.
+// withDatabase creates a database on the server of a DSN, and returns its DSN.
 func withDatabase(ctx context.Context, dsn, name string) (string, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -227,7 +227,7 @@ func withDatabase(ctx context.Context, dsn, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4"); err != nil {
-		return "", fmt.Errorf("make a database: %w", err)
+		return "", fmt.Errorf("create a database: %w", err)
 	}
 	cfg.DBName = name
 	return cfg.FormatDSN(), nil

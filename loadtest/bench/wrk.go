@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	_ "embed"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"seckill/loadtest/scrape"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -25,14 +26,13 @@ var purchaseLua []byte
 
 // generator is a running wrk.
 type generator struct {
-	cmd  *exec.Cmd
-	out  bytes.Buffer
-	done chan struct{}
-	err  error
+	*process
+
+	out bytes.Buffer
 }
 
-// wrk starts the load generator for d, or until end. With sales it buys from them,
-// each request a shopper of its own; without, it gets url.
+// wrk starts the load generator for d, or until end. With sales, each request is a
+// purchase by another shopper; without, it gets url.
 func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration, sales ...string) (*generator, error) {
 	args := []string{
 		"--threads", strconv.Itoa(b.threads), "--connections", strconv.Itoa(conns),
@@ -48,20 +48,13 @@ func (b *bench) wrk(ctx context.Context, url string, conns int, d time.Duration,
 	} else {
 		args = append(args, url)
 	}
-	g := &generator{done: make(chan struct{})}
-	g.cmd = exec.CommandContext(ctx, "wrk", args...) // kills it when ctx ends: one that stands still hears nothing else
-	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := g.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("wrk: %w", err)
-	}
-	b.procs.add(g.cmd.Process.Pid, "wrk")
-	go func() {
-		defer close(g.done)
-		g.err = g.cmd.Wait()
-		b.procs.remove(g.cmd.ProcessState)
-	}()
-	return g, nil
+	g := &generator{}
+	c := exec.CommandContext(ctx, "wrk", args...) // SIGKILL when ctx ends: a stopped process handles no other signal
+	c.Stdout, c.Stderr = &g.out, &g.out
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var err error
+	g.process, err = b.launch("wrk", c)
+	return g, err
 }
 
 func (g *generator) signal(s syscall.Signal) error {
@@ -71,77 +64,53 @@ func (g *generator) signal(s syscall.Signal) error {
 	return nil
 }
 
-// kill ends it, whatever it does, and waits until it has ended.
+// kill ends it at once and waits until it has exited.
 func (g *generator) kill() {
 	_ = g.signal(syscall.SIGKILL)
 	<-g.done
 }
 
-// end ends it before its time, and reads what it says.
-func (g *generator) end() (heard, error) {
+// end ends it early and reads its report.
+func (g *generator) end() (wrkReport, error) {
 	_ = g.signal(syscall.SIGCONT)
-	// Its first thread sleeps until the end; another one that got the signal would not wake it.
-	pid := g.cmd.Process.Pid
-	_ = unix.Tgkill(pid, pid, unix.SIGINT) // one that has ended says why
+	// Its first thread sleeps until the end; a signal to another thread would not wake it.
+	_ = unix.Tgkill(g.pid, g.pid, unix.SIGINT) // if it has exited, wait returns the reason
 	return g.wait()
 }
 
-// heard is what wrk says of its answers.
-type heard struct {
+// wrkReport is what wrk reports in the end.
+type wrkReport struct {
 	requests int64
 	not2xx   int64
-	errors   int64 // of sockets, and answers that did not come within 10 s
-	p50, p99 time.Duration
+	errors   int64 // of sockets, and responses that took longer than 10 s
+	p99      time.Duration
 }
 
-var (
-	requestsRE = regexp.MustCompile(`(?m)^\s+(\d+) requests in `)
-	not2xxRE   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
-	errorsRE   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
-	p50RE      = regexp.MustCompile(`(?m)^\s+50%\s+(\S+)`)
-	p99RE      = regexp.MustCompile(`(?m)^\s+99%\s+(\S+)`)
-)
+var reportRE = regexp.MustCompile(`(?s)\s99%\s+(\S+).*?\s(\d+) requests in ` +
+	`(?:.*?Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+))?(?:.*?Non-2xx or 3xx responses: (\d+))?`)
 
-// wait waits until wrk has ended, and reads what it says.
-func (g *generator) wait() (heard, error) {
+// wait waits until wrk has exited, and reads its report.
+func (g *generator) wait() (wrkReport, error) {
 	<-g.done
-	text := g.out.String()
-	m := requestsRE.FindStringSubmatch(text)
+	m := reportRE.FindStringSubmatch(g.out.String())
 	if g.err != nil || m == nil {
-		return heard{}, fmt.Errorf("wrk: %w: %s", g.err, text)
+		return wrkReport{}, fmt.Errorf("wrk: %w: %s", g.err, g.out.String())
 	}
-	var h heard
-	h.requests, _ = strconv.ParseInt(m[1], 10, 64)
-	if m := not2xxRE.FindStringSubmatch(text); m != nil {
-		h.not2xx, _ = strconv.ParseInt(m[1], 10, 64)
+	p99, _ := time.ParseDuration(m[1]) // such as 812.00us or 1.25s
+	var n [8]int64
+	for i := 2; i < len(m); i++ {
+		n[i], _ = strconv.ParseInt(m[i], 10, 64) // 0 if it is not in the report
 	}
-	if m := errorsRE.FindStringSubmatch(text); m != nil {
-		for _, s := range m[1:] {
-			n, _ := strconv.ParseInt(s, 10, 64)
-			h.errors += n
-		}
-	}
-	h.p50, h.p99 = latency(p50RE, text), latency(p99RE, text)
-	return h, nil
+	return wrkReport{requests: n[2], errors: n[3] + n[4] + n[5] + n[6], not2xx: n[7], p99: p99}, nil
 }
 
-// latency reads a time such as 812.00us or 1.25s.
-func latency(re *regexp.Regexp, text string) time.Duration {
-	m := re.FindStringSubmatch(text)
-	if m == nil {
-		return 0
-	}
-	d, _ := time.ParseDuration(m[1])
-	return d
-}
-
-// startPong starts the yardstick as a process of its own, like the API.
+// startPong starts pong as a process of its own, like the API.
 func (b *bench) startPong(ctx context.Context) (err error) {
-	b.pong, b.pongURL, err = b.startOwn(ctx, "pong")
+	_, b.pongURL, err = b.startOwn(ctx, "pong")
 	return err
 }
 
-// startOwn starts this program as another one, which counts what it gets.
+// startOwn starts this program in another role, which counts its requests.
 func (b *bench) startOwn(ctx context.Context, name string) (*process, string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -159,25 +128,29 @@ func (b *bench) startOwn(ctx context.Context, name string) (*process, string, er
 	if err != nil {
 		return nil, "", err
 	}
+	b.onClose(func() error {
+		_ = p.stop() // it has no orderly end
+		return nil
+	})
 	url := "http://" + addr
 	return p, url, until(ctx, startWithin, func() (bool, error) {
-		_, err := get(ctx, url+"/count")
+		_, err := scrape.Get(ctx, url+"/count")
 		return err == nil, nil
 	})
 }
 
-// ponged counts the answers of pong.
+// ponged returns how many requests pong has answered.
 func (b *bench) ponged(ctx context.Context) (float64, error) { return counted(ctx, b.pongURL) }
 
 func counted(ctx context.Context, url string) (float64, error) {
-	text, err := get(ctx, url+"/count")
+	text, err := scrape.Get(ctx, url+"/count")
 	if err != nil {
 		return 0, err
 	}
 	return strconv.ParseFloat(text, 64)
 }
 
-// pongs is pong that gets the very requests that ours gets.
+// pongs is pong with the same requests that ours gets.
 func (b *bench) pongs(conns int) target {
 	return target{
 		url: b.pongURL, counts: []counter{b.ponged}, conns: conns, sales: []string{"1"},
@@ -185,10 +158,10 @@ func (b *bench) pongs(conns int) target {
 	}
 }
 
-// yardstick returns the load on pong, which stands still. There is one for each
-// number of connections, until the end.
-func (b *bench) yardstick(ctx context.Context, conns int) (*generator, error) {
-	if g := b.yards[conns]; g != nil {
+// pongLoad returns the load on pong, stopped. There is one for each number of
+// connections, until the end.
+func (b *bench) pongLoad(ctx context.Context, conns int) (*generator, error) {
+	if g := b.pongLoads[conns]; g != nil {
 		return g, nil
 	}
 	t := b.pongs(conns)
@@ -196,15 +169,15 @@ func (b *bench) yardstick(ctx context.Context, conns int) (*generator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pong: %w", err)
 	}
-	b.yards[conns] = g
+	b.pongLoads[conns] = g
 	return g, b.rest(ctx, t, g)
 }
 
-// firstTokens are for the first look at what the machine can do.
+// firstTokens are for the first measurement of pong.
 const firstTokens = 20_000
 
-// makeTokens measures what wrk and pong do together, plainly and with the
-// requests of shoppers, and makes as many tokens as the fastest row may use.
+// makeTokens measures pong with plain GETs and with purchases, and makes as many
+// tokens as the fastest row may use.
 func (b *bench) makeTokens(ctx context.Context) error {
 	get, err := b.steady(ctx, target{url: b.pongURL + "/", counts: []counter{b.ponged}, conns: 256})
 	if err != nil {
@@ -219,9 +192,9 @@ func (b *bench) makeTokens(ctx context.Context) error {
 		return err
 	}
 	b.machine.GetPong, b.machine.PostPong = get.rate, post.rate
-	b.sayf("pong answers %.0f plain GET and %.0f purchases a second: what wrk can ask for", get.rate, post.rate)
-	// Orders come at half of pong's rate; the rest is for a machine that was slow when
-	// it was looked at.
+	b.sayf("pong answers %.0f plain GET and %.0f purchases per second: what wrk can send", get.rate, post.rate)
+	// Orders arrive at half of pong's rate; the rest is a reserve, in case the machine
+	// was slow just now.
 	return b.signTokens(ctx, int(max(get.rate, post.rate)*(b.warm+b.seconds).Seconds())+firstTokens)
 }
 
@@ -231,25 +204,15 @@ func (b *bench) signTokens(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	files := make([]*bufio.Writer, b.threads)
-	for i := range files {
-		f, err := os.OpenFile(b.tokens+strconv.Itoa(i), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		files[i] = bufio.NewWriterSize(f, 1<<20)
-	}
-	i := 0
+	files := make([]bytes.Buffer, b.threads)
+	next := 0
 	for token := range strings.Lines(out) {
-		if _, err := files[i%len(files)].WriteString(token); err != nil {
-			return err
-		}
-		i++
+		files[next%b.threads].WriteString(token)
+		next++
 	}
-	for _, f := range files {
-		if err := f.Flush(); err != nil {
-			return fmt.Errorf("tokens: %w", err)
+	for i := range files {
+		if err := os.WriteFile(b.tokens+strconv.Itoa(i), files[i].Bytes(), 0o600); err != nil {
+			return err
 		}
 	}
 	b.shoppers = n

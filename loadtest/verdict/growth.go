@@ -6,23 +6,22 @@ import (
 	"slices"
 )
 
-// What may be more in the last third of the load than in the second: memory
-// follows the collector, goroutines the requests under way.
+// How much more is allowed in the last third of the load than in the second: memory
+// follows the garbage collector, goroutines the requests in progress.
 const (
 	rssFactor, rssSlack             = 1.15, 24 << 20 // bytes
 	goroutineFactor, goroutineSlack = 1.3, 100
-	leftOver                        = 50 // goroutines more in the end than in the beginning
-	fewestLoaded                    = 9  // samples under load, or nothing can be said
+	leftOver                        = 50 // more goroutines at the end than at the start
+	fewestLoaded                    = 9  // samples under load; fewer prove nothing
 	mib                             = 1 << 20
 )
 
-// growth holds each process in the last third of the load against itself in the
-// second; in the first it warms up. And when everybody has gone, its goroutines
-// have gone with them.
+// growth compares each process in the last third of the load with itself in the
+// second; in the first it warms up. After the load its goroutines must be gone.
 func growth(ss []sample) (ps []promise) {
 	loaded := underLoad(ss)
 	if len(loaded) < fewestLoaded {
-		return []promise{{"memory and goroutines are flat", false, fmt.Sprintf("%d samples under load, too few to tell", len(loaded))}}
+		return []promise{{"memory and goroutines are flat", false, fmt.Sprintf("%d samples under load, too few", len(loaded))}}
 	}
 	third := len(loaded) / 3
 	early, late := loaded[third:2*third], loaded[2*third:]
@@ -36,14 +35,14 @@ func growth(ss []sample) (ps []promise) {
 		was, is = medianOf(early, name, count), medianOf(late, name, count)
 		left := last.Processes[name].Goroutines - first.Processes[name].Goroutines
 		kept := is > 0 && is <= goroutineFactor*was+goroutineSlack && last.Processes[name].Goroutines > 0 && left <= leftOver
-		ps = append(ps, promise{"goroutines of " + name, kept, fmt.Sprintf("%.0f, then %.0f; in the end %+.0f", was, is, left)})
+		ps = append(ps, promise{"goroutines of " + name, kept, fmt.Sprintf("%.0f, then %.0f; at the end %+.0f", was, is, left)})
 	}
 	return ps
 }
 
 // underLoad returns the samples from the first to the last second in which the
-// APIs had at least half as many requests as in most seconds. The busiest is no
-// measure: in the end everybody's orders are listed as fast as can be.
+// APIs had at least half as many requests as in most seconds. Not
+// as in the busiest: at the end all shoppers list their orders at once.
 func underLoad(ss []sample) []sample {
 	rates := perSecond(ss, func(g gauge) float64 { return g.Requests })
 	usual := slices.DeleteFunc(slices.Clone(rates), func(r float64) bool { return r <= 0 })

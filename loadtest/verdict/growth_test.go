@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// load is a run of 30 s: 5 s nothing, 20 s load, 5 s nothing. change may make
-// it another one, by the second.
+// load is a run of 30 s: 5 s idle, 20 s of load, 5 s idle. change may alter each
+// second.
 func load(change func(second int, g *gauge)) (ss []sample) {
 	var requests float64
 	for second := range 30 {
@@ -87,21 +86,4 @@ func TestWhatIsWatchedIsRead(t *testing.T) {
 	ss, err := readSamples(path)
 	require.NoError(t, err)
 	require.Equal(t, map[string]gauge{"api-1": {RSS: 1.5e7, Goroutines: 12, Requests: 7, Accepted: 3}}, ss[0].Processes)
-}
-
-func TestThePageNeedsNothingButItself(t *testing.T) {
-	t.Parallel()
-	var s summary
-	require.NoError(t, json.Unmarshal([]byte(goodSummary), &s))
-	path := filepath.Join(t.TempDir(), "page.html")
-	ps := []promise{{"nothing is pending", true, "0 units"}, {"<b>", false, "a & b"}}
-	require.NoError(t, writePage(files{name: "spike", html: path}, s, ps, load(func(int, *gauge) {})))
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	html := string(text)
-	for _, part := range []string{"failed: 1", "nothing is pending", "&lt;b&gt;", "a &amp; b", "accepted_latency", "p(95)&lt;250", "1234 ms", "count==50", "<polyline", "api-1"} {
-		require.Contains(t, html, part)
-	}
-	require.NotRegexp(t, `(?i)src=|href=|url\(|@import|https?://`, html)
-	require.NotContains(t, html, "NaN")
 }

@@ -1,8 +1,7 @@
-// Command verdict ends a load test: it compares what k6's shoppers were told
-// with what the audit found, holds the processes' memory and goroutines early
-// and late in the run against each other, prints all of it, and exits with 4
-// when a promise was broken. With -html it also writes a page that needs nothing
-// but itself. `verdict watch FILE NAME=ADDRESS…` is what measures during the run.
+// Command verdict ends a load test: it compares what k6's shoppers were told with what
+// the audit found, and the processes' memory and goroutines early and late in the run.
+// It prints each guarantee, and exits with 4 if one was broken. `verdict watch FILE
+// NAME=ADDRESS…` measures during the run.
 package main
 
 import (
@@ -13,6 +12,8 @@ import (
 	"io"
 	"os"
 	"text/tabwriter"
+
+	"seckill/audit"
 )
 
 // summary is the part of k6's summary that matters here.
@@ -20,45 +21,26 @@ type summary struct {
 	Metrics map[string]metric `json:"metrics"`
 }
 
-// metric has counts, or times in milliseconds, by name.
+// metric has counts, by name.
 type metric struct {
-	Type       string             `json:"type"`
-	Contains   string             `json:"contains"`
-	Values     map[string]float64 `json:"values"`
-	Thresholds map[string]struct {
-		OK bool `json:"ok"`
-	} `json:"thresholds"`
+	Values map[string]float64 `json:"values"`
 }
 
-// told returns how often k6 counted something; what never happened is not there.
-func (s summary) told(metric string) int64 { return int64(s.Metrics[metric].Values["count"]) }
+// count returns a counter of k6. One that was never increased is missing.
+func (s summary) count(name string) int64 { return int64(s.Metrics[name].Values["count"]) }
 
-// audit is the part of `seckill audit SALE --json` that matters here.
-type audit struct {
-	OK    bool   `json:"ok"`
-	Sales []sale `json:"sales"`
-}
-
-type sale struct {
-	Total         int64 `json:"total"`
-	Available     int64 `json:"available"`
-	LiveUnits     int64 `json:"live_units"`
-	Confirmed     int64 `json:"confirmed"`
-	Rejected      int64 `json:"rejected"`
-	Pending       int64 `json:"pending"`
-	Discrepancies []struct {
-		Kind    string `json:"kind"`
-		OrderID string `json:"order_id"`
-		Detail  string `json:"detail"`
-	} `json:"discrepancies"`
+// report is the output of `seckill audit SALE --json`.
+type report struct {
+	OK    bool              `json:"ok"`
+	Sales []audit.SaleAudit `json:"sales"`
 }
 
 const exitBroken = 4
 
-// files are what a run leaves; an empty name is not read, or not written.
+// files are the results of a run.
 type files struct {
-	name, summary, audit, samples, html string
-	flat                                bool // memory and goroutines must not grow
+	summary, audit string
+	samples        string // if set, memory and goroutines must not grow
 }
 
 func main() {
@@ -69,12 +51,9 @@ func main() {
 		return
 	}
 	var f files
-	flag.StringVar(&f.name, "name", "load test", "of the run")
-	flag.StringVar(&f.summary, "summary", "", "what k6 measured")
+	flag.StringVar(&f.summary, "summary", "", "summary of k6")
 	flag.StringVar(&f.audit, "audit", "", "output of seckill audit SALE --json")
-	flag.StringVar(&f.samples, "samples", "", "what verdict watch measured")
-	flag.BoolVar(&f.flat, "flat", false, "memory and goroutines must not grow")
-	flag.StringVar(&f.html, "html", "", "where to write the page")
+	flag.StringVar(&f.samples, "samples", "", "samples of verdict watch; memory and goroutines must not grow in them")
 	flag.Parse()
 	broken, err := run(f, os.Stdout)
 	if err != nil {
@@ -92,7 +71,7 @@ func fail(err error) {
 
 func run(f files, out io.Writer) (broken bool, err error) {
 	var s summary
-	var a audit
+	var a report
 	if err := errors.Join(read(f.summary, &s), read(f.audit, &a)); err != nil {
 		return false, err
 	}
@@ -103,19 +82,12 @@ func run(f files, out io.Writer) (broken bool, err error) {
 		return false, fmt.Errorf("%s: no metrics", f.summary)
 	}
 	ps := promises(s, a)
-	var watched []sample
 	if f.samples != "" {
-		if watched, err = readSamples(f.samples); err != nil {
+		samples, err := readSamples(f.samples)
+		if err != nil {
 			return false, err
 		}
-	}
-	if f.flat {
-		ps = append(ps, growth(watched)...)
-	}
-	if f.html != "" {
-		if err := writePage(f, s, ps, watched); err != nil {
-			return false, err
-		}
+		ps = append(ps, growth(samples)...)
 	}
 	return write(out, ps)
 }
@@ -150,9 +122,9 @@ type promise struct {
 	detail string
 }
 
-func promises(s summary, a audit) []promise {
+func promises(s summary, a report) []promise {
 	v := a.Sales[0]
-	accepted := s.told("accepted")
+	accepted := s.count("accepted")
 	ps := []promise{
 		{"nothing is pending", v.Pending == 0, fmt.Sprintf("%d units", v.Pending)},
 		{
@@ -160,11 +132,11 @@ func promises(s summary, a audit) []promise {
 			fmt.Sprintf("%d confirmed, %d in stock, %d accepted", v.Confirmed, v.Total, accepted),
 		},
 		{
-			"told = kept", v.Confirmed == s.told("confirmed") && v.Rejected == s.told("rejected"),
-			fmt.Sprintf("%d and %d told, %d and %d rows (confirmed, rejected)", s.told("confirmed"), s.told("rejected"), v.Confirmed, v.Rejected),
+			"results shown = results kept", v.Confirmed == s.count("confirmed") && v.Rejected == s.count("rejected"),
+			fmt.Sprintf("shoppers saw %d and %d, MySQL has %d and %d (confirmed, rejected)", s.count("confirmed"), s.count("rejected"), v.Confirmed, v.Rejected),
 		},
 		{
-			"no unit lost or made up", v.Available+v.LiveUnits == v.Total,
+			"no unit lost or invented", v.Available+v.LiveUnits == v.Total,
 			fmt.Sprintf("%d available + %d sold of %d", v.Available, v.LiveUnits, v.Total),
 		},
 		{"the audit is clean", a.OK && len(v.Discrepancies) == 0, fmt.Sprintf("%d discrepancies", len(v.Discrepancies))},

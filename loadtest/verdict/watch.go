@@ -7,23 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"seckill/loadtest/scrape"
 )
 
-// sample is what the processes' /metrics said at one moment. A process that did
-// not answer is missing.
+// sample has the metrics of all processes at one moment. A process that did not
+// respond is missing.
 type sample struct {
 	UnixMS    int64            `json:"unix_ms"`
 	Processes map[string]gauge `json:"processes"`
 }
 
-// gauge is one process at one moment; counters since its start.
+// gauge is one process at one moment; counters count from its start.
 type gauge struct {
 	RSS        float64 `json:"rss"` // bytes
 	Goroutines float64 `json:"goroutines"`
@@ -33,8 +33,8 @@ type gauge struct {
 	Settled    float64 `json:"settled"`
 }
 
-// watchCommand is `verdict watch FILE NAME=ADDRESS…`: a line a second, until it
-// is told to stop.
+// watchCommand is `verdict watch FILE NAME=ADDRESS…`: a line per second, until it gets a
+// signal.
 func watchCommand(args []string) error {
 	if len(args) < 2 {
 		return errors.New("usage: verdict watch FILE NAME=ADDRESS…")
@@ -76,47 +76,17 @@ func watch(ctx context.Context, out io.Writer, addrs map[string]string, every ti
 func measure(ctx context.Context, addrs map[string]string) sample {
 	s := sample{UnixMS: time.Now().UnixMilli(), Processes: map[string]gauge{}}
 	for name, addr := range addrs {
-		text, err := scrape(ctx, addr)
+		text, err := scrape.Get(ctx, "http://"+addr+"/metrics")
 		if err != nil {
 			continue
 		}
 		s.Processes[name] = gauge{
-			RSS: sumOf(text, "process_resident_memory_bytes"), Goroutines: sumOf(text, "go_goroutines"),
-			Requests: sumOf(text, "seckill_http_requests_total"), Accepted: sumOf(text, "seckill_orders_accepted_total"),
-			Refused: sumOf(text, "seckill_orders_refused_total"), Settled: sumOf(text, "seckill_orders_settled_total"),
+			RSS: scrape.Sum(text, "process_resident_memory_bytes"), Goroutines: scrape.Sum(text, "go_goroutines"),
+			Requests: scrape.Sum(text, "seckill_http_requests_total"), Accepted: scrape.Sum(text, "seckill_orders_accepted_total"),
+			Refused: scrape.Sum(text, "seckill_orders_refused_total"), Settled: scrape.Sum(text, "seckill_orders_settled_total"),
 		}
 	}
 	return s
-}
-
-func scrape(ctx context.Context, addr string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	return string(text), err
-}
-
-// sumOf adds up a metric over its labels; what never happened is 0.
-func sumOf(text, name string) (sum float64) {
-	for line := range strings.SplitSeq(text, "\n") {
-		if rest, ok := strings.CutPrefix(line, name); ok && strings.IndexAny(rest, " {") == 0 {
-			n, _ := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
-			sum += n
-		}
-	}
-	return sum
 }
 
 func readSamples(path string) (ss []sample, err error) {

@@ -104,7 +104,8 @@ send_shoppers() {
 	local code=0
 	env BASE_URLS="$urls" SALE_ID="$sale" TOKENS="$dir/tokens" SHOPPERS="$shoppers" STOCK="$stock" \
 		DURATION="$seconds" RATE="$rate" DRAIN="$drain" SLACK="$slack" SUMMARY="$dir/summary.json" ALLOW_REMOTE="${SECKILL_LOAD_ALLOW_REMOTE:-}" \
-		K6_NO_USAGE_REPORT=true \
+		K6_NO_USAGE_REPORT=true K6_WEB_DASHBOARD=true K6_WEB_DASHBOARD_PORT=-1 \
+		K6_WEB_DASHBOARD_PERIOD=$((1 + seconds / 300))s K6_WEB_DASHBOARD_EXPORT="$dir/report.html" \
 		"$here/k6" run --quiet --address "" "$@" "loadtest/$name.js" >"$dir/k6.log" 2>&1 &
 	pids+=($!) # in the background, so that a signal ends us at once
 	wait "$!" || code=$?
@@ -126,8 +127,7 @@ stop_watch() {
 	sleep 3
 	kill "$watcher"
 	wait "$watcher" || die load "nothing was measured"
-	watched=(-samples "$dir/samples.json")
-	case $name in poll-storm | overload | soak) watched+=(-flat) ;; esac
+	case $name in poll-storm | overload | soak) watched=(-samples "$dir/samples.json") ;; esac
 }
 
 # settled: waits up to a minute until the audit is clean and nothing is pending; keeps the last one.

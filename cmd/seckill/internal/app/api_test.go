@@ -20,6 +20,7 @@ import (
 
 	"seckill/internal/breaker"
 	"seckill/internal/config"
+	"seckill/internal/testenv"
 	"seckill/order/memory"
 	"seckill/stock"
 )
@@ -35,11 +36,9 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	b := &backend{redis: rdb, store: memory.NewStore(), queue: newMemoryQueue()}
 	api, err := newAPIRole(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
 	addr := make(chan net.Addr, 1)
-	done := make(chan error, 1)
 	api.up = func(a net.Addr) { addr <- a }
-	go func() { done <- api.run(ctx) }()
+	stop := testenv.Start(t, api.run)
 	url := "http://" + (<-addr).String() + "/v1/time"
 	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
 
@@ -50,15 +49,11 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 	require.Contains(t, rec.Body.String(), "redis: ok\n")
 	require.Contains(t, rec.Body.String(), "backlog: 0 of ")
 
-	stop()
+	go stop()
 	require.Eventually(t, func() bool { return api.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
-	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err, "requests of load balancers that have not looked yet")
-	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.NoError(t, <-done)
+	resp, _ := testenv.Send(t, http.MethodGet, url, "")
+	require.Equal(t, http.StatusOK, resp.StatusCode, "load balancers may not have looked yet")
+	stop()
 }
 
 // lateQueue is a queue whose broker does not answer yet.
@@ -123,9 +118,7 @@ func TestAnIDSourceReplacesAUsedUpNodeID(t *testing.T) {
 		c := &counter{}
 		ids := newIDSource(c, slog.New(slog.DiscardHandler))
 		require.Error(t, ids.ready())
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- ids.run(ctx) }()
+		stop := testenv.Start(t, ids.run)
 		time.Sleep(time.Second)
 		require.NoError(t, ids.ready())
 		before, err := ids.Next()
@@ -138,7 +131,6 @@ func TestAnIDSourceReplacesAUsedUpNodeID(t *testing.T) {
 		require.Equal(t, int64(8102), ids.maker.Load().NodeID())
 		require.Greater(t, after, before)
 		stop()
-		require.NoError(t, <-done)
 	})
 }
 

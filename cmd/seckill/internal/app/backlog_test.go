@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"seckill/internal/testenv"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,9 +34,7 @@ func TestTheBacklogCountsWhatWasSentSinceTheQueueWasAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &lag{}
 		b := newBacklog(q, 600, slog.New(slog.DiscardHandler))
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- b.run(ctx) }()
+		stop := testenv.Start(t, b.run)
 
 		b.sent(601)
 		require.True(t, b.over(), "at once, not when the queue is asked")
@@ -54,6 +54,5 @@ func TestTheBacklogCountsWhatWasSentSinceTheQueueWasAsked(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		require.False(t, b.over())
 		stop()
-		require.NoError(t, <-done)
 	})
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"seckill/admin"
 	"seckill/fleet"
 	"seckill/internal/config"
+	"seckill/internal/testenv"
 	"seckill/order"
 )
 
@@ -30,10 +30,7 @@ func TestALimitGivesAConsumerNoMoreWorkersThanItsConnectionsAllow(t *testing.T) 
 	var log bytes.Buffer
 	consumer, err := newConsumerRole(cfg, b, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- consumer.pool.Run(ctx) }()
-	defer func() { stop(); require.NoError(t, <-done) }()
+	defer testenv.Start(t, consumer.pool.Run)()
 	workers := func(limit, want int) {
 		cfg.Consumer.Workers = limit
 		consumer.apply(cfg, 1)
@@ -66,10 +63,7 @@ func TestALimitThatThisVersionDoesNotTakeIsShownAndKeepsNoOtherBack(t *testing.T
 	require.NoError(t, err)
 	told := make(applied, 100)
 	m := newMember(cfg, b, fleet.RoleConsumer, told, &net.TCPAddr{IP: net.IPv4zero, Port: 8081}, prometheus.NewRegistry(), log)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx) }()
-	defer func() { stop(); require.NoError(t, <-done) }()
+	defer testenv.Start(t, m.Run)()
 	now := <-told
 	require.InDelta(t, 7, now.Consumer.DrainRate, 0)
 	require.Equal(t, cfg.Consumer.Workers, now.Consumer.Workers)

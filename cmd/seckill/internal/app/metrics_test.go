@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 
 	"seckill/catalog"
 	"seckill/fleet"
+	"seckill/internal/testenv"
 	"seckill/order/memory"
 	"seckill/stock"
 )
@@ -69,48 +69,29 @@ func startSelling(t *testing.T) *selling {
 	require.NoError(t, err)
 	s.api, err = newAPIRole(cfg, b, s.registries["api"], log)
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(func() { _, _ = rdb.Close(), db.Close() })
 	adminAt := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
-	addr, done := make(chan net.Addr, 1), make(chan error, 4)
-	go func() { done <- newMember(cfg, b, fleet.RoleAPI, s.api, adminAt, s.registries["api"], log).Run(ctx) }()
-	go func() {
-		done <- newMember(cfg, b, fleet.RoleConsumer, consumer, adminAt, s.registries["consumer"], log).Run(ctx)
-	}()
+	addr := make(chan net.Addr, 1)
 	s.api.up = func(a net.Addr) { addr <- a }
-	go func() { done <- s.api.run(ctx) }()
-	go func() { done <- consumer.run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		for range cap(done) {
-			require.NoError(t, <-done)
-		}
-		_, _ = rdb.Close(), db.Close()
-	})
+	for _, run := range []func(context.Context) error{
+		newMember(cfg, b, fleet.RoleAPI, s.api, adminAt, s.registries["api"], log).Run,
+		newMember(cfg, b, fleet.RoleConsumer, consumer, adminAt, s.registries["consumer"], log).Run,
+		s.api.run, consumer.run,
+	} {
+		testenv.Start(t, run)
+	}
 	s.url = "http://" + (<-addr).String()
 	require.True(t, s.api.await(t.Context()))
 	return s
 }
 
-func (s *selling) ask(t *testing.T, method, path string) (status int, header http.Header) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(""))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+s.token)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	_, err = io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, resp.Header
-}
-
 // buy is one purchase, until it has its result.
 func (s *selling) buy(t *testing.T) {
 	t.Helper()
-	status, header := s.ask(t, http.MethodPost, "/v1/sales/"+s.sale+"/orders")
-	require.Equal(t, http.StatusAccepted, status)
-	status, _ = s.ask(t, http.MethodGet, header.Get("Location")+"?wait=5s")
-	require.Equal(t, http.StatusOK, status)
+	resp, _ := testenv.Send(t, http.MethodPost, s.url+"/v1/sales/"+s.sale+"/orders", "", "Authorization", "Bearer "+s.token)
+	require.Equal(t, http.StatusAccepted, resp.StatusCode)
+	resp, _ = testenv.Send(t, http.MethodGet, s.url+resp.Header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+s.token)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
 // rows are our metrics as docs/metrics.md lists them: those of all roles, with

@@ -3,16 +3,15 @@ package app
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/telemetry/telemetrytest"
+	"seckill/internal/testenv"
 	"seckill/order"
 )
 
@@ -31,18 +30,14 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	}()
 	d := <-up
 
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL+"/v1/sales/"+d.SaleID+"/orders", strings.NewReader(`{}`))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+d.Token)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	resp.Body.Close()
+	resp, _ := testenv.Send(t, http.MethodPost, d.URL+"/v1/sales/"+d.SaleID+"/orders", `{}`, "Authorization", "Bearer "+d.Token,
+		"Content-Type", "application/json", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	require.Equal(t, http.StatusAccepted, resp.StatusCode)
-	require.Contains(t, fetched(t, d.URL+resp.Header.Get("Location")+"?wait=5s", http.Header{"Authorization": {"Bearer " + d.Token}}), `"status":"confirmed"`)
+	_, text := testenv.Send(t, http.MethodGet, d.URL+resp.Header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+d.Token)
+	require.Contains(t, text, `"status":"confirmed"`)
 	require.Eventually(t, func() bool { return len(spans.Named("process SECKILL_ORDER")) > 0 }, 5*time.Second, time.Millisecond)
-	require.Contains(t, fetched(t, d.AdminURL+"/metrics", http.Header{"Accept": {"application/openmetrics-text; version=1.0.0"}}), `# {trace_id="0af7651916cd43dd8448eb211c80319c"}`)
+	_, text = testenv.Send(t, http.MethodGet, d.AdminURL+"/metrics", "", "Accept", "application/openmetrics-text; version=1.0.0")
+	require.Contains(t, text, `# {trace_id="0af7651916cd43dd8448eb211c80319c"}`)
 	cancel()
 	require.NoError(t, <-done)
 
@@ -70,18 +65,4 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 			require.NotContains(t, fmt.Sprint(value), d.Token)
 		}
 	}
-}
-
-// fetched is what a GET returns.
-func fetched(t *testing.T, url string, header http.Header) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
-	require.NoError(t, err)
-	req.Header = header
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return string(text)
 }

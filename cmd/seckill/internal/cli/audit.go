@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,14 +33,7 @@ reports only differences that last for 5 s: between a commit and its write-back 
 consumers do the same once a minute and repair what writing the result again can repair. Exit code 4: MySQL and
 Redis disagree.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			var id int64
-			if len(args) == 1 {
-				var err error
-				if id, err = saleArg(args); err != nil {
-					return err
-				}
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			return p.withServers(func(s *admin.Service) error {
 				if watch {
 					return p.watchAudit(c.Context(), s, id)
@@ -52,7 +44,7 @@ Redis disagree.`,
 				}
 				return p.showAudit(report)
 			})
-		},
+		}),
 	}
 	c.Flags().BoolVar(&watch, "watch", false, "repeat until Ctrl-C, one line a round; the exit code is that of the last round")
 	return c
@@ -135,7 +127,7 @@ func (p *process) showAudit(report auditReport) error {
 }
 
 func (p *process) writeAudit(r auditReport) error {
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := columns(p.stdout)
 	fmt.Fprintln(t, "SALE\tSTATE\tTOTAL\tAVAILABLE\tCONFIRMED\tPAID\tCANCELLED\tREJECTED\tPENDING\tDEAD LETTERS")
 	for _, a := range r.Sales {
 		fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", a.ID, a.State, a.Total, a.Available, a.Confirmed, a.Paid, a.Cancelled, a.Rejected, a.Pending, a.DeadLetters)
@@ -162,13 +154,9 @@ func newRebuild(p *process) *cobra.Command {
 prompt. Meanwhile, for a few seconds, purchases of this sale are refused. No order is lost: pending orders are
 settled first. A Redis that was wiped needs no rebuild, the consumers load its sales without it.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			return p.withServers(func(s *admin.Service) error { return p.rebuild(c.Context(), s, id) })
-		},
+		}),
 	}
 }
 

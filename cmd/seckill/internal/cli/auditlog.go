@@ -6,9 +6,7 @@ import (
 	"os"
 	"os/user"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +28,10 @@ func newAuditLog(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return p.showHistory(entries)
+				return list(p, entries, admin.ViewAudit, "ROW\tWHEN\tACTOR\tROLE\tACTION\tTARGET\tBEFORE\tAFTER", func(e order.AuditEntry) string {
+					return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s", e.ID, e.At.Format(time.RFC3339), admin.Printable(e.By.Name), e.By.Role,
+						e.Action, admin.Printable(e.Target), dash(plain(string(e.Before))), dash(plain(string(e.After))))
+				})
 			})
 		},
 	}
@@ -39,33 +40,6 @@ func newAuditLog(p *process) *cobra.Command {
 	c.Flags().Int64Var(&q.Before, "before", 0, "only rows before this one")
 	c.Flags().IntVar(&q.Limit, "limit", 100, "maximum number of rows")
 	return c
-}
-
-// plain replaces what a terminal would interpret.
-func plain(text []byte) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, string(text))
-}
-
-func (p *process) showHistory(entries []order.AuditEntry) error {
-	if p.json {
-		views := make([]admin.AuditView, len(entries))
-		for i, e := range entries {
-			views[i] = admin.ViewAudit(e)
-		}
-		return writeJSON(p.stdout, views)
-	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ROW\tWHEN\tACTOR\tROLE\tACTION\tTARGET\tBEFORE\tAFTER")
-	for _, e := range entries {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.At.Format(time.RFC3339), admin.Printable(e.By.Name), e.By.Role,
-			e.Action, admin.Printable(e.Target), dash(plain(e.Before)), dash(plain(e.After)))
-	}
-	return t.Flush()
 }
 
 // thisOperator is the user who runs this command. Anybody with the database's

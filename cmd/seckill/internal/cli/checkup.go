@@ -48,11 +48,7 @@ running API knows it; its window, price and limits; memory in Redis for its orde
 queues for the running processes; at least two processes of each role. Every line is ok, warn or FAIL, and
 says what to do. It changes nothing. Exit code 0: nothing fails; 5: a server is down; 3: there is no such
 sale; 1: anything else.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			return p.withCheckup(func(check *app.Checkup) error {
 				found, err := check.Preflight(c.Context(), id)
 				if err != nil {
@@ -63,7 +59,7 @@ sale; 1: anything else.`,
 				}
 				return verdict(found)
 			})
-		},
+		}),
 	}
 }
 
@@ -108,9 +104,9 @@ func (p *process) showFindings(found []checkup.Finding) error {
 	}
 	marks := map[checkup.Level]string{checkup.OK: "ok  ", checkup.Warn: "warn", checkup.Fail: "FAIL"}
 	for _, f := range found {
-		fmt.Fprintf(p.stdout, "%s  %-22s %s\n", marks[f.Level], plain([]byte(f.Name)), plain([]byte(f.Detail)))
+		fmt.Fprintf(p.stdout, "%s  %-22s %s\n", marks[f.Level], plain(f.Name), plain(f.Detail))
 		if f.Advice != "" {
-			fmt.Fprintf(p.stdout, "      %-22s -> %s\n", "", plain([]byte(f.Advice)))
+			fmt.Fprintf(p.stdout, "      %-22s -> %s\n", "", plain(f.Advice))
 		}
 	}
 	_, err := fmt.Fprintf(p.stdout, "%d failed, %d warnings, %d ok\n", count[checkup.Fail], count[checkup.Warn], count[checkup.OK])

@@ -103,6 +103,16 @@ func newRoot(p *process) *cobra.Command {
 	return root
 }
 
+// group returns a command that only has subcommands.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(commands...)
+	return c
+}
+
 // wrapArgs makes wrong arguments of every command a usage error.
 func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +46,7 @@ func newConfig(p *process) *cobra.Command {
 }
 
 func writeValues(w io.Writer, values map[string]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := columns(w)
 	for _, s := range config.Settings() {
 		fmt.Fprintf(t, "%s\t%s\n", s.Env(), values[s.Key])
 	}
@@ -71,12 +69,6 @@ func writeSettings(w io.Writer) error {
 		}
 	}
 	return nil
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
 
 func newVersion(p *process) *cobra.Command {

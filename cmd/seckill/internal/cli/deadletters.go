@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,12 +15,7 @@ import (
 )
 
 func newDeadLetters(p *process) *cobra.Command {
-	c := &cobra.Command{
-		Use: "dead-letters", Short: "Show and discard messages that could not be read", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newDeadLettersList(p), newDeadLettersShow(p), newDeadLettersDiscard(p))
-	return c
+	return group("dead-letters", "Show and discard messages that could not be read", newDeadLettersList(p), newDeadLettersShow(p), newDeadLettersDiscard(p))
 }
 
 func newDeadLettersList(p *process) *cobra.Command {
@@ -38,7 +32,7 @@ func newDeadLettersList(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return p.listDeadLetters(found)
+				return list(p, found, admin.ViewDeadLetter, "MESSAGE\tREASON\tORDER\tSALE\tSHOPPER\tWHEN\tBYTES", deadLetterRow)
 			})
 		},
 	}
@@ -47,27 +41,9 @@ func newDeadLettersList(p *process) *cobra.Command {
 	return c
 }
 
-func (p *process) listDeadLetters(found []order.DeadLetter) error {
-	views := make([]admin.DeadLetterView, len(found))
-	for i, d := range found {
-		views[i] = admin.ViewDeadLetter(d)
-	}
-	if p.json {
-		return writeJSON(p.stdout, views)
-	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "MESSAGE\tREASON\tORDER\tSALE\tSHOPPER\tWHEN\tBYTES")
-	for _, v := range views {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", dash(v.MessageID), v.Reason, dash(v.OrderID), dash(v.SaleID), dash(v.ShopperID), v.CreatedAt.Format(time.RFC3339), v.Size)
-	}
-	return t.Flush()
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+func deadLetterRow(d order.DeadLetter) string {
+	v := admin.ViewDeadLetter(d)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%d", dash(v.MessageID), v.Reason, dash(v.OrderID), dash(v.SaleID), dash(v.ShopperID), v.CreatedAt.Format(time.RFC3339), v.Size)
 }
 
 func newDeadLettersShow(p *process) *cobra.Command {
@@ -79,10 +55,7 @@ func newDeadLettersShow(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				views := make([]admin.DeadLetterView, len(found))
-				for i, d := range found {
-					views[i] = admin.ViewDeadLetterBody(d)
-				}
+				views := admin.Views(found, admin.ViewDeadLetterBody)
 				if len(found) == order.MaxDeadLetters {
 					fmt.Fprintf(p.stderr, "only the first %d are shown; `seckill dead-letters list --sale` lists more\n", order.MaxDeadLetters)
 				}
@@ -101,7 +74,7 @@ func newDeadLettersShow(p *process) *cobra.Command {
 }
 
 func (p *process) writeDeadLetter(v admin.DeadLetterView) error {
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := columns(p.stdout)
 	kind := "a message that could not be read"
 	if v.Verdict {
 		kind = "the result of an order that cannot have a row"

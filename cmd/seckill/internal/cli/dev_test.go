@@ -17,6 +17,7 @@ import (
 	"seckill/admin"
 	adminhttp "seckill/admin/http"
 	"seckill/cmd/seckill/internal/app"
+	"seckill/internal/testenv"
 )
 
 // devShop is what `seckill dev` started.
@@ -55,16 +56,19 @@ type devOrder struct {
 
 func (d devShop) call(t *testing.T, method, path, body string) (int, devOrder) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, d.URL+path, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+d.Token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
+	resp, text := testenv.Send(t, method, d.URL+path, body, "Authorization", "Bearer "+d.Token, "Content-Type", "application/json")
 	var o devOrder
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&o))
+	require.NoError(t, json.Unmarshal([]byte(text), &o))
 	return resp.StatusCode, o
+}
+
+// operate sends a request to the operators' API, which must answer 200.
+func (d devShop) operate(t *testing.T, method, path, body string, headers ...string) string {
+	t.Helper()
+	resp, text := testenv.Send(t, method, d.AdminURL+adminhttp.Prefix+path, body,
+		append(headers, "Authorization", "Bearer "+d.AdminToken, "Content-Type", "application/json")...)
+	require.Equal(t, http.StatusOK, resp.StatusCode, text)
+	return text
 }
 
 // Not parallel: it looks for goroutines left behind.
@@ -102,27 +106,27 @@ func TestInDevTheLimitsAndBothInstancesAreThere(t *testing.T) {
 	t.Parallel()
 	d, stop := dev(t)
 	defer func() { require.Zero(t, stop()) }()
-	ask := func(method, path, body, tag string) (status int, text string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, d.AdminURL+adminhttp.Prefix+path, strings.NewReader(body))
-		require.NoError(t, err)
-		req.Header = http.Header{"Authorization": {"Bearer " + d.AdminToken}, "Content-Type": {"application/json"}}
-		if tag != "" {
-			req.Header.Set("If-Match", tag)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		return resp.StatusCode, string(b)
-	}
-	status, text := ask(http.MethodPatch, "limits", `{"consumer_workers":5}`, `"1"`)
-	require.Equal(t, http.StatusOK, status, text)
+	d.operate(t, http.MethodPatch, "limits", `{"consumer_workers":5}`, "If-Match", `"1"`)
 	require.Eventually(t, func() bool {
-		_, limits := ask(http.MethodGet, "limits", "", "")
-		_, instances := ask(http.MethodGet, "instances", "", "")
+		limits, instances := d.operate(t, http.MethodGet, "limits", ""), d.operate(t, http.MethodGet, "instances", "")
 		return strings.Count(limits, `"lags":false`) == 2 && strings.Contains(instances, `"workers":5`) && strings.Contains(instances, `"role":"api"`)
 	}, 5*time.Second, 10*time.Millisecond)
+}
+
+func TestDevServesOperators(t *testing.T) {
+	d, stop := dev(t)
+	defer stop()
+	sale := func(method, path string) (v admin.SaleView) {
+		require.NoError(t, json.Unmarshal([]byte(d.operate(t, method, path, "")), &v))
+		return v
+	}
+	require.Equal(t, "paused", sale(http.MethodPost, "sales/"+d.SaleID+"/pause").State)
+	require.Eventually(t, func() bool {
+		_, text := testenv.Send(t, http.MethodGet, d.URL+"/v1/sales/"+d.SaleID, "")
+		return strings.Contains(text, `"state":"paused"`)
+	}, time.Second, time.Millisecond, "shoppers see it")
+	require.Equal(t, "paused", sale(http.MethodGet, "sales/"+d.SaleID).Redis.State)
+	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestPayStandsInForThePaymentProvider(t *testing.T) {

@@ -19,18 +19,13 @@ import (
 )
 
 func newEvents(p *process) *cobra.Command {
-	c := &cobra.Command{
-		Use: "events", Short: "Read the order events that other systems get", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newEventsTail(p), &cobra.Command{
+	return group("events", "Read the order events that other systems get", newEventsTail(p), &cobra.Command{
 		Use: "schema", Short: "Print the JSON schema of events", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := p.stdout.Write(event.Schema)
 			return err
 		},
 	})
-	return c
 }
 
 // tail selects what `events tail` shows.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,12 +18,7 @@ import (
 )
 
 func newLimits(p *process) *cobra.Command {
-	c := &cobra.Command{
-		Use: "limits", Short: "Show and change the limits of running processes", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newLimitsGet(p), newLimitsSet(p))
-	return c
+	return group("limits", "Show and change the limits of running processes", newLimitsGet(p), newLimitsSet(p))
 }
 
 func newLimitsGet(p *process) *cobra.Command {
@@ -110,7 +103,7 @@ func (p *process) showLimits(v admin.LimitsView) error {
 	if p.json {
 		return writeJSON(p.stdout, v)
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := columns(p.stdout)
 	fmt.Fprintln(t, "LIMIT\tVALUE\tFROM\tCONFIGURED HERE")
 	for _, name := range slices.Sorted(maps.Keys(v.Limits)) {
 		l := v.Limits[name]
@@ -128,7 +121,7 @@ func (p *process) showLimits(v admin.LimitsView) error {
 		for _, i := range lag {
 			fmt.Fprintf(p.stdout, "\n%s lags: it has generation %d", admin.Printable(i.ID), i.Generation)
 			if i.Refused != "" {
-				fmt.Fprintf(p.stdout, " and refuses of the newest: %s", plain([]byte(i.Refused)))
+				fmt.Fprintf(p.stdout, " and refuses of the newest: %s", plain(i.Refused))
 			}
 		}
 	}
@@ -145,34 +138,15 @@ func newInstances(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return p.listInstances(found)
+				return list(p, found, admin.ViewInstance, "ID\tVERSION\tHOST\tPID\tLISTEN\tADMIN\tNODE\tLIMITS\tSTARTED\tLOAD", instanceRow)
 			})
 		},
 	}
 }
 
-func (p *process) listInstances(found []fleet.Instance) error {
-	if p.json {
-		views := make([]admin.InstanceView, len(found))
-		for i, f := range found {
-			views[i] = admin.ViewInstance(f)
-		}
-		return writeJSON(p.stdout, views)
-	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tVERSION\tHOST\tPID\tLISTEN\tADMIN\tNODE\tLIMITS\tSTARTED\tLOAD")
-	for _, i := range found {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\n", admin.Printable(i.ID), admin.Printable(i.Version), admin.Printable(i.Host), i.PID,
-			dash(admin.Printable(i.Listen)), admin.Printable(i.AdminListen), nodeID(i.Worker), i.Generation, i.StartedAt.Format(time.RFC3339), loadLine(i))
-	}
-	return t.Flush()
-}
-
-func nodeID(n int64) string {
-	if n == 0 {
-		return "-"
-	}
-	return strconv.FormatInt(n, 10)
+func instanceRow(i fleet.Instance) string {
+	return fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s", admin.Printable(i.ID), admin.Printable(i.Version), admin.Printable(i.Host), i.PID,
+		dash(admin.Printable(i.Listen)), admin.Printable(i.AdminListen), dash(admin.FormatID(i.Worker)), i.Generation, i.StartedAt.Format(time.RFC3339), loadLine(i))
 }
 
 // loadLine describes the load of an instance for people.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"seckill/cmd/seckill/internal/app"
@@ -12,11 +11,7 @@ import (
 )
 
 func newMigrate(p *process) *cobra.Command {
-	c := &cobra.Command{
-		Use: "migrate", Short: "Update the schema of the database and create missing topics", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(
+	return group("migrate", "Update the schema of the database and create missing topics",
 		&cobra.Command{
 			Use: "up", Short: "Apply the missing migrations and create missing topics; safe at any time, even several at once", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return p.migrateUp(c.Context()) },
@@ -26,7 +21,6 @@ func newMigrate(p *process) *cobra.Command {
 			RunE: func(c *cobra.Command, _ []string) error { return p.migrateStatus(c.Context()) },
 		},
 	)
-	return c
 }
 
 func (p *process) migrateUp(ctx context.Context) error {
@@ -62,7 +56,7 @@ func (p *process) migrateStatus(ctx context.Context) error {
 	if p.json {
 		return writeJSON(p.stdout, ms)
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := columns(p.stdout)
 	for _, m := range ms {
 		at := "not applied"
 		if m.Applied {

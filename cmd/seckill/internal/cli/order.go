@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -15,12 +14,7 @@ import (
 )
 
 func newOrder(p *process) *cobra.Command {
-	c := &cobra.Command{
-		Use: "order", Short: "Find, show and cancel orders", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newOrderShow(p), newOrderList(p), newOrderCancel(p))
-	return c
+	return group("order", "Find, show and cancel orders", newOrderShow(p), newOrderList(p), newOrderCancel(p))
 }
 
 // noOrderError is an order that is in neither store.
@@ -70,25 +64,21 @@ func (p *process) showOrder(v admin.OrderView) error {
 	if p.json {
 		return writeJSON(p.stdout, v)
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
+	return p.listFields([][2]string{
 		{"id", v.ID},
-		{"sale", v.SaleID},
-		{"shopper", admin.Printable(v.ShopperID)},
+		{"sale", dash(v.SaleID)},
+		{"shopper", dash(admin.Printable(v.ShopperID))},
 		{"quantity", strconv.Itoa(v.Quantity)},
-		{"reference", admin.Printable(v.Reference)},
+		{"reference", dash(admin.Printable(v.Reference))},
 		{"status", v.Status + " " + v.Reason},
 		{"amount", fmt.Sprintf("%d (minor units)", v.AmountMinor)},
 		{"reserved", v.ReservedAt},
-		{"decided", v.DecidedAt},
-		{"pay by", v.PayBy},
-		{"redis", v.Redis},
+		{"decided", dash(v.DecidedAt)},
+		{"pay by", dash(v.PayBy)},
+		{"redis", dash(v.Redis)},
 		{"dead letters", strconv.Itoa(len(v.DeadLetters))},
-		{"where", v.Where},
-	} {
-		fmt.Fprintf(t, "%s\t%s\n", row[0], dash(row[1]))
-	}
-	return t.Flush()
+		{"where", dash(v.Where)},
+	})
 }
 
 func newOrderList(p *process) *cobra.Command {
@@ -110,7 +100,7 @@ those of a sale with a reference. There is no index on references: it reads all 
 				if err != nil {
 					return err
 				}
-				return p.listOrders(found)
+				return list(p, found, admin.ViewOrder, "ID\tSALE\tSHOPPER\tQUANTITY\tSTATUS\tREASON\tREFERENCE\tRESERVED", orderRow)
 			})
 		},
 	}
@@ -136,21 +126,10 @@ func orders(ctx context.Context, s *admin.Service, q admin.OrderQuery, limit int
 	}
 }
 
-func (p *process) listOrders(found []admin.FoundOrder) error {
-	views := make([]admin.OrderView, len(found))
-	for i, f := range found {
-		views[i] = admin.ViewOrder(f)
-	}
-	if p.json {
-		return writeJSON(p.stdout, views)
-	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSALE\tSHOPPER\tQUANTITY\tSTATUS\tREASON\tREFERENCE\tRESERVED")
-	for _, v := range views {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", v.ID, v.SaleID, admin.Printable(v.ShopperID), v.Quantity,
-			v.Status, dash(v.Reason), dash(admin.Printable(v.Reference)), v.ReservedAt)
-	}
-	return t.Flush()
+func orderRow(f admin.FoundOrder) string {
+	v := admin.ViewOrder(f)
+	return fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s", v.ID, v.SaleID, admin.Printable(v.ShopperID), v.Quantity,
+		v.Status, dash(v.Reason), dash(admin.Printable(v.Reference)), v.ReservedAt)
 }
 
 func newOrderCancel(p *process) *cobra.Command {

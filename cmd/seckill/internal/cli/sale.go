@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,11 +15,7 @@ import (
 )
 
 func newSale(p *process) *cobra.Command {
-	c := &cobra.Command{
-		Use: "sale", Short: "Create, change and watch sales", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(
+	return group("sale", "Create, change and watch sales",
 		newSaleCreate(p), newSaleList(p), newSaleShow(p),
 		newSaleMove(p, "open", "Load a sale into Redis now; it sells within its window"),
 		newSalePause(p),
@@ -29,7 +23,6 @@ func newSale(p *process) *cobra.Command {
 		newSaleMove(p, "end", "End a sale: purchases are refused for good, pending orders still get their result"),
 		newSaleRestock(p), newSaleExtendPay(p), newSaleVoid(p), newSaleWatch(p), newSaleReport(p),
 	)
-	return c
 }
 
 func newSaleCreate(p *process) *cobra.Command {
@@ -81,14 +74,7 @@ func newSaleList(p *process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if p.json {
-					views := make([]admin.SaleView, len(ss))
-					for i, s := range ss {
-						views[i] = admin.ViewSale(s)
-					}
-					return writeJSON(p.stdout, views)
-				}
-				return listSales(p.stdout, ss)
+				return p.listSales(ss)
 			})
 		},
 	}
@@ -106,11 +92,7 @@ func listed(ctx context.Context, s *admin.Service, all bool) ([]order.Sale, erro
 func newSaleShow(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "show SALE", Short: "Show a sale, in MySQL and in Redis", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			return p.withServers(func(s *admin.Service) error {
 				sale, err := s.Sale(c.Context(), id)
 				if err != nil {
@@ -118,7 +100,7 @@ func newSaleShow(p *process) *cobra.Command {
 				}
 				return p.showStatus(sale)
 			})
-		},
+		}),
 	}
 }
 
@@ -126,14 +108,10 @@ func newSaleShow(p *process) *cobra.Command {
 func newSaleMove(p *process, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " SALE", Short: short, Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			action, _ := admin.Moves(name)
 			return p.steer(c.Context(), id, action)
-		},
+		}),
 	}
 }
 
@@ -146,6 +124,20 @@ func (p *process) steer(ctx context.Context, id int64, a order.Action) error {
 		}
 		return p.showSale(done.Sale)
 	})
+}
+
+// withSale returns a command's function that gets the ID in its argument; 0 without one.
+func withSale(run func(c *cobra.Command, id int64) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return run(c, 0)
+		}
+		id, err := saleArg(args)
+		if err != nil {
+			return err
+		}
+		return run(c, id)
+	}
 }
 
 func saleArg(args []string) (int64, error) {
@@ -167,11 +159,8 @@ func ofSale(id int64, err error) error {
 	return err
 }
 
-func listSales(w io.Writer, ss []order.Sale) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSTATE\tAVAILABLE\tTOTAL\tSTARTS\tENDS\tTITLE")
-	for _, s := range ss {
-		fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%s\t%s\t%q\n", s.ID, s.State, s.Available, s.Total, s.StartsAt.Format(time.RFC3339), s.EndsAt.Format(time.RFC3339), s.Title)
-	}
-	return t.Flush()
+func (p *process) listSales(ss []order.Sale) error {
+	return list(p, ss, admin.ViewSale, "ID\tSTATE\tAVAILABLE\tTOTAL\tSTARTS\tENDS\tTITLE", func(s order.Sale) string {
+		return fmt.Sprintf("%d\t%s\t%d\t%d\t%s\t%s\t%q", s.ID, s.State, s.Available, s.Total, s.StartsAt.Format(time.RFC3339), s.EndsAt.Format(time.RFC3339), s.Title)
+	})
 }

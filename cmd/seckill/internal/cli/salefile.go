@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -100,8 +99,7 @@ func (p *process) showSale(s order.Sale) error {
 	if v.Voided {
 		state += ", voided"
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
+	return p.listFields([][2]string{
 		{"id", v.ID},
 		{"external_id", v.ExternalID},
 		{"title", strconv.Quote(v.Title)},
@@ -115,8 +113,5 @@ func (p *process) showSale(s order.Sale) error {
 		{"version", strconv.FormatUint(v.Version, 10)},
 		{"require_permit", strconv.FormatBool(v.RequirePermit)},
 		{"require_claim", v.RequireClaim},
-	} {
-		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
-	}
-	return t.Flush()
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"regexp"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,11 +26,7 @@ func newSaleReport(p *process) *cobra.Command {
 prints every order as a line, sorted by ID, all as of one moment, and the sums on stderr. The lines contain
 shopper IDs, so each export is recorded in the audit log. They contain public IDs if SECKILL_ID_KEYS is set.
 A cell that a spreadsheet would read as a formula is prefixed with a single quote.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			if lines && p.json {
 				return &usageError{errors.New("give --csv or --json")}
 			}
@@ -49,7 +44,7 @@ A cell that a spreadsheet would read as a formula is prefixed with a single quot
 				}
 				return p.showReport(admin.ViewReport(r))
 			})
-		},
+		}),
 	}
 	c.Flags().BoolVar(&lines, "csv", false, "print every order as a line")
 	return c
@@ -59,7 +54,7 @@ func (p *process) showReport(v admin.ReportView) error {
 	if p.json {
 		return writeJSON(p.stdout, v)
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := columns(p.stdout)
 	fmt.Fprintf(t, "sale\t%s %s\n", v.ID, strconv.Quote(v.Title))
 	fmt.Fprintf(t, "state\t%s\n", v.State)
 	fmt.Fprintf(t, "price\t%d %s (minor units)\n", v.PriceMinor, v.Currency)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,16 +38,11 @@ func newSalePause(p *process) *cobra.Command {
 func (p *process) pauseAll(ctx context.Context) error {
 	return p.withServers(func(s *admin.Service) error {
 		paused, err := s.PauseAll(ctx, thisCall())
-		sales := make([]order.Sale, len(paused))
-		views := make([]admin.SaleView, len(paused))
-		for i, r := range paused {
-			sales[i], views[i] = r.Sale, admin.ViewSale(r.Sale)
+		sales := admin.Views(paused, func(r admin.Result) order.Sale {
 			err = errors.Join(err, r.Behind)
-		}
-		if p.json {
-			return errors.Join(writeJSON(p.stdout, views), err)
-		}
-		return errors.Join(listSales(p.stdout, sales), err)
+			return r.Sale
+		})
+		return errors.Join(p.listSales(sales), err)
 	})
 }
 
@@ -58,16 +52,12 @@ func newSaleRestock(p *process) *cobra.Command {
 		Use: "restock SALE --units N", Short: "Add units to a sale, or remove unsold units", Args: cobra.ExactArgs(1),
 		Long: `Add units to a sale; if it was sold out it sells again. A negative number removes unsold units: at most as
 many as are in no order in MySQL. Pending orders for which no unit is left are rejected as sold out.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			if units == 0 {
 				return &usageError{errors.New("give --units N, which may be negative, but not 0")}
 			}
 			return p.steer(c.Context(), id, order.Restocking(units))
-		},
+		}),
 	}
 	c.Flags().IntVar(&units, "units", 0, "how many units to add; negative to remove")
 	return c
@@ -79,16 +69,12 @@ func newSaleExtendPay(p *process) *cobra.Command {
 		Use: "extend-pay SALE --by 30m | --pay-within 1h", Short: "Give shoppers more time to pay", Args: cobra.ExactArgs(1),
 		Long: `Give shoppers more time to pay for unpaid and for future orders of a sale. It applies at once: no order is
 cancelled before its new deadline, even while pay_by in the rows is still being updated.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			if (within == 0) == (by == 0) || within < 0 || by < 0 {
 				return &usageError{errors.New("give --by, the time to add, or --pay-within, the whole time")}
 			}
 			return p.steer(c.Context(), id, order.Extending(within, by))
-		},
+		}),
 	}
 	c.Flags().DurationVar(&by, "by", 0, "time to add, such as 30m")
 	c.Flags().DurationVar(&within, "pay-within", 0, "total time from the confirmation, such as 1h")
@@ -101,13 +87,9 @@ func newSaleVoid(p *process) *cobra.Command {
 		Long: `End a sale and cancel all its unpaid orders, for example after a wrong price. There is no confirmation prompt
 and no undo. The consumers cancel at a bounded rate, including orders that are confirmed later; a payment that
 arrives from now on gets refund_required. Paid orders stay, the shop must refund them: ` + "`order list --sale`" + ` lists them.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := saleArg(args)
-			if err != nil {
-				return err
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			return p.steer(c.Context(), id, order.Voiding())
-		},
+		}),
 	}
 }
 
@@ -127,7 +109,7 @@ func (p *process) showStatus(s admin.SaleStatus) error {
 	case !m.Loaded:
 		redis = "not loaded"
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := columns(p.stdout)
 	fmt.Fprintf(t, "redis\t%s\n", redis)
 	return t.Flush()
 }

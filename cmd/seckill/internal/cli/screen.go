@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
@@ -131,7 +130,7 @@ func saleLines(s admin.LiveSaleView, at string, paint func(style, text string) s
 		when = "starts " + until(at, s.StartsAt)
 	}
 	lines := []string{
-		fmt.Sprintf("sale %s  %s  %s, %s", s.ID, plain([]byte(s.Title)), paint(bold, s.Status), when),
+		fmt.Sprintf("sale %s  %s  %s, %s", s.ID, plain(s.Title), paint(bold, s.Status), when),
 		fmt.Sprintf("[%s%s]  %s of %d left, %d pending, %d settled", strings.Repeat("#", bar), strings.Repeat(".", width-bar),
 			paint(bold, strconv.FormatInt(s.Available, 10)), s.Total, s.Pending, s.Settled),
 	}
@@ -219,7 +218,7 @@ func until(at, when string) string {
 // table aligns rows in columns.
 func table(rows ...[]string) []string {
 	var text strings.Builder
-	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	t := columns(&text)
 	for _, r := range rows {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}

@@ -24,20 +24,14 @@ func newSaleWatch(p *process) *cobra.Command {
 redrawn every second until Ctrl-C. Without a terminal, or with NO_COLOR or TERM=dumb, each update is a line; with
 --json it is an object, as in GET /admin/v1/live. Rates are averages over 5 s, of all sales together. A server
 that does not respond is named, and the command continues; the exit code is that of the last update.`,
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			var id int64
-			if len(args) == 1 {
-				if id, err = saleArg(args); err != nil {
-					return err
-				}
-			}
+		RunE: withSale(func(c *cobra.Command, id int64) error {
 			if interval < shortestInterval || count < 0 {
 				return &usageError{fmt.Errorf("--interval must be %s or more, and --count 0 or more", shortestInterval)}
 			}
 			return p.withStores(func(s *admin.Service) error {
 				return p.watch(c.Context(), s, id, interval, count)
 			})
-		},
+		}),
 	}
 	c.Flags().DurationVar(&interval, "interval", time.Second, "time between two updates")
 	c.Flags().IntVar(&count, "count", 0, "end after this many updates; 0: at Ctrl-C")
