@@ -93,7 +93,7 @@ func Run(t *testing.T, store Store) {
 		"sales are restocked and destocked":                       salesRestock,
 		"sales are listed until they are closed":                  salesListed,
 		"an operator's change is in the audit log":                operateLogs,
-		"an operation wants the version that it saw":              operateVersions,
+		"an operation may require the version that it saw":        operateVersions,
 		"of operators who saw the same version one wins":          operatorsRace,
 		"what shoppers were promised is fixed once a sale opens":  changeFixed,
 		"a command makes one sale":                                createOnce,
