@@ -7,8 +7,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,13 +36,10 @@ type eventConsumer struct {
 // listen has an event consumer receive the shop's events until the test ends.
 func (s *shop) listen() *eventConsumer {
 	s.t.Helper()
-	topic := s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC")
-	require.NotEmpty(s.t, topic)
+	opts := s.rocketmq()
+	opts.Topic, opts.Group = s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC"), s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC")+"_outside"
 	e := &eventConsumer{db: s.db, schema: eventSchema(s.t), last: map[string]event.Event{}, bodies: map[string]string{}}
-	sub, err := rocketmq.NewSubscriber(rocketmq.Options{
-		NameServers: strings.Split(s.setting("SECKILL_ROCKETMQ_NAMESERVERS"), ","), Topic: topic, Group: topic + "_ear",
-		Log: slog.New(slog.DiscardHandler),
-	}, rocketmq.SubscriberOptions{Handle: e.hear})
+	sub, err := rocketmq.NewSubscriber(opts, rocketmq.SubscriberOptions{Handle: e.hear})
 	require.NoError(s.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

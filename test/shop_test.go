@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,29 +23,37 @@ import (
 // database, topics and a consumer group of its own.
 type shop struct {
 	t         *testing.T
-	env       []string
+	settings  map[string]string
+	env       []string // the settings, as processes get them
 	db        *sql.DB
+	rdb       *redis.Client
 	urls      []string
 	apis      []*process
 	consumers []*process
 }
 
+const (
+	operatorSecret = "what operators' tokens are signed with in tests"
+	paymentSecret  = "what the payment provider signs with in tests"
+)
+
 // newShop starts apis and consumers on the servers that env names.
 func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 	t.Helper()
 	name := fmt.Sprintf("e2e_%d", time.Now().UnixNano())
-	s := &shop{t: t, db: ownDatabase(t, env, name)}
-	settings := map[string]string{
+	s := &shop{t: t, db: ownDatabase(t, env, name), rdb: redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})}
+	t.Cleanup(func() { _ = s.rdb.Close() })
+	s.settings = map[string]string{
 		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
 		"SECKILL_ROCKETMQ_EVENT_TOPIC": name + "_event",
 		"SECKILL_SHOPPER_RPS":          "0", // the crowd is one process: some shoppers retry hard
 		"SECKILL_LOG_FORMAT":           "text",
 
 		"SECKILL_PAYMENT_SECRETS":   paymentSecret,
-		"SECKILL_ADMIN_JWT_SECRETS": "what operators' tokens are signed with in tests",
+		"SECKILL_ADMIN_JWT_SECRETS": operatorSecret,
 	}
-	maps.Copy(settings, env)
-	for k, v := range settings {
+	maps.Copy(s.settings, env)
+	for k, v := range s.settings {
 		s.env = append(s.env, k+"="+v)
 	}
 	_, code := command(t, s.env, "", "migrate", "up")
@@ -58,6 +67,12 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 		s.urls = append(s.urls, "http://"+addr)
 	}
 	return s
+}
+
+func (s *shop) setting(name string) string {
+	s.t.Helper()
+	require.NotEmpty(s.t, s.settings[name], name)
+	return s.settings[name]
 }
 
 // sharedServers are those that scripts/up started for everyone: not to be hurt.
