@@ -84,7 +84,7 @@ func (e *eventConsumer) kinds() map[order.Status]int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	kinds := map[order.Status]int{}
-	for _, ev := range e.last {
+	for _, ev := range e.reader.Last {
 		kinds[ev.Data.Status]++
 	}
 	return kinds
@@ -97,7 +97,7 @@ func (e *eventConsumer) kinds() map[order.Status]int {
 func (s *shop) proveTail(t *testing.T, e *eventConsumer) {
 	t.Helper()
 	e.mu.Lock()
-	bodies := maps.Clone(e.bodies)
+	bodies := maps.Clone(e.reader.Bodies)
 	e.mu.Unlock()
 	ctx, stop := context.WithTimeout(t.Context(), 60*time.Second)
 	defer stop()
@@ -128,11 +128,11 @@ func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
 	c := s.newSale(saleTerms{stock: 50}, 60)
 	c.buy(10)
 	c.await(t, 30*time.Second)
-	require.Empty(t, e.bodies)
+	require.Empty(t, e.reader.Bodies)
 	quiet.terminate(20 * time.Second)
 	s.consumers = append(s.consumers, startProcess(t, s.env, "consumer"))
 	e.heardAll(t, 30*time.Second, c.sale)
-	require.Len(t, e.bodies, 50)
+	require.Len(t, e.reader.Bodies, 50)
 	require.Zero(t, e.repeated)
 }
 

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"strconv"
@@ -17,6 +18,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"seckill/audit"
+	ordermysql "seckill/order/mysql"
 )
 
 // shop is a whole system: processes of ours on a set of servers, with a
@@ -26,6 +30,7 @@ type shop struct {
 	settings  map[string]string
 	env       []string // the settings, as processes get them
 	db        *sql.DB
+	store     *ordermysql.Store // on db
 	rdb       *redis.Client
 	urls      []string
 	apis      []*process
@@ -41,7 +46,8 @@ const (
 func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 	t.Helper()
 	name := fmt.Sprintf("e2e_%d", time.Now().UnixNano())
-	s := &shop{t: t, db: ownDatabase(t, env, name), rdb: redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})}
+	db := ownDatabase(t, env, name)
+	s := &shop{t: t, db: db, store: ordermysql.NewStore(db, slog.New(slog.DiscardHandler)), rdb: redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})}
 	t.Cleanup(func() { _ = s.rdb.Close() })
 	s.settings = map[string]string{
 		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
@@ -107,9 +113,8 @@ func ownDatabase(t *testing.T, env map[string]string, name string) *sql.DB {
 	require.NoError(t, err)
 	cfg.DBName = name
 	env["SECKILL_MYSQL_DSN"] = cfg.FormatDSN()
-	db, err := sql.Open("mysql", cfg.FormatDSN())
+	db, err := ordermysql.OpenDB(env["SECKILL_MYSQL_DSN"], ordermysql.DBOptions{})
 	require.NoError(t, err)
-	db.SetMaxOpenConns(8) // several shops share 200
 	t.Cleanup(func() {
 		_, _ = db.Exec("DROP DATABASE " + name)
 		_ = db.Close()
@@ -171,28 +176,10 @@ func (s *shop) tokens(first, n int) []string {
 	return ts
 }
 
-// discrepancy is one finding of an audit.
-type discrepancy struct {
-	Kind    string `json:"kind"`
-	OrderID string `json:"order_id"`
-	Detail  string `json:"detail"`
-}
-
 // auditReport is `seckill audit --json`.
 type auditReport struct {
-	OK    bool `json:"ok"`
-	Sales []struct {
-		ID            string        `json:"id"`
-		Total         int64         `json:"total"`
-		Available     int64         `json:"available"`
-		LiveUnits     int64         `json:"live_units"`
-		Confirmed     int64         `json:"confirmed"`
-		Paid          int64         `json:"paid"`
-		Cancelled     int64         `json:"cancelled"`
-		Rejected      int64         `json:"rejected"`
-		Pending       int64         `json:"pending"`
-		Discrepancies []discrepancy `json:"discrepancies"`
-	} `json:"sales"`
+	OK    bool
+	Sales []audit.SaleAudit
 }
 
 func (s *shop) audit(sale string) auditReport {

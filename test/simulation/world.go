@@ -18,6 +18,7 @@ import (
 	"seckill/order/memory"
 	"seckill/reconcile"
 	"seckill/stock"
+	"seckill/test/promise"
 )
 
 // world is one simulation: the servers, the processes and the shoppers.
@@ -59,7 +60,7 @@ func Run(seed uint64, program Program) (Result, error) {
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
 	w := &world{
 		plan: newPlan(seed), program: program, store: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
-		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: newTopic(),
+		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: &topic{reader: promise.NewReader()},
 	}
 	w.coins = make(coins, len(w.plan.faults))
 	if err := w.build(); err != nil {
