@@ -104,7 +104,7 @@ func examples(t *testing.T) (all []example) {
 func (e example) send(t *testing.T, c *crowd, order string) int {
 	t.Helper()
 	path, query := e.path, ""
-	var headers []string
+	headers := map[string]string{}
 	for _, ref := range e.parameters {
 		p := ref.Value
 		value, _ := p.Example.(string)
@@ -121,7 +121,7 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 		case p.In == "query":
 			query = strings.TrimPrefix(query+"&"+p.Name+"="+value, "&")
 		default:
-			headers = append(headers, p.Name, value)
+			headers[http.CanonicalHeaderKey(p.Name)] = value
 		}
 	}
 	var text []byte
@@ -134,14 +134,18 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 		text, err = json.Marshal(e.body)
 		require.NoError(t, err)
 	}
-	if at := slices.Index(headers, webhook.HeaderEventID); at >= 0 {
+	if event := headers[webhook.HeaderEventID]; event != "" {
 		now := time.Now()
-		headers = append(headers, webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10),
-			webhook.HeaderSignature, webhook.Sign([]byte(paymentSecret), headers[at+1], now, text))
+		headers[webhook.HeaderTimestamp] = strconv.FormatInt(now.Unix(), 10)
+		headers[webhook.HeaderSignature] = webhook.Sign([]byte(paymentSecret), event, now, text)
 	} else {
-		headers = append(headers, "Authorization", "Bearer "+c.tokens[0])
+		headers["Authorization"] = "Bearer " + c.tokens[0]
 	}
-	res, err := send(c.client, e.method, c.shop.urls[0]+path+"?"+query, string(text), headers...)
+	var flat []string
+	for name, value := range headers {
+		flat = append(flat, name, value)
+	}
+	res, err := send(c.client, e.method, c.shop.urls[0]+path+"?"+query, string(text), flat...)
 	require.NoError(t, err)
 	t.Logf("%s %s?%s %s: %d %.200s", e.method, path, query, text, res.status, res.text)
 	return res.status
