@@ -153,7 +153,7 @@ func (w *world) start(name string, life uint64) (*process, error) {
 	p := &process{w: w, name: name, ready: func() bool { return true }, wire: wire}
 	p.ctx, p.kill = context.WithCancel(context.Background())
 	servers := Servers{
-		Orders: &Store{w.store, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
+		Orders: &store{w.store, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
 		Skew: w.plan.skews[name], Log: slog.New(logTo{trace: w.trace, who: name}),
 	}
 	var run func(context.Context) error
