@@ -89,18 +89,18 @@ func (s Sale) Validate() error {
 			errs = append(errs, &FieldError{field, fmt.Sprintf(detail, args...)})
 		}
 	}
-	check(s.Title != "" && len(s.Title) <= 200 && utf8.ValidString(s.Title), "title", "wants 1-200 bytes of UTF-8")
-	check(len(s.SKU) <= 64 && utf8.ValidString(s.SKU), "sku", "wants at most 64 bytes of UTF-8")
-	check(len(s.ExternalID) <= 64 && printable(s.ExternalID, '!'), "external_id", "wants at most 64 printable ASCII bytes")
-	check(s.PriceMinor >= 0 && s.PriceMinor <= 1e12, "price_minor", "wants 0 to 1e12, got %d", s.PriceMinor)
-	check(currency(s.Currency), "currency", "wants three capital letters (ISO 4217), got %q", s.Currency)
-	check(s.Total >= 0 && s.Total <= 1e9, "stock", "wants 0 to 1e9, got %d", s.Total)
-	check(s.OrdersPerShopper >= 1 && s.OrdersPerShopper <= MaxSlots, "orders_per_shopper", "wants 1 to %d, got %d", MaxSlots, s.OrdersPerShopper)
-	check(s.UnitsPerOrder >= 1 && s.UnitsPerOrder <= MaxQuantity, "units_per_order", "wants 1 to %d, got %d", MaxQuantity, s.UnitsPerOrder)
+	check(s.Title != "" && len(s.Title) <= 200 && utf8.ValidString(s.Title), "title", "must be 1 to 200 bytes of UTF-8")
+	check(len(s.SKU) <= 64 && utf8.ValidString(s.SKU), "sku", "must be at most 64 bytes of UTF-8")
+	check(len(s.ExternalID) <= 64 && printable(s.ExternalID, '!'), "external_id", "must be at most 64 printable ASCII characters")
+	check(s.PriceMinor >= 0 && s.PriceMinor <= 1e12, "price_minor", "must be 0 to 1e12, not %d", s.PriceMinor)
+	check(currency(s.Currency), "currency", "must be three capital letters (ISO 4217), not %q", s.Currency)
+	check(s.Total >= 0 && s.Total <= 1e9, "stock", "must be 0 to 1e9, not %d", s.Total)
+	check(s.OrdersPerShopper >= 1 && s.OrdersPerShopper <= MaxSlots, "orders_per_shopper", "must be 1 to %d, not %d", MaxSlots, s.OrdersPerShopper)
+	check(s.UnitsPerOrder >= 1 && s.UnitsPerOrder <= MaxQuantity, "units_per_order", "must be 1 to %d, not %d", MaxQuantity, s.UnitsPerOrder)
 	check(!s.StartsAt.IsZero(), "starts_at", "is missing")
 	check(s.EndsAt.After(s.StartsAt), "ends_at", "must be after starts_at")
-	check(s.RequireClaim == "" || validClaim(s.RequireClaim), "require_claim", "wants the name of a claim, or name=value, each of 1-64 printable ASCII bytes")
-	check(s.PayWithin >= time.Second && s.PayWithin <= 30*24*time.Hour, "pay_within", "wants 1s to 720h, got %s", s.PayWithin)
+	check(s.RequireClaim == "" || validClaim(s.RequireClaim), "require_claim", "must be the name of a claim, or name=value, each of 1 to 64 printable ASCII characters")
+	check(s.PayWithin >= time.Second && s.PayWithin <= 30*24*time.Hour, "pay_within", "must be 1s to 720h, not %s", s.PayWithin)
 	return errors.Join(errs...)
 }
 

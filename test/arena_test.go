@@ -5,7 +5,6 @@ package test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"seckill/order"
@@ -73,7 +71,6 @@ type arena struct {
 	boxes         map[string]*box
 	hops          map[string]*hop
 	redis         string // address of the server
-	rdb           *redis.Client
 	ledger        *stock.Ledger
 	outside       *rocketmq.Publisher // puts into the queue what no API sent
 	ids           *order.IDMaker
@@ -110,9 +107,7 @@ func newArena(t *testing.T, on *servers, path string, withoutSlotKey bool) *aren
 	if withoutSlotKey {
 		a.dropSlotKey()
 	}
-	a.rdb = redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})
-	t.Cleanup(func() { _ = a.rdb.Close() })
-	a.ledger = stock.New(a.rdb)
+	a.ledger = stock.New(a.shop.rdb)
 	for i := range 4 {
 		name := []string{"api", "consumer"}[i/2]
 		r := &role{name: fmt.Sprintf("%s-%d", name, i%2), env: a.wired(name, env)}
@@ -126,14 +121,7 @@ func newArena(t *testing.T, on *servers, path string, withoutSlotKey bool) *aren
 		r.p.path = path
 		a.roles = append(a.roles, r)
 	}
-	topic := settingOf(t, a.shop.env, "SECKILL_ROCKETMQ_TOPIC")
-	var err error
-	a.outside, err = rocketmq.NewPublisher(rocketmq.Options{
-		NameServers: []string{env["SECKILL_ROCKETMQ_NAMESERVERS"]}, Topic: topic, ProbeTopic: topic + "_probe", Group: topic,
-		Log: slog.New(slog.DiscardHandler),
-	}, rocketmq.PublisherOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = a.outside.Close(context.Background()) })
+	a.outside = a.shop.publisher()
 	return a
 }
 

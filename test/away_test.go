@@ -30,11 +30,11 @@ func TestAFlushWithMySQLAwayVoidsNoOrderThatTheBrokerHolds(t *testing.T) {
 	c := a.sellFrom(0, shoppers, 2*shoppers)
 	late := a.roles[2] // the consumer that has messages when the other is through
 
-	c.each(shoppers/3, 50, c.buyOne)
+	each(shoppers/3, 50, c.buyOne)
 	require.NoError(t, a.boxes["mariadb"].kill())
-	c.each(shoppers-shoppers/3, 50, func(i int) { c.buyOne(shoppers/3 + i) })
+	each(shoppers-shoppers/3, 50, func(i int) { c.buyOne(shoppers/3 + i) })
 	require.Len(t, c.accepted, shoppers, "refused: %v", c.refused)
-	require.NoError(t, a.rdb.FlushAll(t.Context()).Err())
+	require.NoError(t, a.shop.rdb.FlushAll(t.Context()).Err())
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var polling sync.WaitGroup
@@ -46,11 +46,11 @@ func TestAFlushWithMySQLAwayVoidsNoOrderThatTheBrokerHolds(t *testing.T) {
 	require.NoError(t, a.boxes["mariadb"].start())
 	a.awaitLoaded(c)
 	time.Sleep(10 * time.Second) // each order is asked for again and again
-	require.Less(t, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`), shoppers, "no message is late")
+	require.Less(t, c.ordersThat(t, "confirmed"), shoppers, "no message is late")
 	require.NoError(t, late.signal(syscall.SIGCONT))
 
 	require.Empty(t, a.await(time.Minute))
-	require.Equal(t, shoppers, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`))
+	require.Equal(t, shoppers, c.ordersThat(t, "confirmed"))
 }
 
 // sellFrom opens one sale of which each order is bought at one API.
@@ -69,7 +69,7 @@ func (a *arena) pollAt(ctx context.Context, api int, c *counter) {
 	looker := (&shop{urls: a.shop.urls[api : api+1]}).crowd(c.sale, c.tokens)
 	ids := c.acceptedIDs()
 	for ctx.Err() == nil {
-		c.each(len(ids), 20, func(k int) {
+		each(len(ids), 20, func(k int) {
 			asked := time.Now()
 			got, err := looker.ask(c.accepted[ids[k]], http.MethodGet, "/v1/orders/"+ids[k], "")
 			if err == nil && got.status == http.StatusOK && got.body.Done {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,70 +18,47 @@ import (
 	"seckill/api"
 )
 
-// badShop is a shop with open sales, to which the tests say what no
-// shopper should.
+// badShop is a shop with open sales, to which the tests send bad requests.
 type badShop struct {
 	*shop
-	open, soldOut, gated string // sales; the last wants a claim and a permit
+	open, soldOut, gated string // sales; the last one requires a claim and a permit
 	token                string
+	client               *http.Client
 }
 
-// ask is a request, and what must come back.
+// ask is a request and the response that it must get.
 type ask struct {
 	name, method, path, body string
-	headers                  []string // names and values; a name that is there twice is sent twice, an empty value takes it away
+	headers                  []string // as send has them
 	status                   int
 	code                     string
 }
 
-// reply is what came back besides the body.
-type reply struct {
-	status int
-	header http.Header
-}
-
-func (b *badShop) do(t *testing.T, url string, a ask) (reply, string) {
+func (b *badShop) do(t *testing.T, url string, a ask) response {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), a.method, url+a.path, strings.NewReader(a.body))
-	require.NoError(t, err)
-	r.Header.Set("Authorization", "Bearer "+b.token)
-	if a.body != "" {
-		r.Header.Set("Content-Type", "application/json")
+	if !slices.Contains(a.headers, "Authorization") {
+		a.headers = append([]string{"Authorization", "Bearer " + b.token}, a.headers...)
 	}
-	for i := 0; i+1 < len(a.headers); i += 2 {
-		if i < 2 || a.headers[i] != a.headers[i-2] {
-			r.Header.Del(a.headers[i])
-		}
-		if a.headers[i+1] != "" {
-			r.Header.Add(a.headers[i], a.headers[i+1])
-		}
-	}
-	res, err := agreed.transport(http.DefaultTransport).RoundTrip(r) // follows nothing
+	res, err := send(b.client, a.method, url+a.path, a.body, a.headers...)
 	require.NoError(t, err)
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	return reply{res.StatusCode, res.Header}, string(text)
+	return res
 }
 
-// refused sends each and wants its answer, and stores that nobody wrote to.
+// refused sends each request, checks its response, and that nobody wrote to the stores.
 func (b *badShop) refused(t *testing.T, asks []ask) {
 	t.Helper()
 	before := b.holdings(t, b.open, b.soldOut, b.gated)
 	for _, a := range asks {
 		t.Run(a.name, func(t *testing.T) {
-			res, text := b.do(t, b.urls[0], a)
-			require.Equal(t, a.status, res.status, text)
+			res := b.do(t, b.urls[0], a)
+			require.Equal(t, a.status, res.status, res.text)
 			var p struct {
-				Code   string `json:"code"`
-				Type   string `json:"type"`
-				Title  string `json:"title"`
-				Detail string `json:"detail"`
-				Status int    `json:"status"`
+				Code, Type, Title, Detail string
+				Status                    int
 			}
-			require.NoError(t, json.Unmarshal([]byte(text), &p), text)
+			require.NoError(t, json.Unmarshal([]byte(res.text), &p), res.text)
 			require.Equal(t, "application/problem+json", res.header.Get("Content-Type"))
-			require.Equal(t, a.code, p.Code, text)
+			require.Equal(t, a.code, p.Code, res.text)
 			require.Equal(t, "/problems/"+a.code, p.Type)
 			require.Equal(t, a.status, p.Status)
 			require.NotEmpty(t, p.Title)
@@ -102,8 +80,8 @@ func (b *badShop) buy(name, body string, status int, code string, headers ...str
 
 func newBadShop(t *testing.T, env map[string]string) *badShop {
 	t.Helper()
-	env["SECKILL_LOG_FORMAT"], env["SECKILL_ADMIN_JWT_SECRETS"] = "json", operatorSecret
-	b := &badShop{shop: newShop(t, env, 1, 1)}
+	env["SECKILL_LOG_FORMAT"] = "json"
+	b := &badShop{shop: newShop(t, env, 1, 1), client: &http.Client{Transport: agreed.transport(http.DefaultTransport)}}
 	b.token = b.tokens(42, 1)[0]
 	b.open = b.sale(saleTerms{stock: 50, perShopper: 2, units: 3})
 	b.soldOut = b.sale(saleTerms{stock: 0})
@@ -153,7 +131,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 func (b *badShop) badTokens(t *testing.T) {
 	hs := jwt.SigningMethodHS256
 	good := b.sign(t, hs, b.secret(), nil)
-	res, _ := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/orders?sale_id=" + b.open, headers: []string{"Authorization", "Bearer " + good}})
+	res := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/orders?sale_id=" + b.open, headers: []string{"Authorization", "Bearer " + good}})
 	require.Equal(t, http.StatusOK, res.status, "what the bad ones are made from is good")
 	bad := map[string]string{
 		"absent": "", "garbage": "Bearer garbage", "empty": "Bearer ", "no scheme": good, "Basic": "Basic NDI6NDI=", "of 5 KiB": "Bearer " + strings.Repeat("a.", 2500),
@@ -277,12 +255,12 @@ func (b *badShop) badPermits(t *testing.T) {
 	elsewhere := b.sale(saleTerms{stock: 1, permit: true})
 	early := b.sale(saleTerms{stock: 1, starts: time.Hour, ends: 2 * time.Hour, permit: true})
 	permit := func(url, sale, bearer string) string {
-		res, text := b.do(t, url, ask{method: "POST", path: "/v1/sales/" + sale + "/permits", headers: []string{"Authorization", bearer}})
-		require.Equal(t, http.StatusOK, res.status, text)
+		res := b.do(t, url, ask{method: "POST", path: "/v1/sales/" + sale + "/permits", headers: []string{"Authorization", bearer}})
+		require.Equal(t, http.StatusOK, res.status, res.text)
 		var p struct {
 			Permit string `json:"permit"`
 		}
-		require.NoError(t, json.Unmarshal([]byte(text), &p))
+		require.NoError(t, json.Unmarshal([]byte(res.text), &p))
 		return p.Permit
 	}
 	buy := func(name, bearer, permit string, status int, code string) ask {
@@ -299,14 +277,14 @@ func (b *badShop) badPermits(t *testing.T) {
 		buy("expired", vip, brief, 403, "permit-invalid"),
 		{"a permit without the claim", "POST", "/v1/sales/" + b.gated + "/permits", "", nil, 403, "forbidden"},
 		{"a permit before the start", "POST", "/v1/sales/" + early + "/permits", "", nil, 409, "sale-not-open"},
-		{"a permit that nobody wants", "POST", "/v1/sales/" + b.open + "/permits", "", nil, 404, "not-found"},
+		{"a permit of a sale that requires none", "POST", "/v1/sales/" + b.open + "/permits", "", nil, 404, "not-found"},
 		{"a permit with a field", "POST", "/v1/sales/" + b.gated + "/permits", `{"user_id":1}`, []string{"Authorization", vip}, 400, "unexpected-field"},
 		{"a permit with a challenge of 5 KiB", "POST", "/v1/sales/" + b.gated + "/permits", `{"challenge":"` + strings.Repeat("c", 5000) + `"}`, []string{"Authorization", vip}, 413, "too-large"},
 	})
-	_, text := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/sales/" + b.gated})
-	require.Contains(t, text, `"require_permit":true,"require_claim":"verified_buyer"`)
-	res, text := b.do(t, b.urls[0], buy("", vip, good, 0, ""))
-	require.Equal(t, http.StatusAccepted, res.status, text)
+	res := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/sales/" + b.gated})
+	require.Contains(t, res.text, `"require_permit":true,"require_claim":"verified_buyer"`)
+	res = b.do(t, b.urls[0], buy("", vip, good, 0, ""))
+	require.Equal(t, http.StatusAccepted, res.status, res.text)
 	b.settled(t, b.gated, "confirmed")
 }
 
@@ -336,9 +314,9 @@ func (b *badShop) badChallenges(t *testing.T) {
 		{"right", "POST", "", `{"challenge":"right"}`, nil, 200, ""},
 	} {
 		a.path = "/v1/sales/" + sale + "/permits"
-		res, text := b.do(t, url, a)
-		require.Equal(t, a.status, res.status, "%s: %s", a.name, text)
-		require.Contains(t, text, a.code, a.name)
+		res := b.do(t, url, a)
+		require.Equal(t, a.status, res.status, "%s: %s", a.name, res.text)
+		require.Contains(t, res.text, a.code, a.name)
 	}
 	require.Equal(t, before, b.holdings(t, sale))
 }

@@ -9,21 +9,18 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/webhook"
 )
-
-const operatorSecret = "what operators' tokens are signed with in tests"
 
 // talker is a shopper whose ID no log may have.
 const talker = "shopper-zq81x"
@@ -36,8 +33,8 @@ func (b *badShop) bearer(t *testing.T, shopper string) string {
 // bought buys and returns the answer's Location.
 func (b *badShop) bought(t *testing.T, sale, bearer, key, body string) (location string, replayed bool) {
 	t.Helper()
-	res, text := b.do(t, b.urls[0], ask{method: "POST", path: "/v1/sales/" + sale + "/orders", body: body, headers: []string{"Authorization", bearer, "Idempotency-Key", key}})
-	require.Equal(t, http.StatusAccepted, res.status, text)
+	res := b.do(t, b.urls[0], ask{method: "POST", path: "/v1/sales/" + sale + "/orders", body: body, headers: []string{"Authorization", bearer, "Idempotency-Key", key}})
+	require.Equal(t, http.StatusAccepted, res.status, res.text)
 	return res.header.Get("Location"), res.header.Get("Idempotent-Replayed") == "true"
 }
 
@@ -45,10 +42,8 @@ func (b *badShop) bought(t *testing.T, sale, bearer, key, body string) (location
 // been told, and the sweeper has cleared away that they were due.
 func (b *badShop) settled(t *testing.T, sale, status string) {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: b.setting("SECKILL_REDIS_ADDRS")})
-	defer rdb.Close()
 	require.Eventually(t, func() bool {
-		due, err := rdb.LLen(t.Context(), "seckill:{"+sale+"}:d").Result()
+		due, err := b.rdb.LLen(t.Context(), "seckill:{"+sale+"}:d").Result()
 		require.NoError(t, err)
 		r := b.audit(sale)
 		var all, such int
@@ -72,18 +67,18 @@ func (b *badShop) foreignOrders(t *testing.T) {
 				a.path = strings.Replace(path, "?wait=20s", "", 1) + "/cancel"
 			}
 			began := time.Now()
-			res, text := b.do(t, b.urls[0], a)
-			require.Equal(t, http.StatusNotFound, res.status, text)
+			res := b.do(t, b.urls[0], a)
+			require.Equal(t, http.StatusNotFound, res.status, res.text)
 			require.Less(t, time.Since(began), 3*time.Second, "nothing is waited for")
-			answers[text] = true
+			answers[res.text] = true
 		}
 	}
 	require.Len(t, answers, 1, "what is another's looks like what never was")
-	res, text := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/orders?sale_id=" + b.open + "&cursor=" + id})
-	require.Equal(t, http.StatusUnprocessableEntity, res.status, text)
+	res := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/orders?sale_id=" + b.open + "&cursor=" + id})
+	require.Equal(t, http.StatusUnprocessableEntity, res.status, res.text)
 	require.Equal(t, before, b.holdings(t, b.open))
-	_, text = b.do(t, b.urls[0], ask{method: "GET", path: location, headers: []string{"Authorization", mine}})
-	require.Contains(t, text, `'; DROP TABLE orders;-- $(id) {{1}}`, "kept as it was said")
+	res = b.do(t, b.urls[0], ask{method: "GET", path: location, headers: []string{"Authorization", mine}})
+	require.Contains(t, res.text, `'; DROP TABLE orders;-- $(id) {{1}}`, "kept as it was said")
 }
 
 func (b *badShop) keys(t *testing.T) {
@@ -98,9 +93,9 @@ func (b *badShop) keys(t *testing.T) {
 	again, replayed := b.bought(t, b.open, mine, "key", ` { "quantity" : 1 } `)
 	require.True(t, replayed)
 	require.Equal(t, first, again)
-	res, text := b.do(t, b.urls[0], b.buy("", `{"quantity":2}`, 0, "", "Authorization", mine, "Idempotency-Key", "key"))
+	res := b.do(t, b.urls[0], b.buy("", `{"quantity":2}`, 0, "", "Authorization", mine, "Idempotency-Key", "key"))
 	require.Equal(t, http.StatusUnprocessableEntity, res.status)
-	require.Contains(t, text, `"code":"idempotency-key-reused"`)
+	require.Contains(t, res.text, `"code":"idempotency-key-reused"`)
 	require.Equal(t, before, b.holdings(t, b.open))
 }
 
@@ -110,8 +105,8 @@ func (b *badShop) badPayments(t *testing.T) {
 	location, _ := b.bought(t, sale, mine, "pay", "{}")
 	late, _ := b.bought(t, sale, mine, "late", "{}")
 	b.settled(t, sale, "confirmed")
-	res, text := b.do(t, b.urls[0], ask{method: "POST", path: late + "/cancel", headers: []string{"Authorization", mine}})
-	require.Equal(t, http.StatusOK, res.status, text)
+	res := b.do(t, b.urls[0], ask{method: "POST", path: late + "/cancel", headers: []string{"Authorization", mine}})
+	require.Equal(t, http.StatusOK, res.status, res.text)
 	body := func(order string, amount int, currency string) string {
 		return fmt.Sprintf(`{"order_id":%q,"amount_minor":%d,"currency":%q}`, strings.TrimPrefix(order, "/v1/orders/"), amount, currency)
 	}
@@ -136,9 +131,9 @@ func (b *badShop) badPayments(t *testing.T) {
 	})
 	require.Equal(t, before, b.holdings(t, sale), "nothing is paid")
 	said := func(a ask) string {
-		res, text := b.do(t, b.urls[0], a)
-		require.Equal(t, http.StatusOK, res.status, text)
-		return text
+		res := b.do(t, b.urls[0], a)
+		require.Equal(t, http.StatusOK, res.status, res.text)
+		return res.text
 	}
 	first := said(signed("", good, "e10", now, paymentSecret, 0, ""))
 	require.JSONEq(t, `{"outcome":"paid"}`, first)
@@ -162,18 +157,17 @@ func (b *badShop) lostAnswer(t *testing.T) {
 	b.settled(t, sale, "confirmed")
 	require.NoError(t, c.Close())
 	before := b.holdings(t, sale)
-	var text string
+	var res response
 	require.Eventually(t, func() bool { // as soon as this API has heard that nothing is left
-		var res reply
-		res, text = b.do(t, b.urls[0], ask{method: "POST", path: "/v1/sales/" + sale + "/orders", body: "{}"})
+		res = b.do(t, b.urls[0], ask{method: "POST", path: "/v1/sales/" + sale + "/orders", body: "{}"})
 		return res.status == http.StatusConflict
 	}, 5*time.Second, 20*time.Millisecond)
 	var p map[string]any
-	require.NoError(t, json.Unmarshal([]byte(text), &p))
+	require.NoError(t, json.Unmarshal([]byte(res.text), &p))
 	require.Equal(t, "sold-out", p["code"])
 	orders, _ := p["orders_url"].(string)
-	_, text = b.do(t, b.urls[0], ask{method: "GET", path: orders})
-	require.Contains(t, text, `"status":"confirmed"`)
+	res = b.do(t, b.urls[0], ask{method: "GET", path: orders})
+	require.Contains(t, res.text, `"status":"confirmed"`)
 	require.Equal(t, before, b.holdings(t, sale))
 }
 
@@ -181,35 +175,18 @@ func (b *badShop) lostAnswer(t *testing.T) {
 func (b *badShop) flood(t *testing.T, n int, url string, a func(i int) ask) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var next atomic.Int64
 	counts := map[int]int{}
-	for range 20 {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				one := a(i)
-				r, err := http.NewRequest(one.method, url+one.path, http.NoBody)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				for k := 0; k+1 < len(one.headers); k += 2 {
-					r.Header.Set(one.headers[k], one.headers[k+1])
-				}
-				res, err := agreed.transport(http.DefaultTransport).RoundTrip(r)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_, _ = io.Copy(io.Discard, res.Body)
-				res.Body.Close()
-				mu.Lock()
-				counts[res.StatusCode]++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
+	each(n, 20, func(i int) {
+		one := a(i)
+		res, err := send(b.client, one.method, url+one.path, "", one.headers...)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		counts[res.status]++
+	})
 	return counts
 }
 
@@ -253,12 +230,10 @@ func (b *badShop) floods(t *testing.T) {
 // both servers are asked, so it runs alone.
 func TestSaleIDsMadeUpReachNoStore(t *testing.T) {
 	b := newBadShop(t, sharedServers(t))
-	rdb := redis.NewClient(&redis.Options{Addr: b.setting("SECKILL_REDIS_ADDRS")})
-	defer rdb.Close()
 	asked := func() (selects, commands int) {
 		var name string
 		require.NoError(t, b.db.QueryRow(`SHOW GLOBAL STATUS LIKE 'Com_select'`).Scan(&name, &selects))
-		info, err := rdb.Info(t.Context(), "stats").Result()
+		info, err := b.rdb.Info(t.Context(), "stats").Result()
 		require.NoError(t, err)
 		_, after, _ := strings.Cut(info, "total_commands_processed:")
 		commands, err = strconv.Atoi(strings.TrimSpace(strings.SplitN(after, "\n", 2)[0]))
@@ -288,27 +263,23 @@ func TestSaleIDsMadeUpReachNoStore(t *testing.T) {
 }
 
 func (b *badShop) adminPort(t *testing.T) {
-	admin := "http://" + b.apis[0].args[len(b.apis[0].args)-1]
-	get := func(path, bearer string) int { // not the shoppers' port, so not of their document
-		r, err := http.NewRequest(http.MethodGet, admin+path, http.NoBody)
+	admin := "http://" + b.apis[0].adminAddr()
+	status := func(path, bearer string) int { // not the shoppers' port, so not of their document
+		res, err := send(http.DefaultClient, http.MethodGet, admin+path, "", "Authorization", bearer)
 		require.NoError(t, err)
-		r.Header.Set("Authorization", bearer)
-		res, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		res.Body.Close()
-		return res.StatusCode
+		return res.status
 	}
 	for _, bearer := range []string{"", "Bearer garbage", "Bearer " + b.token, "Bearer " + b.sign(t, jwt.SigningMethodHS256, []byte(operatorSecret), nil)} {
 		for _, path := range []string{"/admin/v1/sales", "/admin/v1/orders?sale_id=" + b.open, "/admin/v1/dead-letters"} {
-			require.Equal(t, http.StatusUnauthorized, get(path, bearer), "%s with %q", path, bearer)
+			require.Equal(t, http.StatusUnauthorized, status(path, bearer), "%s with %q", path, bearer)
 		}
 	}
-	require.Equal(t, http.StatusNotFound, get("/v1/sales", "Bearer "+b.token))
+	require.Equal(t, http.StatusNotFound, status("/v1/sales", "Bearer "+b.token))
 	for name, setting := range map[string]string{
 		"no token key": "SECKILL_JWT_SECRETS=", "a short token key": "SECKILL_JWT_SECRETS=secret", "no ID key": "SECKILL_ID_KEYS=", "a short ID key": "SECKILL_ID_KEYS=abcdef",
 		"a short payment secret": "SECKILL_PAYMENT_SECRETS=secret", "a challenge without its secret": "SECKILL_CHALLENGE_URL=https://x/",
 	} {
-		_, code := command(t, append(append([]string{}, b.env...), setting), "", "api", "--listen", freeAddr(t), "--admin-listen", freeAddr(t))
+		_, code := command(t, append(slices.Clone(b.env), setting), "", "api", "--listen", freeAddr(t), "--admin-listen", freeAddr(t))
 		require.Equal(t, 2, code, name)
 	}
 }
@@ -318,7 +289,7 @@ func (b *badShop) adminPort(t *testing.T) {
 func (b *badShop) logged(t *testing.T) string {
 	t.Helper()
 	var text []byte
-	for _, p := range append(append([]*process{}, b.apis...), b.consumers...) {
+	for _, p := range slices.Concat(b.apis, b.consumers) {
 		one, err := os.ReadFile(p.log)
 		require.NoError(t, err)
 		text = append(text, one...)

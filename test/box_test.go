@@ -74,7 +74,8 @@ func (b *box) kill() error {
 	return fmt.Errorf("%s outlives kill -9", b.name)
 }
 
-// alive wants the lock; it is false for a zombie too: its command line is empty.
+// alive is false for a zombie too: its command line is empty. The caller must
+// hold b.mu.
 func (b *box) alive() bool {
 	pid, err := pidOf(b.dir, b.name)
 	if err != nil {
@@ -117,23 +118,23 @@ func (b *box) start() error {
 
 var stampRE = regexp.MustCompile(`(?m)^#TS:(\d+)\r?$`)
 
-// loseTail cuts off what the Redis that is down wrote in its last moments. It
-// does nothing when all the file has is younger.
-func (b *box) loseTail(lost time.Duration) error {
+// loseTail cuts off what the Redis that is down wrote in its last moments, and
+// returns how many bytes that were: none when all the file has is younger.
+func (b *box) loseTail(lost time.Duration) (bytes int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	folder := filepath.Join(b.dir, "data", b.name, "appendonlydir")
 	logs, err := filepath.Glob(filepath.Join(folder, "*.incr.aof"))
 	if err != nil || len(logs) != 1 {
-		return fmt.Errorf("%d append-only files: %w", len(logs), err)
+		return 0, fmt.Errorf("%d append-only files: %w", len(logs), err)
 	}
 	text, err := os.ReadFile(logs[0])
 	if err != nil {
-		return err
+		return 0, err
 	}
 	stamps := stampRE.FindAllSubmatch(text, -1)
 	if len(stamps) == 0 {
-		return nil
+		return 0, nil
 	}
 	first, _ := strconv.ParseInt(string(stamps[0][1]), 10, 64)
 	last, _ := strconv.ParseInt(string(stamps[len(stamps)-1][1]), 10, 64)
@@ -141,7 +142,11 @@ func (b *box) loseTail(lost time.Duration) error {
 	out, err := exec.Command("redis-check-aof", "--truncate-to-timestamp", strconv.FormatInt(at, 10),
 		filepath.Join(folder, "appendonly.aof.manifest")).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("redis-check-aof: %w: %s", err, out)
+		return 0, fmt.Errorf("redis-check-aof: %w: %s", err, out)
 	}
-	return nil
+	info, err := os.Stat(logs[0])
+	if err != nil {
+		return 0, err
+	}
+	return int64(len(text)) - info.Size(), nil
 }

@@ -4,12 +4,11 @@ package test
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,17 +47,19 @@ func (s *shop) crowd(sale string, tokens []string) *crowd {
 	}
 }
 
-// each calls fn for every shopper, some at a time.
-func (c *crowd) each(n, atOnce int, fn func(i int)) {
+// newSale makes a sale, opens it, and returns its shoppers.
+func (s *shop) newSale(terms saleTerms, shoppers int) *crowd {
+	s.t.Helper()
+	return s.crowd(s.sale(terms), s.tokens(1, shoppers))
+}
+
+// each calls fn for 0 to n-1, some at a time.
+func each(n, atOnce int, fn func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range atOnce {
 		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				fn(i)
 			}
 		})
@@ -70,14 +71,14 @@ func (c *crowd) each(n, atOnce int, fn func(i int)) {
 // without an answer is repeated, and before it believes "sold out" then, it
 // looks at its own orders.
 func (c *crowd) buy(atOnce int) {
-	c.each(len(c.tokens), atOnce, func(i int) { c.buyOne(i) })
+	each(len(c.tokens), atOnce, c.buyOne)
 }
 
 // come is buy by shoppers who come one after the other, whatever the ones before
 // them are answered.
 func (c *crowd) come(every time.Duration) {
 	begin := time.Now()
-	c.each(len(c.tokens), 200, func(i int) {
+	each(len(c.tokens), 200, func(i int) {
 		time.Sleep(time.Until(begin.Add(time.Duration(i) * every)))
 		c.buyOne(i)
 	})
@@ -128,17 +129,19 @@ func (c *crowd) buyOne(i int) {
 			if unanswered && a.body.Code == "sold-out" && !c.ownOrders(i) {
 				break
 			}
-			c.mu.Lock()
-			c.refused[a.body.Code]++
-			c.mu.Unlock()
+			c.refuse(a.body.Code)
 			return
 		}
 		c.retries.Add(1)
 		time.Sleep(50*time.Millisecond + rand.N(200*time.Millisecond))
 	}
+	c.refuse("no answer")
+}
+
+func (c *crowd) refuse(code string) {
 	c.mu.Lock()
-	c.refused["no answer"]++
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.refused[code]++
 }
 
 // ownOrders notes the orders a shopper has; false when that cannot be asked.
@@ -159,36 +162,18 @@ func (c *crowd) tell(id string, shopper int) {
 	c.accepted[id] = shopper
 }
 
-var errNoAPI = errors.New("no answer")
-
 func (c *crowd) ask(i int, method, path, body string) (a answer, err error) {
 	return c.askWithKey(i, "", method, path, body)
 }
 
 func (c *crowd) askWithKey(i int, key, method, path, body string) (a answer, err error) {
-	url := c.shop.urls[rand.IntN(len(c.shop.urls))]
-	req, err := http.NewRequest(method, url+path, strings.NewReader(body))
+	res, err := send(c.client, method, c.shop.urls[rand.IntN(len(c.shop.urls))]+path, body,
+		"Authorization", "Bearer "+c.tokens[i], "Idempotency-Key", key)
 	if err != nil {
 		return a, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.tokens[i])
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/json")
-		if key != "" {
-			req.Header.Set("Idempotency-Key", key)
-		}
-	}
-	resp, err := c.client.Do(req)
-	if err != nil {
-		return a, errNoAPI
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return a, err
-	}
-	a.status, a.header = resp.StatusCode, resp.Header
-	return a, json.Unmarshal(text, &a.body)
+	a.status, a.header = res.status, res.header
+	return a, json.Unmarshal([]byte(res.text), &a.body)
 }
 
 // await polls every accepted order until it has its final result. Whatever is
@@ -198,7 +183,7 @@ func (c *crowd) await(t *testing.T, within time.Duration) {
 	ids := c.acceptedIDs()
 	deadline := time.Now().Add(within)
 	var pending atomic.Int64
-	c.each(len(ids), 100, func(k int) {
+	each(len(ids), 100, func(k int) {
 		for {
 			a, err := c.ask(c.accepted[ids[k]], http.MethodGet, "/v1/orders/"+ids[k]+"?wait=5s", "")
 			if err == nil && a.status == http.StatusOK && a.body.Done {
@@ -228,11 +213,7 @@ func (c *crowd) decided(t *testing.T, id, status string) {
 func (c *crowd) acceptedIDs() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ids := make([]string, 0, len(c.accepted))
-	for id := range c.accepted {
-		ids = append(ids, id)
-	}
-	return ids
+	return slices.Collect(maps.Keys(c.accepted))
 }
 
 // proveInvariants checks the promises of the protocol at the end of a run: nothing
@@ -253,7 +234,7 @@ func (c *crowd) proveInvariants(t *testing.T, stock, perShopper int) {
 		told[status]++
 	}
 	require.Len(t, c.final, len(c.accepted), "each 202 has a final result")
-	require.Equal(t, told["confirmed"], c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`),
+	require.Equal(t, told["confirmed"], c.ordersThat(t, "confirmed"),
 		"shoppers were told of each confirmed row and of no other: %v", told)
 	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM (SELECT shopper_id FROM orders WHERE sale_id = ? AND live = 1 GROUP BY shopper_id HAVING COUNT(*) > `+strconv.Itoa(perShopper)+`) x`),
 		"shoppers above the purchase limit")
@@ -264,4 +245,10 @@ func (c *crowd) count(t *testing.T, query string) (n int) {
 	t.Helper()
 	require.NoError(t, c.shop.db.QueryRow(query, c.sale).Scan(&n))
 	return n
+}
+
+// ordersThat counts the orders of the sale with this status.
+func (c *crowd) ordersThat(t *testing.T, status string) int {
+	t.Helper()
+	return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = '`+status+`'`)
 }

@@ -4,16 +4,12 @@ package test
 
 import (
 	"encoding/json"
-	"log/slog"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"seckill/order"
-	"seckill/queue/rocketmq"
 	"seckill/stock"
 )
 
@@ -21,27 +17,25 @@ import (
 func TestAnOrderWhoseMessageIsUnreadableEndsByTheSweepersWay(t *testing.T) {
 	s := newShop(t, beside(t), 1, 1)
 	sale := s.sale(saleTerms{stock: 100})
-	saleID, err := strconv.ParseInt(sale, 10, 64)
-	require.NoError(t, err)
-	id, err := order.NewIDMaker(8000).Next()
-	require.NoError(t, err)
-	o := order.Order{ID: id, SaleID: saleID, ShopperID: "victim", Quantity: 1}
-	rs, err := stock.New(redisOf(t, s.env)).Reserve(t.Context(), saleID, []order.Order{o})
+	o := s.unsent(sale, "victim-", 1)[0]
+	rs, err := stock.New(s.rdb).Reserve(t.Context(), o.SaleID, []order.Order{o})
 	require.NoError(t, err)
 	require.NoError(t, rs[0].Err)
 	reserved := time.Now()
-	s.publishUnreadable(t, o)
+	broken := o
+	broken.Quantity = 0 // no consumer can read it
+	s.publish(s.publisher(), broken)
 
 	require.Eventually(t, func() bool { return len(s.letters(t)) == 1 }, 20*time.Second, 200*time.Millisecond)
 	letter := s.letters(t)[0]
-	require.Equal(t, id.String(), letter["message_id"])
-	require.Equal(t, id.String(), letter["order_id"])
+	require.Equal(t, o.ID.String(), letter["message_id"])
+	require.Equal(t, o.ID.String(), letter["order_id"])
 	require.Equal(t, "unreadable", letter["reason"])
 	require.Equal(t, false, letter["verdict"])
 	require.EqualValues(t, 1, s.audit(sale).Sales[0].Pending, "the letter is no verdict: the reservation stands")
 
 	status := func() (status string) {
-		_ = s.db.QueryRow(`SELECT status FROM orders WHERE id = ? AND shopper_id = 'victim'`, id.String()).Scan(&status)
+		_ = s.db.QueryRow(`SELECT status FROM orders WHERE id = ? AND shopper_id = 'victim-0'`, o.ID.String()).Scan(&status)
 		return status
 	}
 	require.Eventually(t, func() bool { return status() == "confirmed" }, 60*time.Second, 200*time.Millisecond)
@@ -79,20 +73,6 @@ func (s *shop) proveLetters(t *testing.T, o order.Order) {
 		require.Equal(t, 3, code, word)
 	}
 	require.Len(t, s.letters(t), 1)
-}
-
-// publishUnreadable sends what no consumer can read under the ID of o.
-func (s *shop) publishUnreadable(t *testing.T, o order.Order) {
-	t.Helper()
-	topic := settingOf(t, s.env, "SECKILL_ROCKETMQ_TOPIC")
-	p, err := rocketmq.NewPublisher(rocketmq.Options{
-		NameServers: strings.Split(settingOf(t, s.env, "SECKILL_ROCKETMQ_NAMESERVERS"), ","),
-		Topic:       topic, ProbeTopic: topic + "_probe", Group: topic, Log: slog.New(slog.DiscardHandler),
-	}, rocketmq.PublisherOptions{})
-	require.NoError(t, err)
-	defer p.Close(t.Context())
-	o.Quantity = 0 // the codec refuses it on the way in
-	require.Eventually(t, func() bool { return p.Publish(t.Context(), o) == nil }, 20*time.Second, 100*time.Millisecond)
 }
 
 func (s *shop) letters(t *testing.T) (letters []map[string]any) {

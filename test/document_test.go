@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -104,7 +103,8 @@ func examples(t *testing.T) (all []example) {
 // send sends an example to a shop and returns the status.
 func (e example) send(t *testing.T, c *crowd, order string) int {
 	t.Helper()
-	path, query, header := e.path, "", http.Header{}
+	path, query := e.path, ""
+	headers := map[string]string{}
 	for _, ref := range e.parameters {
 		p := ref.Value
 		value, _ := p.Example.(string)
@@ -121,7 +121,7 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 		case p.In == "query":
 			query = strings.TrimPrefix(query+"&"+p.Name+"="+value, "&")
 		default:
-			header.Set(p.Name, value)
+			headers[http.CanonicalHeaderKey(p.Name)] = value
 		}
 	}
 	var text []byte
@@ -133,25 +133,22 @@ func (e example) send(t *testing.T, c *crowd, order string) int {
 		var err error
 		text, err = json.Marshal(e.body)
 		require.NoError(t, err)
-		header.Set("Content-Type", "application/json")
 	}
-	if event := header.Get(webhook.HeaderEventID); event != "" {
+	if event := headers[webhook.HeaderEventID]; event != "" {
 		now := time.Now()
-		header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-		header.Set(webhook.HeaderSignature, webhook.Sign([]byte(paymentSecret), event, now, text))
+		headers[webhook.HeaderTimestamp] = strconv.FormatInt(now.Unix(), 10)
+		headers[webhook.HeaderSignature] = webhook.Sign([]byte(paymentSecret), event, now, text)
 	} else {
-		header.Set("Authorization", "Bearer "+c.tokens[0])
+		headers["Authorization"] = "Bearer " + c.tokens[0]
 	}
-	req, err := http.NewRequestWithContext(t.Context(), e.method, c.shop.urls[0]+path+"?"+query, strings.NewReader(string(text)))
+	var flat []string
+	for name, value := range headers {
+		flat = append(flat, name, value)
+	}
+	res, err := send(c.client, e.method, c.shop.urls[0]+path+"?"+query, string(text), flat...)
 	require.NoError(t, err)
-	req.Header = header
-	resp, err := c.client.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	t.Logf("%s %s %s: %d %.200s", e.method, req.URL, text, resp.StatusCode, answer)
-	return resp.StatusCode
+	t.Logf("%s %s?%s %s: %d %.200s", e.method, path, query, text, res.status, res.text)
+	return res.status
 }
 
 func TestTheExamplesOfTheDocumentAreGoodRequests(t *testing.T) {

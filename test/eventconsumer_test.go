@@ -5,10 +5,8 @@ package test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
-	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,20 +15,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/event"
-	"seckill/order"
 	"seckill/queue"
 	"seckill/queue/rocketmq"
+	"seckill/test/promise"
 )
 
 // eventConsumer is another system of the shop: it consumes the order events under a
 // group of its own, and knows an order by the event with the highest sequence.
 type eventConsumer struct {
-	db     *sql.DB // to compare with
+	shop   *shop // to compare with
 	schema *jsonschema.Schema
 
 	mu       sync.Mutex
-	last     map[string]event.Event // by order ID
-	bodies   map[string]string      // by event ID
+	reader   promise.Reader
 	repeated int
 	broken   []breach
 }
@@ -38,13 +35,10 @@ type eventConsumer struct {
 // listen has an event consumer receive the shop's events until the test ends.
 func (s *shop) listen() *eventConsumer {
 	s.t.Helper()
-	topic := s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC")
-	require.NotEmpty(s.t, topic)
-	e := &eventConsumer{db: s.db, schema: eventSchema(s.t), last: map[string]event.Event{}, bodies: map[string]string{}}
-	sub, err := rocketmq.NewSubscriber(rocketmq.Options{
-		NameServers: strings.Split(s.setting("SECKILL_ROCKETMQ_NAMESERVERS"), ","), Topic: topic, Group: topic + "_ear",
-		Log: slog.New(slog.DiscardHandler),
-	}, rocketmq.SubscriberOptions{Handle: e.hear})
+	opts := s.rocketmq()
+	opts.Topic, opts.Group = s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC"), s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC")+"_outside"
+	e := &eventConsumer{shop: s, schema: eventSchema(s.t), reader: promise.NewReader()}
+	sub, err := rocketmq.NewSubscriber(opts, rocketmq.SubscriberOptions{Handle: e.hear})
 	require.NoError(s.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -87,19 +81,9 @@ func (e *eventConsumer) take(m queue.Message) error {
 	if err != nil {
 		return err
 	}
-	ev, err := event.Parse(m.Body)
-	if err == nil && ev.ID != m.ID {
-		err = fmt.Errorf("its ID is %s", ev.ID)
-	}
-	if before, again := e.bodies[ev.ID]; again {
+	_, again, err := e.reader.Read(m.ID, m.Body)
+	if again {
 		e.repeated++
-		if before != string(m.Body) {
-			err = fmt.Errorf("it was %s", before)
-		}
-	}
-	e.bodies[ev.ID] = string(m.Body)
-	if ev.Data.Sequence > e.last[ev.Subject].Data.Sequence {
-		e.last[ev.Subject] = ev
 	}
 	return err
 }
@@ -109,78 +93,16 @@ func (e *eventConsumer) take(m queue.Message) error {
 func (e *eventConsumer) breaches(ctx context.Context, sale string) ([]breach, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	found := append([]breach(nil), e.broken...)
-	note := func(format string, args ...any) {
-		found = append(found, breach{"lost", "events of sale " + sale + ": " + fmt.Sprintf(format, args...)})
+	found := slices.Clone(e.broken)
+	note := func(kind, format string, args ...any) {
+		found = append(found, breach{kind, "sale " + sale + ": " + fmt.Sprintf(format, args...)})
 	}
-	rows, err := e.compareRows(ctx, sale, note)
+	of, rows, err := promise.Rows(ctx, e.shop.store, saleID(e.shop.t, sale))
 	if err != nil {
 		return nil, err
 	}
-	for _, ev := range e.last {
-		if ev.Data.SaleID == sale && !rows[ev.Subject] {
-			note("order %s has no row", ev.Subject)
-		}
-	}
-	return found, e.compareLog(ctx, sale, note)
-}
-
-// compareRows returns the orders that there are.
-func (e *eventConsumer) compareRows(ctx context.Context, sale string, note func(string, ...any)) (map[string]bool, error) {
-	rs, err := e.db.QueryContext(ctx, `SELECT id, shopper_id, status, reason, quantity, quantity * unit_price, reference FROM orders WHERE sale_id = ?`, sale)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	rows := map[string]bool{}
-	for rs.Next() {
-		var id string
-		var want event.Data
-		if err := rs.Scan(&id, &want.ShopperID, &want.Status, &want.Reason, &want.Quantity, &want.AmountMinor, &want.Reference); err != nil {
-			return nil, err
-		}
-		rows[id] = true
-		if is, heard := told(want), told(e.last[id].Data); heard != is {
-			note("order %s is %s, and was heard as %s", id, is, heard)
-		}
-	}
-	return rows, rs.Err()
-}
-
-// told is what a row and an event say alike.
-func told(d event.Data) string {
-	return fmt.Sprintf("%s %s of %s (%d, %d minor, %q)", d.Status, d.Reason, d.ShopperID, d.Quantity, d.AmountMinor, d.Reference)
-}
-
-func (e *eventConsumer) compareLog(ctx context.Context, sale string, note func(string, ...any)) error {
-	rs, err := e.db.QueryContext(ctx, `SELECT sale_id, seq, changes FROM sale_changes WHERE sale_id = ? ORDER BY seq`, sale)
-	if err != nil {
-		return err
-	}
-	defer rs.Close()
-	due := map[string]bool{}
-	for rs.Next() {
-		var id int64
-		var seq uint64
-		var body []byte
-		if err := rs.Scan(&id, &seq, &body); err != nil {
-			return err
-		}
-		c, err := order.DecodeChange(id, seq, body)
-		if err != nil {
-			return err
-		}
-		for _, v := range c.Verdicts { // a change may decide two orders of one ID: the second is a collision
-			name := fmt.Sprintf("%d-%d-%d", id, seq, v.ID)
-			due[name] = due[name] || v.Reason != order.ReasonCollision
-		}
-	}
-	for name, is := range due {
-		if _, heard := e.bodies[name]; heard != is {
-			note("%s: due %t, heard %t", name, is, heard)
-		}
-	}
-	return rs.Err()
+	err = rows.Events(ctx, e.shop.store, e.reader, of, note)
+	return found, err
 }
 
 // heardAll waits until nothing is missing of these sales.

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -20,27 +19,14 @@ import (
 
 	"seckill/event"
 	"seckill/order"
-	"seckill/queue/rocketmq"
 )
 
 // rejections puts orders of a sale into the queue that no API let through.
 func (s *shop) rejections(sale string, n int) {
 	s.t.Helper()
-	saleID, err := strconv.ParseInt(sale, 10, 64)
-	require.NoError(s.t, err)
-	topic := s.setting("SECKILL_ROCKETMQ_TOPIC")
-	p, err := rocketmq.NewPublisher(rocketmq.Options{
-		NameServers: strings.Split(s.setting("SECKILL_ROCKETMQ_NAMESERVERS"), ","), Topic: topic, ProbeTopic: topic + "_probe", Group: topic,
-		Log: slog.New(slog.DiscardHandler),
-	}, rocketmq.PublisherOptions{})
-	require.NoError(s.t, err)
-	defer p.Close(s.t.Context())
-	ids := order.NewIDMaker(8000)
-	for i := range n {
-		id, err := ids.Next()
-		require.NoError(s.t, err)
-		o := order.Order{ID: id, SaleID: saleID, ShopperID: "too-late-" + strconv.Itoa(i), Quantity: 1, Reference: "cart-" + strconv.Itoa(i)}
-		require.Eventually(s.t, func() bool { return p.Publish(s.t.Context(), o) == nil }, 20*time.Second, 100*time.Millisecond)
+	p := s.publisher()
+	for _, o := range s.unsent(sale, "too-late-", n) {
+		s.publish(p, o)
 	}
 }
 
@@ -54,7 +40,7 @@ func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
 	const stock, small = 2000, 90
 	bought, paid := s.sale(saleTerms{stock: stock}), s.sale(saleTerms{stock: small, payWithin: 6 * time.Second})
 	c, p := s.crowd(bought, s.tokens(1, stock+200)), s.crowd(paid, s.tokens(1, small))
-	p.each(small, 20, func(i int) {
+	each(small, 20, func(i int) {
 		p.buyOne(i)
 		id := p.idOf(i)
 		if p.result(i, id) != "confirmed" {
@@ -83,10 +69,10 @@ func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
 	c.prove(t, stock)
 	s.rejections(bought, 100) // everything is sold, and Redis has not heard of them
 	require.Eventually(t, func() bool {
-		return p.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'cancelled'`) == small/3*2
+		return p.ordersThat(t, "cancelled") == small/3*2
 	}, 60*time.Second, 100*time.Millisecond, "what is not paid expires")
 	require.Eventually(t, func() bool {
-		return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'rejected'`) >= 100
+		return c.ordersThat(t, "rejected") >= 100
 	}, 150*time.Second, 100*time.Millisecond, "a consumer that was killed as it joined keeps its queues for up to 105 s (docs/reliability.md)")
 	e.heardAll(t, 60*time.Second, bought, paid)
 	require.Len(t, e.kinds(), 4)
@@ -98,7 +84,7 @@ func (e *eventConsumer) kinds() map[order.Status]int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	kinds := map[order.Status]int{}
-	for _, ev := range e.last {
+	for _, ev := range e.reader.Last {
 		kinds[ev.Data.Status]++
 	}
 	return kinds
@@ -111,7 +97,7 @@ func (e *eventConsumer) kinds() map[order.Status]int {
 func (s *shop) proveTail(t *testing.T, e *eventConsumer) {
 	t.Helper()
 	e.mu.Lock()
-	bodies := maps.Clone(e.bodies)
+	bodies := maps.Clone(e.reader.Bodies)
 	e.mu.Unlock()
 	ctx, stop := context.WithTimeout(t.Context(), 60*time.Second)
 	defer stop()
@@ -139,15 +125,14 @@ func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
 	s := newShop(t, beside(t), 1, 0)
 	e := s.listen()
 	quiet := startProcess(t, append([]string{"SECKILL_EVENTS=false"}, s.env...), "consumer")
-	sale := s.sale(saleTerms{stock: 50})
-	c := s.crowd(sale, s.tokens(1, 60))
+	c := s.newSale(saleTerms{stock: 50}, 60)
 	c.buy(10)
 	c.await(t, 30*time.Second)
-	require.Empty(t, e.bodies)
+	require.Empty(t, e.reader.Bodies)
 	quiet.terminate(20 * time.Second)
 	s.consumers = append(s.consumers, startProcess(t, s.env, "consumer"))
-	e.heardAll(t, 30*time.Second, sale)
-	require.Len(t, e.bodies, 50)
+	e.heardAll(t, 30*time.Second, c.sale)
+	require.Len(t, e.reader.Bodies, 50)
 	require.Zero(t, e.repeated)
 }
 
@@ -206,11 +191,10 @@ func TestTheConsumerOfTheDocumentKnowsWhatMySQLKnows(t *testing.T) {
 	require.NoError(t, shop.Start())
 	t.Cleanup(func() { _, _ = shop.Process.Kill(), shop.Wait() })
 
-	sale := s.sale(saleTerms{stock: 600})
-	c := s.crowd(sale, s.tokens(1, 600))
+	c := s.newSale(saleTerms{stock: 600}, 600)
 	underLoad(c, 0.3, s.consumers[0].kill)
 	c.await(t, 60*time.Second)
-	c.each(len(c.tokens), 50, func(i int) {
+	each(len(c.tokens), 50, func(i int) {
 		id := c.idOf(i)
 		switch i % 4 {
 		case 0:

@@ -3,17 +3,11 @@
 package test
 
 import (
-	"log/slog"
 	"maps"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"seckill/order"
-	"seckill/queue/rocketmq"
 )
 
 // underLoad buys with a crowd that comes at a steady pace, and calls fault when a
@@ -43,94 +37,64 @@ func (c *crowd) prove(t *testing.T, stock int) {
 	c.proveInvariants(t, stock, 1)
 }
 
+// survives sells 2,400 units to 3,000 shoppers, with a fault after a part of
+// them, and checks the promises.
+func (s *shop) survives(part float64, fault func()) *crowd {
+	s.t.Helper()
+	c := s.newSale(saleTerms{stock: 2400}, 3000)
+	underLoad(c, part, fault)
+	c.prove(s.t, 2400)
+	return c
+}
+
 func TestATerminatedRoleLosesNothingUnderLoad(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 2400})
-	c := s.crowd(sale, s.tokens(1, 3000))
-	underLoad(c, 0.1, func() {
+	c := s.survives(0.1, func() {
 		for _, p := range []*process{s.apis[0], s.consumers[0]} {
 			p.terminate(20 * time.Second)
 			p.start()
 		}
 	})
-	c.prove(t, 2400)
 	require.Len(t, c.final, 2400, "stock was enough for 2,400 of them")
 }
 
 func TestAKilledAPILosesNothing(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 2400})
-	c := s.crowd(sale, s.tokens(1, 3000))
-	underLoad(c, 0.2, func() {
-		s.apis[0].kill()
-		s.apis[0].start()
-		s.apis[1].kill()
-		s.apis[1].start()
-	})
-	c.prove(t, 2400)
+	s.survives(0.2, func() { restart(s.apis) })
 }
 
 func TestAKilledConsumerLosesNothing(t *testing.T) {
 	s := newShop(t, beside(t), 1, 2)
-	sale := s.sale(saleTerms{stock: 2400})
-	c := s.crowd(sale, s.tokens(1, 3000))
-	underLoad(c, 0.2, func() {
-		for _, p := range s.consumers {
-			p.kill()
-			p.start()
-		}
-	})
-	c.prove(t, 2400)
+	s.survives(0.2, func() { restart(s.consumers) })
+}
+
+// restart kills each process and starts it again.
+func restart(ps []*process) {
+	for _, p := range ps {
+		p.kill()
+		p.start()
+	}
 }
 
 func TestAMessageDeliveredTenTimesIsOneOrder(t *testing.T) {
-	env := beside(t)
-	s := newShop(t, env, 1, 2)
+	s := newShop(t, beside(t), 1, 2)
 	sale := s.sale(saleTerms{stock: 100})
-	saleID, err := strconv.ParseInt(sale, 10, 64)
-	require.NoError(t, err)
-	topic := settingOf(t, s.env, "SECKILL_ROCKETMQ_TOPIC")
-	p, err := rocketmq.NewPublisher(rocketmq.Options{
-		NameServers: strings.Split(env["SECKILL_ROCKETMQ_NAMESERVERS"], ","), Topic: topic, ProbeTopic: topic + "_probe", Group: topic,
-		Log: slog.New(slog.DiscardHandler),
-	}, rocketmq.PublisherOptions{})
-	require.NoError(t, err)
-	defer p.Close(t.Context())
-	ids := order.NewIDMaker(8000)
-	sent := 0
-	var last order.ID
-	for i := range 60 {
-		id, err := ids.Next()
-		require.NoError(t, err)
-		last = id
-		o := order.Order{ID: id, SaleID: saleID, ShopperID: "late-" + strconv.Itoa(i), Quantity: 1}
+	p, os := s.publisher(), s.unsent(sale, "late-", 60)
+	for _, o := range os {
 		for range 10 {
-			require.Eventually(t, func() bool { return p.Publish(t.Context(), o) == nil }, 20*time.Second, 100*time.Millisecond)
-			sent++
+			s.publish(p, o)
 		}
 	}
-	require.Equal(t, 600, sent)
 	c := s.crowd(sale, s.tokens(1, 100)) // and others buy what Redis has not heard of being sold
 	c.buy(50)
 	c.await(t, 60*time.Second)
 	require.Eventually(t, func() bool {
-		return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND id <= `+last.String()+` AND status = 'confirmed'`) == 60
+		return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND id <= `+os[59].ID.String()+` AND status = 'confirmed'`) == 60
 	}, 30*time.Second, 100*time.Millisecond, "each of the 60 is confirmed, once")
 	require.Eventually(t, func() bool {
 		r := s.audit(sale)
 		return r.OK && r.Sales[0].Pending == 0 && r.Sales[0].LiveUnits == 100
 	}, 60*time.Second, 500*time.Millisecond)
-}
-
-func settingOf(t *testing.T, env []string, name string) string {
-	t.Helper()
-	for _, kv := range env {
-		if v, ok := strings.CutPrefix(kv, name+"="); ok {
-			return v
-		}
-	}
-	t.Fatalf("%s is not set", name)
-	return ""
 }
 
 // TestAKilledServerLosesNothing kills a server in the middle of a sale and
@@ -140,14 +104,11 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 	for _, server := range []string{"redis", "mariadb", "namesrv"} {
 		t.Run(server, func(t *testing.T) {
 			s := newShop(t, maps.Clone(on.env), 2, 2)
-			sale := s.sale(saleTerms{stock: 2400})
-			c := s.crowd(sale, s.tokens(1, 3000))
-			underLoad(c, 0.2, func() {
+			s.survives(0.2, func() {
 				on.kill(t, server)
 				time.Sleep(2 * time.Second)
 				on.up(t)
 			})
-			c.prove(t, 2400)
 		})
 	}
 }
@@ -155,28 +116,27 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 func TestWithTheBrokerAwayBuyingIsRefusedBeforeItDeductsAndPollingWorks(t *testing.T) {
 	on := ownServers(t)
 	s := newShop(t, maps.Clone(on.env), 1, 1)
-	sale := s.sale(saleTerms{stock: 100})
-	c := s.crowd(sale, s.tokens(1, 3))
+	c := s.newSale(saleTerms{stock: 100}, 3)
 	c.buyOne(0)
 	c.await(t, 10*time.Second)
 
 	on.kill(t, "broker")
 	on.kill(t, "namesrv")
 	time.Sleep(6 * time.Second)
-	before := s.audit(sale).Sales[0]
-	a, err := c.ask(1, "POST", "/v1/sales/"+sale+"/orders", `{}`)
+	before := s.audit(c.sale).Sales[0]
+	a, err := c.ask(1, "POST", "/v1/sales/"+c.sale+"/orders", `{}`)
 	require.NoError(t, err)
 	require.Equal(t, 503, a.status)
 	require.Equal(t, "dependency-down", a.body.Code)
 	require.NotEmpty(t, a.header.Get("Retry-After"))
-	require.Equal(t, before, s.audit(sale).Sales[0], "nothing was deducted")
+	require.Equal(t, before, s.audit(c.sale).Sales[0], "nothing was deducted")
 	require.True(t, c.ownOrders(0))
 	c.await(t, 5*time.Second) // polls are answered
 
 	on.up(t)
 	start := time.Now()
 	require.Eventually(t, func() bool {
-		a, err := c.ask(1, "POST", "/v1/sales/"+sale+"/orders", `{}`)
+		a, err := c.ask(1, "POST", "/v1/sales/"+c.sale+"/orders", `{}`)
 		if err != nil || a.status != 202 {
 			return false
 		}

@@ -219,7 +219,9 @@ func redisTail(rng *rand.Rand) fault {
 		what: fmt.Sprintf("tail-lost-%s:redis", lost), lossy: true, breaks: true,
 		begin: func(a *arena) error {
 			b := a.boxes["redis"]
-			return errors.Join(b.kill(), b.loseTail(lost), b.start())
+			err := b.kill()
+			_, cut := b.loseTail(lost)
+			return errors.Join(err, cut, b.start())
 		},
 	}
 }
@@ -230,7 +232,7 @@ func flushAll(*rand.Rand) fault {
 		begin: func(a *arena) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
-			_ = a.rdb.FlushAll(ctx).Err() // Redis may be down just now
+			_ = a.shop.rdb.FlushAll(ctx).Err() // Redis may be down just now
 			return nil
 		},
 	}
@@ -331,15 +333,8 @@ func (a *arena) expedite(c *counter) {
 func rolling(*rand.Rand) fault {
 	return fault{what: "rolling", begin: func(a *arena) error {
 		for _, r := range a.roles {
-			r.down(syscall.SIGTERM, 15*time.Second)
-			if err := r.raise(""); err != nil {
+			if _, err := r.restart(15*time.Second, ""); err != nil {
 				return err
-			}
-			for range 250 {
-				if r.p.ready() {
-					break
-				}
-				time.Sleep(20 * time.Millisecond)
 			}
 		}
 		return nil

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"seckill/admin"
@@ -61,23 +60,19 @@ func (o *operator) setLimits(body string, instances int) {
 	}
 }
 
-// adminAddr is where the process serves operators.
-func (p *process) adminAddr() string { return p.args[len(p.args)-1] }
-
 func TestLimitsChangeUnderLoadAndNoRequestFailsForIt(t *testing.T) {
 	env := sharedServers(t)
 	env["SECKILL_SHOPPER_RPS"], env["SECKILL_SHOPPER_BURST"] = "1000", "1000"
 	s := newShop(t, env, 2, 2)
 	const stock, shoppers = 6000, 9000
-	sale := s.sale(saleTerms{stock: stock})
-	c := s.crowd(sale, s.tokens(1, shoppers))
+	c := s.newSale(saleTerms{stock: stock}, shoppers)
 	alice := s.operator(s.apis[0], "alice")
 
 	var odd sync.Map // answers that a change of limits could not explain
 	bought := make(chan struct{})
 	go func() {
 		defer close(bought)
-		c.each(shoppers, 60, func(i int) {
+		each(shoppers, 60, func(i int) {
 			before := time.Now()
 			c.buyOne(i)
 			if took := time.Since(before); took > 20*time.Second {
@@ -183,7 +178,7 @@ func TestTheRateOfAShopperIsForAllAPIsTogether(t *testing.T) {
 	env := beside(t)
 	env["SECKILL_SHOPPER_RPS"], env["SECKILL_SHOPPER_BURST"] = "0.01", "12"
 	s := newShop(t, env, 2, 0)
-	c := s.crowd(s.sale(saleTerms{stock: 1}), s.tokens(1, 4))
+	c := s.newSale(saleTerms{stock: 1}, 4)
 	alice := s.operator(s.apis[0], "alice")
 	knows := func(p *process, apis float64) func() bool {
 		return func() bool { return p.metric(t, `seckill_instances{role="api"}`) == apis }
@@ -249,13 +244,10 @@ func TestInstancesComeAndGo(t *testing.T) {
 func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
 	on := ownServers(t)
 	s := newShop(t, maps.Clone(on.env), 1, 1)
-	sale := s.sale(saleTerms{stock: 10})
-	c := s.crowd(sale, s.tokens(1, 1))
+	c := s.newSale(saleTerms{stock: 10}, 1)
 	alice := s.operator(s.apis[0], "alice")
 	alice.setLimits(`{"consumer_workers":3,"shopper_rps":7}`, 2)
-	rdb := redis.NewClient(&redis.Options{Addr: s.setting("SECKILL_REDIS_ADDRS")})
-	defer rdb.Close()
-	require.NoError(t, rdb.FlushAll(t.Context()).Err())
+	require.NoError(t, s.rdb.FlushAll(t.Context()).Err())
 	require.Eventually(t, func() bool { return len(alice.instances()) == 2 }, 5*time.Second, 10*time.Millisecond)
 	alice.setLimits(`{"consumer_workers":4}`, 2)
 	require.EqualValues(t, "7", alice.limits().Limits["shopper_rps"].Value)
@@ -282,7 +274,7 @@ func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
 		require.NoError(t, p.launch())
 		require.Eventually(t, func() bool { return p.limitsGeneration() == 0 }, 10*time.Second, 20*time.Millisecond, "it starts, as it is configured")
 	}
-	a, err := c.ask(0, http.MethodPost, "/v1/sales/"+sale+"/orders", `{}`)
+	a, err := c.ask(0, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{}`)
 	require.NoError(t, err)
 	require.Equal(t, "dependency-down", a.body.Code, "it refuses politely")
 	require.NotEmpty(t, a.header.Get("Retry-After"))

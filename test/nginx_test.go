@@ -4,7 +4,6 @@ package test
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -114,17 +113,9 @@ func from(ip string) *http.Client {
 // fetch returns the status and text of an answer.
 func fetch(t *testing.T, client *http.Client, method, url, body string, headers ...string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	res, err := send(client, method, url, body, headers...)
 	require.NoError(t, err)
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := client.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, string(text)
+	return res.status, res.text
 }
 
 func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {

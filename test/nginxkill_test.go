@@ -112,5 +112,5 @@ func (s *shop) killedBehindNginx(t *testing.T) {
 	require.Less(t, c.longest, 20*time.Second)
 	c.await(t, 60*time.Second)
 	c.proveInvariants(t, stock, 1)
-	require.Equal(t, stock, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`))
+	require.Equal(t, stock, c.ordersThat(t, "confirmed"))
 }

@@ -24,22 +24,11 @@ func TestTheNightOfASaleIsSteeredByItsOperator(t *testing.T) {
 	s := newShop(t, env, 2, 2)
 	outside, night := s.listen(), startMonitor(t, s)
 	require.Eventually(t, func() bool { return night.one(t, "sum(up)") == 4 }, 20*time.Second, 200*time.Millisecond, "all four are scraped")
-	sale := s.sale(saleTerms{stock: stock})
-	c := s.crowd(sale, s.tokens(1, shoppers))
+	c := s.newSale(saleTerms{stock: stock}, shoppers)
 	alice := s.operator(s.apis[0], "alice")
-	everywhere := func(what string, holds func(v view) bool) {
-		decided := time.Now()
-		for _, url := range s.urls {
-			for !holds(look(url, sale)) {
-				require.Less(t, time.Since(decided), time.Second, "%s does not obey: %s", url, what)
-				time.Sleep(2 * time.Millisecond)
-			}
-		}
-		t.Logf("%s: in force on both %s after it was answered", what, time.Since(decided))
-	}
 	steer := func(action, body string, holds func(v view) bool) {
-		alice.must(http.StatusOK, "POST", "sales/"+sale+"/"+action, body)
-		everywhere(action, holds)
+		alice.must(http.StatusOK, "POST", "sales/"+c.sale+"/"+action, body)
+		s.obeyed(c.sale, action, holds)
 	}
 
 	bought := make(chan struct{})
@@ -70,12 +59,12 @@ func TestTheNightOfASaleIsSteeredByItsOperator(t *testing.T) {
 
 	c.await(t, 60*time.Second)
 	sold := min(stock+more, len(c.accepted))
-	require.Equal(t, sold, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`))
+	require.Equal(t, sold, c.ordersThat(t, "confirmed"))
 	c.proveInvariants(t, stock+more, 1)
 	require.Equal(t, "paid", c.pay(c.acceptedIDs()[0], "paid-in-time", 9900))
 	boards := readBoards(t)
 	boards.sameAsAudit(t, night, s, c)
-	outside.heardAll(t, 30*time.Second, sale)
+	outside.heardAll(t, 30*time.Second, c.sale)
 
 	for _, p := range append(s.apis, s.consumers...) {
 		p.terminate(30 * time.Second)

@@ -24,7 +24,7 @@ func TestTheDashboardSaysWhatTheAuditSays(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
 	m := startMonitor(t, s)
 	require.Eventually(t, func() bool { return m.one(t, "sum(up)") == 4 }, 20*time.Second, 200*time.Millisecond, "all four are scraped")
-	c := s.crowd(s.sale(saleTerms{stock: stock}), s.tokens(1, 3*stock/2))
+	c := s.newSale(saleTerms{stock: stock}, 3*stock/2)
 	c.buy(100)
 	c.await(t, 60*time.Second)
 	c.pay(c.acceptedIDs()[0], "paid-in-time", 9900)

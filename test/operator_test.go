@@ -5,7 +5,6 @@ package test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,12 +28,12 @@ func (s *shop) operator(p *process, name string) *operator {
 	s.t.Helper()
 	token, code := command(s.t, s.env, "", "token", "--operator", name, "--role", "operator")
 	require.Zero(s.t, code)
-	return &operator{t: s.t, url: "http://" + p.args[len(p.args)-1] + adminhttp.Prefix, token: strings.TrimSpace(token)}
+	return (&operator{t: s.t, token: strings.TrimSpace(token)}).at(p)
 }
 
 // at is the same operator at another process.
 func (o *operator) at(p *process) *operator {
-	return &operator{t: o.t, url: "http://" + p.args[len(p.args)-1] + adminhttp.Prefix, token: o.token}
+	return &operator{t: o.t, url: "http://" + p.adminAddr() + adminhttp.Prefix, token: o.token}
 }
 
 // decision is what a process answered to an operator.
@@ -47,23 +46,9 @@ type decision struct {
 
 // send sends a request; headers are names and values in turn.
 func (o *operator) send(method, path, body string, headers ...string) (decision, error) {
-	req, err := http.NewRequest(method, o.url+path, strings.NewReader(body))
-	if err != nil {
-		return decision{}, err
-	}
-	req.Header.Set("Authorization", "Bearer "+o.token)
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return decision{}, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	d := decision{status: resp.StatusCode, etag: resp.Header.Get("ETag"), text: string(text)}
-	_ = json.Unmarshal(text, &d.sale) // of what is no sale, nothing
+	res, err := send(http.DefaultClient, method, o.url+path, body, append(headers, "Authorization", "Bearer "+o.token)...)
+	d := decision{status: res.status, etag: res.header.Get("ETag"), text: res.text}
+	_ = json.Unmarshal([]byte(res.text), &d.sale) // of what is no sale, nothing
 	return d, err
 }
 
@@ -86,14 +71,26 @@ type view struct {
 	} `json:"stock"`
 }
 
-func look(url, sale string) (v view) {
-	resp, err := http.Get(url + "/v1/sales/" + sale)
-	if err != nil {
-		return v
+// saleAt returns a sale as the API at url shows it, and nothing while it does not.
+func saleAt(url, sale string) (v view) {
+	if res, err := get(url + "/v1/sales/" + sale); err == nil {
+		_ = json.Unmarshal([]byte(res.text), &v)
 	}
-	defer resp.Body.Close()
-	_ = json.NewDecoder(resp.Body).Decode(&v)
 	return v
+}
+
+// obeyed waits until each API shows a sale as an operator decided, which must
+// be within a second.
+func (s *shop) obeyed(sale, what string, holds func(v view) bool) {
+	s.t.Helper()
+	decided := time.Now()
+	for _, url := range s.urls {
+		for !holds(saleAt(url, sale)) {
+			require.Less(s.t, time.Since(decided), time.Second, "%s does not obey: %s", url, what)
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	s.t.Logf("%s: in force on all %s after it was answered", what, time.Since(decided))
 }
 
 func TestEveryInstanceObeysAnOperatorWithinASecond(t *testing.T) {
@@ -117,23 +114,15 @@ func TestEveryInstanceObeysAnOperatorWithinASecond(t *testing.T) {
 			headers = []string{"If-Match", alice.must(200, "GET", "sales/"+sale, "").etag}
 		}
 		alice.must(200, c.method, "sales/"+sale+c.path, c.body, headers...)
-		decided := time.Now()
-		for _, url := range s.urls {
-			for !c.holds(look(url, sale)) {
-				require.Less(t, time.Since(decided), time.Second, "%s does not obey: %s", url, c.what)
-				time.Sleep(2 * time.Millisecond)
-			}
-		}
-		t.Logf("%s: in force on both %s after it was answered", c.what, time.Since(decided))
+		s.obeyed(sale, c.what, c.holds)
 	}
 }
 
 func TestASoldOutSaleIsRestockedUnderLoad(t *testing.T) {
 	const stock, more, times = 300, 150, 4
 	s := newShop(t, beside(t), 2, 2)
-	sale := s.sale(saleTerms{stock: stock})
-	c := s.crowd(sale, s.tokens(1, 12_000))
-	sell := func(first, n, atOnce int) { c.each(n, atOnce, func(i int) { c.buyOne(first + i) }) }
+	c := s.newSale(saleTerms{stock: stock}, 12_000)
+	sell := func(first, n, atOnce int) { each(n, atOnce, func(i int) { c.buyOne(first + i) }) }
 	sell(0, 2000, 200)
 	require.Equal(t, 2000-stock, c.refused["sold-out"])
 
@@ -144,7 +133,7 @@ func TestASoldOutSaleIsRestockedUnderLoad(t *testing.T) {
 		o := s.operator(s.apis[i], name)
 		go func() {
 			for k := range times {
-				d, err := o.send("POST", "sales/"+sale+"/restock", fmt.Sprintf(`{"units":%d}`, more), "Idempotency-Key", fmt.Sprint("delivery-", k))
+				d, err := o.send("POST", "sales/"+c.sale+"/restock", fmt.Sprintf(`{"units":%d}`, more), "Idempotency-Key", fmt.Sprint("delivery-", k))
 				if err == nil && d.status != http.StatusOK {
 					err = fmt.Errorf("restock: %d %s", d.status, d.text)
 				}
@@ -159,7 +148,7 @@ func TestASoldOutSaleIsRestockedUnderLoad(t *testing.T) {
 	sell(10_000, 2000, 100) // what is left goes now
 	const total = stock + 2*times*more
 	c.await(t, 60*time.Second)
-	require.Equal(t, total, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`))
+	require.Equal(t, total, c.ordersThat(t, "confirmed"))
 	require.Equal(t, 2*times, c.count(t, `SELECT COUNT(*) FROM audit_log WHERE sale_id = ? AND action = 'restock'`))
 	c.proveInvariants(t, total, 1)
 }

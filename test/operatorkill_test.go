@@ -35,8 +35,7 @@ func killOperators(t *testing.T, env map[string]string) {
 	path, err := faulty()
 	require.NoError(t, err)
 	s := newShop(t, env, 1, 1)
-	sale := s.sale(saleTerms{stock: 10})
-	c := s.crowd(sale, s.tokens(1, 4))
+	c := s.newSale(saleTerms{stock: 10}, 4)
 	c.buy(4)
 	c.await(t, 20*time.Second)
 	ids := c.acceptedIDs()
@@ -47,20 +46,20 @@ func killOperators(t *testing.T, env map[string]string) {
 		status             int
 		action             string // in the audit log
 	}{
-		{"POST", "sales/" + sale + "/pause", "", 200, "pause"},
-		{"POST", "sales/" + sale + "/resume", "", 200, "resume"},
-		{"POST", "sales/" + sale + "/restock", `{"units":7}`, 200, "restock"},
-		{"POST", "sales/" + sale + "/extend-pay", `{"minutes":5}`, 200, "extend-pay"},
-		{"PATCH", "sales/" + sale, fmt.Sprintf(`{"ends_at":%q}`, time.Now().Add(3*time.Hour).Format(time.RFC3339)), 200, "change"},
+		{"POST", "sales/" + c.sale + "/pause", "", 200, "pause"},
+		{"POST", "sales/" + c.sale + "/resume", "", 200, "resume"},
+		{"POST", "sales/" + c.sale + "/restock", `{"units":7}`, 200, "restock"},
+		{"POST", "sales/" + c.sale + "/extend-pay", `{"minutes":5}`, 200, "extend-pay"},
+		{"PATCH", "sales/" + c.sale, fmt.Sprintf(`{"ends_at":%q}`, time.Now().Add(3*time.Hour).Format(time.RFC3339)), 200, "change"},
 		{"POST", "orders/" + ids[0] + "/cancel", "", 200, "cancel"},
-		{"POST", "sales/" + sale + "/rebuild", "", 200, "rebuild"},
+		{"POST", "sales/" + c.sale + "/rebuild", "", 200, "rebuild"},
 		{"POST", "sales", scheduledSale(), 201, "create"},
-		{"POST", "sales/" + sale + "/end", "", 200, "end"},
-		{"POST", "sales/" + sale + "/void", "", 200, "void"},
+		{"POST", "sales/" + c.sale + "/end", "", 200, "end"},
+		{"POST", "sales/" + c.sale + "/void", "", 200, "void"},
 	} {
 		headers := []string{"Idempotency-Key", fmt.Sprint("key-", i)}
 		if a.method == "PATCH" {
-			headers = append(headers, "If-Match", healthy.must(200, "GET", "sales/"+sale, "").etag)
+			headers = append(headers, "If-Match", healthy.must(200, "GET", "sales/"+c.sale, "").etag)
 		}
 		doomed := newProcess(t, append(s.env, "SECKILL_FAILPOINT="+failpoint.AfterCommit+":kill"), "api", "--listen", "127.0.0.1:0")
 		doomed.path = path
@@ -74,7 +73,7 @@ func killOperators(t *testing.T, env map[string]string) {
 		}
 		died := time.Now()
 		require.Eventually(t, func() bool {
-			d := healthy.must(200, "GET", "sales/"+sale, "")
+			d := healthy.must(200, "GET", "sales/"+c.sale, "")
 			r := d.sale.Redis
 			return r.Loaded && r.Applied == d.sale.Seq && r.State == d.sale.State && r.Total == int64(d.sale.Total)
 		}, 10*time.Second, 10*time.Millisecond, "%s does not reach Redis", a.action)
@@ -89,11 +88,11 @@ func killOperators(t *testing.T, env map[string]string) {
 		require.Equal(t, want, rows, "%s is done once", a.action)
 	}
 	require.Eventually(t, func() bool {
-		return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`) == 0
+		return c.ordersThat(t, "confirmed") == 0
 	}, 20*time.Second, 50*time.Millisecond, "what was voided is cancelled")
-	d := healthy.must(200, "GET", "sales/"+sale, "")
+	d := healthy.must(200, "GET", "sales/"+c.sale, "")
 	require.Equal(t, []any{17, 17, "15m0s", "ended", true}, []any{d.sale.Total, d.sale.Available, d.sale.PayWithin, d.sale.State, d.sale.Voided})
-	require.Eventually(t, func() bool { return s.audit(sale).OK }, 20*time.Second, 200*time.Millisecond)
+	require.Eventually(t, func() bool { return s.audit(c.sale).OK }, 20*time.Second, 200*time.Millisecond)
 	require.Equal(t, 2, c.count(t, `SELECT COUNT(*) FROM sales WHERE id >= ?`), "created once")
 }
 

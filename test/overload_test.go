@@ -70,7 +70,7 @@ func TestTenTimesTheDrainIsRefusedAndNothingGrows(t *testing.T) {
 	s := newShop(t, env, 2, 1)
 	const rate = floodTimes * floodDrain
 	n := int(rate * floodFor.Seconds())
-	f := &flood{crowd: s.crowd(s.sale(saleTerms{stock: n + late}), s.tokens(1, n+late)), odd: map[string]int{}}
+	f := &flood{crowd: s.newSale(saleTerms{stock: n + late}, n+late), odd: map[string]int{}}
 	// The answers of all other tests are held against the document; here that would take what is measured.
 	pipes := &http.Transport{MaxIdleConnsPerHost: 2 * rate}
 	f.client.Transport = pipes

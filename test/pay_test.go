@@ -5,11 +5,9 @@ package test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,34 +17,20 @@ import (
 	"seckill/internal/webhook"
 )
 
-const paymentSecret = "what the payment provider signs with in tests"
-
 // pay sends a payment as the provider does and returns its outcome or the
 // problem's code.
 func (c *crowd) pay(order, event string, amount int) string {
 	body := fmt.Sprintf(`{"order_id":%q,"amount_minor":%d,"currency":"CNY"}`, order, amount)
 	now := time.Now()
 	for deadline := now.Add(c.patience); now.Before(deadline); now = time.Now() {
-		url := c.shop.urls[rand.IntN(len(c.shop.urls))] + "/v1/payments"
-		req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
-		if err != nil {
-			return err.Error()
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set(webhook.HeaderEventID, event)
-		req.Header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-		req.Header.Set(webhook.HeaderSignature, webhook.Sign([]byte(paymentSecret), event, now, []byte(body)))
-		resp, err := c.client.Do(req)
+		res, err := send(c.client, http.MethodPost, c.shop.urls[rand.IntN(len(c.shop.urls))]+"/v1/payments", body,
+			webhook.HeaderEventID, event, webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10),
+			webhook.HeaderSignature, webhook.Sign([]byte(paymentSecret), event, now, []byte(body)))
 		if err != nil {
 			continue // a provider tries again
 		}
-		var answer struct {
-			Outcome string `json:"outcome"`
-			Code    string `json:"code"`
-		}
-		text, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if json.Unmarshal(text, &answer) == nil && resp.StatusCode < http.StatusInternalServerError {
+		var answer struct{ Outcome, Code string }
+		if json.Unmarshal([]byte(res.text), &answer) == nil && res.status < http.StatusInternalServerError {
 			return answer.Outcome + answer.Code
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -82,10 +66,9 @@ func (c *crowd) result(i int, id string) string {
 func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
 	const stock = 300
-	sale := s.sale(saleTerms{stock: stock, payWithin: 5 * time.Second})
-	c := s.crowd(sale, s.tokens(1, 2*stock))
+	c := s.newSale(saleTerms{stock: stock, payWithin: 5 * time.Second}, 2*stock)
 	first := make([]string, stock)
-	c.each(stock, 60, func(i int) {
+	each(stock, 60, func(i int) {
 		c.buyOne(i)
 		if id := c.idOf(i); id != "" && c.result(i, id) == "confirmed" {
 			first[i] = id
@@ -111,11 +94,11 @@ func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
 	s.apis[0].kill()
 	s.apis[0].start()
 	var refunds atomic.Int64
-	paid := func() int { return c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'paid'`) }
-	c.each(stock, 60, func(k int) {
+	paid := func() int { return c.ordersThat(t, "paid") }
+	each(stock, 60, func(k int) {
 		i := stock + k
 		for until := time.Now().Add(60 * time.Second); time.Now().Before(until) && paid() < stock; {
-			a, err := c.ask(i, http.MethodPost, "/v1/sales/"+sale+"/orders", `{"quantity":1}`)
+			a, err := c.ask(i, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{"quantity":1}`)
 			if err != nil || a.status != http.StatusAccepted {
 				time.Sleep(100 * time.Millisecond)
 				continue
@@ -134,7 +117,7 @@ func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
 
 	c.await(t, 30*time.Second)
 	c.proveInvariants(t, stock, 1)
-	report := s.audit(sale).Sales[0]
+	report := s.audit(c.sale).Sales[0]
 	require.EqualValues(t, stock, report.Paid)
 	require.Zero(t, report.Available+report.Confirmed)
 	require.Equal(t, stock, c.count(t, `SELECT COUNT(DISTINCT order_id) FROM payments JOIN orders ON orders.id = order_id
@@ -160,21 +143,11 @@ func (c *crowd) idOf(shopper int) string {
 
 func TestACancelledUnitIsOnSaleAgainWithinASecondEverywhere(t *testing.T) {
 	s := newShop(t, sharedServers(t), 3, 1)
-	sale := s.sale(saleTerms{stock: 1})
-	c := s.crowd(sale, s.tokens(1, 10))
+	c := s.newSale(saleTerms{stock: 1}, 10)
 	c.buyOne(0)
 	id := c.idOf(0)
 	require.Equal(t, "confirmed", c.result(0, id))
-	state := func(url string) string {
-		resp, err := c.client.Get(url + "/v1/sales/" + sale)
-		require.NoError(t, err)
-		defer resp.Body.Close()
-		var v struct {
-			State string `json:"state"`
-		}
-		require.NoError(t, json.NewDecoder(resp.Body).Decode(&v))
-		return v.State
-	}
+	state := func(url string) string { return saleAt(url, c.sale).State }
 	for _, url := range s.urls {
 		require.Eventually(t, func() bool { return state(url) == "sold_out" }, 3*time.Second, 10*time.Millisecond)
 	}

@@ -120,13 +120,12 @@ func (p *process) launch() error {
 }
 
 func (p *process) ready() bool {
-	resp, err := http.Get("http://" + p.args[len(p.args)-1] + "/readyz")
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	res, err := get("http://" + p.adminAddr() + "/readyz")
+	return err == nil && res.status == http.StatusOK
 }
+
+// adminAddr is where the process serves operators.
+func (p *process) adminAddr() string { return p.args[len(p.args)-1] }
 
 func (p *process) running() bool {
 	select {

@@ -48,11 +48,8 @@ func startMonitor(t *testing.T, s *shop) monitor {
 	})
 	m := monitor{"http://" + addr}
 	require.Eventually(t, func() bool {
-		resp, err := http.Get(m.url + "/-/ready")
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err == nil && resp.StatusCode == http.StatusOK
+		res, err := get(m.url + "/-/ready")
+		return err == nil && res.status == http.StatusOK
 	}, 20*time.Second, 50*time.Millisecond, "prometheus is not ready")
 	return m
 }
@@ -66,7 +63,7 @@ func monitorConf(t *testing.T, s *shop) string {
 	targets := func(ps []*process) string {
 		var addrs []string
 		for _, p := range ps {
-			addrs = append(addrs, strconv.Quote(p.args[len(p.args)-1]))
+			addrs = append(addrs, strconv.Quote(p.adminAddr()))
 		}
 		return "[" + strings.Join(addrs, ", ") + "]"
 	}
@@ -89,15 +86,13 @@ func monitorConf(t *testing.T, s *shop) string {
 // get fills in what the API answers under "data".
 func (m monitor) get(t *testing.T, path string, query url.Values, data any) {
 	t.Helper()
-	resp, err := http.Get(m.url + "/api/v1/" + path + "?" + query.Encode())
+	res, err := get(m.url + "/api/v1/" + path + "?" + query.Encode())
 	require.NoError(t, err)
-	defer resp.Body.Close()
 	answer := struct {
-		Status string `json:"status"`
-		Error  string `json:"error"`
-		Data   any    `json:"data"`
+		Status, Error string
+		Data          any
 	}{Data: data}
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+	require.NoError(t, json.Unmarshal([]byte(res.text), &answer))
 	require.Equal(t, "success", answer.Status, "%v: %s", query, answer.Error)
 }
 

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,13 +28,6 @@ func (c *crowd) onlySoldOut(t *testing.T) {
 // mayWait is how long a shopper may be refused because Redis has lost the sale.
 const mayWait = 15 * time.Second
 
-func redisOf(t *testing.T, env []string) *redis.Client {
-	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: settingOf(t, env, "SECKILL_REDIS_ADDRS"), MaxRetries: -1})
-	t.Cleanup(func() { _ = rdb.Close() })
-	return rdb
-}
-
 func wipe(t *testing.T, rdb *redis.Client, sale string) {
 	t.Helper()
 	keys, err := rdb.Keys(t.Context(), "seckill:{"+sale+"}:*").Result()
@@ -48,25 +39,22 @@ func wipe(t *testing.T, rdb *redis.Client, sale string) {
 func TestAFlushedRedisIsLoadedAgainInTheMiddleOfASale(t *testing.T) {
 	s := newShop(t, maps.Clone(ownServers(t).env), 2, 3)
 	stock := size(2400)
-	sale := s.sale(saleTerms{stock: stock})
-	c := s.crowd(sale, s.tokens(1, stock+600))
-	rdb := redisOf(t, s.env)
-	underLoad(c, 0.3, func() { require.NoError(t, rdb.FlushAll(t.Context()).Err()) })
+	c := s.newSale(saleTerms{stock: stock}, stock+600)
+	underLoad(c, 0.3, func() { require.NoError(t, s.rdb.FlushAll(t.Context()).Err()) })
 	t.Logf("the longest that a shopper waited for an answer: %s", c.longest)
 	c.prove(t, stock)
 	c.onlySoldOut(t)
 	require.Less(t, c.longest, mayWait)
-	require.Equal(t, stock, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`), "everything is sold")
+	require.Equal(t, stock, c.ordersThat(t, "confirmed"), "everything is sold")
 }
 
 func TestAWipedSaleIsLoadedAgainWhileAnotherSellsOn(t *testing.T) {
 	s := newShop(t, sharedServers(t), 2, 3)
 	a, b := s.sale(saleTerms{stock: 2000}), s.sale(saleTerms{stock: 6000})
 	ca, cb := s.crowd(a, s.tokens(1, 2500)), s.crowd(b, s.tokens(1, 6000))
-	rdb := redisOf(t, s.env)
 	var wg sync.WaitGroup
 	wg.Go(func() { cb.come(pace / 2) })
-	underLoad(ca, 0.3, func() { wipe(t, rdb, a) })
+	underLoad(ca, 0.3, func() { wipe(t, s.rdb, a) })
 	wg.Wait()
 	t.Logf("the longest wait: %s in the wiped sale, %s in the other", ca.longest, cb.longest)
 	ca.prove(t, 2000)
@@ -79,13 +67,12 @@ func TestAWipedSaleIsLoadedAgainWhileAnotherSellsOn(t *testing.T) {
 
 func TestARebuildByHandInTheMiddleOfASaleLosesNothing(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 2400})
-	c := s.crowd(sale, s.tokens(1, 3000))
+	c := s.newSale(saleTerms{stock: 2400}, 3000)
 	underLoad(c, 0.3, func() {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				out, code := command(t, s.env, "", "rebuild", sale, "--json")
+				out, code := command(t, s.env, "", "rebuild", c.sale, "--json")
 				if code != 0 {
 					t.Errorf("rebuild: exit %d", code)
 				}
@@ -108,15 +95,16 @@ func TestARebuildByHandInTheMiddleOfASaleLosesNothing(t *testing.T) {
 func TestARedisThatCameBackOlderIsCaughtUpWithoutAStop(t *testing.T) {
 	on := ownServers(t)
 	s := newShop(t, maps.Clone(on.env), 2, 2)
-	sale := s.sale(saleTerms{stock: 3600})
-	c := s.crowd(sale, s.tokens(1, 4000))
+	c := s.newSale(saleTerms{stock: 3600}, 4000)
+	redis := newBox(t, on.dir, "redis")
 	var down time.Duration
 	underLoad(c, 0.3, func() {
 		time.Sleep(2500 * time.Millisecond) // something to lose
-		cut := time.Now().Add(-2 * time.Second)
 		start := time.Now()
-		on.kill(t, "redis")
-		loseTail(t, filepath.Join(on.dir, "data", "redis"), cut)
+		require.NoError(t, redis.kill())
+		lost, err := redis.loseTail(2 * time.Second)
+		require.NoError(t, err)
+		require.Positive(t, lost, "bytes of the log were lost")
 		on.up(t)
 		down = time.Since(start)
 	})
@@ -131,38 +119,14 @@ func TestARedisThatCameBackOlderIsCaughtUpWithoutAStop(t *testing.T) {
 	}
 }
 
-// loseTail cuts off what a dead Redis wrote after a moment.
-func loseTail(t *testing.T, dir string, after time.Time) {
-	t.Helper()
-	size := func() (n int64) {
-		files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*"))
-		require.NoError(t, err)
-		for _, f := range files {
-			info, err := os.Stat(f)
-			require.NoError(t, err)
-			n += info.Size()
-		}
-		return n
-	}
-	before := size()
-	manifests, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.manifest"))
-	require.NoError(t, err)
-	require.Len(t, manifests, 1)
-	out, err := exec.Command("redis-check-aof", "--truncate-to-timestamp", strconv.FormatInt(after.Unix(), 10), manifests[0]).CombinedOutput()
-	require.NoError(t, err, string(out))
-	require.Less(t, size(), before, "nothing was lost: %s", out)
-	t.Logf("%d of %d bytes of the log were lost", before-size(), before)
-}
-
 func TestTheAuditListsTheOrderThatDiffers(t *testing.T) {
 	s := newShop(t, beside(t), 1, 1)
-	sale := s.sale(saleTerms{stock: 100})
-	c := s.crowd(sale, s.tokens(1, 3))
+	c := s.newSale(saleTerms{stock: 100}, 3)
 	c.buy(1)
 	c.await(t, 10*time.Second)
-	require.True(t, s.audit(sale).OK)
+	require.True(t, s.audit(c.sale).OK)
 
-	watch := exec.Command(binary, "audit", sale, "--watch", "--json")
+	watch := exec.Command(binary, "audit", c.sale, "--watch", "--json")
 	watch.Env = s.env
 	out, err := watch.StdoutPipe()
 	require.NoError(t, err)
@@ -172,19 +136,18 @@ func TestTheAuditListsTheOrderThatDiffers(t *testing.T) {
 	require.NoError(t, rounds.Decode(&round))
 	require.True(t, round.OK)
 
-	rdb := redisOf(t, s.env)
-	require.NoError(t, rdb.HDel(t.Context(), "seckill:{"+sale+"}:o", "2").Err())
+	require.NoError(t, s.rdb.HDel(t.Context(), "seckill:{"+c.sale+"}:o", "2").Err())
 	time.Sleep(5 * time.Second) // orders younger than that are not judged
-	text, code := command(t, s.env, "", "audit", sale, "--json")
+	text, code := command(t, s.env, "", "audit", c.sale, "--json")
 	require.Equal(t, 4, code)
 	var r auditReport
 	require.NoError(t, json.Unmarshal([]byte(text), &r))
 	var id string
-	require.NoError(t, s.db.QueryRow(`SELECT id FROM orders WHERE sale_id = ? AND shopper_id = '2'`, sale).Scan(&id))
+	require.NoError(t, s.db.QueryRow(`SELECT id FROM orders WHERE sale_id = ? AND shopper_id = '2'`, c.sale).Scan(&id))
 	require.Len(t, r.Sales[0].Discrepancies, 1)
 	d := r.Sales[0].Discrepancies[0]
 	require.Equal(t, "not_in_redis "+id, d.Kind+" "+d.OrderID)
-	require.Contains(t, d.Detail, "seckill rebuild "+sale)
+	require.Contains(t, d.Detail, "seckill rebuild "+c.sale)
 
 	require.Eventually(t, func() bool {
 		require.NoError(t, rounds.Decode(&round))
@@ -194,9 +157,9 @@ func TestTheAuditListsTheOrderThatDiffers(t *testing.T) {
 	_ = watch.Wait()
 	require.Equal(t, 4, watch.ProcessState.ExitCode(), "the last round's")
 
-	_, code = command(t, s.env, "", "rebuild", sale)
+	_, code = command(t, s.env, "", "rebuild", c.sale)
 	require.Zero(t, code)
-	text, code = command(t, s.env, "", "audit", sale)
+	text, code = command(t, s.env, "", "audit", c.sale)
 	require.Zero(t, code, text)
 	require.Contains(t, text, "ok: MySQL and Redis agree")
 	_, code = command(t, s.env, "", "audit", "4711")

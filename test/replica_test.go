@@ -45,7 +45,7 @@ func (a *arena) promote(lag time.Duration) error {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	defer rdb.Close()
 	wire := newHop(a.t, "replica>redis", a.redis)
-	switch behind, err := follow(ctx, a.rdb, rdb, wire.listen); {
+	switch behind, err := follow(ctx, a.shop.rdb, rdb, wire.listen); {
 	case err != nil:
 		return err
 	case !behind:

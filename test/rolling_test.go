@@ -45,17 +45,26 @@ func TestRollingRestarts(t *testing.T) {
 // again before it goes on to the next; as the program at path, if that is not "".
 func (a *arena) rollOver(path string) {
 	for _, r := range a.roles {
-		r.down(syscall.SIGTERM, 20*time.Second)
-		if code := r.p.cmd.ProcessState.ExitCode(); code != 0 {
+		code, err := r.restart(20*time.Second, path)
+		a.note("restart "+r.name, err)
+		if code != 0 {
 			a.t.Errorf("exit code of %s after SIGTERM: %d", r.name, code)
 		}
-		r.p.path = cmp.Or(path, r.p.path)
-		a.note("raise "+r.name, r.raise(""))
-		for range 500 {
-			if r.p.ready() {
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
 	}
+}
+
+// restart asks the process to end, starts it again, as the program at path if
+// that is not "", waits until it is ready, and returns its exit code.
+func (r *role) restart(patience time.Duration, path string) (code int, err error) {
+	r.down(syscall.SIGTERM, patience)
+	code = r.p.cmd.ProcessState.ExitCode()
+	r.p.path = cmp.Or(path, r.p.path)
+	err = r.raise("")
+	for range 500 {
+		if r.p.ready() {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return code, err
 }

@@ -23,13 +23,12 @@ func size(n int) int {
 
 func TestTwentyThousandShoppersBuyOneThousandUnits(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
-	sale := s.sale(saleTerms{stock: 1000})
-	c := s.crowd(sale, s.tokens(1, size(20_000)))
+	c := s.newSale(saleTerms{stock: 1000}, size(20_000))
 	start := time.Now()
 	c.buy(300)
 	t.Logf("every shopper has an answer after %s", time.Since(start))
 	c.await(t, 60*time.Second)
-	require.Equal(t, 1000, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`))
+	require.Equal(t, 1000, c.ordersThat(t, "confirmed"))
 	require.Equal(t, len(c.tokens)-1000, c.refused["sold-out"])
 	c.proveInvariants(t, 1000, 1)
 }
@@ -37,14 +36,13 @@ func TestTwentyThousandShoppersBuyOneThousandUnits(t *testing.T) {
 func TestALargeSaleSellsOut(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
 	stock := size(15_000)
-	sale := s.sale(saleTerms{stock: stock})
-	c := s.crowd(sale, s.tokens(1, stock+1000))
+	c := s.newSale(saleTerms{stock: stock}, stock+1000)
 	start := time.Now()
 	c.buy(300)
 	t.Logf("every shopper has an answer after %s", time.Since(start))
 	c.await(t, 60*time.Second)
 	t.Logf("every order has its result after %s", time.Since(start))
-	require.Equal(t, stock, c.count(t, `SELECT COUNT(*) FROM orders WHERE sale_id = ? AND status = 'confirmed'`))
+	require.Equal(t, stock, c.ordersThat(t, "confirmed"))
 	c.proveInvariants(t, stock, 1)
 }
 
@@ -68,12 +66,11 @@ func TestDoubleClicksAreOneOrder(t *testing.T) {
 
 func TestALoneOrderIsConfirmedWithinATenthOfASecond(t *testing.T) {
 	s := newShop(t, sharedServers(t), 1, 1)
-	sale := s.sale(saleTerms{stock: 100})
-	c := s.crowd(sale, s.tokens(1, 21))
+	c := s.newSale(saleTerms{stock: 100}, 21)
 	var took []time.Duration
 	for i := range c.tokens {
 		start := time.Now()
-		a, err := c.ask(i, http.MethodPost, "/v1/sales/"+sale+"/orders", `{}`)
+		a, err := c.ask(i, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{}`)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusAccepted, a.status)
 		b, err := c.ask(i, http.MethodGet, a.header.Get("Location")+"?wait=5s", "")
@@ -89,9 +86,7 @@ func TestALoneOrderIsConfirmedWithinATenthOfASecond(t *testing.T) {
 func TestRefusalsSayWhy(t *testing.T) {
 	s := newShop(t, beside(t), 1, 1)
 	refusal := func(sale string, token, key, body string) answer {
-		c := s.crowd(sale, []string{token})
-		c.client.Transport = withKey{key, c.client.Transport}
-		a, err := c.ask(0, http.MethodPost, "/v1/sales/"+sale+"/orders", body)
+		a, err := s.crowd(sale, []string{token}).askWithKey(0, key, http.MethodPost, "/v1/sales/"+sale+"/orders", body)
 		require.NoError(t, err)
 		return a
 	}
@@ -145,17 +140,4 @@ func TestRefusalsSayWhy(t *testing.T) {
 		c.await(t, 10*time.Second)
 		c.proveInvariants(t, 10, 2)
 	})
-}
-
-// withKey sends an Idempotency-Key with each purchase.
-type withKey struct {
-	key  string
-	next http.RoundTripper
-}
-
-func (w withKey) RoundTrip(r *http.Request) (*http.Response, error) {
-	if w.key != "" && r.Method == http.MethodPost {
-		r.Header.Set("Idempotency-Key", w.key)
-	}
-	return w.next.RoundTrip(r)
 }

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"strconv"
@@ -15,36 +16,50 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"seckill/audit"
+	ordermysql "seckill/order/mysql"
 )
 
 // shop is a whole system: processes of ours on a set of servers, with a
 // database, topics and a consumer group of its own.
 type shop struct {
 	t         *testing.T
-	env       []string
+	settings  map[string]string
+	env       []string // the settings, as processes get them
 	db        *sql.DB
+	store     *ordermysql.Store // on db
+	rdb       *redis.Client
 	urls      []string
 	apis      []*process
 	consumers []*process
 }
 
+const (
+	operatorSecret = "what operators' tokens are signed with in tests"
+	paymentSecret  = "what the payment provider signs with in tests"
+)
+
 // newShop starts apis and consumers on the servers that env names.
 func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 	t.Helper()
 	name := fmt.Sprintf("e2e_%d", time.Now().UnixNano())
-	s := &shop{t: t, db: ownDatabase(t, env, name)}
-	settings := map[string]string{
+	db := ownDatabase(t, env, name)
+	s := &shop{t: t, db: db, store: ordermysql.NewStore(db, slog.New(slog.DiscardHandler)), rdb: redis.NewClient(&redis.Options{Addr: env["SECKILL_REDIS_ADDRS"]})}
+	t.Cleanup(func() { _ = s.rdb.Close() })
+	s.settings = map[string]string{
 		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
 		"SECKILL_ROCKETMQ_EVENT_TOPIC": name + "_event",
 		"SECKILL_SHOPPER_RPS":          "0", // the crowd is one process: some shoppers retry hard
 		"SECKILL_LOG_FORMAT":           "text",
 
 		"SECKILL_PAYMENT_SECRETS":   paymentSecret,
-		"SECKILL_ADMIN_JWT_SECRETS": "what operators' tokens are signed with in tests",
+		"SECKILL_ADMIN_JWT_SECRETS": operatorSecret,
 	}
-	maps.Copy(settings, env)
-	for k, v := range settings {
+	maps.Copy(s.settings, env)
+	for k, v := range s.settings {
 		s.env = append(s.env, k+"="+v)
 	}
 	_, code := command(t, s.env, "", "migrate", "up")
@@ -58,6 +73,12 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 		s.urls = append(s.urls, "http://"+addr)
 	}
 	return s
+}
+
+func (s *shop) setting(name string) string {
+	s.t.Helper()
+	require.NotEmpty(s.t, s.settings[name], name)
+	return s.settings[name]
 }
 
 // sharedServers are those that scripts/up started for everyone: not to be hurt.
@@ -92,9 +113,8 @@ func ownDatabase(t *testing.T, env map[string]string, name string) *sql.DB {
 	require.NoError(t, err)
 	cfg.DBName = name
 	env["SECKILL_MYSQL_DSN"] = cfg.FormatDSN()
-	db, err := sql.Open("mysql", cfg.FormatDSN())
+	db, err := ordermysql.OpenDB(env["SECKILL_MYSQL_DSN"], ordermysql.DBOptions{})
 	require.NoError(t, err)
-	db.SetMaxOpenConns(8) // several shops share 200
 	t.Cleanup(func() {
 		_, _ = db.Exec("DROP DATABASE " + name)
 		_ = db.Close()
@@ -156,28 +176,10 @@ func (s *shop) tokens(first, n int) []string {
 	return ts
 }
 
-// discrepancy is one finding of an audit.
-type discrepancy struct {
-	Kind    string `json:"kind"`
-	OrderID string `json:"order_id"`
-	Detail  string `json:"detail"`
-}
-
 // auditReport is `seckill audit --json`.
 type auditReport struct {
-	OK    bool `json:"ok"`
-	Sales []struct {
-		ID            string        `json:"id"`
-		Total         int64         `json:"total"`
-		Available     int64         `json:"available"`
-		LiveUnits     int64         `json:"live_units"`
-		Confirmed     int64         `json:"confirmed"`
-		Paid          int64         `json:"paid"`
-		Cancelled     int64         `json:"cancelled"`
-		Rejected      int64         `json:"rejected"`
-		Pending       int64         `json:"pending"`
-		Discrepancies []discrepancy `json:"discrepancies"`
-	} `json:"sales"`
+	OK    bool
+	Sales []audit.SaleAudit
 }
 
 func (s *shop) audit(sale string) auditReport {

@@ -5,8 +5,10 @@ package test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,9 +86,7 @@ func (c *counter) shop1(i int, key string, quantity int) {
 			c.look(i, a.body.ID)
 			return
 		case err == nil && a.status < 500:
-			c.mu.Lock()
-			c.refused[a.body.Code]++
-			c.mu.Unlock()
+			c.refuse(a.body.Code)
 			return
 		}
 		c.retries.Add(1)
@@ -203,7 +203,7 @@ func (c *counter) undecided() int {
 	c.mu.Unlock()
 	left := len(open)
 	var mu sync.Mutex
-	c.each(len(open), 20, func(k int) {
+	each(len(open), 20, func(k int) {
 		c.mu.Lock()
 		i := c.accepted[open[k]]
 		c.mu.Unlock()
@@ -220,14 +220,11 @@ func (c *counter) undecided() int {
 // said must still be said.
 func (c *counter) lookAgain() {
 	ids := c.acceptedIDs()
-	c.each(len(ids), 20, func(k int) { c.poll(c.accepted[ids[k]], ids[k]) })
+	each(len(ids), 20, func(k int) { c.poll(c.accepted[ids[k]], ids[k]) })
 	c.hmu.Lock()
-	names := make([]string, 0, len(c.named))
-	for name := range c.named {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(c.named))
 	c.hmu.Unlock()
-	c.each(min(len(names), 60), 10, func(k int) {
+	each(min(len(names), 60), 10, func(k int) {
 		shopper, key, _ := strings.Cut(names[k], "/")
 		i, _ := strconv.Atoi(shopper)
 		c.again(i, key, `{"quantity":1}`) // another quantity is refused as such, not as a new order

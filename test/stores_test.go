@@ -3,13 +3,18 @@
 package test
 
 import (
+	"context"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"seckill/order"
 	"seckill/queue/rocketmq"
 )
 
@@ -33,12 +38,10 @@ func (s *shop) holdings(t *testing.T, sales ...string) holdings {
 	require.NoError(t, rows.Err())
 	require.Len(t, held, 6)
 
-	rdb := redis.NewClient(&redis.Options{Addr: s.setting("SECKILL_REDIS_ADDRS")})
-	defer rdb.Close()
 	for _, sale := range sales {
 		for _, key := range []string{"m", "o", "d", "u"} {
 			name := "seckill:{" + sale + "}:" + key
-			dump, err := rdb.Dump(t.Context(), name).Result()
+			dump, err := s.rdb.Dump(t.Context(), name).Result()
 			if err != nil {
 				require.ErrorIs(t, err, redis.Nil)
 			}
@@ -47,10 +50,7 @@ func (s *shop) holdings(t *testing.T, sales ...string) holdings {
 		require.NotEmpty(t, held["seckill:{"+sale+"}:m"], "the sale is loaded")
 	}
 
-	admin, err := rocketmq.NewAdmin(rocketmq.Options{
-		NameServers: []string{s.setting("SECKILL_ROCKETMQ_NAMESERVERS")}, Topic: s.setting("SECKILL_ROCKETMQ_TOPIC"),
-		Group: s.setting("SECKILL_ROCKETMQ_GROUP"), Log: slog.New(slog.DiscardHandler),
-	})
+	admin, err := rocketmq.NewAdmin(s.rocketmq())
 	require.NoError(t, err)
 	defer admin.Close()
 	ends, err := admin.MaxOffsets(t.Context())
@@ -60,14 +60,47 @@ func (s *shop) holdings(t *testing.T, sales ...string) holdings {
 	return held
 }
 
-// setting returns what the shop's processes have as this variable.
-func (s *shop) setting(name string) (value string) {
-	for _, kv := range s.env {
-		if k, v, _ := strings.Cut(kv, "="); k == name {
-			value = v
-		}
+// rocketmq is how the tests reach the shop's topics.
+func (s *shop) rocketmq() rocketmq.Options {
+	return rocketmq.Options{
+		NameServers: []string{s.setting("SECKILL_ROCKETMQ_NAMESERVERS")}, Topic: s.setting("SECKILL_ROCKETMQ_TOPIC"),
+		ProbeTopic: s.setting("SECKILL_ROCKETMQ_PROBE_TOPIC"), Group: s.setting("SECKILL_ROCKETMQ_GROUP"), Log: slog.New(slog.DiscardHandler),
 	}
-	return value
+}
+
+// publisher sends to the shop's queue what no API has sent.
+func (s *shop) publisher() *rocketmq.Publisher {
+	s.t.Helper()
+	p, err := rocketmq.NewPublisher(s.rocketmq(), rocketmq.PublisherOptions{})
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { _ = p.Close(context.Background()) })
+	return p
+}
+
+// publish sends an order until the broker has stored it.
+func (s *shop) publish(p *rocketmq.Publisher, o order.Order) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return p.Publish(s.t.Context(), o) == nil }, 20*time.Second, 100*time.Millisecond)
+}
+
+// unsent makes n orders of a sale that no API has seen, each of another shopper.
+func (s *shop) unsent(sale, shoppers string, n int) []order.Order {
+	s.t.Helper()
+	os := make([]order.Order, n)
+	ids := order.NewIDMaker(8000)
+	for i := range os {
+		id, err := ids.Next()
+		require.NoError(s.t, err)
+		os[i] = order.Order{ID: id, SaleID: saleID(s.t, sale), ShopperID: shoppers + strconv.Itoa(i), Quantity: 1, Reference: "cart-" + strconv.Itoa(i)}
+	}
+	return os
+}
+
+func saleID(t *testing.T, sale string) int64 {
+	t.Helper()
+	id, err := strconv.ParseInt(sale, 10, 64)
+	require.NoError(t, err)
+	return id
 }
 
 // api starts another API with settings of its own, for as long as the shop
@@ -75,6 +108,6 @@ func (s *shop) setting(name string) (value string) {
 func (s *shop) api(settings ...string) string {
 	s.t.Helper()
 	addr := freeAddr(s.t)
-	s.apis = append(s.apis, startProcess(s.t, append(append([]string{}, s.env...), settings...), "api", "--listen", addr))
+	s.apis = append(s.apis, startProcess(s.t, append(slices.Clone(s.env), settings...), "api", "--listen", addr))
 	return "http://" + addr
 }

@@ -109,7 +109,7 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 func TestEveryTracedOrderOfACrowdIsFoundFromItsBatches(t *testing.T) {
 	s, collector := traced(t)
 	const n = 200
-	c := s.crowd(s.sale(saleTerms{stock: n}), s.tokens(1, n))
+	c := s.newSale(saleTerms{stock: n}, n)
 	c.buy(100)
 	require.Len(t, c.accepted, n)
 	c.await(t, 30*time.Second)

@@ -3,8 +3,7 @@
 package test
 
 import (
-	"io"
-	"net/http"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,13 +17,8 @@ import (
 type scrape string
 
 func (p *process) scrape() (scrape, error) {
-	resp, err := http.Get("http://" + p.args[len(p.args)-1] + "/metrics")
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return scrape(text), err
+	res, err := get("http://" + p.adminAddr() + "/metrics")
+	return scrape(res.text), err
 }
 
 // sum adds up the samples whose line begins so, up to the end of the name or
@@ -89,12 +83,8 @@ func flat(t *testing.T, name string, seen []vitals) {
 	third := len(seen) / 3
 	require.Positive(t, third)
 	median := func(vs []vitals, of func(vitals) float64) float64 {
-		var all []float64
-		for _, v := range vs {
-			all = append(all, of(v))
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
+		slices.SortFunc(vs, func(a, b vitals) int { return cmp.Compare(of(a), of(b)) })
+		return of(vs[len(vs)/2])
 	}
 	for what, c := range map[string]struct {
 		of    func(vitals) float64

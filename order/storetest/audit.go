@@ -24,8 +24,7 @@ func livePages(t *testing.T, s *suite) {
 		for range i % 3 { // dead ones in the slot of a live one
 			gone := s.order(t, sale.ID, shopper)
 			s.settle(t, gone)
-			_, err := s.store.Cancel(t.Context(), gone.ID)
-			require.NoError(t, err)
+			s.cancel(t, gone.ID)
 		}
 		first, second := s.order(t, sale.ID, shopper), s.order(t, sale.ID, shopper)
 		second.Slot, second.Key = 1, 1

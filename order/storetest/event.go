@@ -32,12 +32,10 @@ func eventsTold(t *testing.T, s *suite) {
 	paid.Quantity, paid.Key, paid.Reference, dropped.Quantity, refused.Quantity = 2, 7, `cart-"77`, 2, 5
 	s.settle(t, paid, dropped, refused)
 	s.pay(t, s.payment(t, paid))
-	_, err := s.store.Cancel(t.Context(), dropped.ID)
-	require.NoError(t, err)
+	s.cancel(t, dropped.ID)
 	ghost := s.order(t, sale.ID, "d")
-	_, err = s.store.Void(t.Context(), ghost)
-	require.NoError(t, err)
-	_, err = s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1) // no order's
+	s.void(t, ghost)
+	_, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1) // no order's
 	require.NoError(t, err)
 
 	es, _ := s.events(t, sale.ID, 1000)
@@ -171,8 +169,7 @@ func eventsOfClosed(t *testing.T, s *suite) {
 	for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
 		_, open := s.behind(t, sale.ID, false)
 		require.True(t, open)
-		_, err := s.store.SetSaleState(t.Context(), s.id(t).String(), sale.ID, to)
-		require.NoError(t, err)
+		s.move(t, sale.ID, to)
 	}
 	_, open := s.behind(t, sale.ID, false)
 	require.False(t, open)

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -14,13 +13,8 @@ func voidCancels(t *testing.T, s *suite) {
 	by, made, other := s.operator(t), s.sale(t, 700, 1), s.sale(t, 10, 1)
 	_, err := s.operate(t, by, made, order.Moving("open", order.SaleOpen))
 	require.NoError(t, err)
-	var batch []order.Order
-	for i := range 600 {
-		batch = append(batch, s.order(t, made.ID, fmt.Sprint("s", i)))
-	}
-	for from := 0; from < len(batch); from += 200 {
-		s.settle(t, batch[from:from+200]...)
-	}
+	batch := s.orders(t, made.ID, 600)
+	s.settleAll(t, batch)
 	kept := s.order(t, other.ID, "a")
 	s.settle(t, kept)
 	for _, o := range batch[:100] {
@@ -47,10 +41,7 @@ func voidCancels(t *testing.T, s *suite) {
 	require.Equal(t, 600, s.available(t, made.ID))
 	s.check(t, made)
 
-	closed, err := s.store.SetSaleState(t.Context(), s.id(t).String(), other.ID, order.SaleEnded)
-	require.NoError(t, err)
-	_, err = s.store.SetSaleState(t.Context(), s.id(t).String(), closed.ID, order.SaleClosed)
-	require.NoError(t, err)
+	closed := s.move(t, other.ID, order.SaleEnded, order.SaleClosed)
 	_, err = s.operate(t, by, closed, order.Voiding())
 	require.ErrorIs(t, err, order.ErrConflict)
 }
@@ -59,13 +50,8 @@ func extendHolds(t *testing.T, s *suite) {
 	by, made := s.operator(t), s.paySoon(t, 1000, 1)
 	_, err := s.operate(t, by, made, order.Moving("open", order.SaleOpen))
 	require.NoError(t, err)
-	var batch []order.Order
-	for i := range 400 {
-		batch = append(batch, s.order(t, made.ID, fmt.Sprint("s", i)))
-	}
-	for from := 0; from < len(batch); from += 200 {
-		s.settle(t, batch[from:from+200]...)
-	}
+	batch := s.orders(t, made.ID, 400)
+	s.settleAll(t, batch)
 	s.pay(t, s.payment(t, batch[1]))
 	sale, err := s.operate(t, by, made, order.Extending(0, time.Hour))
 	require.NoError(t, err)
@@ -98,12 +84,10 @@ func extendHolds(t *testing.T, s *suite) {
 	earlier.PayWithin--
 	earlier.PayWithin -= time.Second
 	require.NoError(t, s.store.Extended(t.Context(), earlier), "of another extension: it says nothing")
-	read, err := s.store.Sale(t.Context(), made.ID)
-	require.NoError(t, err)
+	read := s.read(t, made.ID)
 	require.True(t, read.Extending)
 	require.NoError(t, s.store.Extended(t.Context(), sale))
-	read, err = s.store.Sale(t.Context(), made.ID)
-	require.NoError(t, err)
+	read = s.read(t, made.ID)
 	require.False(t, read.Extending)
 	e, err = s.store.Expire(t.Context(), made.ID, 0)
 	require.NoError(t, err)

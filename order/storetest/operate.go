@@ -52,8 +52,7 @@ func operateLogs(t *testing.T, s *suite) {
 	require.ErrorIs(t, err, order.ErrConflict)
 	sale, err = s.operate(t, by, sale, order.Restocking(5))
 	require.NoError(t, err)
-	_, err = s.store.SetSaleState(t.Context(), s.id(t).String(), sale.ID, order.SalePaused)
-	require.NoError(t, err, "a process of ours")
+	s.move(t, sale.ID, order.SalePaused) // a process of ours
 
 	entries := s.auditLog(t, order.AuditQuery{SaleID: sale.ID})
 	require.Len(t, entries, 3, "refusals, repetitions and our own processes are not in it")
@@ -95,10 +94,8 @@ func operateVersions(t *testing.T, s *suite) {
 	require.NoError(t, err, "run again: its own change made it stale")
 	require.Equal(t, uint64(2), sale.Version)
 	s.settle(t, s.order(t, sale.ID, "a"))
-	_, err = s.store.SetSaleState(t.Context(), s.id(t).String(), sale.ID, order.SalePaused)
-	require.NoError(t, err)
-	read, err := s.store.Sale(t.Context(), sale.ID)
-	require.NoError(t, err)
+	s.move(t, sale.ID, order.SalePaused)
+	read := s.read(t, sale.ID)
 	require.Equal(t, uint64(2), read.Version, "orders and our own processes do not raise it")
 	require.Len(t, s.auditLog(t, order.AuditQuery{SaleID: sale.ID}), 1)
 }
@@ -123,8 +120,7 @@ func operatorsRace(t *testing.T, s *suite) {
 	}
 	wg.Wait()
 	require.Equal(t, int64(1), won.Load())
-	read, err := s.store.Sale(t.Context(), sale.ID)
-	require.NoError(t, err)
+	read := s.read(t, sale.ID)
 	require.Equal(t, uint64(2), read.Version)
 	entries := s.auditLog(t, order.AuditQuery{SaleID: sale.ID})
 	require.Len(t, entries, 1)
@@ -174,8 +170,7 @@ func changeFixed(t *testing.T, s *suite) {
 	later := ends.Add(time.Hour)
 	require.ErrorIs(t, change(order.SalePatch{EndsAt: &later}), order.ErrConflict)
 	require.NoError(t, change(order.SalePatch{ExternalID: &empty}))
-	read, err := s.store.Sale(t.Context(), sale.ID)
-	require.NoError(t, err)
+	read := s.read(t, sale.ID)
 	require.Equal(t, sale, read)
 	s.check(t, made)
 }
@@ -250,10 +245,7 @@ func operatorCancels(t *testing.T, s *suite) {
 
 func salesPages(t *testing.T, s *suite) {
 	a, b, c := s.sale(t, 1, 1), s.sale(t, 1, 1), s.sale(t, 1, 1)
-	for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
-		_, err := s.store.SetSaleState(t.Context(), s.id(t).String(), b.ID, to)
-		require.NoError(t, err)
-	}
+	s.move(t, b.ID, order.SaleEnded, order.SaleClosed)
 	var ids []int64
 	for before := c.ID + 1; before > a.ID; {
 		page, err := s.store.SalesBefore(t.Context(), before, 1)

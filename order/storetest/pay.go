@@ -78,13 +78,11 @@ func cancelGivesBack(t *testing.T, s *suite) {
 	_, err := s.store.Cancel(t.Context(), o.ID)
 	require.ErrorIs(t, err, order.ErrNotFound, "no verdict yet")
 	s.settle(t, o)
-	v, err := s.store.Cancel(t.Context(), o.ID)
-	require.NoError(t, err)
+	v := s.cancel(t, o.ID)
 	require.Equal(t, order.Verdict{Order: o, Status: order.StatusCancelled, Seq: 2}, v)
 	require.Equal(t, 10, s.available(t, sale.ID))
 
-	v, err = s.store.Cancel(t.Context(), o.ID)
-	require.NoError(t, err)
+	v = s.cancel(t, o.ID)
 	require.Equal(t, order.Verdict{Order: o, Status: order.StatusCancelled}, v, "done before: nothing to tell Redis")
 	again := s.order(t, sale.ID, "a")
 	requireVerdict(t, s.settle(t, again)[again.ID], order.StatusConfirmed, "")
@@ -134,10 +132,8 @@ func payLate(t *testing.T, s *suite) {
 	sale := s.sale(t, 1, 1)
 	cancelled, refused, void := s.order(t, sale.ID, "a"), s.order(t, sale.ID, "b"), s.order(t, sale.ID, "c")
 	s.settle(t, cancelled, refused)
-	_, err := s.store.Void(t.Context(), void)
-	require.NoError(t, err)
-	_, err = s.store.Cancel(t.Context(), cancelled.ID)
-	require.NoError(t, err)
+	s.void(t, void)
+	s.cancel(t, cancelled.ID)
 	nobody := s.order(t, int64(s.id(t)), "d") // of no sale
 	s.settle(t, nobody)
 	for _, o := range []order.Order{cancelled, refused, void, nobody} {
@@ -185,8 +181,7 @@ func payWrongly(t *testing.T, s *suite) {
 	_, err := s.store.Pay(t.Context(), stolen)
 	require.ErrorIs(t, err, order.ErrConflict, "an event is one payment")
 	require.Equal(t, order.StatusConfirmed, s.record(t, other.ID).Status)
-	_, err = s.store.Cancel(t.Context(), other.ID)
-	require.NoError(t, err)
+	s.cancel(t, other.ID)
 	_, err = s.store.Pay(t.Context(), stolen)
 	require.ErrorIs(t, err, order.ErrConflict, "nor is it the late payment of another order")
 	s.check(t, sale)
@@ -200,9 +195,7 @@ func expireUnpaid(t *testing.T, s *suite) {
 		o.Quantity = 1 + i%2
 		batch = append(batch, o)
 	}
-	for from := 0; from < len(batch); from += 200 {
-		s.settle(t, batch[from:from+200]...)
-	}
+	s.settleAll(t, batch)
 	s.settle(t, s.order(t, long.ID, "a"))
 	e, err := s.store.Expire(t.Context(), sale.ID, 0)
 	require.NoError(t, err)
@@ -214,8 +207,7 @@ func expireUnpaid(t *testing.T, s *suite) {
 	for _, o := range batch[:100] {
 		s.pay(t, s.payment(t, o))
 	}
-	_, err = s.store.Cancel(t.Context(), batch[100].ID)
-	require.NoError(t, err)
+	s.cancel(t, batch[100].ID)
 	vs, last := s.expired(t, sale.ID, 499)
 	require.Equal(t, order.StatusCancelled, vs[0].Status)
 	require.NotZero(t, vs[0].Seq)

@@ -13,13 +13,8 @@ import (
 
 func snapshotPages(t *testing.T, s *suite) {
 	sale := s.sale(t, 1300, 1)
-	var batch []order.Order
-	for i := range 1400 {
-		batch = append(batch, s.order(t, sale.ID, fmt.Sprint("shopper-", i)))
-	}
-	for from := 0; from < len(batch); from += 350 {
-		s.settle(t, batch[from:from+350]...)
-	}
+	batch := s.orders(t, sale.ID, 1400)
+	s.settleAll(t, batch)
 	var sizes []int
 	_, err := s.store.Snapshot(t.Context(), sale.ID, func(page []order.Record) error {
 		sizes = append(sizes, len(page))

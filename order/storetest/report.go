@@ -23,12 +23,9 @@ func reportAddsUp(t *testing.T, s *suite) {
 			s.settle(t, s.order(t, other.ID, fmt.Sprint("shopper-", i)))
 		}
 	}
-	for from := 0; from < len(batch); from += 300 {
-		s.settle(t, batch[from:from+300]...)
-	}
-	_, err := s.store.Cancel(t.Context(), batch[0].ID)
-	require.NoError(t, err)
-	_, err = s.store.Pay(t.Context(), order.Payment{EventID: s.id(t).String(), OrderID: batch[1].ID, AmountMinor: sale.PriceMinor, Currency: sale.Currency})
+	s.settleAll(t, batch)
+	s.cancel(t, batch[0].ID)
+	_, err := s.store.Pay(t.Context(), order.Payment{EventID: s.id(t).String(), OrderID: batch[1].ID, AmountMinor: sale.PriceMinor, Currency: sale.Currency})
 	require.NoError(t, err)
 
 	total, err := s.store.Report(t.Context(), sale.ID, nil)

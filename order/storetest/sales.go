@@ -15,8 +15,7 @@ func salesCreated(t *testing.T, s *suite) {
 	made, err := s.store.CreateSale(t.Context(), draft)
 	require.NoError(t, err)
 	require.Equal(t, draft.AsCreated(), made)
-	read, err := s.store.Sale(t.Context(), draft.ID)
-	require.NoError(t, err)
+	read := s.read(t, draft.ID)
 	require.Equal(t, made, read)
 
 	again := draft // the shop's retry: another ID, the same external one
@@ -52,8 +51,7 @@ func salesGates(t *testing.T, s *suite) {
 	made, err := s.store.CreateSale(t.Context(), draft)
 	require.NoError(t, err)
 	require.Equal(t, draft.AsCreated(), made)
-	read, err := s.store.Sale(t.Context(), draft.ID)
-	require.NoError(t, err)
+	read := s.read(t, draft.ID)
 	require.Equal(t, made, read)
 	listed, err := s.store.Sales(t.Context())
 	require.NoError(t, err)
@@ -156,8 +154,7 @@ func salesRestock(t *testing.T, s *suite) {
 	require.Equal(t, []int{4, 0}, []int{now.Total, now.Available})
 	require.Equal(t, uint64(3), s.check(t, sale)[sale.ID])
 
-	_, err = s.store.SetSaleState(t.Context(), s.id(t).String(), sale.ID, order.SaleEnded)
-	require.NoError(t, err)
+	s.move(t, sale.ID, order.SaleEnded)
 	_, err = s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1)
 	require.ErrorIs(t, err, order.ErrConflict)
 }
@@ -177,15 +174,11 @@ func salesListed(t *testing.T, s *suite) {
 	require.Equal(t, []int64{b.ID, a.ID}, listed())
 	for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
 		require.Contains(t, listed(), a.ID)
-		_, err := s.store.SetSaleState(t.Context(), s.id(t).String(), a.ID, to)
-		require.NoError(t, err)
+		s.move(t, a.ID, to)
 	}
 	require.Equal(t, []int64{b.ID}, listed())
 
-	for _, to := range []order.SaleState{order.SaleEnded, order.SaleClosed} {
-		_, err := s.store.SetSaleState(t.Context(), s.id(t).String(), b.ID, to)
-		require.NoError(t, err)
-	}
+	s.move(t, b.ID, order.SaleEnded, order.SaleClosed)
 	closed, err := s.store.ClosedSales(t.Context(), b.ID+1, 1)
 	require.NoError(t, err)
 	require.Equal(t, []int64{b.ID}, closed)
@@ -202,11 +195,10 @@ func epochRises(t *testing.T, s *suite) {
 		require.NoError(t, err)
 		require.Equal(t, want+1, epoch)
 	}
-	read, err := s.store.Sale(t.Context(), sale.ID)
-	require.NoError(t, err)
+	read := s.read(t, sale.ID)
 	require.Equal(t, uint64(3), read.Epoch)
 	require.Zero(t, read.Seq)
-	_, err = s.store.RaiseEpoch(t.Context(), int64(s.id(t)))
+	_, err := s.store.RaiseEpoch(t.Context(), int64(s.id(t)))
 	require.ErrorIs(t, err, order.ErrNotFound)
 }
 

@@ -4,7 +4,9 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -93,7 +95,7 @@ func Run(t *testing.T, store Store) {
 		"sales are restocked and destocked":                       salesRestock,
 		"sales are listed until they are closed":                  salesListed,
 		"an operator's change is in the audit log":                operateLogs,
-		"an operation wants the version that it saw":              operateVersions,
+		"an operation may require the version that it saw":        operateVersions,
 		"of operators who saw the same version one wins":          operatorsRace,
 		"what shoppers were promised is fixed once a sale opens":  changeFixed,
 		"a command makes one sale":                                createOnce,
@@ -196,11 +198,59 @@ func (s *suite) record(t *testing.T, id order.ID) order.Record {
 	return found[0]
 }
 
-func (s *suite) available(t *testing.T, saleID int64) int {
+func (s *suite) read(t *testing.T, saleID int64) order.Sale {
 	t.Helper()
 	sale, err := s.store.Sale(t.Context(), saleID)
 	require.NoError(t, err)
-	return sale.Available
+	return sale
+}
+
+func (s *suite) available(t *testing.T, saleID int64) int {
+	t.Helper()
+	return s.read(t, saleID).Available
+}
+
+// move moves a sale from state to state.
+func (s *suite) move(t *testing.T, saleID int64, to ...order.SaleState) (sale order.Sale) {
+	t.Helper()
+	for _, state := range to {
+		var err error
+		sale, err = s.store.SetSaleState(t.Context(), s.id(t).String(), saleID, state)
+		require.NoError(t, err)
+	}
+	return sale
+}
+
+// orders returns n new orders, each of another shopper.
+func (s *suite) orders(t *testing.T, saleID int64, n int) []order.Order {
+	t.Helper()
+	os := make([]order.Order, n)
+	for i := range os {
+		os[i] = s.order(t, saleID, fmt.Sprint("shopper-", i))
+	}
+	return os
+}
+
+// settleAll settles as many orders as a batch of the consumer never has.
+func (s *suite) settleAll(t *testing.T, os []order.Order) {
+	t.Helper()
+	for batch := range slices.Chunk(os, 200) {
+		s.settle(t, batch...)
+	}
+}
+
+func (s *suite) cancel(t *testing.T, id order.ID) order.Verdict {
+	t.Helper()
+	v, err := s.store.Cancel(t.Context(), id)
+	require.NoError(t, err)
+	return v
+}
+
+func (s *suite) void(t *testing.T, o order.Order) order.Verdict {
+	t.Helper()
+	v, err := s.store.Void(t.Context(), o)
+	require.NoError(t, err)
+	return v
 }
 
 func requireVerdict(t *testing.T, v order.Verdict, status order.Status, reason order.Reason) {

@@ -71,15 +71,12 @@ func BenchmarkConsume(b *testing.B) {
 		return nil
 	}})
 	require.NoError(b, err)
-	ctx, cancel := context.WithCancel(b.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	stop := run(b, s.Run)
 	<-first
 	b.ResetTimer()
 	<-all
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 	b.ReportMetric(float64(b.N)/float64(deliveries.Load()), "messages/delivery")
-	cancel()
-	require.NoError(b, <-done)
+	stop()
 }

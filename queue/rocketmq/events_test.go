@@ -21,11 +21,7 @@ func eventPublisher(t *testing.T, o rocketmq.Options) *rocketmq.EventPublisher {
 	t.Helper()
 	p, err := rocketmq.NewEventPublisher(o)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		require.NoError(t, p.Close(ctx))
-	})
+	closing(t, p.Close)
 	require.Eventually(t, p.Connected, 10*time.Second, 5*time.Millisecond)
 	return p
 }
@@ -68,12 +64,9 @@ func TestAReaderMovesNoConsumerGroup(t *testing.T) {
 		return nil
 	}})
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	stop := run(t, s.Run)
 	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == 1 }, 20*time.Second, 10*time.Millisecond)
 	stop()
-	require.NoError(t, <-done)
 	require.Equal(t, "1-1-512", got[0].ID, "the message's ID is the event's")
 }
 
@@ -141,10 +134,8 @@ func TestATopicThatGrowsIsWrittenToAndReadAllOver(t *testing.T) {
 	r, err := rocketmq.NewReader(o.RefreshEvery(4 * time.Second)) // it is the later one to look
 	require.NoError(t, err)
 	var now, events atomic.Int64 // read
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- r.Read(ctx, false, func(ms []queue.Message) error {
+	run(t, func(ctx context.Context) error {
+		return r.Read(ctx, false, func(ms []queue.Message) error {
 			for _, m := range ms {
 				if m.ID == "now" {
 					now.Add(1)
@@ -154,7 +145,7 @@ func TestATopicThatGrowsIsWrittenToAndReadAllOver(t *testing.T) {
 			}
 			return nil
 		})
-	}()
+	})
 	begun := func() bool {
 		require.NoError(t, p.Publish(t.Context(), []queue.EventMessage{{ID: "now", OrderID: 1, Body: []byte("{}")}}))
 		return now.Load() > 0
@@ -176,8 +167,6 @@ func TestATopicThatGrowsIsWrittenToAndReadAllOver(t *testing.T) {
 		return true
 	}, 20*time.Second, 100*time.Millisecond)
 	require.Eventually(t, func() bool { return events.Load() == sent }, 10*time.Second, 20*time.Millisecond)
-	cancel()
-	require.NoError(t, <-done)
 }
 
 func TestWithoutABrokerNoEventIsStored(t *testing.T) {

@@ -111,11 +111,11 @@ func checkAddr(addr string) (string, error) {
 	plain := strings.TrimPrefix(strings.TrimSpace(addr), "http://")
 	host, port, err := net.SplitHostPort(plain)
 	if err != nil {
-		return "", fmt.Errorf("%w: name server %q wants host:port", ErrOptions, addr)
+		return "", fmt.Errorf("%w: name server %q is not host:port", ErrOptions, addr)
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /;,@") {
-		return "", fmt.Errorf("%w: name server %q wants host:port", ErrOptions, addr)
+		return "", fmt.Errorf("%w: name server %q is not host:port", ErrOptions, addr)
 	}
 	return plain, nil
 }

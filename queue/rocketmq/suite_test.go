@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,12 +63,18 @@ func publisher(tb testing.TB, o rocketmq.Options, po rocketmq.PublisherOptions) 
 	tb.Helper()
 	p, err := rocketmq.NewPublisher(o, po)
 	require.NoError(tb, err)
+	closing(tb, p.Close)
+	return p
+}
+
+// closing closes a publisher with the test.
+func closing(tb testing.TB, end func(ctx context.Context) error) {
+	tb.Helper()
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		require.NoError(tb, p.Close(ctx))
+		require.NoError(tb, end(ctx))
 	})
-	return p
 }
 
 func connected(tb testing.TB, o rocketmq.Options, po rocketmq.PublisherOptions) *rocketmq.Publisher {
@@ -75,6 +82,17 @@ func connected(tb testing.TB, o rocketmq.Options, po rocketmq.PublisherOptions) 
 	p := publisher(tb, o, po)
 	require.Eventually(tb, p.Connected, 10*time.Second, 5*time.Millisecond)
 	return p
+}
+
+// run runs a subscriber or a reader; stop ends it and waits.
+func run(tb testing.TB, fn func(ctx context.Context) error) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
+	done := make(chan error, 1)
+	go func() { done <- fn(ctx) }()
+	stop = sync.OnceFunc(func() { cancel(); require.NoError(tb, <-done) })
+	tb.Cleanup(stop)
+	return stop
 }
 
 func nameServers(tb testing.TB) []string {

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // RocketMQ's ACL wants it
+	"crypto/sha1" //nolint:gosec // RocketMQ's ACL requires it
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -18,7 +19,7 @@ import (
 )
 
 // serve answers connections with the functions in turn, then with the last.
-func serve(t *testing.T, handlers ...func(net.Conn)) string {
+func serve(t testing.TB, handlers ...func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -38,23 +39,6 @@ func serve(t *testing.T, handlers ...func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-func readHeader(r io.Reader) (header, error) {
-	_, err := io.CopyN(io.Discard, r, 4)
-	if err != nil {
-		return header{}, err
-	}
-	var size uint32
-	if err := binary.Read(r, binary.BigEndian, &size); err != nil {
-		return header{}, err
-	}
-	b := make([]byte, size&0xffffff)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return header{}, err
-	}
-	var h header
-	return h, json.Unmarshal(b, &h)
-}
-
 func frameOf(h header, body string) []byte {
 	b, _ := json.Marshal(h)
 	f := binary.BigEndian.AppendUint32(nil, uint32(4+len(b)+len(body)))
@@ -67,13 +51,34 @@ func frameOf(h header, body string) []byte {
 func echo(conn net.Conn) {
 	r := bufio.NewReader(conn)
 	for {
-		h, err := readHeader(r)
+		a, seq, err := readAnswer(r)
 		if err != nil {
 			return
 		}
-		_, _ = conn.Write(frameOf(header{Code: 5, Opaque: h.Opaque + 1000}, "not yours"))
-		_, _ = conn.Write(frameOf(header{Opaque: h.Opaque, Ext: h.Ext}, "yours"))
+		_, _ = conn.Write(frameOf(header{Code: 5, Opaque: seq + 1000}, "not yours"))
+		_, _ = conn.Write(frameOf(header{Opaque: seq, Ext: a.ext}, "yours"))
 	}
+}
+
+// FakeNameServer says of every topic that it is on one broker.
+func FakeNameServer(tb testing.TB, broker func() string) string {
+	tb.Helper()
+	return serve(tb, func(conn net.Conn) {
+		for r := bufio.NewReader(conn); ; {
+			a, seq, err := readAnswer(r)
+			if err != nil {
+				return
+			}
+			queues := 8
+			if strings.Contains(a.ext["topic"], "P_") { // the probe topic
+				queues = 1
+			}
+			// As real name servers do to old clients: no strict JSON.
+			body := fmt.Sprintf(`{"brokerDatas":[{"brokerAddrs":{0:"%[1]s"},"brokerName":"broker-a","cluster":"C"}],`+
+				`"queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":%[2]d,"writeQueueNums":%[2]d,"topicSysFlag":0}]}`, broker(), queues)
+			_, _ = conn.Write(frameOf(header{Flag: 1, Language: "JAVA", Opaque: seq, Version: 399}, body))
+		}
+	})
 }
 
 func TestACallReturnsItsOwnAnswer(t *testing.T) {
@@ -92,9 +97,8 @@ func TestACallReturnsItsOwnAnswer(t *testing.T) {
 func TestACallIsRepeatedOnceOnAKeptConnectionThatBroke(t *testing.T) {
 	t.Parallel()
 	one := func(conn net.Conn) { // one answer, then it hangs up
-		h, err := readHeader(conn)
-		if err == nil {
-			_, _ = conn.Write(frameOf(header{Opaque: h.Opaque}, ""))
+		if _, seq, err := readAnswer(conn); err == nil {
+			_, _ = conn.Write(frameOf(header{Opaque: seq}, ""))
 		}
 	}
 	addr := serve(t, one, echo)
@@ -121,8 +125,8 @@ func TestACallEnds(t *testing.T) {
 	require.True(t, timedOut(err), "%v", err)
 
 	refusing := serve(t, func(conn net.Conn) {
-		if h, err := readHeader(conn); err == nil {
-			_, _ = conn.Write(frameOf(header{Code: 17, Remark: "no topic", Opaque: h.Opaque}, ""))
+		if _, seq, err := readAnswer(conn); err == nil {
+			_, _ = conn.Write(frameOf(header{Code: 17, Remark: "no topic", Opaque: seq}, ""))
 		}
 	})
 	_, err = c.call(t.Context(), refusing, 105, nil)
@@ -136,10 +140,10 @@ func TestACallEnds(t *testing.T) {
 
 func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 	t.Parallel()
-	seen := make(chan header, 1)
+	seen := make(chan map[string]string, 1)
 	addr := serve(t, func(conn net.Conn) {
-		if h, err := readHeader(conn); err == nil {
-			seen <- h
+		if a, _, err := readAnswer(conn); err == nil {
+			seen <- a.ext
 		}
 	})
 	p, err := client.NewProducer(
@@ -152,16 +156,16 @@ func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 	go func() { // asks for the route, signed
 		_, _ = p.SendSync(context.Background(), primitive.NewMessage("T", nil))
 	}()
-	h := <-seen
-	theirs := h.Ext["Signature"]
+	ext := <-seen
+	theirs := ext["Signature"]
 	require.NotEmpty(t, theirs)
-	delete(h.Ext, "Signature")
-	delete(h.Ext, "AccessKey")
+	delete(ext, "Signature")
+	delete(ext, "AccessKey")
 	c := newCaller(Options{AccessKey: "me", SecretKey: "secret"})
-	signed := c.sign(h.Ext)
+	signed := c.sign(ext)
 	require.Equal(t, theirs, signed["Signature"])
 	require.Equal(t, "me", signed["AccessKey"])
-	require.NotContains(t, h.Ext, "Signature", "the caller's map was written to")
+	require.NotContains(t, ext, "Signature", "the caller's map was written to")
 }
 
 func TestARouteIsReadThoughItIsNoJSON(t *testing.T) {

@@ -1,14 +1,13 @@
 package simulation
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"seckill/audit"
 	"seckill/order"
-	"seckill/stock"
+	"seckill/test/promise"
 )
 
 // heal waits until every promise holds, asks all shoppers once more, and
@@ -107,23 +106,22 @@ func (w *world) breaches() []string {
 	w.crowd.mu.Lock()
 	found := append([]string(nil), w.crowd.broken...)
 	w.crowd.mu.Unlock()
-	note := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	note := func(_, format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	ctx := context.Background()
 	if n := w.broker.waiting(ctx); n > 0 {
-		note("%d messages are not acknowledged", n)
+		note("lost", "%d messages are not acknowledged", n)
 	}
 	w.crowd.toldOf(ctx, w, note)
-	for i := range sales {
-		w.saleOf(ctx, i, note)
-		w.eventsOf(ctx, sales[i], note)
+	for _, id := range sales {
+		if err := w.checkSale(ctx, id, note); err != nil {
+			note("lost", "sale %d: %v", id, err)
+		}
 	}
 	return found
 }
 
-type noteFunc func(format string, args ...any)
-
 // toldOf checks that each order has the one verdict that was told.
-func (c *crowd) toldOf(ctx context.Context, w *world, note noteFunc) {
+func (c *crowd) toldOf(ctx context.Context, w *world, note promise.Note) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, public := range c.public {
@@ -135,20 +133,20 @@ func (c *crowd) toldOf(ctx context.Context, w *world, note noteFunc) {
 		short := w.plan.sales[t.SaleID-sales[0]].payWithin < time.Minute
 		switch {
 		case !ok:
-			note("order %d was told %s and has no verdict", t.ID, t.final)
+			note("lost", "order %d was told %s and has no verdict", t.ID, t.final)
 		case string(status) == t.final:
 		case t.final == "confirmed" && status == order.StatusCancelled && (t.cancelled || short):
 		case t.final == "confirmed" && status == order.StatusPaid && t.paying:
 		default:
-			note("order %d was told %s and is %s", t.ID, t.final, status)
+			note("lost", "order %d was told %s and is %s", t.ID, t.final, status)
 		}
 		if t.paid == "paid" && status != order.StatusPaid || t.paid == "refund_required" && status == order.StatusPaid {
-			note("the provider was told %s of order %d, which is %s", t.paid, t.ID, status)
+			note("lost", "the provider was told %s of order %d, which is %s", t.paid, t.ID, status)
 		}
 	}
 	for _, o := range c.expected {
 		if _, ok := verdictOf(ctx, w, o); !ok {
-			note("order %d of %s was in the queue and has no verdict", o.ID, o.ShopperID)
+			note("lost", "order %d of %s was in the queue and has no verdict", o.ID, o.ShopperID)
 		}
 	}
 }
@@ -161,94 +159,23 @@ func verdictOf(ctx context.Context, w *world, o order.Order) (order.Status, bool
 	return vs[0].Status, true
 }
 
-// saleOf checks the units, the limits and Redis.
-func (w *world) saleOf(ctx context.Context, i int, note noteFunc) {
-	id := sales[i]
-	live := map[order.ID]order.Record{}
-	sale, err := w.store.Snapshot(ctx, id, func(rs []order.Record) error {
-		for _, r := range rs {
-			live[r.ID] = r
-		}
-		return nil
-	})
+// checkSale checks the units, the limits, Redis and the events of a sale.
+func (w *world) checkSale(ctx context.Context, id int64, note promise.Note) error {
+	sale, rows, err := promise.Rows(ctx, w.store, id)
 	if err != nil {
-		note("snapshot: %v", err)
-		return
+		return err
 	}
-	units := limits(live, w.plan.sales[i], note)
-	if units > sale.Total {
-		note("sale %d: %d live units of %d: oversold", i, units, sale.Total)
+	rows.Units(sale, note)
+	rows.Limits(sale, note)
+	if err := rows.Redis(ctx, w.ledger, sale, note); err != nil {
+		return err
 	}
-	if sale.Available+units != sale.Total {
-		note("sale %d: mysql: available %d + live %d is not %d", i, sale.Available, units, sale.Total)
+	w.topic.mu.Lock() // not while Redis is asked: see script
+	defer w.topic.mu.Unlock()
+	for _, wrong := range w.topic.wrong {
+		note("lost", "%s", wrong)
 	}
-	ms, err := w.ledger.Metas(ctx, []int64{id})
-	if err != nil {
-		note("sale %d: %v", i, err)
-		return
-	}
-	m := ms[0]
-	if !m.Loaded || m.Applied != sale.Seq || m.State != sale.State || m.Total != int64(sale.Total) ||
-		m.Pending != 0 || m.Settled != int64(units) || m.Available != int64(sale.Available) {
-		note("sale %d: redis: loaded %t, %s, available %d, pending %d, settled %d of %d at change %d; mysql: %s, available %d, %d live at change %d",
-			i, m.Loaded, m.State, m.Available, m.Pending, m.Settled, m.Total, m.Applied, sale.State, sale.Available, units, sale.Seq)
-	}
-	w.entries(ctx, i, live, note)
-}
-
-// limits checks the purchase limit and returns the live units.
-func limits(live map[order.ID]order.Record, t terms, note noteFunc) (units int) {
-	orders, slots, keys := map[string]int{}, map[string]int{}, map[string]int{}
-	for _, r := range live {
-		units += r.Quantity
-		orders[r.ShopperID]++
-		slots[fmt.Sprint(r.ShopperID, "/", r.Slot)]++
-		keys[fmt.Sprintf("%s/%x", r.ShopperID, r.Key)]++
-	}
-	for who, n := range orders {
-		if n > t.orders {
-			note("%s has %d live orders", who, n)
-		}
-	}
-	for what, n := range slots {
-		if n > 1 {
-			note("slot %s is held %d times", what, n)
-		}
-	}
-	for what, n := range keys {
-		if n > 1 {
-			note("key %s has bought %d times", what, n)
-		}
-	}
-	return units
-}
-
-// entries checks that Redis holds the live orders, each in its slot, and no other.
-func (w *world) entries(ctx context.Context, i int, live map[order.ID]order.Record, note noteFunc) {
-	held := map[order.ID]stock.Entry{}
-	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-		page, next, err := w.ledger.Scan(ctx, sales[i], cursor, 500)
-		if err != nil {
-			note("sale %d: %v", i, err)
-			return
-		}
-		for _, e := range page {
-			if e.State.Live() {
-				held[e.ID] = e
-			}
-		}
-		cursor = next
-	}
-	for id, e := range held {
-		if r, ok := live[id]; !ok || e.State != stock.EntrySettled || e.Slot != r.Slot || e.Quantity != r.Quantity {
-			note("order %d: redis has %c in slot %d, mysql %q in slot %d", id, byte(e.State), e.Slot, cmp.Or(r.Status, "nothing live"), r.Slot)
-		}
-	}
-	for id, r := range live {
-		if _, ok := held[id]; !ok {
-			note("order %d is %s and redis does not hold it", id, r.Status)
-		}
-	}
+	return rows.Events(ctx, w.store, w.topic.reader, sale, note)
 }
 
 // audit asks the program's own.

@@ -6,41 +6,28 @@ import (
 	"fmt"
 	"sync"
 
-	"seckill/event"
-	"seckill/order"
 	"seckill/queue"
+	"seckill/test/promise"
 )
 
-// topic is the topic of order events, and its reader: an honest consumer that
-// keeps of each order the event with the highest sequence.
+// topic is the topic of order events, with a reader.
 type topic struct {
 	mu     sync.Mutex
-	bodies map[string]string // by event ID
-	latest map[string]event.Event
+	reader promise.Reader
 	wrong  []string
-}
-
-func newTopic() *topic {
-	return &topic{bodies: map[string]string{}, latest: map[string]event.Event{}}
 }
 
 func (t *topic) store(ms []queue.EventMessage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, m := range ms {
-		e, err := event.Parse(m.Body)
-		body, again := t.bodies[m.ID]
+		latest := t.reader.Last[m.OrderID.String()].Data.Sequence
+		e, again, err := t.reader.Read(m.ID, m.Body)
 		switch {
-		case err != nil || e.ID != m.ID || e.Subject != m.OrderID.String() || e.Data.Status != m.Status:
+		case err != nil || e.Subject != m.OrderID.String() || e.Data.Status != m.Status:
 			t.wrong = append(t.wrong, fmt.Sprintf("message %s of order %d, %s: %s, %v", m.ID, m.OrderID, m.Status, m.Body, err))
-		case again && body != string(m.Body):
-			t.wrong = append(t.wrong, fmt.Sprintf("event %s was %s and is %s", m.ID, body, m.Body))
-		case !again && e.Data.Sequence < t.latest[e.Subject].Data.Sequence:
-			t.wrong = append(t.wrong, fmt.Sprintf("event %s comes for the first time after #%d of its order", m.ID, t.latest[e.Subject].Data.Sequence))
-		}
-		t.bodies[m.ID] = string(m.Body)
-		if e.Data.Sequence > t.latest[e.Subject].Data.Sequence {
-			t.latest[e.Subject] = e
+		case !again && e.Data.Sequence < latest:
+			t.wrong = append(t.wrong, fmt.Sprintf("event %s comes for the first time after #%d of its order", m.ID, latest))
 		}
 	}
 }
@@ -72,41 +59,4 @@ func ids(ms []queue.EventMessage) (all []string) {
 		all = append(all, m.ID)
 	}
 	return all
-}
-
-// eventsOf checks that every verdict and change of a sale's orders has its
-// event, and that whoever read them knows each order as it is.
-func (w *world) eventsOf(ctx context.Context, sale int64, note noteFunc) {
-	w.topic.mu.Lock()
-	defer w.topic.mu.Unlock()
-	for _, wrong := range w.topic.wrong {
-		note("%s", wrong)
-	}
-	rows, _, err := w.store.Orders(ctx, order.Query{SaleID: sale, Limit: 1 << 20})
-	if err != nil {
-		note("orders of sale %d: %v", sale, err)
-	}
-	for _, r := range rows {
-		e, ok := w.topic.latest[r.ID.String()]
-		d := e.Data
-		if !ok || d.Status != r.Status || d.Quantity != r.Quantity || d.AmountMinor != r.UnitPrice*int64(r.Quantity) || d.ShopperID != r.ShopperID || d.Reference != r.Reference {
-			note("order %d is %s, %d units; its events say %+v", r.ID, r.Status, r.Quantity, d)
-		}
-	}
-	cs, err := w.store.Changes(ctx, sale, 0, 1<<20)
-	if err != nil {
-		note("changes of sale %d: %v", sale, err)
-	}
-	due := map[string]bool{}
-	for _, c := range cs {
-		for _, v := range c.Verdicts {
-			id := fmt.Sprintf("%d-%d-%d", sale, c.Seq, v.ID)
-			due[id] = due[id] || v.Reason != order.ReasonCollision // a change may decide two orders of one ID
-		}
-	}
-	for id, is := range due {
-		if _, came := w.topic.bodies[id]; came != is {
-			note("event %s: due %t, came %t", id, is, came)
-		}
-	}
 }

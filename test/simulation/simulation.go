@@ -41,7 +41,7 @@ type API struct {
 
 // Servers are the servers as one process reaches them.
 type Servers struct {
-	Orders *Store
+	Orders *store
 	Queue  *Member
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // to Redis
 	Hook   redis.Hook                                                        // for the client that dials

@@ -9,14 +9,15 @@ import (
 	"seckill/order/memory"
 )
 
-// Store is MySQL as one process reaches it: the in-memory store, behind a wire on which a
-// transaction may fail before its COMMIT, or its outcome be lost after it.
-type Store struct {
+// store is MySQL as one process reaches it: each method is the in-memory store's, over
+// a connection on which a transaction may fail before its COMMIT, or its outcome be lost
+// after it.
+type store struct {
 	inner *memory.Store
 	p     *process
 }
 
-func ask[T any](ctx context.Context, s *Store, op string, writes bool, effect func() (T, error)) (T, error) {
+func ask[T any](ctx context.Context, s *store, op string, writes bool, effect func() (T, error)) (T, error) {
 	var v T
 	err := s.p.call(ctx, s.trouble(op, writes), "mysql "+op, func() (err error) { v, err = effect(); return err })
 	if lost(err) {
@@ -26,7 +27,7 @@ func ask[T any](ctx context.Context, s *Store, op string, writes bool, effect fu
 	return v, err
 }
 
-func (s *Store) trouble(op string, writes bool) (t trouble) {
+func (s *store) trouble(op string, writes bool) (t trouble) {
 	_, t.refused = s.p.strikes(storeRefused)
 	if writes {
 		_, t.lost = s.p.strikes(storeLost)
@@ -44,7 +45,7 @@ func (s *Store) trouble(op string, writes bool) (t trouble) {
 	return t
 }
 
-func (s *Store) did(op string, vs ...order.Verdict) {
+func (s *store) did(op string, vs ...order.Verdict) {
 	for _, v := range vs {
 		s.p.w.trace.notef(s.p.name, "mysql %s: %d of %s is %s %s (change %d)", op, v.ID, v.ShopperID, v.Status, v.Reason, v.Seq)
 	}
@@ -52,65 +53,49 @@ func (s *Store) did(op string, vs ...order.Verdict) {
 
 const reads, writes = false, true
 
-// Ping is order.Store's, as all methods are.
-func (s *Store) Ping(ctx context.Context) error {
+func (s *store) Ping(ctx context.Context) error {
 	_, err := ask(ctx, s, "ping", reads, func() (int, error) { return 0, s.inner.Ping(ctx) })
 	return err
 }
 
-// NextNodeID is order.Store's.
-func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
+func (s *store) NextNodeID(ctx context.Context) (int64, error) {
 	return ask(ctx, s, "worker", writes, func() (int64, error) { return s.inner.NextNodeID(ctx) })
 }
 
-// LastNodeID is order.Store's.
-func (s *Store) LastNodeID(ctx context.Context) (int64, error) {
+func (s *store) LastNodeID(ctx context.Context) (int64, error) {
 	return ask(ctx, s, "last worker", reads, func() (int64, error) { return s.inner.LastNodeID(ctx) })
 }
 
-// CreateSale is order.Store's.
-func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
-	return ask(ctx, s, "create", writes, func() (order.Sale, error) { return s.inner.CreateSale(ctx, sale) })
-}
-
-// Sale is order.Store's.
-func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
+func (s *store) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	return ask(ctx, s, "sale", reads, func() (order.Sale, error) { return s.inner.Sale(ctx, id) })
 }
 
-// Sales is order.Store's.
-func (s *Store) Sales(ctx context.Context) ([]order.Sale, error) {
+func (s *store) Sales(ctx context.Context) ([]order.Sale, error) {
 	return ask(ctx, s, "sales", reads, func() ([]order.Sale, error) { return s.inner.Sales(ctx) })
 }
 
-// ClosedSales is order.Store's.
-func (s *Store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
+func (s *store) ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error) {
 	return ask(ctx, s, "closed sales", reads, func() ([]int64, error) { return s.inner.ClosedSales(ctx, before, limit) })
 }
 
-// CountDeadLetters is order.Store's.
-func (s *Store) CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error) {
+func (s *store) CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error) {
 	return ask(ctx, s, "letters", reads, func() (order.DeadLetterCount, error) { return s.inner.CountDeadLetters(ctx) })
 }
 
-// Operate is order.Store's.
-func (s *Store) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
+func (s *store) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
 	return ask(ctx, s, "operate", writes, func() (order.Sale, error) { return s.inner.Operate(ctx, op) })
 }
 
-// SetSaleState is order.Store's.
-func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
+func (s *store) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
 	return ask(ctx, s, "state", writes, func() (order.Sale, error) { return s.inner.SetSaleState(ctx, cmd, id, to) })
 }
 
-// RaiseEpoch is order.Store's.
-func (s *Store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
+func (s *store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
 	return ask(ctx, s, "epoch", writes, func() (uint64, error) { return s.inner.RaiseEpoch(ctx, saleID) })
 }
 
-// Snapshot is order.Store's: taken at once, handed over as slowly as the
-// caller takes it.
-func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
+// Snapshot is taken at once, and handed over as slowly as the caller takes it.
+func (s *store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
 	var records []order.Record
 	sale, err := ask(ctx, s, "snapshot", reads, func() (order.Sale, error) {
 		return s.inner.Snapshot(ctx, saleID, func(rs []order.Record) error { records = append(records, rs...); return nil })
@@ -121,18 +106,15 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 	return sale, err
 }
 
-// Changes is order.Store's.
-func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
+func (s *store) Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error) {
 	return ask(ctx, s, "changes", reads, func() ([]order.Change, error) { return s.inner.Changes(ctx, saleID, after, limit) })
 }
 
-// Tally is order.Store's.
-func (s *Store) Tally(ctx context.Context, saleID int64) (order.Tally, error) {
+func (s *store) Tally(ctx context.Context, saleID int64) (order.Tally, error) {
 	return ask(ctx, s, "tally", reads, func() (order.Tally, error) { return s.inner.Tally(ctx, saleID) })
 }
 
-// Settle is order.Store's.
-func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
+func (s *store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error) {
 	return ask(ctx, s, "settle", writes, func() ([]order.Verdict, error) {
 		vs, err := s.inner.Settle(ctx, batch)
 		s.did("settle", vs...)
@@ -140,8 +122,7 @@ func (s *Store) Settle(ctx context.Context, batch []order.Order) ([]order.Verdic
 	})
 }
 
-// Void is order.Store's.
-func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
+func (s *store) Void(ctx context.Context, o order.Order) (order.Verdict, error) {
 	return ask(ctx, s, "void", writes, func() (order.Verdict, error) {
 		v, err := s.inner.Void(ctx, o)
 		s.did("void", v)
@@ -149,19 +130,16 @@ func (s *Store) Void(ctx context.Context, o order.Order) (order.Verdict, error) 
 	})
 }
 
-// AddDeadLetter is order.Store's.
-func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
+func (s *store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
 	_, err := ask(ctx, s, "bury", writes, func() (int, error) { return 0, s.inner.AddDeadLetter(ctx, d) })
 	return err
 }
 
-// Find is order.Store's.
-func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
+func (s *store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error) {
 	return ask(ctx, s, "find", reads, func() ([]order.Record, error) { return s.inner.Find(ctx, ids) })
 }
 
-// Cancel is order.Store's.
-func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
+func (s *store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
 	return ask(ctx, s, "cancel", writes, func() (order.Verdict, error) {
 		v, err := s.inner.Cancel(ctx, id)
 		s.did("cancel", v)
@@ -169,8 +147,7 @@ func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) 
 	})
 }
 
-// Pay is order.Store's.
-func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
+func (s *store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error) {
 	return ask(ctx, s, "pay", writes, func() (order.Receipt, error) {
 		r, err := s.inner.Pay(ctx, p)
 		s.did("pay", r.Verdict)
@@ -178,8 +155,7 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	})
 }
 
-// Expire is order.Store's.
-func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
+func (s *store) Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error) {
 	return ask(ctx, s, "expire", writes, func() (order.Expiry, error) {
 		e, err := s.inner.Expire(ctx, saleID, after)
 		s.did("expire", e.Verdicts...)
@@ -187,24 +163,20 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	})
 }
 
-// ExtendPage is order.Store's.
-func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error) {
+func (s *store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error) {
 	return ask(ctx, s, "extend", writes, func() (order.ID, error) { return s.inner.ExtendPage(ctx, sale, after) })
 }
 
-// Extended is order.Store's.
-func (s *Store) Extended(ctx context.Context, sale order.Sale) error {
+func (s *store) Extended(ctx context.Context, sale order.Sale) error {
 	_, err := ask(ctx, s, "extended", writes, func() (int, error) { return 0, s.inner.Extended(ctx, sale) })
 	return err
 }
 
-// Unpaid is order.Store's.
-func (s *Store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
+func (s *store) Unpaid(ctx context.Context, saleID int64) (bool, error) {
 	return ask(ctx, s, "unpaid", reads, func() (bool, error) { return s.inner.Unpaid(ctx, saleID) })
 }
 
-// Verdicts is order.Store's.
-func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
+func (s *store) Verdicts(ctx context.Context, os []order.Order) (decided []order.Verdict, undecided []order.Order, err error) {
 	decided, err = ask(ctx, s, "verdicts", reads, func() (vs []order.Verdict, err error) {
 		vs, undecided, err = s.inner.Verdicts(ctx, os)
 		return vs, err
@@ -215,8 +187,7 @@ func (s *Store) Verdicts(ctx context.Context, os []order.Order) (decided []order
 	return decided, undecided, err
 }
 
-// LiveOrders is order.Store's.
-func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
+func (s *store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) (page []order.Record, next order.SlotCursor, err error) {
 	page, err = ask(ctx, s, "live orders", reads, func() (rs []order.Record, err error) {
 		rs, next, err = s.inner.LiveOrders(ctx, saleID, after, limit)
 		return rs, err
@@ -224,20 +195,17 @@ func (s *Store) LiveOrders(ctx context.Context, saleID int64, after order.SlotCu
 	return page, next, err
 }
 
-// ByShopper is order.Store's.
-func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
+func (s *store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
 	return ask(ctx, s, "by shopper", reads, func() ([]order.Record, error) {
 		return s.inner.ByShopper(ctx, saleID, shopper, before, limit)
 	})
 }
 
-// EventsBehind is order.Store's.
-func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
+func (s *store) EventsBehind(ctx context.Context, closed bool, limit int) ([]order.EventCursor, error) {
 	return ask(ctx, s, "events behind", reads, func() ([]order.EventCursor, error) { return s.inner.EventsBehind(ctx, closed, limit) })
 }
 
-// EventPage is order.Store's.
-func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
+func (s *store) EventPage(ctx context.Context, saleID int64, after uint64, orders int) (es []order.Event, through uint64, more bool, err error) {
 	es, err = ask(ctx, s, "events", reads, func() (es []order.Event, err error) {
 		es, through, more, err = s.inner.EventPage(ctx, saleID, after, orders)
 		return es, err
@@ -245,8 +213,7 @@ func (s *Store) EventPage(ctx context.Context, saleID int64, after uint64, order
 	return es, through, more, err
 }
 
-// HoldEvents is order.Store's.
-func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
+func (s *store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	held, err = ask(ctx, s, "hold events", writes, func() (held bool, err error) {
 		seq, held, err = s.inner.HoldEvents(ctx, saleID, holder, lease)
 		return held, err
@@ -254,14 +221,12 @@ func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lea
 	return seq, held, err
 }
 
-// MoveEvents is order.Store's.
-func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
+func (s *store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
 	_, err := ask(ctx, s, "move events", writes, func() (int, error) { return 0, s.inner.MoveEvents(ctx, saleID, holder, seq, lease) })
 	return err
 }
 
-// ReleaseEvents is order.Store's.
-func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
+func (s *store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
 	_, err := ask(ctx, s, "release events", writes, func() (int, error) { return 0, s.inner.ReleaseEvents(ctx, saleID, holder) })
 	return err
 }

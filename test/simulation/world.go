@@ -18,6 +18,7 @@ import (
 	"seckill/order/memory"
 	"seckill/reconcile"
 	"seckill/stock"
+	"seckill/test/promise"
 )
 
 // world is one simulation: the servers, the processes and the shoppers.
@@ -59,7 +60,7 @@ func Run(seed uint64, program Program) (Result, error) {
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
 	w := &world{
 		plan: newPlan(seed), program: program, store: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
-		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: newTopic(),
+		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: &topic{reader: promise.NewReader()},
 	}
 	w.coins = make(coins, len(w.plan.faults))
 	if err := w.build(); err != nil {
@@ -152,7 +153,7 @@ func (w *world) start(name string, life uint64) (*process, error) {
 	p := &process{w: w, name: name, ready: func() bool { return true }, wire: wire}
 	p.ctx, p.kill = context.WithCancel(context.Background())
 	servers := Servers{
-		Orders: &Store{w.store, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
+		Orders: &store{w.store, p}, Queue: &Member{w.broker, p}, Dial: w.dialer(p), Hook: hook{p},
 		Skew: w.plan.skews[name], Log: slog.New(logTo{trace: w.trace, who: name}),
 	}
 	var run func(context.Context) error
