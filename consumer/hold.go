@@ -50,7 +50,7 @@ func (p *Pool) hold(ctx context.Context, items []item, err error) {
 		// Orders whose callers have returned will be delivered again.
 		h.items = slices.DeleteFunc(h.items, func(it item) bool { return it.call.gone.Load() })
 		h.backoff = min(max(2*h.backoff, firstBackoff), lastBackoff)
-		wait := h.backoff/2 + rand.N(h.backoff/2+1)
+		wait := h.backoff/2 + rand.N(h.backoff/2)
 		h.due, h.trying = time.Now().Add(wait), false
 		time.AfterFunc(wait, func() {
 			p.mu.Lock()
@@ -61,7 +61,7 @@ func (p *Pool) hold(ctx context.Context, items []item, err error) {
 	}
 }
 
-// divert moves the orders of sales that keep failing from a batch to those held,
+// divert moves the orders of held sales from a batch to those held before them,
 // and returns the others.
 func (p *Pool) divert(items []item) []item {
 	p.mu.Lock()
@@ -71,7 +71,7 @@ func (p *Pool) divert(items []item) []item {
 	}
 	others := items[:0]
 	for _, it := range items {
-		if h := p.held[it.order.SaleID]; h != nil && h.backoff > 0 {
+		if h := p.held[it.order.SaleID]; h != nil {
 			h.items = append(h.items, it)
 		} else {
 			others = append(others, it)

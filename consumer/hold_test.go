@@ -72,6 +72,40 @@ func TestHeldOrdersThatNobodyWaitsForAreForgotten(t *testing.T) {
 		require.Zero(t, r.mysql.settled())
 		require.NoError(t, r.receiver.Handle(t.Context(), delivery(1, 300)), "they were delivered again")
 		require.Equal(t, 300, r.mysql.settled())
+
+		r.mysql.refused.Store(1)
+		r.mysql.attempts()
+		alone, leave := context.WithTimeout(t.Context(), time.Minute)
+		defer leave()
+		require.ErrorIs(t, r.receiver.Handle(alone, delivery(400, 1)), context.DeadlineExceeded)
+		require.InDelta(t, 45, len(r.mysql.attempts()), 15, "one every second or two")
+	})
+}
+
+// The only worker is late: all sales are due, and the callers of all but one
+// have left.
+func TestAHeldSaleWithoutOrdersHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, func(r *rig) {
+			r.mysql.took = time.Second
+			r.mysql.down.Store(true)
+		})
+		defer r.stop()
+		ctx, leave := context.WithCancel(t.Context())
+		acked := make(chan error, 31)
+		for sale := range int64(cap(acked)) - 1 {
+			go func() { acked <- r.receiver.Handle(ctx, []queue.Message{messageOf(2+sale, 2+sale)}) }()
+		}
+		go func() { acked <- r.receiver.Handle(t.Context(), delivery(1, 1)) }()
+		time.Sleep(time.Minute)
+		r.mysql.down.Store(false)
+		leave()
+		for range cap(acked) - 1 {
+			require.ErrorIs(t, <-acked, context.Canceled)
+		}
+		require.NoError(t, <-acked)
+		require.LessOrEqual(t, r.mysql.settled(), 2, "one of them was being tried")
 	})
 }
 

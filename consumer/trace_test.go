@@ -51,6 +51,7 @@ func TestASettlingBatchIsLinkedWithItsTracedOrders(t *testing.T) {
 		require.Equal(t, []string{"2", "4"}[i], o.Attrs["seckill.order.id"])
 		require.Equal(t, "1", o.Attrs["seckill.sale.id"])
 		require.NotContains(t, o.Attrs, "shopper")
+		require.NotContains(t, o.Attrs, "seckill.order.reason")
 	}
 	require.True(t, batch.Inside(orders[0]))
 	require.True(t, orders[1].LinkedWith(batch))

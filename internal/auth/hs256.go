@@ -68,7 +68,7 @@ func (q *hs256) learn(token string, secret []byte) {
 func (q *hs256) verify(token string, now time.Time) (string, bool) {
 	known := q.headers.Load()
 	dot, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	if known == nil || dot <= 0 || last <= dot || len(token) > quickToken || len(token)-last-1 != signatureLen {
+	if known == nil || dot < 0 || last <= dot || len(token) > quickToken || len(token)-last-1 != signatureLen {
 		return "", false
 	}
 	pool := (*known)[token[:dot]]

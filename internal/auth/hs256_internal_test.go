@@ -21,6 +21,7 @@ func quickVerifier(tb testing.TB) *Verifier {
 	tb.Helper()
 	v, err := New(Options{
 		Secrets: map[string][]byte{"": quickSecret, "b": []byte("fedcba9876543210fedcba9876543210")}, Issuer: "seckill", Audience: "shoppers",
+		CacheSize: 2 * tokenShards,
 	})
 	require.NoError(tb, err)
 	return v
@@ -63,6 +64,29 @@ func TestAnOrdinaryTokenIsVerifiedTheQuickWay(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestTheQuickWayTakesTokensToItsLimit(t *testing.T) {
+	t.Parallel()
+	v := quickVerifier(t)
+	now := time.Now()
+	_, err := v.Verify(signed(t, plainHeader, goodPayload(now), quickSecret))
+	require.NoError(t, err)
+	for _, c := range []struct {
+		size        int
+		quick, good bool
+	}{{quickToken, true, true}, {quickToken + 1, false, true}, {maxToken, false, true}, {maxToken + 1, false, false}} {
+		payload := (c.size - len(signed(t, plainHeader, "", quickSecret))) * 3 / 4
+		payload -= len(goodPayload(now)) + len(`,"x":""`)
+		token := signed(t, plainHeader, strings.TrimSuffix(goodPayload(now), "}")+`,"x":"`+strings.Repeat("a", payload)+`"}`, quickSecret)
+		require.Len(t, token, c.size)
+		_, quick := v.quick.verify(token, now)
+		require.Equal(t, c.quick, quick, c.size)
+		_, err := v.Verify(token)
+		require.Equal(t, c.good, err == nil, c.size)
+	}
+	_, ok := v.quick.verify(strings.Join(strings.Split(signed(t, plainHeader, "", quickSecret), ".."), "."), now)
+	require.False(t, ok, "no payload")
+}
+
 func TestHeadersAreLearntWithinBounds(t *testing.T) {
 	t.Parallel()
 	v := quickVerifier(t)
@@ -71,6 +95,32 @@ func TestHeadersAreLearntWithinBounds(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, *v.quick.headers.Load(), maxHeaders)
+	for _, cache := range v.shards {
+		require.LessOrEqual(t, cache.Len(), 2)
+	}
+}
+
+func TestTheQuickWayReadsOrdinaryClaims(t *testing.T) {
+	t.Parallel()
+	c, ok := readClaims([]byte(` { "sub" : "!~ s", "iss":"i",` + "\n\t\r" + `"aud":["a","b","c","d"],"exp":12345678901,"nbf":10,"iat":0,"jti":"j","x":true,"y":[ "p" ],"z":12 ,"v":"w","u":false}`))
+	require.True(t, ok)
+	require.Equal(t, []string{"!~ s", "i"}, []string{string(c.subject), string(c.issuer)})
+	require.True(t, c.audience.holds("a") && c.audience.holds("d") && !c.audience.holds("e") && !c.audience.holds(""))
+	for at, valid := range map[int64]bool{9: false, 10: true, 12345678900: true, 12345678901: false} {
+		require.Equal(t, valid, c.valid(time.Unix(at, 0)), at)
+	}
+	c, ok = readClaims([]byte(`{"aud":"a"}`))
+	require.True(t, ok && c.audience.holds("a") && !c.audience.holds(""))
+	require.False(t, c.valid(time.Unix(1, 0)), "no expiry")
+	for _, odd := range []string{
+		``, `{}`, `{"sub"}`, `{"sub":"s"`, `{"sub":"s",}`, `{"sub":"s"} `, `{"sub":"s"}}`, `["sub"]`, `{"sub":s}`, `{"sub":"s`, `{"sub":"\u0034"}`, `{"sub":"é"}`,
+		"{\"sub\":\"\x1f\"}", "{\"sub\":\"\x7f\"}", `{"aud":["a","b","c","d","e"]}`, `{"aud":[]}`, `{"aud":["a"}`, `{"aud":1}`, `{"exp":123456789012}`, `{"exp":01}`,
+		`{"exp":}`, `{"exp":1.5}`, `{"exp":1e9}`, `{"exp":1`, `{"exp":-1}`, `{"exp":"1"}`, `{"x":null}`, `{"x":tru}`, `{"x":{}}`, `{"x":[1]}`, `{"x":`, `{"Sub":"s"}`, `{"EXP":1}`,
+		`{"sub":"s","sub":"s"}`, `{"iss":"i","iss":"i"}`, `{"aud":"a","aud":"a"}`, `{"exp":1,"exp":1}`, `{"nbf":1,"nbf":1}`, `{"iat":1,"iat":1}`, `{"jti":"j","jti":"j"}`,
+	} {
+		_, ok := readClaims([]byte(odd))
+		require.False(t, ok, odd)
+	}
 }
 
 // Whatever the quick way takes for good, golang-jwt does too, and for the same
