@@ -9,7 +9,7 @@ help: ## this list
 up: ## start Redis, MariaDB and RocketMQ on this machine
 	@scripts/up
 
-down: ## end them
+down: ## stop them
 	@scripts/down
 
 build: ## bin/seckill
@@ -25,11 +25,11 @@ check: ## gofmt, vet, the linters, known vulnerabilities
 	@scripts/lint
 	@scripts/vulnerable
 
-fmt: ## format as the linters want it
+fmt: ## format as the linters require
 	@scripts/lint fmt
 
-bench: ## Go benchmarks of the hot pieces, with allocations; those of stores need the servers
+bench: ## Go benchmarks of the hot paths, with allocations; those of stores need the servers
 	go test -run "^$$" -bench . -benchmem ./order/mysql ./stock ./api ./queue/rocketmq
 
-hooks: ## check what is committed, before it is
+hooks: ## check every commit
 	git config core.hooksPath scripts/hooks

@@ -36,15 +36,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: ns, Name: "http_requests_total",
-			Help: "Requests answered, by route and status; 499: the client went away.",
+			Help: "Requests answered, by route and status; 499: the client closed the connection.",
 		}, []string{"route", "code"}),
 		inflight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: ns, Name: "http_inflight_requests",
-			Help: "Requests under way, held polls included, sold-out refusals not.",
+			Help: "Requests in progress, including held polls, without sold-out refusals.",
 		}),
 		held: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: ns, Name: "http_held_polls",
-			Help: "Long polls that wait for a result.",
+			Help: "Held (long) polls that wait for a result.",
 		}),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: ns, Name: "orders_accepted_total",
@@ -69,7 +69,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: ns, Name: "http_request_duration_seconds",
-		Help:    "Time to answer by route, time held included. Refusals from the local copy, which take microseconds, are not observed.",
+		Help:    "Time to answer by route, including the time held. Refusals from the local copy, which take microseconds, are not observed.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 	}, []string{"route"})
 	for _, route := range []string{routeTime, routeSales, routeSale, routeBuy, routePermits, routeOrder, routeOrders, routeCancel, routePay, routeProblem, routeSpec, routePages, routeNone} {

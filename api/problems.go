@@ -30,7 +30,7 @@ var (
 	keyReused = &problem.Type{
 		Code: "idempotency-key-reused", Status: http.StatusUnprocessableEntity,
 		En: problem.NewText("Idempotency key reused", "This key already names an order with another quantity or reference; see order_url. For another purchase, send a new Idempotency-Key."),
-		Zh: problem.NewText("幂等键已被使用", "该幂等键已对应另一笔数量或备注不同的订单，见 order_url。如需另行下单，请使用新的 Idempotency-Key。"),
+		Zh: problem.NewText("幂等键已被使用", "该幂等键已对应另一笔数量或业务编号（reference）不同的订单，见 order_url。如需另行下单，请使用新的 Idempotency-Key。"),
 	}
 	unauthenticated = &problem.Type{
 		Code: "unauthenticated", Status: http.StatusUnauthorized,
@@ -55,7 +55,7 @@ var (
 	challengeFailed = &problem.Type{
 		Code: "challenge-failed", Status: http.StatusForbidden,
 		En: problem.NewText("Challenge failed", "A permit requires the answer to the challenge on the page, as challenge in the body. An answer is valid once and for a short time."),
-		Zh: problem.NewText("验证未通过", "获取许可时须在请求体的 challenge 中提交页面验证的结果，该结果仅短时有效且只能使用一次。"),
+		Zh: problem.NewText("人机验证未通过", "获取许可时，须在请求体的 challenge 中提交页面人机验证组件返回的令牌；该令牌仅在短时间内有效，且只能使用一次。"),
 	}
 	notFound = &problem.Type{
 		Code: "not-found", Status: http.StatusNotFound,
@@ -65,12 +65,12 @@ var (
 	methodNotAllowed = &problem.Type{
 		Code: "method-not-allowed", Status: http.StatusMethodNotAllowed,
 		En: problem.NewText("Method not allowed", "The header Allow lists the allowed methods."),
-		Zh: problem.NewText("方法不允许", "允许的方法见 Allow 响应头。"),
+		Zh: problem.NewText("不支持的请求方法", "支持的方法见 Allow 响应头。"),
 	}
 	requestTimeout = &problem.Type{
 		Code: "request-timeout", Status: http.StatusRequestTimeout,
 		En: problem.NewText("Request timeout", "The body did not arrive in time."),
-		Zh: problem.NewText("请求超时", "未能及时收到请求体。"),
+		Zh: problem.NewText("请求超时", "未能在规定时间内收到完整的请求体。"),
 	}
 	saleNotOpen = &problem.Type{
 		Code: "sale-not-open", Status: http.StatusConflict, RetryMin: 1, RetryMax: 3,
@@ -105,17 +105,17 @@ var (
 	rateLimited = &problem.Type{
 		Code: "rate-limited", Status: http.StatusTooManyRequests, RetryMin: 1, RetryMax: 2,
 		En: problem.NewText("Too many requests", "You sent too many requests. Try again after Retry-After."),
-		Zh: problem.NewText("请求过于频繁", "请求过于频繁，请按 Retry-After 稍候再试。"),
+		Zh: problem.NewText("请求过于频繁", "请求过于频繁，请按 Retry-After 稍后重试。"),
 	}
 	salePaused = &problem.Type{
 		Code: "sale-paused", Status: http.StatusServiceUnavailable, RetryMin: 3, RetryMax: 8,
 		En: problem.NewText("Sale paused", "The sale is paused and will resume. Your existing orders are under orders_url."),
-		Zh: problem.NewText("活动已暂停", "活动暂停，稍后恢复。已有订单请查看 orders_url。"),
+		Zh: problem.NewText("活动已暂停", "活动已暂停，稍后恢复。已有订单请查看 orders_url。"),
 	}
 	overloaded = &problem.Type{
 		Code: "overloaded", Status: http.StatusServiceUnavailable, RetryMin: 1, RetryMax: 3,
 		En: problem.NewText("Too busy", "Too many requests are in progress; nothing was reserved. Try again."),
-		Zh: problem.NewText("系统繁忙", "当前请求过多，未占用库存，请稍后再试。"),
+		Zh: problem.NewText("系统繁忙", "当前请求过多，本次未占用库存，请稍后再试。"),
 	}
 	backlog = &problem.Type{
 		Code: "backlog", Status: http.StatusServiceUnavailable, RetryMin: 3, RetryMax: 8,
@@ -130,12 +130,12 @@ var (
 	internal = &problem.Type{
 		Code: "internal", Status: http.StatusInternalServerError,
 		En: problem.NewText("Internal error", "The server failed to handle the request."),
-		Zh: problem.NewText("内部错误", "服务器处理请求时发生错误。"),
+		Zh: problem.NewText("内部错误", "服务器处理请求时发生内部错误。"),
 	}
 	orderFailed = &problem.Type{
 		Code: "order-failed", Status: http.StatusConflict,
 		En: problem.NewText("Order failed", "The order could not be processed and was voided; nothing was bought. You may order again."),
-		Zh: problem.NewText("下单失败", "订单未能处理，已作废，未产生购买。您可以重新下单。"),
+		Zh: problem.NewText("下单失败", "订单未能处理，已作废，本次没有购买成功。您可以重新下单。"),
 	}
 	orderPending = &problem.Type{
 		Code: "order-pending", Status: http.StatusConflict, RetryMin: 1, RetryMax: 2,
@@ -150,12 +150,12 @@ var (
 	paymentsOff = &problem.Type{
 		Code: "payments-off", Status: http.StatusServiceUnavailable, RetryMin: 30, RetryMax: 60,
 		En: problem.NewText("Payments are off", "This server accepts no payments: no secret is configured to verify them (SECKILL_PAYMENT_SECRETS)."),
-		Zh: problem.NewText("未启用支付", "该服务器未配置支付密钥（SECKILL_PAYMENT_SECRETS），不接收支付通知。"),
+		Zh: problem.NewText("未启用支付", "服务器未配置支付密钥（SECKILL_PAYMENT_SECRETS），不接收支付回调。"),
 	}
 	signatureInvalid = &problem.Type{
 		Code: "signature-invalid", Status: http.StatusUnauthorized,
 		En: problem.NewText("Invalid signature", "Send webhook-id, webhook-timestamp (within 5 minutes of the current time) and webhook-signature, signed with a secret of this server."),
-		Zh: problem.NewText("签名无效", "请发送 webhook-id、webhook-timestamp（与当前时间相差不超过 5 分钟）和 webhook-signature，并使用本服务器的密钥签名。"),
+		Zh: problem.NewText("签名无效", "请发送 webhook-id、webhook-timestamp（与当前时间相差不超过 5 分钟）和 webhook-signature，并使用服务器配置的密钥签名。"),
 	}
 	wrongAmount = &problem.Type{
 		Code: "wrong-amount", Status: http.StatusUnprocessableEntity,
@@ -186,12 +186,12 @@ var (
 	}
 	challengeUnchecked = problem.Detail{
 		En: "The answer to the challenge cannot be checked now. Try again after Retry-After with a new answer.",
-		Zh: "暂时无法核对验证结果。请按 Retry-After 稍后使用新的验证结果重试。",
+		Zh: "暂时无法核验人机验证的结果。请按 Retry-After 稍后重新验证。",
 	}
 	// Of not-found.
 	saleUnknown = problem.Detail{
 		En: "There is no such sale. GET /v1/sales lists the sales.",
-		Zh: "没有该活动。可用 GET /v1/sales 查询活动列表。",
+		Zh: "活动不存在，可通过 GET /v1/sales 查询活动列表。",
 	}
 	noPermits = problem.Detail{
 		En: "This sale requires no permit; you can buy without one.",
@@ -200,7 +200,7 @@ var (
 	// Of idempotency-key-reused.
 	noKeyReused = problem.Detail{
 		En: "You have an order in this sale with another quantity or reference; see order_url. For another purchase, send an Idempotency-Key.",
-		Zh: "您在本活动中已有一笔数量或备注不同的订单，见 order_url。如需另行下单，请发送 Idempotency-Key。",
+		Zh: "您在本活动中已有一笔数量或业务编号（reference）不同的订单，见 order_url。如需另行下单，请发送 Idempotency-Key。",
 	}
 	// Of purchase-limit.
 	limitHeld = problem.Detail{

@@ -27,9 +27,9 @@ var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
-	duration := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_settle_duration_seconds", Help: "Time of one settling transaction, retries included.", Buckets: seconds}, []string{"result"})
-	verdicts := f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_orders_settled_total", Help: "Orders given their verdict by this process."}, []string{"result"})
-	toResult := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_time_to_result_seconds", Help: "From the making of an order's ID to its commit and, unless Redis is away, its result there.", Buckets: seconds}, []string{"result"})
+	duration := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_settle_duration_seconds", Help: "Time of one settling transaction, including retries.", Buckets: seconds}, []string{"result"})
+	verdicts := f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_orders_settled_total", Help: "Orders that got their result from this process."}, []string{"result"})
+	toResult := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_time_to_result_seconds", Help: "Time from the creation of an order's ID to its commit and, unless Redis is down, its result there.", Buckets: seconds}, []string{"result"})
 	workers := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_consumer_workers", Help: "Settling workers by what they do."}, []string{"state"})
 	m := &metrics{
 		busy:              workers.WithLabelValues("busy"),
@@ -37,10 +37,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		batchSize:         f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_settle_batch_size", Help: "Orders in one settling transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 		duration:          map[bool]prometheus.Observer{true: duration.WithLabelValues("error"), false: duration.WithLabelValues("ok")},
 		verdicts:          map[order.Status]prometheus.Counter{},
-		redeliveries:      f.NewCounter(prometheus.CounterOpts{Name: "seckill_redeliveries_total", Help: "Orders delivered that had their verdict already."}),
+		redeliveries:      f.NewCounter(prometheus.CounterOpts{Name: "seckill_redeliveries_total", Help: "Orders delivered that already had their result."}),
 		toResult:          map[order.Status]prometheus.Observer{},
-		writeBackFailures: f.NewCounter(prometheus.CounterOpts{Name: "seckill_write_back_failures_total", Help: "Batches whose results were left to the tail of sale_changes."}),
-		consumeDelay:      f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_consume_delay_seconds", Help: "From the broker's storing of a message to its delivery.", Buckets: seconds}),
+		writeBackFailures: f.NewCounter(prometheus.CounterOpts{Name: "seckill_write_back_failures_total", Help: "Batches whose results were not written to Redis and are left to the tail of sale_changes."}),
+		consumeDelay:      f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_consume_delay_seconds", Help: "Time from storing a message in the broker to its delivery.", Buckets: seconds}),
 	}
 	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected} {
 		m.verdicts[s] = verdicts.WithLabelValues(string(s))

@@ -23,20 +23,20 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
-		changes: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_event_lag_changes", Help: "Changes of all sales whose order events are not sent."}),
+		changes: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_event_lag_changes", Help: "Changes of all sales whose order events are not published."}),
 	}
 	sends := f.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "seckill_event_publish_duration_seconds", Help: "Time to send one page of order events, by result, stored or failed.", Buckets: prometheus.ExponentialBuckets(.001, 2, 12),
+		Name: "seckill_event_publish_duration_seconds", Help: "Time to publish one page of order events, by result, stored or failed.", Buckets: prometheus.ExponentialBuckets(.001, 2, 12),
 	}, []string{"result"})
 	m.sends = map[bool]prometheus.Observer{true: sends.WithLabelValues("stored"), false: sends.WithLabelValues("failed")}
 	// The gauge computes the age from a time, so it grows while the database is down.
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_event_lag_seconds", Help: "Age of the oldest change whose order events are not sent."}, func() float64 {
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_event_lag_seconds", Help: "Age of the oldest change whose order events are not published."}, func() float64 {
 		if at := m.oldest.Load(); at != nil {
 			return time.Since(*at).Seconds()
 		}
 		return 0
 	})
-	m.events = f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_events_published_total", Help: "Order events that the broker has stored, repetitions included."}, []string{"status"})
+	m.events = f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_events_published_total", Help: "Order events that the broker has stored, including duplicates."}, []string{"status"})
 	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected, order.StatusPaid, order.StatusCancelled} {
 		m.events.WithLabelValues(string(s))
 	}

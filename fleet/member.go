@@ -65,8 +65,8 @@ func NewMember(o Options) *Member {
 	m := &Member{
 		fleet: o.Fleet, look: o.Look, readStored: o.Limits, putInForce: o.Apply, log: o.Log,
 		self: o.Self, soon: make(chan struct{}, 1), apis: apis{now: 1},
-		generation: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_limits_generation", Help: "Last generation of the limits that is fully in force in this process; 0 before MySQL was read."}),
-		instances:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_instances", Help: "Live processes by the last heartbeat of this process."}, []string{"role"}),
+		generation: f.NewGauge(prometheus.GaugeOpts{Name: "seckill_limits_generation", Help: "Last generation of the limits that this process has taken over completely; 0 before it has read MySQL."}),
+		instances:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_instances", Help: "Live processes, as seen at the last heartbeat of this process."}, []string{"role"}),
 	}
 	m.self.ID = o.Self.Role + "-" + strings.ToLower(rand.Text()[:10])
 	m.self.StartedAt = time.Now().UTC().Truncate(time.Millisecond)

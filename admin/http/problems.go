@@ -25,7 +25,7 @@ var (
 	ifMatchInvalid = &problem.Type{
 		Code: "if-match-invalid", Status: http.StatusBadRequest,
 		En: problem.NewText("Invalid If-Match", "Send the ETag as it was answered, such as \"3\", once."),
-		Zh: problem.NewText("If-Match 无效", "请原样发送一次 ETag，例如 \"3\"。"),
+		Zh: problem.NewText("If-Match 无效", "If-Match 只能出现一次，其值为原样的 ETag，例如 \"3\"。"),
 	}
 	unauthenticated = &problem.Type{
 		Code: "unauthenticated", Status: http.StatusUnauthorized,
@@ -45,7 +45,7 @@ var (
 	methodNotAllowed = &problem.Type{
 		Code: "method-not-allowed", Status: http.StatusMethodNotAllowed,
 		En: problem.NewText("Method not allowed", "The header Allow lists the allowed methods."),
-		Zh: problem.NewText("方法不允许", "该地址支持的方法见 Allow。"),
+		Zh: problem.NewText("不支持的请求方法", "支持的方法见 Allow 响应头。"),
 	}
 	conflict = &problem.Type{
 		Code: "conflict", Status: http.StatusConflict,
@@ -65,7 +65,7 @@ var (
 	unsupportedMedia = &problem.Type{
 		Code: "unsupported-media", Status: http.StatusUnsupportedMediaType,
 		En: problem.NewText("Unsupported media type", "Send application/json in UTF-8 without any Content-Encoding."),
-		Zh: problem.NewText("不支持的媒体类型", "请发送未经编码的 application/json。"),
+		Zh: problem.NewText("不支持的媒体类型", "请发送 UTF-8 编码的 application/json，且不使用 Content-Encoding。"),
 	}
 	validation = &problem.Type{
 		Code: "validation", Status: http.StatusUnprocessableEntity,
@@ -80,7 +80,7 @@ var (
 	preconditionRequired = &problem.Type{
 		Code: "precondition-required", Status: http.StatusPreconditionRequired,
 		En: problem.NewText("If-Match required", "Read it first and send its ETag as If-Match, so that you do not overwrite a change you have not seen."),
-		Zh: problem.NewText("缺少 If-Match", "请先读取，并以 If-Match 发送其 ETag，避免覆盖他人的修改。"),
+		Zh: problem.NewText("缺少 If-Match", "请先读取数据，再把返回的 ETag 放入 If-Match 一并发送，以免覆盖他人的修改。"),
 	}
 	internalError = &problem.Type{
 		Code: "internal", Status: http.StatusInternalServerError,

@@ -87,7 +87,7 @@ func Settings() []Setting {
 		{"challenge_hostnames", "", "comma-separated host names on which a challenge may be answered; empty accepts any", false, list(func(c *Config) *[]string { return &c.API.ChallengeHostnames })},
 		{"challenge_action", "", "`action` that the page must have named to the provider (reCAPTCHA v3, Turnstile); empty accepts any", false, str(func(c *Config) *string { return &c.API.ChallengeAction })},
 		// Google's own default threshold for reCAPTCHA v3.
-		{"challenge_min_score", "0.5", "lowest score that passes, from 0 to 1, where the provider gives one (reCAPTCHA v3; for hCaptcha, 1 minus its risk score)", false, ratio(func(c *Config) *float64 { return &c.API.ChallengeMinScore })},
+		{"challenge_min_score", "0.5", "lowest score that passes, from 0 to 1, where the provider gives one (reCAPTCHA v3; for hCaptcha, 1 minus its risk score)", false, float(func(c *Config) *float64 { return &c.API.ChallengeMinScore }, "1")},
 
 		{"cors_origins", "", "comma-separated origins that may call the API from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
 		{"trusted_proxies", "", "comma-separated networks of proxies whose X-Forwarded-For is trusted", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},

@@ -9,7 +9,7 @@ const text = {
   pending: ['Order received, processing…', '已提交，正在处理…'], confirmed: ['It is yours!', '抢购成功！'], paid: ['Paid', '已支付'], rejected: ['Not successful', '未能抢到'], cancelled: ['Cancelled', '已取消'],
   starts: ['until it starts', '距开始'], ends: ['until it ends', '距结束'], buy: ['Buy now', '立即抢购'], sending: ['Sending…', '提交中…'], wait: ['Not yet', '敬请期待'],
   quantity: ['Quantity', '数量'], token: ['Shopper token', '用户令牌'], needToken: ['Paste a shopper token below first.', '请先在下方粘贴用户令牌。'],
-  payBy: ['Pay by ', '请在此时间前支付：'], offline: ['No response. Retrying…', '无法连接，正在重试…'], noSale: ['There is no sale at the moment.', '暂无活动。'],
+  payBy: ['Pay by ', '请在此时间前支付：'], offline: ['No response. Retrying…', '服务器没有响应，正在重试…'], noSale: ['There is no sale at the moment.', '暂无活动。'],
   upTo: ['Per order: up to', '每单最多'], orders: ['orders per shopper', '每人限购单数'],
 };
 const t = (key) => (text[key] || [key, key])[chinese ? 1 : 0];

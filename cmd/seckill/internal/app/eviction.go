@@ -34,9 +34,9 @@ func newEviction(rdb redis.UniversalClient, reg prometheus.Registerer, log *slog
 	}
 	return &eviction{
 		rdb: rdb, log: log,
-		may:  gauge("may_evict", "1 when Redis has another maxmemory-policy than noeviction."),
-		used: gauge("memory_used_bytes", "Memory that Redis uses; that of one node, on a Cluster."),
-		max:  gauge("memory_max_bytes", "Memory that Redis may use, by maxmemory; 0 is no limit."),
+		may:  gauge("may_evict", "1 if Redis has a maxmemory-policy other than noeviction."),
+		used: gauge("memory_used_bytes", "Memory that Redis uses; on a Cluster, that of one node."),
+		max:  gauge("memory_max_bytes", "Memory limit of Redis (maxmemory); 0 means no limit."),
 	}
 }
 

@@ -31,7 +31,7 @@ var rpcSeconds = prometheus.ExponentialBuckets(.00025, 2, 14)
 func watched(reg prometheus.Registerer) func(name string, o breaker.Options) breaker.Options {
 	f := promauto.With(reg)
 	state := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open."}, []string{"name"})
-	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_dependency_duration_seconds", Help: "Time of one call through a breaker, by server and result, ok or error; a probe a second is among them.", Buckets: rpcSeconds}, []string{"name", "result"})
+	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_dependency_duration_seconds", Help: "Time of one call through a breaker, by server and result, ok or error; includes a probe per second.", Buckets: rpcSeconds}, []string{"name", "result"})
 	states := map[string]float64{"closed": 0, "half-open": 1, "open": 2}
 	return func(name string, o breaker.Options) breaker.Options {
 		g, ok, failure := state.WithLabelValues(name), took.WithLabelValues(name, "ok"), took.WithLabelValues(name, "error")
@@ -66,7 +66,7 @@ type batches struct {
 func newBatches(reg prometheus.Registerer, what, help string, results ...string) batches {
 	f := promauto.With(reg)
 	b := batches{
-		took: f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_" + what + "_duration_seconds", Help: "Time of " + help + ", further tries included.", Buckets: rpcSeconds}, []string{"result"}),
+		took: f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_" + what + "_duration_seconds", Help: "Time of " + help + ", including retries.", Buckets: rpcSeconds}, []string{"result"}),
 		size: f.NewHistogram(prometheus.HistogramOpts{Name: "seckill_" + what + "_batch_size", Help: "Orders in " + help + ".", Buckets: prometheus.ExponentialBuckets(1, 2, 8)}),
 	}
 	for _, r := range results {
@@ -100,9 +100,9 @@ func reserveMetrics(reg prometheus.Registerer) func(batch int, took time.Duratio
 // registerBacklog exports the number of orders in the queue and its limit.
 func registerBacklog(reg prometheus.Registerer, b *backlog) {
 	f := promauto.With(reg)
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_orders", Help: "Orders that wait in the queue, as RocketMQ said within the last second; while it does not answer, as it last said."},
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_orders", Help: "Orders waiting in the queue, by RocketMQ's last answer; at most a second old while it answers."},
 		func() float64 { return float64(b.lag.Load()) })
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_limit_orders", Help: "Orders in the queue above which buying is refused."},
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "seckill_backlog_limit_orders", Help: "Waiting orders above which purchases are refused."},
 		func() float64 { return float64(b.limit.Load()) })
 }
 
@@ -117,11 +117,11 @@ func registerPools(reg prometheus.Registerer, db *sql.DB, rdb redis.UniversalCli
 		f.NewCounterFunc(prometheus.CounterOpts{Name: "seckill_redis_pool_" + name, Help: help}, func() float64 { return value(rdb.PoolStats()) })
 	}
 	gauge("connections", "Connections to Redis.", func(s *redis.PoolStats) uint32 { return s.TotalConns })
-	gauge("idle_connections", "Connections to Redis that nobody uses.", func(s *redis.PoolStats) uint32 { return s.IdleConns })
-	gauge("max_connections", "Connections to Redis that may be open; to each node, on a Cluster.", func(*redis.PoolStats) uint32 { return uint32(redisConns) })
+	gauge("idle_connections", "Idle connections to Redis.", func(s *redis.PoolStats) uint32 { return s.IdleConns })
+	gauge("max_connections", "Maximum connections to Redis; on a Cluster, to each node.", func(*redis.PoolStats) uint32 { return uint32(redisConns) })
 	count("waits_total", "Calls that waited for a connection to Redis.", func(s *redis.PoolStats) float64 { return float64(s.WaitCount) })
 	count("wait_seconds_total", "Time that calls waited for a connection to Redis.", func(s *redis.PoolStats) float64 { return float64(s.WaitDurationNs) / 1e9 })
-	count("timeouts_total", "Waits for a connection to Redis that were in vain.", func(s *redis.PoolStats) float64 { return float64(s.Timeouts) })
+	count("timeouts_total", "Waits for a connection to Redis that timed out.", func(s *redis.PoolStats) float64 { return float64(s.Timeouts) })
 }
 
 // saleMetrics exports the local copy of each loaded sale: it is at most a second
@@ -139,9 +139,9 @@ func newSaleMetrics(sales func() []*catalog.Snapshot) *saleMetrics {
 		sales:     sales,
 		total:     of("stock_total_units", "Units of each sale in Redis; always available + pending + settled."),
 		available: of("stock_available_units", "Units that can be reserved."),
-		pending:   of("stock_pending_units", "Units reserved without a verdict."),
+		pending:   of("stock_pending_units", "Units reserved without a result."),
 		settled:   of("stock_settled_units", "Units of confirmed and paid orders."),
-		oldest:    of("order_oldest_pending_seconds", "Age of the order first in line for the sweeper; 0 when nothing is pending."),
+		oldest:    of("order_oldest_pending_seconds", "Age of the order that the sweeper is to settle next; 0 when nothing is pending."),
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -103,7 +104,7 @@ Or with curl, as shopper 42: buy, then get the result:
 
 Pay within %s, as the payment provider would:
 
-  SECKILL_PAYMENT_SECRETS=%s seckill pay <id from the response> --amount %d --currency %s --url %s
+  SECKILL_PAYMENT_SECRETS=%s %s pay <id from the response> --amount %d --currency %s --url %s
 
 See the sale, then pause it, as an operator would:
 
@@ -113,6 +114,6 @@ See the sale, then pause it, as an operator would:
 
 Ctrl-C stops it.
 `, sale.Total, d.URL, d.Token, d.Token, d.URL, d.SaleID, d.URL,
-		sale.PayWithin, d.PaymentSecret, sale.PriceMinor, sale.Currency, d.URL, d.URL, d.SaleID,
+		sale.PayWithin, d.PaymentSecret, os.Args[0], sale.PriceMinor, sale.Currency, d.URL, d.URL, d.SaleID,
 		d.AdminToken, d.AdminURL, d.SaleID)
 }
