@@ -15,8 +15,8 @@ import (
 
 func main() {
 	ballast := app.TuneGC()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends a long drain at once
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // a terminal that closes must not cut off requests
+	context.AfterFunc(ctx, stop)                                                                           // a second signal ends a long drain at once
 	code := cli.Run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	runtime.KeepAlive(ballast)

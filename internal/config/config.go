@@ -3,19 +3,16 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
+	"seckill/internal/strictyaml"
 )
 
 // Config holds all settings; the wiring passes each package its part.
@@ -133,18 +130,14 @@ const prefix = "SECKILL_"
 // Load reads the settings. environ ("KEY=value" each) overrides the YAML file at
 // path, if path is not empty, which overrides the defaults.
 func Load(environ []string, path string) (Config, error) {
-	k, err := layers(environ, path)
+	values, err := layers(environ, path)
 	if err != nil {
 		return Config{}, err
 	}
 	var cfg Config
-	var errs []error
+	errs := []error{misspelt(environ)}
 	for _, s := range Settings() {
-		value := strings.TrimSpace(text(k, s.Key))
-		if value == "" {
-			value = s.Default
-		}
-		if err := s.set(&cfg, value); err != nil {
+		if err := s.set(&cfg, cmp.Or(strings.TrimSpace(values[s.Key]), s.Default)); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", s.Env(), err))
 		}
 	}
@@ -154,16 +147,12 @@ func Load(environ []string, path string) (Config, error) {
 // Values returns the value of each setting by its key, with defaults and with
 // secrets redacted.
 func Values(environ []string, path string) (map[string]string, error) {
-	k, err := layers(environ, path)
+	values, err := layers(environ, path)
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]string{}
 	for _, s := range Settings() {
-		v := text(k, s.Key)
-		if v == "" {
-			v = s.Default
-		}
+		v := cmp.Or(values[s.Key], s.Default)
 		if s.Secret {
 			v = redact(s, v)
 		}
@@ -172,83 +161,134 @@ func Values(environ []string, path string) (map[string]string, error) {
 	return values, nil
 }
 
-// layers merges the file and the environment. An unknown setting in the file is an
-// error. In the environment it is not: orchestrators add variables of their own
-// (SECKILL_PORT for a service named seckill).
-func layers(environ []string, path string) (*koanf.Koanf, error) {
-	k := koanf.New(".")
-	known := map[string]bool{}
+// layers merges the file and the environment, as text.
+func layers(environ []string, path string) (map[string]string, error) {
+	values, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{}
+	for _, kv := range environ {
+		if name, v, _ := strings.Cut(kv, "="); strings.TrimSpace(v) != "" {
+			env[name] = v
+		}
+	}
 	for _, s := range Settings() {
-		known[s.Key] = true
-	}
-	if path != "" {
-		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-			return nil, fmt.Errorf("settings file: %w", err)
-		}
-		for _, key := range k.Keys() {
-			if !known[key] {
-				return nil, fmt.Errorf("settings file %s: there is no setting %q; `seckill config --list` lists all settings", path, key)
+		v, isSet := env[s.Env()]
+		file := env[s.Env()+"_FILE"]
+		switch {
+		case !s.Secret || file == "":
+		case isSet:
+			return nil, fmt.Errorf("%s and %s_FILE are both set: remove one", s.Env(), s.Env())
+		default:
+			if v, err = readSecret(file); err != nil {
+				return nil, fmt.Errorf("%s_FILE: %w", s.Env(), err)
 			}
+			isSet = true
+		}
+		if isSet {
+			values[s.Key] = v
 		}
 	}
-	fromEnv := env.Provider(".", env.Opt{
-		Prefix:        prefix,
-		EnvironFunc:   func() []string { return environ },
-		TransformFunc: func(k, v string) (string, any) { return strings.ToLower(strings.TrimPrefix(k, prefix)), v },
-	})
-	e := koanf.New(".")
-	if err := e.Load(fromEnv, nil); err != nil {
-		return nil, err
-	}
-	values := map[string]any{}
-	for key, v := range e.All() {
-		if s, ok := v.(string); ok && strings.TrimSpace(s) != "" && known[key] {
-			values[key] = s
-		}
-	}
-	if err := readFiles(values, e); err != nil {
-		return nil, err
-	}
-	return k, k.Load(confmap.Provider(values, "."), nil)
+	return values, nil
 }
 
-// readFiles reads the secrets whose file is named by a SECKILL_…_FILE variable.
-func readFiles(values map[string]any, env *koanf.Koanf) error {
-	for _, s := range Settings() {
-		path := env.String(s.Key + "_file")
-		if !s.Secret || path == "" {
+// readFile reads the settings of a YAML file: the text of each value as it stands
+// there; of a list, with commas between.
+func readFile(path string) (map[string]string, error) {
+	values := map[string]string{}
+	if path == "" {
+		return values, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("settings file: %w", err)
+	}
+	fields, err := strictyaml.Parse(b)
+	if err != nil && !errors.Is(err, strictyaml.ErrEmpty) {
+		return nil, fmt.Errorf("settings file %s: %w", path, err)
+	}
+	for _, f := range fields {
+		if !known(f.Key) {
+			return nil, fmt.Errorf("settings file %s, line %d: there is no setting %q%s; `seckill config --list` lists all settings",
+				path, f.Line, f.Key, didYouMean(f.Key, keyOf))
+		}
+		if values[f.Key], err = text(f); err != nil {
+			return nil, fmt.Errorf("settings file %s: %s: %w", path, f.Key, err)
+		}
+	}
+	return values, nil
+}
+
+// text returns a setting as one string; a list is joined with commas.
+func text(f strictyaml.Field) (string, error) {
+	pairs, isMap, err := f.Map()
+	if !isMap {
+		parts, err := f.List()
+		return strings.Join(parts, ","), err
+	}
+	parts := make([]string, len(pairs))
+	for i, p := range pairs {
+		v, err := p.Text()
+		if err != nil {
+			return "", err
+		}
+		parts[i] = p.Key + "=" + v
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ","), err
+}
+
+// readSecret reads the file of a secret, as editors and `kubectl` write them: with
+// a byte order mark, with an end of line.
+func readSecret(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(strings.TrimPrefix(string(b), "\ufeff"))
+	switch {
+	case secret == "":
+		return "", errors.New("the file is empty")
+	case !utf8.ValidString(secret) || strings.ContainsRune(secret, 0):
+		return "", errors.New("the file is not UTF-8 text; UTF-16, as some Windows programs write it, is not supported")
+	}
+	return secret, nil
+}
+
+func known(key string) bool {
+	return slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Key == key })
+}
+
+// Strangers returns the SECKILL_ variables that are no settings. They are no error
+// by themselves: orchestrators add variables of their own (SECKILL_PORT for a service
+// named seckill), and so do this project's scripts.
+func Strangers(environ []string) (names []string) {
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		key, ours := strings.CutPrefix(name, prefix)
+		base := strings.TrimSuffix(key, "_FILE")
+		if !ours || known(strings.ToLower(key)) || known(strings.ToLower(base)) ||
+			slices.ContainsFunc(foreign, func(p string) bool { return strings.HasPrefix(key, p) }) {
 			continue
 		}
-		if _, both := values[s.Key]; both {
-			return fmt.Errorf("%s and %s_FILE are both set: remove one", s.Env(), s.Env())
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("%s_FILE: %w", s.Env(), err)
-		}
-		values[s.Key] = strings.TrimSpace(string(b))
+		names = append(names, name)
 	}
-	return nil
+	slices.Sort(names)
+	return names
 }
 
-// text returns a setting as one string; a list in the file is joined with commas.
-func text(k *koanf.Koanf, key string) string {
-	switch v := k.Get(key).(type) {
-	case nil:
-		return ""
-	case []any:
-		parts := make([]string, len(v))
-		for i, p := range v {
-			parts[i] = fmt.Sprint(p)
+// foreign begins the variables of this project's scripts and tests.
+var foreign = []string{"UP_", "TEST_", "E2E_", "SIM_", "BENCH_", "FAULTS_", "LOAD_", "FAILPOINT", "CLOCK_", "VERSION"}
+
+// misspelt refuses a variable whose name is a letter or two away from a setting's:
+// it would be ignored, and what it was to say would not hold.
+func misspelt(environ []string) error {
+	var errs []error
+	for _, name := range Strangers(environ) {
+		if hint := didYouMean(name, Setting.Env); hint != "" {
+			errs = append(errs, fmt.Errorf("%s is no setting%s", name, hint))
 		}
-		return strings.Join(parts, ",")
-	case map[string]any:
-		keys := slices.Sorted(maps.Keys(v))
-		for i, key := range keys {
-			keys[i] = fmt.Sprintf("%s=%v", key, v[key])
-		}
-		return strings.Join(keys, ",")
-	default:
-		return fmt.Sprint(v)
 	}
+	return errors.Join(errs...)
 }

@@ -45,6 +45,60 @@ func TestAnUnknownSettingInTheFileIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "consumer_wokers")
 }
 
+func TestAValueInTheFileKeepsItsText(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "seckill.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("rocketmq_access_key: 00123456\nrocketmq_secret_key: 1e10\nredis_password: 0x10\nredis_username: yes\njwt_issuer: 2027-01-01\nredis_addrs: [10:1, 010:2]\njwt_public_keys: {a: 1.pem}\n"), 0o600))
+	c, err := config.Load(nil, path)
+	require.NoError(t, err)
+	require.Equal(t, "00123456", c.RocketMQ.AccessKey)
+	require.Equal(t, "1e10", c.RocketMQ.SecretKey)
+	require.Equal(t, "0x10", c.Redis.Password)
+	require.Equal(t, "yes", c.Redis.Username)
+	require.Equal(t, "2027-01-01", c.Auth.Issuer)
+	require.Equal(t, []string{"10:1", "010:2"}, c.Redis.Addrs)
+	require.Equal(t, map[string]string{"a": "1.pem"}, c.Auth.JWTPublicKeys)
+}
+
+func TestAMisspeltVariableIsRefusedAndAStrangerIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load([]string{"SECKILL_MYSQL_TSL=true", "SECKILL_REDIS_ADDR=a:1"}, "")
+	require.ErrorContains(t, err, "SECKILL_MYSQL_TSL is no setting (did you mean SECKILL_MYSQL_DSN or SECKILL_MYSQL_TLS?)")
+	require.ErrorContains(t, err, "did you mean SECKILL_REDIS_ADDRS?")
+	service := []string{"SECKILL_PORT=tcp://10.0.0.1:80", "SECKILL_API_SERVICE_HOST=10.0.0.1", "SECKILL_TEST_REQUIRED=1", "SECKILL_MYSQL_DSN_FILE=/x", "OTHER=1"}
+	require.Equal(t, []string{"SECKILL_API_SERVICE_HOST", "SECKILL_PORT"}, config.Strangers(service))
+	_, err = config.Load(service[:3], "")
+	require.NoError(t, err)
+}
+
+func TestOriginsAreThoseThatBrowsersSend(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"", "*", "https://shop.example", "http://localhost:3000", "https://shop.example:8443,https://m.shop.example", "capacitor://localhost", "https://[2001:db8::1]:8443"} {
+		_, err := config.Load([]string{"SECKILL_CORS_ORIGINS=" + good}, "")
+		require.NoError(t, err, good)
+	}
+	for _, bad := range []string{"https://shop.example/", "shop.example", "https://*.shop.example", "https://Shop.example", "https://shop.example:443", "http://shop.example:80", "https://shop.example/page", "null", "*,https://shop.example", "https://u@shop.example", "https://shop.example?x"} {
+		_, err := config.Load([]string{"SECKILL_CORS_ORIGINS=" + bad}, "")
+		require.ErrorContains(t, err, "SECKILL_CORS_ORIGINS", bad)
+	}
+}
+
+func TestASecretsFileIsText(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret")
+	load := func(content string) (config.Config, error) {
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return config.Load([]string{"SECKILL_REDIS_PASSWORD_FILE=" + path}, "")
+	}
+	c, err := load("\ufeffsecret\r\n")
+	require.NoError(t, err)
+	require.Equal(t, "secret", c.Redis.Password)
+	for content, want := range map[string]string{"": "empty", "\ufeff\n": "empty", "\xff\xfes\x00e\x00": "UTF-16", "s\x00e\x00": "UTF-16"} {
+		_, err := load(content)
+		require.ErrorContains(t, err, want, "%q", content)
+	}
+}
+
 func TestASecretMayComeFromAFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secret")
@@ -65,6 +119,19 @@ func TestSecretsAreShownRedacted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "root:redacted@tcp(db:3306)/seckill", v["mysql_dsn"])
 	require.Equal(t, "redacted", v["jwt_secrets"])
+	for dsn, want := range map[string]string{
+		"us@er:hunter2@tcp(db:3306)/seckill":     "us@er:redacted@tcp(db:3306)/seckill",
+		"user:hun@ter2:/@tcp(db:3306)/seckill":   "user:redacted@tcp(db:3306)/seckill",
+		"user:hunter2@unix(/run/my.sock)/s":      "user:redacted@unix(/run/my.sock)/s",
+		"mysql://user:hunter2@db:3306/seckill":   "redacted",
+		"user:hunter2@db:3306/seckill":           "redacted",
+		"user:hunter2":                           "redacted",
+		"user:hunter2@tcp(db:3306)/s?tls=nosuch": "redacted",
+	} {
+		v, err := config.Values([]string{"SECKILL_MYSQL_DSN=" + dsn}, "")
+		require.NoError(t, err)
+		require.Equal(t, want, v["mysql_dsn"])
+	}
 	for _, s := range v {
 		require.NotContains(t, s, "hunter2")
 		require.NotContains(t, s, secret)

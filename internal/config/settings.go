@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // DefaultAdminListen is the default address of health checks and metrics.
@@ -89,7 +91,7 @@ func Settings() []Setting {
 		// Google's own default threshold for reCAPTCHA v3.
 		{"challenge_min_score", "0.5", "lowest score that passes, from 0 to 1, where the provider gives one (reCAPTCHA v3; for hCaptcha, 1 minus its risk score)", false, float(func(c *Config) *float64 { return &c.API.ChallengeMinScore }, "1")},
 
-		{"cors_origins", "", "comma-separated origins that may call the API from a browser", false, list(func(c *Config) *[]string { return &c.API.CORSOrigins })},
+		{"cors_origins", "", "comma-separated origins that may call the API from a browser", false, origins(func(c *Config) *[]string { return &c.API.CORSOrigins })},
 		{"trusted_proxies", "", "comma-separated networks of proxies whose X-Forwarded-For is trusted", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
 		{"buy_inflight", "4096", "maximum purchases in progress in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},
 		{"poll_inflight", "4096", "maximum polls in progress in one process, without held ones", false, num(func(c *Config) *int { return &c.API.PollInflight }, 1, 1<<20)},
@@ -146,6 +148,25 @@ func webAddress(field func(*Config) *string) func(*Config, string) error {
 			return errors.New("want an address such as https://host/path, without a password")
 		}
 		*field(c) = v
+		return nil
+	}
+}
+
+// origins reads what a browser sends as Origin: scheme, host, and a port that is not
+// the scheme's own.
+func origins(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = split(v)
+		for _, o := range *field(c) {
+			u, err := url.Parse(o)
+			if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != o || o != strings.ToLower(o) || strings.Contains(o, "*") ||
+				u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80") {
+				return fmt.Errorf("want origins as browsers send them, such as https://shop.example or http://localhost:3000 (lower case, no path, no slash at the end, no default port), or * alone; got %q, which matches none", o)
+			}
+		}
+		if slices.Contains(*field(c), "*") && len(*field(c)) > 1 {
+			return errors.New("want * alone, or a list without it")
+		}
 		return nil
 	}
 }
@@ -311,21 +332,17 @@ func setPaymentSecrets(c *Config, v string) error {
 	return nil
 }
 
-var dsnPassword = regexp.MustCompile(`^([^:@/]*):[^@]*@`)
-
-// redact hides a secret but shows whether it is set; of a DSN it hides only the
-// password.
+// redact hides a secret but shows whether it is set. Of a DSN it hides the password,
+// as the driver finds it; of one that the driver cannot read, all.
 func redact(s Setting, v string) string {
-	switch {
-	case v == "":
+	if v == "" {
 		return ""
-	case s.Key == "mysql_dsn":
-		if i := strings.LastIndex(v, "@"); i >= 0 && dsnPassword.MatchString(v) {
-			user, _, _ := strings.Cut(v, ":")
-			return user + ":redacted" + v[i:]
-		}
-		return v
-	default:
-		return "redacted"
 	}
+	if s.Key == "mysql_dsn" {
+		if dsn, err := mysql.ParseDSN(v); err == nil {
+			dsn.Passwd = "redacted"
+			return dsn.FormatDSN()
+		}
+	}
+	return "redacted"
 }

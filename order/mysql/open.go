@@ -1,9 +1,15 @@
 package mysql
 
 import (
+	"context"
 	"crypto/tls"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -67,7 +73,113 @@ func configure(cfg *mysql.Config, opts DBOptions) error {
 	cfg.ReadTimeout, cfg.WriteTimeout = max(0, timeout), max(0, timeout)
 	cfg.Params = nil // setUp sets the session
 	if opts.TLS != nil {
-		cfg.TLS = opts.TLS
+		cfg.TLS, cfg.AllowFallbackToPlaintext = opts.TLS, false // whatever tls= the DSN has
 	}
 	return cfg.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"))
+}
+
+// What the protocol rests on is set by every connection, since the server's
+// defaults are the operator's to change while it runs. It is then read back: a
+// proxy may swallow a SET, and some of it only the server's operator can set.
+const (
+	// The names are those that both servers have; each runs the comment that is its
+	// own. unique_checks=0 lets duplicates into our UNIQUE keys, a completion_type
+	// begins the next transaction by itself, sql_select_limit cuts results short.
+	setSession = `SET autocommit = 1, unique_checks = 1, foreign_key_checks = 1, sql_safe_updates = 0, sql_auto_is_null = 0,
+		sql_select_limit = 18446744073709551615, sql_big_selects = 1, completion_type = 'NO_CHAIN', time_zone = '+00:00', sql_mode = '` + sqlMode + `',
+		innodb_lock_wait_timeout = ` + lockWait + `, lock_wait_timeout = ` + lockWait +
+		` /*M! , max_statement_time = 0, idle_transaction_timeout = 0 */ /*!80000 , max_execution_time = 0 */`
+	setIsolation = `SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE`
+	sqlMode      = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+	minPacket = 1 << 20 // a statement of the largest batch has 300 kB
+)
+
+// sessionVariables are read back in this order.
+var sessionVariables = []struct {
+	name string
+	good func(value string) bool
+	cure string // what its operator does, where the program cannot
+}{
+	{"@@autocommit + 0", is("1"), ""},
+	{"@@unique_checks + 0", is("1"), ""},
+	{"@@completion_type", is("NO_CHAIN"), ""},
+	{"@@time_zone", is("+00:00"), ""},
+	{"@@sql_mode", is(sqlMode), ""},
+	{"@@innodb_lock_wait_timeout", is(lockWait), ""},
+	{"@@lock_wait_timeout", is(lockWait), ""},
+	{"@@max_allowed_packet", func(v string) bool { n, err := strconv.Atoi(v); return err == nil && n >= minPacket },
+		"SET GLOBAL max_allowed_packet = 67108864"},
+	{"IF(@@log_bin, @@binlog_format, 'ROW')", func(v string) bool { return v != "STATEMENT" },
+		"SET GLOBAL binlog_format = 'ROW': READ COMMITTED cannot be logged by statement"},
+}
+
+func is(want string) func(string) bool { return func(v string) bool { return v == want } }
+
+// ErrSession is the error of a connection whose session is not as the protocol
+// needs it.
+var ErrSession = errors.New("the session is not as the protocol needs it")
+
+// connector sets up and checks the session of each connection.
+type connector struct{ driver.Connector }
+
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // database/sql looks for driver.ErrBadConn itself
+	}
+	if err := setUp(ctx, conn); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func setUp(ctx context.Context, conn driver.Conn) error {
+	db, ok := conn.(interface {
+		driver.ExecerContext
+		driver.QueryerContext
+	})
+	if !ok {
+		return fmt.Errorf("%T runs no statements", conn)
+	}
+	for _, set := range []string{setSession, setIsolation} {
+		if _, err := db.ExecContext(ctx, set, nil); err != nil {
+			return fmt.Errorf("set up the session: %w", err)
+		}
+	}
+	var names []string
+	for _, v := range sessionVariables {
+		names = append(names, "CONCAT('', "+v.name+")") // all as text
+	}
+	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(names, ", "), nil)
+	if err != nil {
+		return fmt.Errorf("read the session: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	values := make([]driver.Value, len(names))
+	if err := rows.Next(values); err != nil {
+		return fmt.Errorf("read the session: %w", errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return checkSession(values)
+}
+
+// checkSession names all that does not hold, not only the first.
+func checkSession(values []driver.Value) error {
+	var wrong []string
+	for i, v := range sessionVariables {
+		text, _ := values[i].([]byte)
+		if v.good(string(text)) {
+			continue
+		}
+		cure := v.cure
+		if cure == "" {
+			cure = "it was set and did not hold: connect without the proxy between, or have it pass SET on"
+		}
+		wrong = append(wrong, fmt.Sprintf("%s is %q (%s)", v.name, text, cure))
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%w: %s", ErrSession, strings.Join(wrong, "; "))
+	}
+	return nil
 }

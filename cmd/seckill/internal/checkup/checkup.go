@@ -119,3 +119,13 @@ func clock(name, than string, ahead, slack time.Duration) Finding {
 		return failure(name, clockAdvice, "%s %s %s clock", ahead.Abs().Round(time.Millisecond), word, than)
 	}
 }
+
+// Environment is the finding about variables that begin like settings and are none.
+func Environment(strangers []string) Finding {
+	const name = "environment"
+	if strangers == nil {
+		return well(name, "every SECKILL_ variable is a setting")
+	}
+	return warning(name, "correct or remove them, unless an orchestrator adds them; `seckill config --list` lists all settings",
+		"no settings, and ignored: %s", strings.Join(strangers, ", "))
+}

@@ -14,6 +14,7 @@ import (
 	"seckill/cmd/seckill/internal/app"
 	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
+	"seckill/internal/config"
 )
 
 func newDoctor(p *process) *cobra.Command {
@@ -25,7 +26,7 @@ repaired and makes the exit code 5; warn should be looked at. preflight checks o
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withCheckup(func(check *app.Checkup) error {
-				found := check.Doctor(c.Context())
+				found := append(check.Doctor(c.Context()), checkup.Environment(config.Strangers(p.environ)))
 				if err := p.showFindings(found); err != nil {
 					return err
 				}

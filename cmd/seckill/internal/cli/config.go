@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,7 +91,7 @@ func newVersion(p *process) *cobra.Command {
 }
 
 // settings loads the settings. It is an error if one of those in need, by key, is
-// not set.
+// not set; of a|b one must be. The error names all that are missing.
 func (p *process) settings(need ...string) (config.Config, error) {
 	cfg, err := config.Load(p.environ, p.configFile)
 	if err != nil {
@@ -98,14 +101,38 @@ func (p *process) settings(need ...string) (config.Config, error) {
 	if err != nil {
 		return cfg, &usageError{err}
 	}
-	for _, s := range config.Settings() {
-		for _, key := range need {
-			if key == s.Key && values[key] == "" {
-				return cfg, &usageError{fmt.Errorf("%s is not set: %s (`. .run/env` after scripts/up has it; `seckill dev` needs no settings)", s.Env(), s.Help)}
+	var missing []string
+	for _, keys := range need {
+		var names []string
+		var help string
+		isSet := false
+		for _, s := range config.Settings() {
+			if slices.Contains(strings.Split(keys, "|"), s.Key) {
+				names = append(names, s.Env())
+				help = cmp.Or(help, s.Help)
+				isSet = isSet || values[s.Key] != ""
 			}
 		}
+		if !isSet {
+			missing = append(missing, strings.Join(names, " or ")+": "+help)
+		}
+	}
+	if missing != nil {
+		return cfg, &usageError{fmt.Errorf("not set (`. .run/env` after scripts/up sets what a test system needs; `seckill dev` needs no settings):\n%s",
+			strings.Join(missing, "\n"))}
 	}
 	return cfg, nil
+}
+
+// roleSettings is settings for a process that stays: its log says which variables it
+// ignores.
+func (p *process) roleSettings(need ...string) (config.Config, *slog.Logger, error) {
+	cfg, err := p.settings(need...)
+	log := p.logger(cfg)
+	if names := config.Strangers(p.environ); err == nil && names != nil {
+		log.Warn("variables that are no settings are ignored", "names", names)
+	}
+	return cfg, log, err
 }
 
 func (p *process) logger(cfg config.Config) *slog.Logger {

@@ -20,13 +20,13 @@ func newAPI(p *process) *cobra.Command {
 		Short: "Serve shoppers: reserve in Redis, send the order to the queue, respond 202",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.settings(append(servers, "id_keys")...)
+			cfg, log, err := p.roleSettings(append(servers, "id_keys", "jwt_secrets|jwt_public_keys")...)
 			if err != nil {
 				return err
 			}
 			override(&cfg.Listen, listen)
 			override(&cfg.AdminListen, adminListen)
-			return app.RunAPI(c.Context(), cfg, p.logger(cfg))
+			return app.RunAPI(c.Context(), cfg, log)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "", "address of the shoppers' API (SECKILL_LISTEN)")
@@ -41,12 +41,12 @@ func newConsumer(p *process) *cobra.Command {
 		Short: "Settle orders: a fixed pool of workers reads them from the queue and writes them to MySQL",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.settings(servers...)
+			cfg, log, err := p.roleSettings(servers...)
 			if err != nil {
 				return err
 			}
 			override(&cfg.AdminListen, adminListen)
-			return app.RunConsumer(c.Context(), cfg, p.logger(cfg))
+			return app.RunConsumer(c.Context(), cfg, log)
 		},
 	}
 	c.Flags().StringVar(&adminListen, "admin-listen", "", "address of the operators' API, health checks and metrics (SECKILL_ADMIN_LISTEN)")

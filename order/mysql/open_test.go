@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
@@ -75,5 +76,19 @@ func TestASessionIsOursWhateverTheDSNSays(t *testing.T) {
 		require.Equal(t, [4]int{1, 1, 0, 1}, got)
 		require.Greater(t, limit, uint64(1<<60))
 		require.Equal(t, "READ-COMMITTED", isolation)
+	})
+}
+
+// TLS that was asked for is used or nothing is, even if the DSN would do without.
+func TestTLSIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	testenv.DSNs(t, func(t *testing.T, cfg *mysql.Config) {
+		cfg.DBName, cfg.TLSConfig = "", "preferred"
+		db, err := ordermysql.OpenDB(cfg.FormatDSN(), ordermysql.DBOptions{TLS: &tls.Config{InsecureSkipVerify: true}}) //nolint:gosec // a test server's certificate
+		require.NoError(t, err)
+		defer db.Close()
+		var name, cipher string
+		err = db.QueryRowContext(t.Context(), `SHOW SESSION STATUS LIKE 'Ssl_cipher'`).Scan(&name, &cipher)
+		require.True(t, err != nil || cipher != "", "plaintext")
 	})
 }
