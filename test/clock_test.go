@@ -90,7 +90,7 @@ func TestAProcessCanHaveAnotherClock(t *testing.T) {
 	require.NoError(t, err)
 	for _, offset := range []time.Duration{0, time.Hour, -time.Hour} {
 		cmd := exec.Command(path, "token", "--shopper", "1")
-		cmd.Env = append(os.Environ(), "SECKILL_JWT_SECRETS="+strings.Repeat("5e", 32), "SECKILL_CLOCK_OFFSET="+offset.String())
+		cmd.Env = append(os.Environ(), "SECKILL_JWT_SECRETS="+strings.Repeat("0123456789abcdef", 2), "SECKILL_CLOCK_OFFSET="+offset.String())
 		out, err := cmd.Output()
 		require.NoError(t, err)
 		var claims jwt.RegisteredClaims

@@ -90,6 +90,8 @@ type Admin struct {
 	JWTSecrets    map[string][]byte
 	JWTPublicKeys map[string]string
 	Audience      string
+	TokenLifetime time.Duration // the longest of an operator's token
+	DeniedTokens  []string      // jti
 }
 
 // API configures an API process.
@@ -141,7 +143,32 @@ func Load(environ []string, path string) (Config, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", s.Env(), err))
 		}
 	}
-	return cfg, errors.Join(errs...)
+	return cfg, errors.Join(append(errs, shared(cfg))...)
+}
+
+// shared refuses a secret of two purposes: who learns it for one has both.
+func shared(c Config) error {
+	purposes := map[string]string{}
+	var errs []error
+	use := func(purpose string, secret []byte) {
+		if before, twice := purposes[string(secret)]; twice && before != purpose {
+			errs = append(errs, fmt.Errorf("%s and %s have a secret in common: each needs one of its own", before, purpose))
+		}
+		purposes[string(secret)] = purpose
+	}
+	for _, secret := range c.Auth.JWTSecrets {
+		use("SECKILL_JWT_SECRETS", secret)
+	}
+	for _, secret := range c.Admin.JWTSecrets {
+		use("SECKILL_ADMIN_JWT_SECRETS", secret)
+	}
+	for _, key := range c.Auth.IDKeys {
+		use("SECKILL_ID_KEYS", key)
+	}
+	for _, secret := range c.API.PaymentSecrets {
+		use("SECKILL_PAYMENT_SECRETS", secret)
+	}
+	return errors.Join(errs...)
 }
 
 // Values returns the value of each setting by its key, with defaults and with

@@ -71,6 +71,27 @@ func TestAMisspeltVariableIsRefusedAndAStrangerIsNamed(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestSecretsAreHardToGuessAndHaveOnePurpose(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"SECKILL_JWT_SECRETS", "SECKILL_ADMIN_JWT_SECRETS", "SECKILL_ID_KEYS", "SECKILL_PAYMENT_SECRETS"} {
+		for _, weak := range []string{strings.Repeat("a", 32), strings.Repeat("ab", 40), strings.Repeat("changeme", 8), strings.Repeat("0", 64)} {
+			_, err := config.Load([]string{name + "=" + weak}, "")
+			require.ErrorContains(t, err, name, weak)
+			require.NotContains(t, err.Error(), weak)
+		}
+		for _, other := range []string{"SECKILL_JWT_SECRETS=k=", "SECKILL_ADMIN_JWT_SECRETS=", "SECKILL_ID_KEYS=", "SECKILL_PAYMENT_SECRETS="} {
+			if strings.HasPrefix(other, name) {
+				continue
+			}
+			_, err := config.Load([]string{name + "=" + secret, other + secret}, "")
+			require.ErrorContains(t, err, "in common", "%s %s", name, other)
+			require.NotContains(t, err.Error(), secret)
+		}
+	}
+	_, err := config.Load([]string{"SECKILL_JWT_SECRETS=a=" + secret + ",b=" + secret}, "")
+	require.NoError(t, err, "during a rotation")
+}
+
 func TestOriginsAreThoseThatBrowsersSend(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{"", "*", "https://shop.example", "http://localhost:3000", "https://shop.example:8443,https://m.shop.example", "capacitor://localhost", "https://[2001:db8::1]:8443"} {

@@ -79,11 +79,13 @@ func Settings() []Setting {
 		{"admin_jwt_secrets", "", "HS256 secrets for operators' tokens, as `jwt_secrets`; without any key for operators the admin API is off", true, secrets(func(c *Config) *map[string][]byte { return &c.Admin.JWTSecrets })},
 		{"admin_jwt_public_keys", "", "public keys for operators' tokens, as `jwt_public_keys`", false, publicKeys(func(c *Config) *map[string]string { return &c.Admin.JWTPublicKeys })},
 		{"admin_jwt_audience", "operators", "required `aud` of an operator's token", false, str(func(c *Config) *string { return &c.Admin.Audience })},
+		{"admin_token_lifetime", "24h", "longest time, from `iat` to `exp`, for which an operator's token may be valid", false, duration(func(c *Config) *time.Duration { return &c.Admin.TokenLifetime }, time.Minute, 366*24*time.Hour)},
+		{"admin_denied_tokens", "", "comma-separated `jti` of operators' tokens that are refused", false, list(func(c *Config) *[]string { return &c.Admin.DeniedTokens })},
 		{"id_keys", "", "comma-separated keys that seal order IDs, at least 32 bytes each, as hex or text; the first one seals, all are accepted", true, setIDKeys},
 
 		{"payment_secrets", "", "comma-separated secrets of the payment provider's callbacks (several during a rotation), each `whsec_` and base64 or at least 32 bytes of text; without one, payments are refused", true, setPaymentSecrets},
 
-		{"permit_valid", "2m", "how long a purchase permit is valid, for sales with `require_permit`", false, duration(func(c *Config) *time.Duration { return &c.API.PermitValid }, time.Second)},
+		{"permit_valid", "2m", "how long a purchase permit is valid, for sales with `require_permit`", false, duration(func(c *Config) *time.Duration { return &c.API.PermitValid }, time.Second, time.Hour)},
 		{"challenge_url", "", "siteverify address of a captcha provider (Turnstile, hCaptcha, reCAPTCHA); if set, a permit requires a `challenge` that it accepts", false, webAddress(func(c *Config) *string { return &c.API.ChallengeURL })},
 		{"challenge_secret", "", "secret for the captcha provider", true, str(func(c *Config) *string { return &c.API.ChallengeKey })},
 		{"challenge_hostnames", "", "comma-separated host names on which a challenge may be answered; empty accepts any", false, list(func(c *Config) *[]string { return &c.API.ChallengeHostnames })},
@@ -101,16 +103,16 @@ func Settings() []Setting {
 		{"address_rps", "0", "requests per second of one address over all API processes; 0 means no limit, because carriers put thousands of shoppers behind one address", false, float(func(c *Config) *float64 { return &c.API.AddressRPS }, "1e9")},
 		// At 10,000 settled orders a second this is half a minute of waiting.
 		{"backlog_limit", "300000", "orders waiting in the queue above which purchases are refused (503)", false, num(func(c *Config) *int64 { return &c.API.BacklogLimit }, 1, 1<<40)},
-		{"stop_delay", "0s", "how long a stopping API process still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0)},
-		{"api_drain_timeout", "10s", "how long a stopping API process waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second)},
+		{"stop_delay", "0s", "how long a stopping API process still answers while it reports not ready", false, duration(func(c *Config) *time.Duration { return &c.API.StopDelay }, 0, time.Hour)},
+		{"api_drain_timeout", "10s", "how long a stopping API process waits for requests and sends", false, duration(func(c *Config) *time.Duration { return &c.API.DrainTimeout }, time.Second, time.Hour)},
 
 		// All workers update one hot row: 2 are enough, 4 where an fsync takes a millisecond.
 		{"consumer_workers", "2", "settling workers of one process, each with at most one open transaction; at most SECKILL_MYSQL_MAX_CONNS - 4", false, num(func(c *Config) *int { return &c.Consumer.Workers }, 1, 64)},
 		{"settle_batch", "256", "maximum orders per transaction", false, num(func(c *Config) *int { return &c.Consumer.Batch }, 1, 256)},
-		{"settle_linger", "20ms", "how long a busy worker waits to fill a batch; an idle worker does not wait", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0)},
+		{"settle_linger", "20ms", "how long a busy worker waits to fill a batch; an idle worker does not wait", false, duration(func(c *Config) *time.Duration { return &c.Consumer.Linger }, 0, time.Hour)},
 		{"drain_rate", "0", "maximum orders per second that one process settles, to protect the database; 0 means no limit", false, float(func(c *Config) *float64 { return &c.Consumer.DrainRate }, "1e9")},
 		{"events", "true", "whether consumers send order events; events of the time when it is false are sent once it is true again", false, boolean(func(c *Config) *bool { return &c.Consumer.Events })},
-		{"consumer_drain_timeout", "15s", "how long a stopping consumer waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second)},
+		{"consumer_drain_timeout", "15s", "how long a stopping consumer waits for its batches", false, duration(func(c *Config) *time.Duration { return &c.Consumer.DrainTimeout }, time.Second, time.Hour)},
 	}
 }
 
@@ -241,11 +243,11 @@ func boolean(field func(*Config) *bool) func(*Config, string) error {
 	}
 }
 
-func duration(field func(*Config) *time.Duration, lowest time.Duration) func(*Config, string) error {
+func duration(field func(*Config) *time.Duration, lowest, highest time.Duration) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		d, err := time.ParseDuration(v)
-		if err != nil || d < lowest || d > time.Hour {
-			return fmt.Errorf("want a duration such as 10s, from %s to 1h, got %q", lowest, v)
+		if err != nil || d < lowest || d > highest {
+			return fmt.Errorf("want a duration such as 10s, from %s to %s, got %q", lowest, highest, v)
 		}
 		*field(c) = d
 		return nil
@@ -256,7 +258,22 @@ func duration(field func(*Config) *time.Duration, lowest time.Duration) func(*Co
 // output (RFC 7518, 3.2).
 const minSecret = 32
 
-var errShortSecret = errors.New("a secret needs at least 32 bytes: create one with `openssl rand -hex 32`")
+// checkSecret refuses what can be guessed: 24 random bytes in any notation have
+// more than 8 different characters.
+func checkSecret(secret []byte, lowest int) error {
+	var seen [256]bool
+	different := 0
+	for _, b := range secret {
+		if !seen[b] {
+			seen[b] = true
+			different++
+		}
+	}
+	if len(secret) >= lowest && different >= 8 {
+		return nil
+	}
+	return errors.New("a secret needs at least 32 bytes that nobody can guess: create one with `openssl rand -hex 32`")
+}
 
 func secrets(field func(*Config) *map[string][]byte) func(*Config, string) error {
 	return func(c *Config, v string) error {
@@ -267,8 +284,8 @@ func secrets(field func(*Config) *map[string][]byte) func(*Config, string) error
 			if !ok || strings.Trim(secret, "=") == "" { // base64 padding is not a separator
 				kid, secret = "", part
 			}
-			if len(secret) < minSecret {
-				return errShortSecret
+			if err := checkSecret([]byte(secret), minSecret); err != nil {
+				return err
 			}
 			if _, twice := found[kid]; twice {
 				return fmt.Errorf("two secrets under the key ID %q", kid)
@@ -301,8 +318,8 @@ func setIDKeys(c *Config, v string) error {
 		if b, err := hex.DecodeString(part); err == nil && len(b) >= minSecret {
 			key = b
 		}
-		if len(key) < minSecret {
-			return errShortSecret
+		if err := checkSecret(key, minSecret); err != nil {
+			return err
 		}
 		c.Auth.IDKeys = append(c.Auth.IDKeys, key)
 	}
@@ -324,8 +341,8 @@ func setPaymentSecrets(c *Config, v string) error {
 			}
 			secret, lowest = b, minRandom
 		}
-		if len(secret) < lowest {
-			return errShortSecret
+		if err := checkSecret(secret, lowest); err != nil {
+			return err
 		}
 		c.API.PaymentSecrets = append(c.API.PaymentSecrets, secret)
 	}

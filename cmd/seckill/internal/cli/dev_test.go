@@ -20,6 +20,8 @@ import (
 	"seckill/internal/testenv"
 )
 
+const testSecret = "0123456789abcdef0123456789abcdef"
+
 // devShop is what `seckill dev` started.
 type devShop struct{ app.DevStarted }
 
@@ -153,7 +155,7 @@ func TestPayStandsInForThePaymentProvider(t *testing.T) {
 		require.Equal(t, c.says, stdout)
 		require.Contains(t, stderr, c.errs)
 	}
-	d.PaymentSecret = strings.Repeat("x", 32)
+	d.PaymentSecret = testSecret
 	code, _, stderr := d.pay(t, placed.ID, "--amount", "9900")
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, stderr, "signature-invalid")
@@ -207,13 +209,14 @@ func TestWrongWordsAndSettingsAreUsageErrorsThatSayWhatToDo(t *testing.T) {
 		{[]string{"sale", "open", "first"}, nil, `decimal number, got "first"`},
 		{[]string{"sale", "create"}, nil, "-f"},
 		{[]string{"sale", "create", "-f", "/nowhere"}, nil, "/nowhere"},
-		{[]string{"token"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--shopper"},
+		{[]string{"token"}, []string{"SECKILL_JWT_SECRETS=" + testSecret}, "--shopper"},
 		{[]string{"token", "--shopper", "42"}, []string{"SECKILL_JWT_SECRETS=short"}, "at least 32 bytes"},
-		{[]string{"token", "--operator", "alice", "--role", "root"}, []string{"SECKILL_ADMIN_JWT_SECRETS=" + strings.Repeat("x", 32)}, "--role"},
+		{[]string{"token", "--operator", "alice", "--role", "root"}, []string{"SECKILL_ADMIN_JWT_SECRETS=" + testSecret}, "--role"},
+		{[]string{"token", "--operator", "alice", "--valid", "48h"}, []string{"SECKILL_ADMIN_JWT_SECRETS=" + testSecret}, "at most 24h"},
 		{[]string{"pay", "1", "--amount", "1"}, nil, "\nSECKILL_PAYMENT_SECRETS: "},
 		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=short"}, "at least 32 bytes"},
 		{[]string{"pay", "1", "--amount", "1"}, []string{"SECKILL_PAYMENT_SECRETS=whsec_short!"}, "base64"},
-		{[]string{"token", "--shopper", "a b"}, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "printable ASCII"},
+		{[]string{"token", "--shopper", "a b"}, []string{"SECKILL_JWT_SECRETS=" + testSecret}, "printable ASCII"},
 	} {
 		code, stdout, stderr := command(t, c.environ, c.args...)
 		require.Equal(t, exitUsage, code, c.args)
@@ -238,7 +241,7 @@ func TestAnAbsentServerHasAnExitCodeOfItsOwn(t *testing.T) {
 
 func TestTokensAreOneALine(t *testing.T) {
 	t.Parallel()
-	code, stdout, _ := command(t, []string{"SECKILL_JWT_SECRETS=" + strings.Repeat("x", 32)}, "token", "--shoppers", "3", "--first", "7")
+	code, stdout, _ := command(t, []string{"SECKILL_JWT_SECRETS=" + testSecret}, "token", "--shoppers", "3", "--first", "7")
 	require.Equal(t, exitOK, code)
 	require.Len(t, strings.Fields(stdout), 3)
 }

@@ -53,6 +53,9 @@ func (o tokenOptions) terms(p *process) (app.TokenTerms, error) {
 	if err == nil && !slices.Contains(adminhttp.Roles(), o.role) {
 		err = &usageError{fmt.Errorf("--role is %s, got %q", strings.Join(adminhttp.Roles(), " or "), o.role)}
 	}
+	if err == nil && o.valid > cfg.Admin.TokenLifetime {
+		err = &usageError{fmt.Errorf("--valid is at most %s for an operator (SECKILL_ADMIN_TOKEN_LIFETIME), got %s", cfg.Admin.TokenLifetime, o.valid)}
+	}
 	return app.OperatorTokens(cfg, o.role), err
 }
 
