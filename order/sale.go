@@ -93,7 +93,7 @@ func (s Sale) Validate() error {
 	check(len(s.SKU) <= 64 && utf8.ValidString(s.SKU), "sku", "must be at most 64 bytes of UTF-8")
 	check(len(s.ExternalID) <= 64 && printable(s.ExternalID, '!'), "external_id", "must be at most 64 printable ASCII characters")
 	check(s.PriceMinor >= 0 && s.PriceMinor <= 1e12, "price_minor", "must be 0 to 1e12, not %d", s.PriceMinor)
-	check(currency(s.Currency), "currency", "must be three capital letters (ISO 4217), not %q", s.Currency)
+	check(isCurrency(s.Currency), "currency", "must be a code of ISO 4217 such as CNY, not %q", s.Currency)
 	check(s.Total >= 0 && s.Total <= 1e9, "stock", "must be 0 to 1e9, not %d", s.Total)
 	check(s.OrdersPerShopper >= 1 && s.OrdersPerShopper <= MaxSlots, "orders_per_shopper", "must be 1 to %d, not %d", MaxSlots, s.OrdersPerShopper)
 	check(s.UnitsPerOrder >= 1 && s.UnitsPerOrder <= MaxQuantity, "units_per_order", "must be 1 to %d, not %d", MaxQuantity, s.UnitsPerOrder)

@@ -21,7 +21,7 @@ type body struct {
 	values map[string]json.RawMessage
 	known  []string
 	bad    []problem.Field
-	broken bool // a value has another type than its field
+	types  []problem.Field // whose value has another type than the field
 }
 
 // body reads the body of the request: one JSON object, or nothing.
@@ -45,11 +45,15 @@ func readBody(r *http.Request) (*body, error) {
 	if err != nil {
 		return nil, problem.New(malformedJSON, nil)
 	}
+	return bodyOf(text)
+}
+
+func bodyOf(text []byte) (*body, error) {
 	b := &body{values: map[string]json.RawMessage{}}
 	if len(text) == 0 {
 		return b, nil
 	}
-	err = strictjson.Members(text, func(key string, value []byte) bool {
+	err := strictjson.Members(text, func(key string, value []byte) bool {
 		b.values[key] = value
 		return true
 	})
@@ -68,9 +72,30 @@ func field[T any](b *body, name string) *T {
 	}
 	v := new(T)
 	if string(text) == "null" || json.Unmarshal(text, v) != nil {
-		b.broken = true
+		b.types = append(b.types, problem.Field{Pointer: "/" + name, Detail: kindOf(v) + ", not " + clip(text)})
 	}
 	return v
+}
+
+// kindOf says what a field must be.
+func kindOf(v any) string {
+	switch v.(type) {
+	case *string:
+		return "must be text"
+	case *bool:
+		return "must be true or false"
+	default:
+		return "must be a whole number"
+	}
+}
+
+// clip bounds what is repeated of a value.
+func clip(text []byte) string {
+	const most = 40
+	if len(text) > most {
+		return strings.ToValidUTF8(string(text[:most]), "") + "…"
+	}
+	return string(text)
 }
 
 // duration reads a field such as "15m".
@@ -108,7 +133,7 @@ func numeral(b *body, name string) (v *string, sent bool) {
 	}
 	const longest = 64
 	if c := text[0]; c != '-' && (c < '0' || c > '9') || len(text) > longest {
-		b.broken = true
+		b.types = append(b.types, problem.Field{Pointer: "/" + name, Detail: "must be a number, not " + clip(text)})
 	}
 	return new(string(text)), true
 }
@@ -129,8 +154,8 @@ func (b *body) refuse(name, detail string) {
 
 // done returns what is wrong with the body. Call it when all fields are read.
 func (b *body) done() error {
-	if b.broken {
-		return problem.New(malformedJSON, nil)
+	if len(b.types) > 0 {
+		return &problem.Failure{Type: malformedJSON, Fields: append(b.types, b.bad...)}
 	}
 	for key := range b.values {
 		switch err := strictjson.Name(key, b.known); {

@@ -41,22 +41,37 @@ func (h *Handler) createSale(w http.ResponseWriter, r *http.Request) (any, error
 	if in.err != nil {
 		return nil, in.err
 	}
-	sale := order.Sale{
-		Title: required[string](b, "title"), PriceMinor: required[int64](b, "price_minor"),
-		Currency: required[string](b, "currency"), Total: required[int](b, "stock"),
-		OrdersPerShopper: 1, UnitsPerOrder: 1, PayWithin: 10 * time.Minute,
-	}
-	patch := patchOf(b)
-	if err := b.done(); err != nil {
+	sale, err := b.sale()
+	if err != nil {
 		return nil, err
 	}
-	made, err := h.service.Create(r.Context(), c, patch.Over(sale))
+	made, err := h.service.Create(r.Context(), c, sale)
 	if err != nil {
 		return nil, err
 	}
 	w.Header().Set("Location", Prefix+"sales/"+strconv.FormatInt(made.Sale.ID, 10))
 	w.Header().Set("ETag", etag(made.Sale.Version))
 	return response{http.StatusCreated, admin.ViewResult(made)}, nil
+}
+
+// DecodeSale reads the JSON of a new sale as POST sales does. The error is a
+// *problem.Failure that names each field.
+func DecodeSale(text []byte) (order.Sale, error) {
+	b, err := bodyOf(text)
+	if err != nil {
+		return order.Sale{}, err
+	}
+	return b.sale()
+}
+
+func (b *body) sale() (order.Sale, error) {
+	sale := order.Sale{
+		Title: required[string](b, "title"), PriceMinor: required[int64](b, "price_minor"),
+		Currency: required[string](b, "currency"), Total: required[int](b, "stock"),
+		OrdersPerShopper: 1, UnitsPerOrder: 1, PayWithin: 10 * time.Minute,
+	}
+	patch := patchOf(b)
+	return patch.Over(sale), b.done()
 }
 
 // patchOf reads the fields that may be absent when a sale is created.
@@ -105,7 +120,7 @@ func actionOf(name string, b *body) (order.Action, bool) {
 	switch name {
 	case "restock":
 		units := required[int](b, "units")
-		if units == 0 && len(b.bad) == 0 && !b.broken {
+		if units == 0 && len(b.bad)+len(b.types) == 0 {
 			b.refuse("units", "must be a number of units, which may be negative, but not 0")
 		}
 		return order.Restocking(units), true

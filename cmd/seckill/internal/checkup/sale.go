@@ -72,7 +72,8 @@ func window(s order.Sale, m stock.Meta, now time.Time) Finding {
 
 func price(s order.Sale) Finding {
 	const name = "sale price"
-	return rule(s.PriceMinor < 100, Warn, name, "check it: it is in minor units (such as cents) and cannot change once the sale is open", "%d %s (minor units)", s.PriceMinor, s.Currency)
+	return rule(s.PriceMinor < order.MinorUnits(s.Currency), Warn, name, "check it: it is in minor units (such as cents) and cannot change once the sale is open",
+		"%s (%d %s minor units)", order.Money(s.PriceMinor, s.Currency), s.PriceMinor, s.Currency)
 }
 
 func units(s order.Sale) Finding {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ func newSale(p *process) *cobra.Command {
 
 func newSaleCreate(p *process) *cobra.Command {
 	var path string
+	var dry, unusual bool
 	c := &cobra.Command{
 		Use:   "create -f sale.yaml|-",
 		Short: "Create a sale from a YAML or JSON file",
@@ -48,6 +50,12 @@ func newSaleCreate(p *process) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
+			if ds := doubts(sale, time.Now()); ds != nil && !unusual {
+				return &usageError{fmt.Errorf("nothing was created. Is this intended? If so, add --allow-unusual:\n%s", strings.Join(ds, "\n"))}
+			}
+			if dry {
+				return p.showSale(sale)
+			}
 			return p.withServers(func(s *admin.Service) error {
 				made, err := s.Create(c.Context(), thisCall(), sale)
 				if errors.Is(err, order.ErrConflict) {
@@ -61,6 +69,8 @@ func newSaleCreate(p *process) *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&path, "file", "f", "", "the sale's file, or - for standard input")
+	c.Flags().BoolVar(&dry, "dry-run", false, "check the file, show the sale and create nothing; needs no server")
+	c.Flags().BoolVar(&unusual, "allow-unusual", false, "create it even if something in it is seldom intended, such as a price of 0 or a window in the past")
 	return c
 }
 

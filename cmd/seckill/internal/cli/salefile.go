@@ -2,35 +2,23 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"seckill/admin"
+	adminhttp "seckill/admin/http"
+	"seckill/internal/problem"
+	"seckill/internal/strictyaml"
 	"seckill/order"
 )
-
-// saleFile is the file of a sale, in YAML or JSON.
-type saleFile struct {
-	ExternalID       string    `yaml:"external_id"`
-	Title            string    `yaml:"title"`
-	SKU              string    `yaml:"sku"`
-	PriceMinor       *int64    `yaml:"price_minor"`
-	Currency         string    `yaml:"currency"`
-	Stock            *int      `yaml:"stock"`
-	OrdersPerShopper int       `yaml:"orders_per_shopper"`
-	UnitsPerOrder    int       `yaml:"units_per_order"`
-	StartsAt         time.Time `yaml:"starts_at"`
-	EndsAt           time.Time `yaml:"ends_at"`
-	PayWithin        string    `yaml:"pay_within"`
-	RequirePermit    bool      `yaml:"require_permit"`
-	RequireClaim     string    `yaml:"require_claim"`
-}
 
 // maxSaleFile bounds the file; no sale needs as much.
 const maxSaleFile = 64 << 10
@@ -52,42 +40,145 @@ func readSale(stdin io.Reader, path string) (order.Sale, error) {
 	if len(text) > maxSaleFile {
 		return order.Sale{}, fmt.Errorf("%s: more than %d bytes", path, maxSaleFile)
 	}
-	return parseSale(text)
+	s, err := parseSale(text)
+	if err != nil {
+		return s, fmt.Errorf("the sale's file:\n%w", err)
+	}
+	return s, nil
 }
 
+// parseSale reads a sale from JSON, or from YAML, which becomes JSON first: what is
+// sent to the operators' API is read in the same way. The error has a line for each
+// field that is wrong.
 func parseSale(text []byte) (order.Sale, error) {
-	file := saleFile{OrdersPerShopper: 1, UnitsPerOrder: 1, PayWithin: "10m"}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(&file); err != nil {
-		if errors.Is(err, io.EOF) {
-			return order.Sale{}, errors.New("the sale's file is empty")
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	lineOf := func(field string) int { return lineIn(text, field) }
+	object := text
+	if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || trimmed[0] != '{' {
+		fields, err := strictyaml.Parse(text)
+		if err != nil {
+			return order.Sale{}, err
 		}
-		return order.Sale{}, fmt.Errorf("the sale's file: %w", err)
+		if object, err = toJSON(fields); err != nil {
+			return order.Sale{}, err
+		}
+		lineOf = func(field string) int {
+			if i := slices.IndexFunc(fields, func(f strictyaml.Field) bool { return f.Key == field }); i >= 0 {
+				return fields[i].Line
+			}
+			return 0
+		}
+	} else if err := syntax(text); err != nil {
+		return order.Sale{}, err
 	}
-	var errs []error
-	if file.PriceMinor == nil {
-		errs = append(errs, errors.New("price_minor: is missing"))
-		file.PriceMinor = new(int64)
+	s, err := adminhttp.DecodeSale(object)
+	if err == nil {
+		s.StartsAt, s.EndsAt = s.StartsAt.UTC().Truncate(time.Millisecond), s.EndsAt.UTC().Truncate(time.Millisecond)
+		err = s.Validate()
 	}
-	if file.Stock == nil {
-		errs = append(errs, errors.New("stock: is missing"))
-		file.Stock = new(int)
+	return s, located(err, lineOf)
+}
+
+// textFields hold text, even if it looks like a number.
+var textFields = []string{"title", "sku", "currency", "external_id", "starts_at", "ends_at", "pay_within", "require_claim"}
+
+// jsonValue matches the whole numbers and truth values that mean the same to
+// everybody: no 0100, no 1_000, no yes.
+var jsonValue = regexp.MustCompile(`^(-?(0|[1-9][0-9]*)|true|false)$`)
+
+func toJSON(fields []strictyaml.Field) ([]byte, error) {
+	values := map[string]json.RawMessage{}
+	for _, f := range fields {
+		text, err := f.Text()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(textFields, f.Key) && !f.Quoted() && jsonValue.MatchString(text) {
+			values[f.Key] = json.RawMessage(text)
+		} else if values[f.Key], err = json.Marshal(text); err != nil {
+			return nil, err
+		}
 	}
-	payWithin, err := time.ParseDuration(file.PayWithin)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("pay_within: want a duration such as 10m, got %q", file.PayWithin))
-		payWithin = time.Minute
+	return json.Marshal(values)
+}
+
+// syntax returns the error of a text that is no JSON, with its line.
+func syntax(text []byte) error {
+	var v any
+	err := json.Unmarshal(text, &v)
+	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("line %d: %w", 1+bytes.Count(text[:bad.Offset], []byte("\n")), err)
 	}
-	s := order.Sale{
-		ExternalID: file.ExternalID, Title: file.Title, SKU: file.SKU,
-		PriceMinor: *file.PriceMinor, Currency: file.Currency, Total: *file.Stock,
-		OrdersPerShopper: file.OrdersPerShopper, UnitsPerOrder: file.UnitsPerOrder,
-		StartsAt: file.StartsAt.UTC().Truncate(time.Millisecond), EndsAt: file.EndsAt.UTC().Truncate(time.Millisecond),
-		PayWithin: payWithin, RequirePermit: file.RequirePermit, RequireClaim: file.RequireClaim,
+	return err
+}
+
+// lineIn returns the line of a key in JSON.
+func lineIn(text []byte, field string) int {
+	at := regexp.MustCompile(`"` + regexp.QuoteMeta(field) + `"\s*:`).FindIndex(text)
+	if at == nil {
+		return 0
 	}
-	errs = append(errs, s.Validate())
-	return s, errors.Join(errs...)
+	return 1 + bytes.Count(text[:at[0]], []byte("\n"))
+}
+
+// located returns what is wrong with the fields, each with its line.
+func located(err error, lineOf func(field string) int) error {
+	var lines []error
+	say := func(field, detail string) {
+		at := ""
+		if n := lineOf(field); n > 0 {
+			at = fmt.Sprintf("line %d: ", n)
+		}
+		lines = append(lines, errors.New(at+field+": "+detail+hints[field]))
+	}
+	if f, ok := errors.AsType[*problem.Failure](err); ok {
+		for _, bad := range f.Fields {
+			say(strings.TrimPrefix(bad.Pointer, "/"), bad.Detail)
+		}
+		if lines == nil && f.Detail != nil {
+			return errors.New(f.Detail.En)
+		} else if lines == nil {
+			return errors.New(f.En.Detail)
+		}
+		return errors.Join(lines...)
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			if bad, ok := errors.AsType[*order.FieldError](err); ok {
+				say(bad.Field, bad.Detail)
+			}
+		}
+		return errors.Join(lines...)
+	}
+	return err
+}
+
+// hints say what is most often meant.
+var hints = map[string]string{
+	"price_minor": " (minor units: CNY 99.00 is 9900)",
+	"starts_at":   " (with its time zone, such as +08:00)",
+	"ends_at":     " (with its time zone, such as +08:00)",
+}
+
+// doubts are what is seldom meant: `sale create` wants to hear it.
+func doubts(s order.Sale, now time.Time) (found []string) {
+	for doubt, is := range map[string]bool{
+		"stock is 0: there is nothing to sell until it is restocked":                         s.Total == 0,
+		"price_minor is 0: it costs nothing":                                                 s.PriceMinor == 0,
+		"starts_at is past: it would sell as soon as it is opened":                           s.StartsAt.Before(now),
+		"ends_at is past: it would never sell":                                               s.EndsAt.Before(now),
+		"it starts in more than a year":                                                      s.StartsAt.After(now.AddDate(1, 0, 0)),
+		"it sells for more than 31 days":                                                     s.EndsAt.Sub(s.StartsAt) > 31*24*time.Hour,
+		fmt.Sprintf("one unit costs %s", order.Money(s.PriceMinor, s.Currency)):              s.PriceMinor > 0 && s.PriceMinor < order.MinorUnits(s.Currency),
+		fmt.Sprintf("one shopper may take all of it (%d orders)", s.OrdersPerShopper):        s.Total > 1 && s.OrdersPerShopper*s.UnitsPerOrder >= s.Total,
+		fmt.Sprintf("one order must be paid within %s, which few shoppers can", s.PayWithin): s.PayWithin < time.Minute,
+	} {
+		if is {
+			found = append(found, doubt)
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 func (p *process) showSale(s order.Sale) error {
@@ -104,7 +195,7 @@ func (p *process) showSale(s order.Sale) error {
 		{"external_id", v.ExternalID},
 		{"title", strconv.Quote(v.Title)},
 		{"sku", v.SKU},
-		{"price", fmt.Sprintf("%d %s (minor units)", v.PriceMinor, v.Currency)},
+		{"price", money(v.PriceMinor, v.Currency)},
 		{"state", state},
 		{"window", v.StartsAt + " to " + v.EndsAt},
 		{"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
@@ -114,4 +205,9 @@ func (p *process) showSale(s order.Sale) error {
 		{"require_permit", strconv.FormatBool(v.RequirePermit)},
 		{"require_claim", v.RequireClaim},
 	})
+}
+
+// money is an amount for people, with what programs call it.
+func money(minor int64, currency string) string {
+	return fmt.Sprintf("%s (%d %s minor units)", order.Money(minor, currency), minor, currency)
 }

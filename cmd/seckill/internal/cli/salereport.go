@@ -57,14 +57,14 @@ func (p *process) showReport(v admin.ReportView) error {
 	t := columns(p.stdout)
 	fmt.Fprintf(t, "sale\t%s %s\n", v.ID, strconv.Quote(v.Title))
 	fmt.Fprintf(t, "state\t%s\n", v.State)
-	fmt.Fprintf(t, "price\t%d %s (minor units)\n", v.PriceMinor, v.Currency)
+	fmt.Fprintf(t, "price\t%s\n", money(v.PriceMinor, v.Currency))
 	fmt.Fprintf(t, "units\t%d: %d sold, %d left\n", v.Total, v.LiveUnits, v.Available)
 	fmt.Fprintln(t, "\tORDERS\tUNITS\tAMOUNT")
 	for _, row := range []struct {
 		name string
 		admin.SumView
 	}{{"confirmed, unpaid", v.Confirmed}, {"paid", v.Paid}, {"cancelled", v.Cancelled}, {"rejected", v.Rejected}} {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", row.name, row.Orders, row.Units, row.AmountMinor)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", row.name, row.Orders, row.Units, money(row.AmountMinor, v.Currency))
 	}
 	fmt.Fprintf(t, "dead letters\t%d\n", v.DeadLetters)
 	if err := t.Flush(); err != nil {
