@@ -19,7 +19,7 @@ import (
 // in-memory servers; test/trace_test.go does so on real ones.
 func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	t.Parallel()
-	tracer, spans := telemetrytest.New(t, 0) // the caller wants it
+	tracer, spans := telemetrytest.New(t, 0) // the caller samples it
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg, err := DevConfig()
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	require.Equal(t, d.SaleID, reserve.Attrs["seckill.sale.id"])
 	require.Equal(t, process.Attrs["messaging.message.id"], reserve.Attrs["seckill.order.id"])
 	require.Equal(t, "confirmed", process.Attrs["seckill.order.status"])
-	require.Empty(t, spans.Named("GET /v1/orders/:id"), "nobody asked for that one")
+	require.Empty(t, spans.Named("GET /v1/orders/:id"), "that request was not sampled")
 	for _, s := range spans.All() {
 		for key, value := range s.Attrs {
 			require.NotEqual(t, "42", value, "the shopper in %s of %s", key, s.Name)

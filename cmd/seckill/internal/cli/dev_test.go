@@ -22,7 +22,7 @@ import (
 
 const testSecret = "0123456789abcdef0123456789abcdef"
 
-// devShop is what `seckill dev` started.
+// devShop is a running `seckill dev`.
 type devShop struct{ app.DevStarted }
 
 // dev runs `seckill dev` inside the test and returns what its first line says.
@@ -73,7 +73,7 @@ func (d devShop) operate(t *testing.T, method, path, body string, headers ...str
 	return text
 }
 
-// Not parallel: it looks for goroutines left behind.
+// Not parallel: it checks for leaked goroutines.
 func TestDevSellsAndStopsCleanly(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	d, stop := dev(t)
@@ -85,7 +85,7 @@ func TestDevSellsAndStopsCleanly(t *testing.T) {
 	require.Equal(t, "confirmed", result.Status)
 	require.True(t, result.Done)
 	_, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
-	require.Equal(t, placed.ID, again.ID, "the limit is one: a second click is the same order")
+	require.Equal(t, placed.ID, again.ID, "the purchase limit is one: a second click returns the same order")
 
 	code, stdout, stderr := d.pay(t, placed.ID, "--amount", "9900", "--event", "evt_1")
 	require.Equal(t, exitOK, code, stderr)
@@ -276,6 +276,6 @@ func TestASaleFileIsReadStrictly(t *testing.T) {
 	}
 	_, err = parseSale([]byte(`{"title":"","price_minor":1,"currency":"yuan","stock":-1,"starts_at":"2030-01-01T00:00:00Z","ends_at":"2029-01-01T00:00:00Z"}`))
 	for _, field := range []string{"title", "currency", "stock", "ends_at"} {
-		require.ErrorContains(t, err, field, "every bad field is named")
+		require.ErrorContains(t, err, field, "all invalid fields are named")
 	}
 }
