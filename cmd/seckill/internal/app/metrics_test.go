@@ -88,10 +88,10 @@ func startRoles(t *testing.T) *runningRoles {
 // buy makes a purchase and waits for its result.
 func (s *runningRoles) buy(t *testing.T) {
 	t.Helper()
-	resp, _ := testenv.Send(t, http.MethodPost, s.url+"/v1/sales/"+s.sale+"/orders", "", "Authorization", "Bearer "+s.token)
-	require.Equal(t, http.StatusAccepted, resp.StatusCode)
-	resp, _ = testenv.Send(t, http.MethodGet, s.url+resp.Header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+s.token)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	status, header, _ := testenv.Send(t, http.MethodPost, s.url+"/v1/sales/"+s.sale+"/orders", "", "Authorization", "Bearer "+s.token)
+	require.Equal(t, http.StatusAccepted, status)
+	status, _, _ = testenv.Send(t, http.MethodGet, s.url+header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+s.token)
+	require.Equal(t, http.StatusOK, status)
 }
 
 // rows are our metrics as docs/metrics.md lists them, with the roles that export each.

@@ -58,18 +58,18 @@ type devOrder struct {
 
 func (d devShop) call(t *testing.T, method, path, body string) (int, devOrder) {
 	t.Helper()
-	resp, text := testenv.Send(t, method, d.URL+path, body, "Authorization", "Bearer "+d.Token, "Content-Type", "application/json")
+	status, _, text := testenv.Send(t, method, d.URL+path, body, "Authorization", "Bearer "+d.Token, "Content-Type", "application/json")
 	var o devOrder
 	require.NoError(t, json.Unmarshal([]byte(text), &o))
-	return resp.StatusCode, o
+	return status, o
 }
 
 // operate sends a request to the operators' API, which must answer 200.
 func (d devShop) operate(t *testing.T, method, path, body string, headers ...string) string {
 	t.Helper()
-	resp, text := testenv.Send(t, method, d.AdminURL+adminhttp.Prefix+path, body,
+	status, _, text := testenv.Send(t, method, d.AdminURL+adminhttp.Prefix+path, body,
 		append(headers, "Authorization", "Bearer "+d.AdminToken, "Content-Type", "application/json")...)
-	require.Equal(t, http.StatusOK, resp.StatusCode, text)
+	require.Equal(t, http.StatusOK, status, text)
 	return text
 }
 
@@ -124,7 +124,7 @@ func TestDevServesOperators(t *testing.T) {
 	}
 	require.Equal(t, "paused", sale(http.MethodPost, "sales/"+d.SaleID+"/pause").State)
 	require.Eventually(t, func() bool {
-		_, text := testenv.Send(t, http.MethodGet, d.URL+"/v1/sales/"+d.SaleID, "")
+		_, _, text := testenv.Send(t, http.MethodGet, d.URL+"/v1/sales/"+d.SaleID, "")
 		return strings.Contains(text, `"state":"paused"`)
 	}, time.Second, time.Millisecond, "shoppers see it")
 	require.Equal(t, "paused", sale(http.MethodGet, "sales/"+d.SaleID).Redis.State)
