@@ -96,10 +96,10 @@ func (s *Service) SetLimits(ctx context.Context, c Call, values map[string]*stri
 	if err != nil {
 		return l, err
 	}
-	telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), fleetTimeout)
+	announcing, cancel := context.WithTimeout(context.WithoutCancel(ctx), fleetTimeout)
 	defer cancel()
-	told := s.fleet.AnnounceLimits(telling, l.Generation) // who does not hear of it looks by itself
-	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "limits", "generation", l.Generation, "values", fmt.Sprint(l.Values), "command", c.Command, "told", told == nil)
+	announced := s.fleet.AnnounceLimits(announcing, l.Generation) // a process that misses it reads the limits within a second
+	s.log.InfoContext(ctx, "operator", "actor", c.By.Name, "action", "limits", "generation", l.Generation, "values", fmt.Sprint(l.Values), "command", c.Command, "announced", announced == nil)
 	return l, nil
 }
 

@@ -30,7 +30,7 @@ func (s *Service) Create(ctx context.Context, c Call, sale order.Sale) (Result, 
 		if err != nil {
 			return sale, err
 		}
-		sale.ID = int64(id) // made like an order's: no sale ever has another one's keys in Redis
+		sale.ID = int64(id) // made like an order's, so that no two sales ever share keys in Redis
 		return s.operations.Create(ctx, order.Creation{Command: c.Command, By: c.By, Sale: sale})
 	})
 	if err != nil {
@@ -83,15 +83,15 @@ func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
 			paused = append(paused, Result{Sale: is})
 		}
 	}
-	telling, cancel := afterwards(ctx) // as long for all as for one
+	updating, cancel := afterwards(ctx) // one timeout for all
 	defer cancel()
 	for i, p := range paused {
-		paused[i] = s.tell(telling, ofAll(c, p.Sale), pause.Name, p.Sale)
+		paused[i] = s.tell(updating, ofAll(c, p.Sale), pause.Name, p.Sale)
 	}
 	return paused, errors.Join(errs...)
 }
 
-// ofAll is the command on one sale that stands for its part of a command on all.
+// ofAll is the command on one sale within a command on all.
 func ofAll(c Call, sale order.Sale) Call {
 	return Call{By: c.By, Command: CommandID(c.Command, strconv.FormatInt(sale.ID, 10))}
 }

@@ -119,12 +119,12 @@ func New(o Options) *Service {
 // Result is a sale after an action on it.
 type Result struct {
 	Sale order.Sale
-	// Behind is why Redis, and so the instances, do not know it yet; nil when
-	// they do. The change stands, and the consumers bring it there.
+	// Behind is why Redis, and so the instances, do not have the change yet; nil if
+	// they do. The change stands, and the consumers apply it later.
 	Behind error
 }
 
-// UnavailableError is the error of an action that a server which is away prevented.
+// UnavailableError is the error of an action that failed because a server is down.
 type UnavailableError struct {
 	Server string // mysql or redis
 	Err    error
@@ -138,11 +138,11 @@ func (e *UnavailableError) Error() string {
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 const (
-	askTimeout  = 5 * time.Second  // one question to MySQL
-	pushTimeout = 60 * time.Second // a large sale loads for a while
+	askTimeout  = 5 * time.Second  // one call to MySQL
+	pushTimeout = 60 * time.Second // a large sale takes a while to load
 )
 
-// ask calls MySQL. What is no answer of it is that it is away.
+// ask calls MySQL. An error that is not one of its answers means that it is down.
 func ask[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -165,14 +165,13 @@ func fault(err error) error {
 	return &UnavailableError{"mysql", err}
 }
 
-// afterwards is the time for what follows a commit. It goes on when the operator
-// has gone.
+// afterwards is the context of what follows a commit. It continues after the operator
+// disconnects.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), pushTimeout)
 }
 
-// push has Redis and every instance know a sale's last change before the
-// action is answered.
+// push updates Redis and every instance with a sale's last change before the response.
 func (s *Service) push(ctx context.Context, sale order.Sale) error {
 	if sale.State.Loaded() {
 		if err := s.loader.Load(ctx, sale.ID); err != nil {
@@ -188,7 +187,7 @@ func (s *Service) push(ctx context.Context, sale order.Sale) error {
 			return err
 		}
 	}
-	// All instances read their sales anew: not only Redis has changed.
+	// All instances read their sales again, since MySQL has changed too.
 	return s.ledger.Announce(ctx, stock.AllSales)
 }
 
@@ -210,11 +209,11 @@ func (s *Service) tell(ctx context.Context, c Call, action string, sale order.Sa
 
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// NewCommand returns a name that no other command has.
+// NewCommand returns a unique name for a command.
 func NewCommand() string { return "cmd-" + rand.Text() }
 
-// CommandID is the name of a command that is made of parts. Whatever an operator
-// sends, it is never the name of a command of our own processes.
+// CommandID is the name of a command, made of parts. No input of an operator gives the
+// name of a command of our own processes.
 func CommandID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "key-" + hex.EncodeToString(sum[:20])

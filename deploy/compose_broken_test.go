@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is checked is only worth it when the check notices.
 func TestABrokenComposeFileIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ from, to, found string }{

@@ -29,7 +29,7 @@ func (s system) checkImage(svc types.ServiceConfig) (found []string) {
 	return found
 }
 
-// checkHealth: a service can be asked whether it works, or is a job.
+// checkHealth: a service has a health check, or is a job.
 func (s system) checkHealth(svc types.ServiceConfig) []string {
 	h := svc.HealthCheck
 	has := h != nil && !h.Disable && len(h.Test) > 1
@@ -68,7 +68,7 @@ func (s system) checkDependencies(svc types.ServiceConfig) (found []string) {
 
 var secretName = regexp.MustCompile(`PASSWORD|SECRET|_KEY|DSN`)
 
-// checkSecrets: none is in the file, and each that is read is mounted.
+// checkSecrets: the file contains none, and each that is read is mounted.
 func (s system) checkSecrets(svc types.ServiceConfig) (found []string) {
 	mounted := map[string]bool{}
 	for _, secret := range svc.Secrets {
@@ -100,7 +100,7 @@ func (s system) checkSecrets(svc types.ServiceConfig) (found []string) {
 	return found
 }
 
-// checkMounts: what is mounted from the repository is there.
+// checkMounts: files that are mounted from the repository exist.
 func (s system) checkMounts(svc types.ServiceConfig) (found []string) {
 	for _, v := range svc.Volumes {
 		if v.Type != types.VolumeTypeBind {
@@ -135,8 +135,8 @@ func (s system) checkLimits(svc types.ServiceConfig) []string {
 	return nil
 }
 
-// checkListeners: an API listens for nginx and nobody publishes it, nor what
-// health and metrics listen on.
+// checkListeners: neither the API's port, which is for nginx, nor the admin port is
+// published.
 func (s system) checkListeners(svc types.ServiceConfig, c config.Config) (found []string) {
 	if c.AdminListen != "0.0.0.0:8081" {
 		found = append(found, "health and metrics listen on "+c.AdminListen)

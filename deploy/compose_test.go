@@ -35,7 +35,7 @@ func composeFile(t *testing.T) string {
 	return string(text)
 }
 
-// load reads a compose file as docker compose does, with nothing set around it.
+// load reads a compose file as docker compose does, without environment variables.
 func load(t *testing.T, text string) (system, error) {
 	t.Helper()
 	root, err := filepath.Abs("..")
@@ -54,7 +54,7 @@ func load(t *testing.T, text string) (system, error) {
 	return s, nil
 }
 
-// problems returns all that does not fit.
+// problems returns everything that is inconsistent.
 func (s system) problems() (found []string) {
 	for name, svc := range s.Services {
 		for _, check := range []func(types.ServiceConfig) []string{
@@ -122,7 +122,7 @@ func (s system) checkNames(svc types.ServiceConfig) (found []string) {
 	return found
 }
 
-// settingsOf is what the program makes of a service's environment.
+// settingsOf loads the settings from a service's environment.
 func (s system) settingsOf(svc types.ServiceConfig) (config.Config, error) {
 	var environ []string
 	for name, value := range svc.Environment {
@@ -163,8 +163,7 @@ func (s system) checkRequired(svc types.ServiceConfig, c config.Config) (found [
 	return found
 }
 
-// checkAddresses: each names a service that can be reached, listens there and
-// is waited for.
+// checkAddresses: each names a reachable service that listens there and is waited for.
 func (s system) checkAddresses(svc types.ServiceConfig, c config.Config) (found []string) {
 	dsn, err := mysql.ParseDSN(c.MySQL.DSN)
 	if err != nil {
@@ -184,7 +183,7 @@ func (s system) checkAddresses(svc types.ServiceConfig, c config.Config) (found 
 		if !slices.Contains(server.Expose, port) {
 			found = append(found, fmt.Sprintf("%s: %s listens on %v", addr, host, server.Expose))
 		}
-		if !s.together(svc, server) {
+		if !s.shareNetwork(svc, server) {
 			found = append(found, addr+" is on another network")
 		}
 		// migrate has no use for Redis, and does not wait for it.
@@ -195,7 +194,7 @@ func (s system) checkAddresses(svc types.ServiceConfig, c config.Config) (found 
 	return found
 }
 
-func (s system) together(a, b types.ServiceConfig) bool {
+func (s system) shareNetwork(a, b types.ServiceConfig) bool {
 	for name := range a.Networks {
 		if _, ok := b.Networks[name]; ok {
 			return true

@@ -16,7 +16,7 @@ import (
 	"seckill/internal/testenv"
 )
 
-// dashboard is what a person sees of a file of deploy/grafana/dashboards.
+// dashboard is the visible part of a file of deploy/grafana/dashboards.
 type dashboard struct {
 	UID         string  `json:"uid"`
 	Title       string  `json:"title"`
@@ -34,7 +34,7 @@ type panel struct {
 	Type        string   `json:"type"`
 	Title       string   `json:"title"`
 	Description string   `json:"description"`
-	At          place    `json:"gridPos"`
+	At          gridPos  `json:"gridPos"`
 	Targets     []target `json:"targets"`
 	FieldConfig struct {
 		Defaults struct {
@@ -43,7 +43,7 @@ type panel struct {
 	} `json:"fieldConfig"`
 }
 
-type place struct {
+type gridPos struct {
 	X int `json:"x"`
 	Y int `json:"y"`
 	W int `json:"w"`
@@ -110,7 +110,7 @@ func TestDashboardsCanBeReadByAPerson(t *testing.T) {
 	}
 }
 
-// promtool reads rules, not dashboards: each query is made a rule.
+// promtool reads rules, not dashboards, so each query becomes a rule.
 func TestPrometheusUnderstandsEveryQueryOfTheDashboards(t *testing.T) {
 	t.Parallel()
 	promtool := testenv.Promtool(t)
@@ -131,7 +131,7 @@ func TestPrometheusUnderstandsEveryQueryOfTheDashboards(t *testing.T) {
 	require.NoError(t, err, string(out))
 }
 
-// What a person who runs a sale has to see at once.
+// What the operator of a sale must see at a glance.
 func TestSaleNightShowsAllThatASaleIsRunBy(t *testing.T) {
 	t.Parallel()
 	var queries strings.Builder

@@ -51,9 +51,9 @@ func TestTheImageHoldsTheProgramAloneAndRunsItWithoutRoot(t *testing.T) {
 	require.Contains(t, string(gomod), "\ngo "+builder[1]+".", "another Go than go.mod wants")
 }
 
-// What .dockerignore lets through is all a build has: every file of ours that
-// the program is compiled from must be among it. The program is built here, and
-// without -trimpath, so that what is compiled already is used.
+// The image's build has only the files that .dockerignore lets through: all files that the
+// program is compiled from must be among them. It is built without -trimpath here, to use
+// the build cache.
 func TestTheImageBuildsFromWhatDockerignoreLetsThrough(t *testing.T) {
 	t.Parallel()
 	build := regexp.MustCompile(`go build (.*) -o /out/seckill (\S+)`).FindStringSubmatch(dockerfile(t))

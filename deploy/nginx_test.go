@@ -134,7 +134,7 @@ func sizeOf(value string) int {
 
 const addedByNginx = 1 << 10 // X-Forwarded-For, Host and the like
 
-// problems returns what does not fit the shoppers' port of the program.
+// problems returns what does not match the shoppers' port of the program.
 func (c nginxConf) problems() (found []string) {
 	srv := api.NewHTTPServer(nil, slog.New(slog.DiscardHandler))
 	headers := sizeOf(c.one("client_header_buffer_size")) + sizeOf(c.one("large_client_header_buffers"))
@@ -174,8 +174,8 @@ func (c nginxConf) servers() (addrs []string) {
 	return addrs
 }
 
-// checkProxy: the services that serve shoppers are those that nginx has, they
-// trust it and only it, and what is published is where it listens.
+// checkProxy: nginx has exactly the services that serve shoppers, they trust only it, and
+// the published port is the one it listens on.
 func (s system) checkProxy() (found []string) {
 	text, err := os.ReadFile("nginx/nginx.conf")
 	if err != nil {
@@ -192,13 +192,13 @@ func (s system) checkProxy() (found []string) {
 		}
 		cfg, err := s.settingsOf(svc)
 		if err != nil {
-			continue // said already
+			continue // reported elsewhere
 		}
 		_, port, _ := net.SplitHostPort(cfg.Listen)
 		if addr := name + ":" + port; !slices.Contains(servers, addr) {
 			found = append(found, addr+" is not behind nginx")
 		}
-		if !s.together(proxy, svc) || !s.waitsFor(proxy, name) && slices.Contains(servers, name+":"+port) {
+		if !s.shareNetwork(proxy, svc) || !s.waitsFor(proxy, name) && slices.Contains(servers, name+":"+port) {
 			found = append(found, "nginx: does not reach "+name)
 		}
 		if subnet := s.Networks["shop"].Ipam.Config[0].Subnet; !slices.Equal(cfg.API.TrustedProxies, []string{subnet}) {

@@ -28,8 +28,8 @@ func TestObservingIsAChoice(t *testing.T) {
 	}
 }
 
-// scraped is what deploy/prometheus/prometheus.yml says of its targets.
-type scraped struct {
+// scrapeConfig has the targets of deploy/prometheus/prometheus.yml.
+type scrapeConfig struct {
 	Jobs []struct {
 		Name   string `yaml:"job_name"`
 		Static []struct {
@@ -43,7 +43,7 @@ type scraped struct {
 }
 
 // targets are host:port by job.
-func (s scraped) targets() map[string][]string {
+func (s scrapeConfig) targets() map[string][]string {
 	all := map[string][]string{}
 	for _, j := range s.Jobs {
 		for _, c := range j.Static {
@@ -73,9 +73,9 @@ func TestPrometheusScrapesEveryProcess(t *testing.T) {
 		require.NoError(t, err)
 		role := "seckill-" + svc.Command[0]
 		want[role] = append(want[role], net.JoinHostPort(name, port))
-		require.True(t, s.together(s.Services["prometheus"], svc), name)
+		require.True(t, s.shareNetwork(s.Services["prometheus"], svc), name)
 	}
-	var file scraped
+	var file scrapeConfig
 	readYAML(t, "prometheus/prometheus.yml", &file)
 	got := file.targets()
 	require.Len(t, got, len(want))
@@ -91,7 +91,7 @@ func (s system) reaches(t *testing.T, from, address string) {
 	require.NoError(t, err)
 	to, ok := s.Services[u.Hostname()]
 	require.True(t, ok, "%s is no service", address)
-	require.True(t, s.together(s.Services[from], to), "%s is on another network than %s", address, from)
+	require.True(t, s.shareNetwork(s.Services[from], to), "%s is on another network than %s", address, from)
 	ports := slices.Clone(to.Expose)
 	for _, p := range to.Ports {
 		ports = append(ports, strconv.FormatUint(uint64(p.Target), 10))

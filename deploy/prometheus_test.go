@@ -105,7 +105,7 @@ func TestEachAlarmIsSeenToRingAndToBeQuiet(t *testing.T) {
 	}
 }
 
-// entry is what the runbook must say of an alarm.
+// entry is the form of an alarm's entry in the runbook.
 var entry = regexp.MustCompile(`(?s)^\n\*\*Means\*\* \((critical|warning)\): \S.*\n\n\*\*Shoppers\*\*: \S.*\n\n\*\*Look\*\*: \S.*\n\n\*\*Do\*\*: \S[^\n]*\n*$`)
 
 func TestEachAlarmHasItsEntryInTheRunbook(t *testing.T) {

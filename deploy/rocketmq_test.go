@@ -37,7 +37,7 @@ func TestTheBrokersConfigurationFitsItsContainer(t *testing.T) {
 	require.NoError(t, err)
 	conf, broker := properties(t, "compose/broker.conf"), s.Services["broker"]
 
-	require.Contains(t, s.Services, conf["brokerIP1"], "clients are told the name of a service")
+	require.Contains(t, s.Services, conf["brokerIP1"], "clients get the name of a service")
 	require.Equal(t, "broker", conf["brokerIP1"])
 	require.Contains(t, []string(broker.Expose), conf["listenPort"])
 	host, port, err := net.SplitHostPort(conf["namesrvAddr"])
@@ -45,7 +45,7 @@ func TestTheBrokersConfigurationFitsItsContainer(t *testing.T) {
 	require.Contains(t, []string(s.Services[host].Expose), port)
 	require.Equal(t, "SYNC_FLUSH", conf["flushDiskType"])
 	require.Equal(t, "false", conf["autoCreateTopicEnable"])
-	require.Empty(t, conf["bindAddress"], "it is asked from other containers")
+	require.Empty(t, conf["bindAddress"], "other containers connect to it")
 
 	var mounts []string
 	for _, v := range broker.Volumes {
@@ -60,7 +60,7 @@ func TestTheBrokersConfigurationFitsItsContainer(t *testing.T) {
 	require.Contains(t, check, "ask "+host+" "+port+" 106 "+conf["brokerIP1"]+":"+conf["listenPort"])
 }
 
-// Both brokers, that of scripts/up and that of the containers, work alike.
+// The brokers of scripts/up and of the containers have the same settings.
 func TestTheBrokersDifferOnlyInTheirPlace(t *testing.T) {
 	t.Parallel()
 	here, there := properties(t, "rocketmq/broker.conf"), properties(t, "compose/broker.conf")
@@ -117,8 +117,8 @@ func TestTheHealthCheckWantsAGoodAnswer(t *testing.T) {
 	}
 }
 
-// The image's start script neither passes SIGTERM on nor waits: what stands for
-// Java here must be told to stop, and be given the time for it.
+// The image's start script neither forwards SIGTERM nor waits. The replacement for Java
+// here must get the signal, and the time to stop.
 func TestAStoppedContainerLetsJavaFinish(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -149,7 +149,7 @@ func TestAStoppedContainerLetsJavaFinish(t *testing.T) {
 		require.Equal(t, "closed\n", rest.String())
 	case <-time.After(10 * time.Second):
 		_ = cmd.Process.Kill()
-		t.Fatal("does not end")
+		t.Fatal("does not stop")
 	}
 }
 

@@ -21,16 +21,16 @@ import (
 	"seckill/order"
 )
 
-// mysql is where the limits are.
-type mysql struct {
+// limitStore has the limits, like MySQL.
+type limitStore struct {
 	mu     sync.Mutex
 	limits order.Limits
 	away   atomic.Bool
-	looks  atomic.Int64
+	reads  atomic.Int64
 }
 
-func (m *mysql) read(context.Context) (order.Limits, error) {
-	m.looks.Add(1)
+func (m *limitStore) read(context.Context) (order.Limits, error) {
+	m.reads.Add(1)
 	if m.away.Load() {
 		return order.Limits{}, errors.New("mysql is away")
 	}
@@ -39,13 +39,13 @@ func (m *mysql) read(context.Context) (order.Limits, error) {
 	return m.limits, nil
 }
 
-func (m *mysql) set(generation uint64, workers string) {
+func (m *limitStore) set(generation uint64, workers string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.limits = order.Limits{Generation: generation, Values: map[string]json.Number{"consumer_workers": json.Number(workers)}}
 }
 
-// process is a member of a fleet at work.
+// process is a running member of a fleet.
 type process struct {
 	t      *testing.T
 	reg    *prometheus.Registry
@@ -56,15 +56,15 @@ type process struct {
 	applied []inForce
 }
 
-// inForce is what Apply was told.
+// inForce are the arguments of a call of Apply.
 type inForce struct {
 	generation uint64
 	workers    json.Number
 	apis       int
 }
 
-// join starts a process; stop, or the end of the test, has it leave.
-func join(t *testing.T, f *fleet.Fleet, m *mysql, role string) *process {
+// join starts a process. It leaves at stop or at the end of the test.
+func join(t *testing.T, f *fleet.Fleet, m *limitStore, role string) *process {
 	t.Helper()
 	p := &process{t: t, reg: prometheus.NewRegistry()}
 	member := fleet.NewMember(fleet.Options{
@@ -94,14 +94,14 @@ func join(t *testing.T, f *fleet.Fleet, m *mysql, role string) *process {
 	return p
 }
 
-// all is everything that was ever in force.
+// all are all limits that were in force, in order.
 func (p *process) all() []inForce {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]inForce(nil), p.applied...)
 }
 
-// now is what is in force; the zero value for what the process is configured with.
+// now are the limits in force; the zero value stands for the configured ones.
 func (p *process) now() inForce {
 	all := p.all()
 	if len(all) == 0 {
@@ -130,7 +130,7 @@ func instances(t *testing.T, f *fleet.Fleet) []fleet.Instance {
 	return is
 }
 
-// roles are the roles of the processes that live.
+// roles are the roles of the live processes.
 func roles(t *testing.T, f *fleet.Fleet) (rs []string) {
 	t.Helper()
 	for _, i := range instances(t, f) {
@@ -143,13 +143,13 @@ func refused(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("redis is away")
 }
 
-// nowhere is a Redis that does not answer.
+// nowhere is a Redis that does not respond.
 func nowhere(t *testing.T) redis.UniversalClient {
 	t.Helper()
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:1"}, MaxRetries: -1, DialerRetries: 1, Dialer: refused})
 	t.Cleanup(func() {
 		_ = rdb.Close()
-		time.Sleep(2 * time.Second) // in a bubble: who looked for it ends
+		time.Sleep(2 * time.Second) // in a bubble: until its background goroutines end
 	})
 	return rdb
 }

@@ -15,12 +15,12 @@ import (
 
 const soon = 5 * time.Second // for a busy machine
 
-// name is that of a shop that no other test has.
+// name returns a unique name of a shop.
 func name() string { return "test-" + strconv.FormatInt(testenv.SaleID(), 10) }
 
 func TestEachProcessIsListedWithWhatItSaysOfItself(t *testing.T) {
 	t.Parallel()
-	f, m := fleet.New(testenv.Redis(t), name()), &mysql{}
+	f, m := fleet.New(testenv.Redis(t), name()), &limitStore{}
 	m.set(3, "2")
 	began := time.Now()
 	consumer := join(t, f, m, fleet.RoleConsumer)
@@ -47,7 +47,7 @@ func TestEachProcessIsListedWithWhatItSaysOfItself(t *testing.T) {
 	require.Equal(t, []string{"api"}, roles(t, f), "gone at once")
 }
 
-// onMiniredis is a fleet whose Redis has a clock to turn.
+// onMiniredis returns a fleet on a Redis whose clock can be set.
 func onMiniredis(t *testing.T) (*fleet.Fleet, *miniredis.Miniredis) {
 	t.Helper()
 	mini := miniredis.RunT(t)
@@ -56,13 +56,13 @@ func onMiniredis(t *testing.T) (*fleet.Fleet, *miniredis.Miniredis) {
 	return fleet.New(rdb, name()), mini
 }
 
-func TestAProcessThatIsNotHeardOfIsGoneWithinTenSeconds(t *testing.T) {
+func TestAProcessWithoutHeartbeatsIsGoneWithinTenSeconds(t *testing.T) {
 	t.Parallel()
-	for _, turn := range []time.Duration{10 * time.Second, -10 * time.Second} { // a clock that is set back keeps nobody
+	for _, turn := range []time.Duration{10 * time.Second, -10 * time.Second} { // even if the clock is set back
 		f, mini := onMiniredis(t)
 		now := time.Now()
 		mini.SetTime(now)
-		join(t, f, &mysql{}, fleet.RoleConsumer)
+		join(t, f, &limitStore{}, fleet.RoleConsumer)
 		require.Eventually(t, func() bool { return len(instances(t, f)) == 1 }, soon, time.Millisecond)
 		mini.SetTime(now.Add(4 * time.Second))
 		require.NotEmpty(t, instances(t, f), "some heartbeats may be late")
@@ -72,22 +72,22 @@ func TestAProcessThatIsNotHeardOfIsGoneWithinTenSeconds(t *testing.T) {
 	}
 }
 
-func TestWhoIsGoneLeavesNothingInRedis(t *testing.T) {
+func TestAStoppedProcessLeavesNothingInRedis(t *testing.T) {
 	t.Parallel()
 	f, mini := onMiniredis(t)
-	p := join(t, f, &mysql{}, fleet.RoleConsumer)
+	p := join(t, f, &limitStore{}, fleet.RoleConsumer)
 	require.Eventually(t, func() bool { return len(mini.Keys()) == 2 }, soon, time.Millisecond)
 	for _, key := range mini.Keys() {
-		require.Positive(t, mini.TTL(key), "when nobody is left nothing is: %s", key)
+		require.Positive(t, mini.TTL(key), "keys expire with the last process: %s", key)
 	}
 	p.stop()
 	require.Empty(t, mini.Keys())
 }
 
-func TestAWipedRedisHasEverybodyAgainAndNobodyBelievesToBeAlone(t *testing.T) {
+func TestAWipedRedisListsAllProcessesAgainAndNoneAssumesToBeAlone(t *testing.T) {
 	t.Parallel()
 	f, mini := onMiniredis(t)
-	m := &mysql{}
+	m := &limitStore{}
 	m.set(1, "2")
 	ps := []*process{join(t, f, m, fleet.RoleAPI), join(t, f, m, fleet.RoleAPI), join(t, f, m, fleet.RoleAPI)}
 	for _, p := range ps {
@@ -99,7 +99,7 @@ func TestAWipedRedisHasEverybodyAgainAndNobodyBelievesToBeAlone(t *testing.T) {
 	}
 	mini.FlushAll()
 	require.Eventually(t, func() bool { return len(instances(t, f)) == 3 }, soon, 5*time.Millisecond)
-	time.Sleep(1500 * time.Millisecond) // each has listened again
+	time.Sleep(1500 * time.Millisecond) // each has subscribed again
 	for i, p := range ps {
 		require.Len(t, p.all(), heard[i], "the number did not change")
 		require.Equal(t, inForce{1, "2", 3}, p.now(), "no limit is lost")
@@ -107,7 +107,7 @@ func TestAWipedRedisHasEverybodyAgainAndNobodyBelievesToBeAlone(t *testing.T) {
 
 	ps[2].stop()
 	for _, p := range ps[:2] {
-		require.Eventually(t, func() bool { return p.now().apis == 2 }, 2*soon, 5*time.Millisecond, "each has a half then")
+		require.Eventually(t, func() bool { return p.now().apis == 2 }, 2*soon, 5*time.Millisecond, "each has half of the limits then")
 	}
 	mini.SetError("away")
 	time.Sleep(1500 * time.Millisecond)
@@ -121,7 +121,7 @@ func TestAllIsInOneSlotOfACluster(t *testing.T) {
 	require.Eventually(t, func() bool { return rdb.Set(t.Context(), "x", 1, time.Second).Err() == nil }, soon, 20*time.Millisecond)
 
 	f := fleet.New(rdb, name())
-	p := join(t, f, &mysql{}, fleet.RoleAPI)
+	p := join(t, f, &limitStore{}, fleet.RoleAPI)
 	require.Eventually(t, func() bool { return len(instances(t, f)) == 1 }, soon, 5*time.Millisecond)
 	p.stop()
 	require.Empty(t, instances(t, f))

@@ -11,7 +11,7 @@ func TestALoadIsOfTheLastFiveSeconds(t *testing.T) {
 	t.Parallel()
 	var m meter
 	now := time.Now()
-	require.Equal(t, Load{Inflight: 3, Backlog: 9, Workers: 2}, m.load(now, Totals{Inflight: 3, Backlog: 9, Workers: 2, Accepted: 1000}), "one look tells no rate")
+	require.Equal(t, Load{Inflight: 3, Backlog: 9, Workers: 2}, m.load(now, Totals{Inflight: 3, Backlog: 9, Workers: 2, Accepted: 1000}), "one sample gives no rate")
 	m = meter{}
 	var l Load
 	var accepted, refused float64
@@ -32,14 +32,14 @@ func TestALoadIsOfTheLastFiveSeconds(t *testing.T) {
 		now = now.Add(time.Second)
 		l = m.load(now, Totals{Accepted: accepted})
 	}
-	require.Zero(t, l.Accepted, "what was before that is not in it")
+	require.Zero(t, l.Accepted, "older samples do not count")
 	require.Less(t, len(m.samples), 8)
 }
 
 func TestAQuantileIsOfWhatCameInBetween(t *testing.T) {
 	t.Parallel()
 	was := map[float64]uint64{.1: 1000, .2: 1000, .5: 1000}
-	require.Zero(t, quantile(.5, was, was), "nothing came")
+	require.Zero(t, quantile(.5, was, was), "no results")
 	is := map[float64]uint64{.1: 1050, .2: 1100, .5: 1100}
 	require.InDelta(t, .1, quantile(.5, was, is), 1e-9)
 	require.InDelta(t, .198, quantile(.99, was, is), 1e-9)

@@ -15,12 +15,12 @@ import (
 func TestOtherLimitsAreInForceWithinASecondWithoutRedis(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &mysql{}
+		m := &limitStore{}
 		m.set(1, "2")
 		p := join(t, fleet.New(nowhere(t), "shop"), m, fleet.RoleAPI)
 		defer p.stop()
 		synctest.Wait()
-		require.Equal(t, inForce{1, "2", 1}, p.now(), "at once; who knows of nobody is alone")
+		require.Equal(t, inForce{1, "2", 1}, p.now(), "at once; without heartbeats of others it is alone")
 		for generation := uint64(2); generation < 20; generation++ {
 			m.set(generation, "4")
 			time.Sleep(time.Second)
@@ -29,27 +29,27 @@ func TestOtherLimitsAreInForceWithinASecondWithoutRedis(t *testing.T) {
 		}
 		applied := len(p.all())
 		time.Sleep(time.Minute)
-		require.Len(t, p.all(), applied, "nothing is put in force twice")
-		require.InDelta(t, 78/.8, m.looks.Load(), 12)
+		require.Len(t, p.all(), applied, "nothing is applied twice")
+		require.InDelta(t, 78/.8, m.reads.Load(), 12)
 	})
 }
 
 func TestAProcessStartsWithEverythingDownAndTakesTheLimitsOverLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &mysql{}
+		m := &limitStore{}
 		m.set(9, "3")
 		m.away.Store(true)
 		p := join(t, fleet.New(nowhere(t), "shop"), m, fleet.RoleConsumer)
 		defer p.stop()
 		time.Sleep(time.Minute)
-		require.Empty(t, p.all(), "it works as it is configured")
+		require.Empty(t, p.all(), "it uses its configuration")
 		m.away.Store(false)
 		time.Sleep(time.Second)
 		require.Equal(t, []inForce{{9, "3", 1}}, p.all())
 		m.away.Store(true)
 		time.Sleep(time.Minute)
-		require.Len(t, p.all(), 1, "those in force stay")
+		require.Len(t, p.all(), 1, "the limits in force stay")
 		m.away.Store(false)
 		m.set(4, "1") // from a backup
 		time.Sleep(time.Second)
@@ -60,7 +60,7 @@ func TestAProcessStartsWithEverythingDownAndTakesTheLimitsOverLater(t *testing.T
 func TestAMessagePutsLimitsInForceAtOnceAndEachSaysSo(t *testing.T) {
 	t.Parallel()
 	rdb := testenv.Redis(t)
-	f, m := fleet.New(rdb, name()), &mysql{}
+	f, m := fleet.New(rdb, name()), &limitStore{}
 	m.set(1, "2")
 	ps := []*process{join(t, f, m, fleet.RoleAPI), join(t, f, m, fleet.RoleConsumer)}
 	for _, p := range ps {
@@ -70,26 +70,26 @@ func TestAMessagePutsLimitsInForceAtOnceAndEachSaysSo(t *testing.T) {
 	quick := 0
 	for generation := uint64(2); generation < 12; generation++ {
 		m.set(generation, "4")
-		told := time.Now()
+		announced := time.Now()
 		require.NoError(t, f.AnnounceLimits(t.Context(), generation))
 		for done := false; !done; {
 			done = true
 			for _, i := range instances(t, f) {
 				done = done && i.Generation == generation
 			}
-			require.Less(t, time.Since(told), time.Second)
+			require.Less(t, time.Since(announced), time.Second)
 		}
-		if time.Since(told) < 100*time.Millisecond {
+		if time.Since(announced) < 100*time.Millisecond {
 			quick++
 		}
 	}
-	require.Greater(t, quick, 7, "the looking alone takes 400 ms on average")
+	require.Greater(t, quick, 7, "polling alone takes 400 ms on average")
 }
 
 func TestLimitsThatAProcessRefusesInPartAreNotSaidToBeInForce(t *testing.T) {
 	t.Parallel()
 	f, _ := onMiniredis(t)
-	m := &mysql{}
+	m := &limitStore{}
 	m.set(1, "2")
 	p := join(t, f, m, fleet.RoleAPI)
 	says := func(generation uint64, refused string) {
@@ -106,7 +106,7 @@ func TestLimitsThatAProcessRefusesInPartAreNotSaidToBeInForce(t *testing.T) {
 	says(1, "")
 	m.set(2, "99")
 	says(1, "consumer_workers: 99:; ?[2J too many")
-	require.Equal(t, inForce{2, "99", 1}, p.now(), "the others are in force")
+	require.Equal(t, inForce{2, "99", 1}, p.now(), "the other limits are in force")
 
 	join(t, f, m, fleet.RoleAPI)
 	require.Eventually(t, func() bool { return p.now().apis == 2 }, soon, 5*time.Millisecond)

@@ -1,6 +1,6 @@
-// Package web has the pages: one to try a sale on, and one that shows the
-// description of the API. Plain files, embedded, that ask nothing of any other
-// host. Libraries among them are listed in vendor.txt.
+// Package web has the pages: one to try a sale, and one that shows the description of
+// the API. They are embedded files that load nothing from another host. vendor.txt lists
+// the libraries among them.
 package web
 
 import (
@@ -22,8 +22,8 @@ import (
 //go:embed shopper docs
 var files embed.FS
 
-// policy lets a page use its own scripts, style sheets and API, and nothing
-// else. Swagger UI works under it; its icons are data: URLs.
+// policy lets a page use its own scripts, style sheets and API, and nothing else.
+// Swagger UI works with it; its icons are data: URLs.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // kinds are the types of our files, the same on every machine.
@@ -66,7 +66,7 @@ func Pages() map[string]http.Handler {
 	return pages
 }
 
-// guarded adds what keeps a page to itself.
+// guarded adds the security headers of a page.
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -103,8 +103,8 @@ func gzipped(kind string, body []byte) http.Handler {
 	})
 }
 
-// File serves a body that never changes while the process runs: to be kept for
-// a minute, and asked for by its ETag after that.
+// File serves a body that never changes while the process runs. Clients may cache it for
+// a minute, and then revalidate it by its ETag.
 func File(kind string, body []byte) http.Handler { return unchanging(kind, "", body) }
 
 func unchanging(kind, encoding string, body []byte) http.Handler {
@@ -125,6 +125,6 @@ func unchanging(kind, encoding string, body []byte) http.Handler {
 		}
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write(body) // the client is gone: nothing to tell it
+		_, _ = w.Write(body) // an error means that the client has disconnected
 	})
 }

@@ -23,7 +23,7 @@ func (h *Handler) showDeadLetter(_ http.ResponseWriter, r *http.Request) (any, e
 }
 
 func (h *Handler) discardDeadLetter(_ http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	c := in.call()
 	if in.err != nil {
 		return nil, in.err

@@ -62,16 +62,16 @@ func newAdminAPI(t *testing.T) *adminAPI {
 	return d
 }
 
-// reopen makes the API again, with the options as they are.
+// reopen creates the API again with the current options.
 func (d *adminAPI) reopen() {
 	d.service = admin.New(d.opts)
-	d.handler = adminhttp.NewHandler(d.service, people{}, d.opts.Log)
+	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, d.opts.Log)
 }
 
-// people are operators whose tokens are their names.
-type people struct{}
+// fakeTokens are those of operators whose tokens are their names.
+type fakeTokens struct{}
 
-func (people) Operator(token string) (order.Operator, error) {
+func (fakeTokens) Operator(token string) (order.Operator, error) {
 	roles := map[string]string{"alice": adminhttp.Operate, "bob": adminhttp.Operate, "victor": adminhttp.Viewer, "nobody": ""}
 	role, ok := roles[token]
 	if !ok {
@@ -80,12 +80,12 @@ func (people) Operator(token string) (order.Operator, error) {
 	return order.Operator{Name: token, Role: role}, nil
 }
 
-// reply is an answer of the API.
+// reply is a response of the API.
 type reply struct {
 	status int
 	header http.Header
 	text   string
-	sale   admin.SaleView // where it is one
+	sale   admin.SaleView // if it is one
 	body   struct {
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
@@ -97,7 +97,7 @@ type reply struct {
 	}
 }
 
-// as sends a request of that person; headers are names and values in turn.
+// as sends a request of an operator; headers are names and values in turn.
 func (d *adminAPI) as(who, method, path, body string, headers ...string) reply {
 	d.t.Helper()
 	req := httptest.NewRequestWithContext(d.t.Context(), method, adminhttp.Prefix+path, strings.NewReader(body))
@@ -123,7 +123,7 @@ func (d *adminAPI) as(who, method, path, body string, headers ...string) reply {
 	return r
 }
 
-// want is as alice, who must get that status.
+// want sends a request of alice and checks the status.
 func (d *adminAPI) want(status int, method, path, body string, headers ...string) reply {
 	d.t.Helper()
 	r := d.as("alice", method, path, body, headers...)
@@ -141,7 +141,7 @@ func draft(units int) string {
 	return string(text)
 }
 
-// sale makes one, and opens it.
+// sale creates a sale and opens it.
 func (d *adminAPI) sale(units int) int64 {
 	d.t.Helper()
 	made := d.want(http.StatusCreated, http.MethodPost, "sales", draft(units))

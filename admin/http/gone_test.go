@@ -15,37 +15,37 @@ import (
 	"seckill/stock"
 )
 
-// leaving is the store of an operator who goes away as soon as a sale is paused.
-// It refuses calls of who is gone, as the driver does.
-type leaving struct {
+// disconnectingStore disconnects the operator as soon as a sale is paused. Like the
+// driver, it refuses calls whose context has ended.
+type disconnectingStore struct {
 	*memory.Store
-	leave  func()
-	events *[]string
+	disconnect func()
+	events     *[]string
 }
 
-func (l *leaving) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
+func (s *disconnectingStore) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
 	if err := ctx.Err(); err != nil {
 		return order.Sale{}, err
 	}
-	*l.events = append(*l.events, op.Action.Name)
-	sale, err := l.Store.Operate(ctx, op)
-	l.leave()
+	*s.events = append(*s.events, op.Action.Name)
+	sale, err := s.Store.Operate(ctx, op)
+	s.disconnect()
 	return sale, err
 }
 
-// told notes when Redis is told of a sale.
-type told struct {
+// recordingLedger records announcements to Redis.
+type recordingLedger struct {
 	*stock.Ledger
 	events *[]string
 }
 
-func (l *told) Announce(ctx context.Context, saleID int64) error {
-	*l.events = append(*l.events, "told")
+func (l *recordingLedger) Announce(ctx context.Context, saleID int64) error {
+	*l.events = append(*l.events, "announced")
 	return l.Ledger.Announce(ctx, saleID)
 }
 
-// asOneWhoLeaves sends a POST of alice under a context that leave ends.
-func (d *adminAPI) asOneWhoLeaves(ctx context.Context, path string) int {
+// postUnder sends a POST of alice under a context.
+func (d *adminAPI) postUnder(ctx context.Context, path string) int {
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, adminhttp.Prefix+path, nil)
 	req.Header.Set("Authorization", "Bearer alice")
 	rec := httptest.NewRecorder()
@@ -53,42 +53,42 @@ func (d *adminAPI) asOneWhoLeaves(ctx context.Context, path string) int {
 	return rec.Code
 }
 
-func TestPauseAllPausesAllBeforeItTellsRedisAndWithoutItsOperator(t *testing.T) {
+func TestPauseAllUpdatesMySQLBeforeRedisAndContinuesAfterADisconnect(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
 	ids := []int64{d.sale(1), d.sale(1), d.sale(1)}
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, disconnect := context.WithCancel(t.Context())
 	var events []string
-	d.opts.Operations, d.opts.Ledger = &leaving{d.store, leave, &events}, &told{d.ledger, &events}
+	d.opts.Operations, d.opts.Ledger = &disconnectingStore{d.store, disconnect, &events}, &recordingLedger{d.ledger, &events}
 	d.reopen()
-	require.Equal(t, http.StatusOK, d.asOneWhoLeaves(ctx, "sales/pause"))
-	require.Equal(t, []string{"pause", "pause", "pause", "told", "told", "told"}, events)
+	require.Equal(t, http.StatusOK, d.postUnder(ctx, "sales/pause"))
+	require.Equal(t, []string{"pause", "pause", "pause", "announced", "announced", "announced"}, events)
 	for _, id := range ids {
 		require.Equal(t, order.SalePaused, d.meta(id).State)
 	}
 }
 
-// abandoned is a rebuild whose operator goes away when it has begun.
-type abandoned struct {
+// disconnectingRebuilder disconnects the operator when a rebuild starts.
+type disconnectingRebuilder struct {
 	*reconcile.Rebuilder
-	leave func()
+	disconnect func()
 }
 
-func (a *abandoned) Rebuild(ctx context.Context, saleID int64) (reconcile.Rebuilt, error) {
-	a.leave()
-	return a.Rebuilder.Rebuild(ctx, saleID)
+func (r *disconnectingRebuilder) Rebuild(ctx context.Context, saleID int64) (reconcile.Rebuilt, error) {
+	r.disconnect()
+	return r.Rebuilder.Rebuild(ctx, saleID)
 }
 
-func TestARebuildIsFinishedWithoutItsOperator(t *testing.T) {
+func TestARebuildContinuesAfterADisconnect(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
 	id := d.sale(10)
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, disconnect := context.WithCancel(t.Context())
 	rebuilder, ok := d.opts.Rebuilder.(*reconcile.Rebuilder)
 	require.True(t, ok)
-	d.opts.Rebuilder = &abandoned{rebuilder, leave}
+	d.opts.Rebuilder = &disconnectingRebuilder{rebuilder, disconnect}
 	d.reopen()
 	before := d.meta(id).Epoch
-	require.Equal(t, http.StatusOK, d.asOneWhoLeaves(ctx, path(id, "/rebuild")))
+	require.Equal(t, http.StatusOK, d.postUnder(ctx, path(id, "/rebuild")))
 	require.Greater(t, d.meta(id).Epoch, before)
 }

@@ -12,7 +12,7 @@ import (
 	"seckill/order"
 )
 
-func TestRolesSayWhoMayLookAndWhoMayAct(t *testing.T) {
+func TestRolesDecideWhoMayReadAndWhoMayChange(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
 	id := d.sale(10)
@@ -48,12 +48,12 @@ func TestRolesSayWhoMayLookAndWhoMayAct(t *testing.T) {
 	r := d.as("", get, "sales", "", "Authorization", "Bearer alice", "Authorization", "Bearer bob")
 	require.Equal(t, 401, r.status, "two tokens")
 	entries := d.history(order.AuditQuery{SaleID: id})
-	require.Len(t, entries, 3, "create, open, pause: what was refused changed nothing")
+	require.Len(t, entries, 3, "create, open, pause: refused requests changed nothing")
 	r = d.as("victor", post, path(id, "/end"), "", "Accept-Language", "zh-CN,en;q=0.5")
 	require.Contains(t, r.text, "无权限")
 }
 
-func TestASaleIsSteeredAndRedisObeysAtOnce(t *testing.T) {
+func TestActionsOnASaleReachRedisAtOnce(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
 	id := d.sale(10)
@@ -83,7 +83,7 @@ func TestASaleIsSteeredAndRedisObeysAtOnce(t *testing.T) {
 	require.Equal(t, []string{"end", "resume", "pause", "open", "create"}, actions)
 }
 
-func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
+func TestAChangeRequiresTheVersionThatWasRead(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
 	made := d.want(http.StatusCreated, http.MethodPost, "sales", draft(10))
@@ -97,7 +97,7 @@ func TestAChangeWantsTheVersionThatWasSeen(t *testing.T) {
 	}
 	require.Equal(t, `"2"`, d.want(200, patch, sale, `{"title":"Alice","price_minor":1}`, "If-Match", `"1"`).header.Get("ETag"))
 	r := d.as("bob", patch, sale, `{"title":"Bob"}`, "If-Match", `"1"`)
-	require.Equal(t, 412, r.status, "bob has not seen what alice wrote")
+	require.Equal(t, 412, r.status, "bob has not read what alice wrote")
 	require.Equal(t, "precondition-failed", r.body.Code)
 	require.Equal(t, 412, d.as("bob", http.MethodPost, sale+"/open", "", "If-Match", `"1"`).status)
 	require.Equal(t, 200, d.as("bob", http.MethodPost, sale+"/open", "", "If-Match", `"2"`).status)
@@ -189,7 +189,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 	require.Len(t, sales, 1)
 }
 
-func TestAChangeStandsWhileRedisIsAway(t *testing.T) {
+func TestAChangeStandsWhileRedisIsDown(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
 	id := d.sale(10)
@@ -201,9 +201,9 @@ func TestAChangeStandsWhileRedisIsAway(t *testing.T) {
 	require.Equal(t, "paused", r.sale.State)
 	require.NotEmpty(t, r.sale.Redis.Error)
 	require.NoError(t, d.mini.Restart())
-	require.Equal(t, order.SaleOpen, d.meta(id).State, "nobody has told Redis")
+	require.Equal(t, order.SaleOpen, d.meta(id).State, "Redis has not been updated")
 	r = d.want(200, http.MethodPost, path(id, "/pause"), "")
-	require.True(t, *r.sale.InForce, "again: nothing changes, and Redis is told")
+	require.True(t, *r.sale.InForce, "repeated: nothing changes in MySQL, Redis is updated")
 	require.Equal(t, order.SalePaused, d.meta(id).State)
 }
 

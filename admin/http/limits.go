@@ -16,7 +16,7 @@ func (h *Handler) showLimits(w http.ResponseWriter, r *http.Request) (any, error
 }
 
 func (h *Handler) changeLimits(w http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	c, b := in.change(), in.body()
 	if in.err != nil {
 		return nil, in.err

@@ -122,7 +122,7 @@ func TestAChangeOfLimitsIsMadeOnceUnderItsKey(t *testing.T) {
 func TestLimitsAreChangedWithoutRedisAndWhoLagsIsKnownWithIt(t *testing.T) {
 	t.Parallel()
 	d := newAdminAPI(t)
-	stuck := make(chan order.Limits, 1) // what MySQL tells the process of the test
+	stuck := make(chan order.Limits, 1) // what MySQL returns to the process
 	stuck <- order.Limits{Generation: 1}
 	member := fleet.NewMember(fleet.Options{
 		Fleet: d.fleet, Self: fleet.Instance{Role: fleet.RoleConsumer, AdminListen: "h:1"}, Look: func(*fleet.Instance) fleet.Totals { return fleet.Totals{Workers: 2} },

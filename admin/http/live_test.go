@@ -20,7 +20,7 @@ import (
 	"seckill/stock"
 )
 
-// live is what the API says of a sale, or of all for 0.
+// live gets the live view of a sale, or of all for 0.
 func (d *adminAPI) live(saleID int64) (v admin.LiveView) {
 	d.t.Helper()
 	path := "live"
@@ -55,7 +55,7 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 		ID: strconv.FormatInt(id, 10), Title: "Sneaker", Status: "open", Loaded: true, Total: 10, Available: 8, Pending: 1, Settled: 1,
 	}, s)
 	require.EqualValues(t, 7, *v.Backlog)
-	require.Nil(t, v.DrainSeconds, "nobody settles")
+	require.Nil(t, v.DrainSeconds, "nothing is settled")
 	require.Nil(t, v.ToResultP99)
 	require.Len(t, d.live(0).Sales, 2)
 
@@ -66,7 +66,7 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 	require.Equal(t, http.StatusOK, d.as("victor", http.MethodGet, "live", "").status)
 
 	d.mini.SetError("away")
-	require.Eventually(t, func() bool { v = d.live(id); return len(v.Away) > 0 }, 5*time.Second, 50*time.Millisecond, "the last look is kept for a moment")
+	require.Eventually(t, func() bool { v = d.live(id); return len(v.Away) > 0 }, 5*time.Second, 50*time.Millisecond, "the last view is kept for a moment")
 	require.Equal(t, []string{"redis"}, v.Away)
 	require.Equal(t, "open", v.Sales[0].Status)
 	require.EqualValues(t, 9, v.Sales[0].Available, "MySQL's")
@@ -74,14 +74,14 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 	require.Nil(t, v.Backlog)
 }
 
-// noSales is a MySQL that is away.
-type noSales struct{}
+// failingSales is a MySQL that is down.
+type failingSales struct{}
 
 var errAway = errors.New("away")
 
-func (noSales) Sale(context.Context, int64) (order.Sale, error) { return order.Sale{}, errAway }
-func (noSales) Sales(context.Context) ([]order.Sale, error)     { return nil, errAway }
-func (noSales) SalesBefore(context.Context, int64, int) ([]order.Sale, error) {
+func (failingSales) Sale(context.Context, int64) (order.Sale, error) { return order.Sale{}, errAway }
+func (failingSales) Sales(context.Context) ([]order.Sale, error)     { return nil, errAway }
+func (failingSales) SalesBefore(context.Context, int64, int) ([]order.Sale, error) {
 	return nil, errAway
 }
 
@@ -92,7 +92,7 @@ func TestASaleIsWatchedOnWhileMySQLIsAway(t *testing.T) {
 	l, err := d.service.Live(t.Context(), id)
 	require.NoError(t, err)
 	require.Empty(t, l.Away)
-	d.opts.Sales = noSales{}
+	d.opts.Sales = failingSales{}
 	d.reopen()
 	require.NotZero(t, d.reserve(id, "a"))
 	l, err = d.service.Live(t.Context(), id, l.Sales[0].Sale)

@@ -21,19 +21,19 @@ import (
 	"seckill/stock"
 )
 
-// slow is MySQL, Redis and the fleet, each of which takes a while to answer.
-type slow struct {
-	noSales
+// slowServers are MySQL, Redis and the fleet, each with slow responses.
+type slowServers struct {
+	failingSales
 
 	asked atomic.Int64
 }
 
-func (s *slow) answer() {
+func (s *slowServers) answer() {
 	s.asked.Add(1)
 	time.Sleep(50 * time.Millisecond)
 }
 
-func (s *slow) Sale(ctx context.Context, id int64) (order.Sale, error) {
+func (s *slowServers) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	s.answer()
 	if err := ctx.Err(); err != nil {
 		return order.Sale{}, err
@@ -44,27 +44,27 @@ func (s *slow) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	return order.Sale{ID: id, Title: "Sneaker"}, nil
 }
 
-func (s *slow) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
+func (s *slowServers) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
 	s.answer()
 	return make([]stock.Meta, len(ids)), nil
 }
 
-func (s *slow) Announce(context.Context, int64) error { return nil }
+func (s *slowServers) Announce(context.Context, int64) error { return nil }
 
-func (s *slow) Instances(context.Context) ([]fleet.Instance, error) {
+func (s *slowServers) Instances(context.Context) ([]fleet.Instance, error) {
 	s.answer()
 	return nil, nil
 }
 
-func (s *slow) AnnounceLimits(context.Context, uint64) error { return nil }
+func (s *slowServers) AnnounceLimits(context.Context, uint64) error { return nil }
 
-// gathering is how many questions a look at a sale is.
-const gathering = 3
+// callsPerView is the number of calls for one live view.
+const callsPerView = 3
 
-// watchers is the API on slow servers, and what looks at a sale there.
-func watchers() (servers *slow, look func(ctx context.Context, saleID int) *httptest.ResponseRecorder) {
-	servers = &slow{}
-	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), people{}, slog.New(slog.DiscardHandler))
+// newSlowAPI returns the API on slow servers, and a function that gets a live view.
+func newSlowAPI() (servers *slowServers, look func(ctx context.Context, saleID int) *httptest.ResponseRecorder) {
+	servers = &slowServers{}
+	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), fakeTokens{}, slog.New(slog.DiscardHandler))
 	return servers, func(ctx context.Context, saleID int) *httptest.ResponseRecorder {
 		req := httptest.NewRequestWithContext(ctx, http.MethodGet, adminhttp.Prefix+"live?sale_id="+strconv.Itoa(saleID), http.NoBody)
 		req.Header.Set("Authorization", "Bearer victor")
@@ -74,10 +74,10 @@ func watchers() (servers *slow, look func(ctx context.Context, saleID int) *http
 	}
 }
 
-func TestFiftyWhoWatchASaleAskTheServersOnce(t *testing.T) {
+func TestFiftyLiveRequestsCallTheServersOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		servers, look := watchers()
+		servers, look := newSlowAPI()
 		crowd := func(sale, status int) {
 			var all sync.WaitGroup
 			for range 50 {
@@ -88,41 +88,41 @@ func TestFiftyWhoWatchASaleAskTheServersOnce(t *testing.T) {
 			all.Wait()
 		}
 		crowd(7, http.StatusOK)
-		require.EqualValues(t, gathering, servers.asked.Load())
+		require.EqualValues(t, callsPerView, servers.asked.Load())
 		time.Sleep(499 * time.Millisecond)
 		crowd(7, http.StatusOK)
-		require.EqualValues(t, gathering, servers.asked.Load(), "it is kept")
+		require.EqualValues(t, callsPerView, servers.asked.Load(), "the view is kept")
 		crowd(8, http.StatusOK)
-		require.EqualValues(t, 2*gathering, servers.asked.Load(), "another sale is another look")
+		require.EqualValues(t, 2*callsPerView, servers.asked.Load(), "another sale has its own view")
 		time.Sleep(time.Millisecond)
 		crowd(7, http.StatusOK)
-		require.EqualValues(t, 3*gathering, servers.asked.Load(), "half a second later it is looked at again")
+		require.EqualValues(t, 3*callsPerView, servers.asked.Load(), "half a second later it is read again")
 
 		crowd(404, http.StatusNotFound)
 		crowd(404, http.StatusNotFound)
-		require.EqualValues(t, 3*gathering+1, servers.asked.Load(), "what is not there is not looked for by each, either")
+		require.EqualValues(t, 3*callsPerView+1, servers.asked.Load(), "a missing sale is not searched for each request either")
 	})
 }
 
-func TestWhoStopsWatchingStopsNobodyElse(t *testing.T) {
+func TestALiveRequestThatIsCancelledFailsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, look := watchers()
-		leaving, leave := context.WithCancel(t.Context())
+		_, look := newSlowAPI()
+		cancelled, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		all.Go(func() { look(leaving, 7) })
+		all.Go(func() { look(cancelled, 7) })
 		synctest.Wait()
 		all.Go(func() { require.NotContains(t, look(t.Context(), 7).Body.String(), "away") })
 		synctest.Wait()
-		leave()
+		cancel()
 		all.Wait()
 	})
 }
 
-func TestWhatIsKeptOfLooksIsBounded(t *testing.T) {
+func TestTheNumberOfKeptLiveViewsIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		servers, look := watchers()
+		servers, look := newSlowAPI()
 		var all sync.WaitGroup
 		for sale := range 1000 {
 			all.Go(func() { look(t.Context(), 1000+sale) })
@@ -133,6 +133,6 @@ func TestWhatIsKeptOfLooksIsBounded(t *testing.T) {
 			all.Go(func() { look(t.Context(), 1000+sale) })
 		}
 		all.Wait()
-		require.EqualValues(t, (1000-256)*gathering, servers.asked.Load()-before, "256 sales are")
+		require.EqualValues(t, (1000-256)*callsPerView, servers.asked.Load()-before, "256 are kept")
 	})
 }

@@ -24,7 +24,7 @@ func (h *Handler) limited(e endpoint) endpoint {
 }
 
 func (h *Handler) audit(_ http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	id := in.saleID()
 	if in.err != nil {
 		return nil, in.err
@@ -50,7 +50,7 @@ type rebuiltView struct {
 const rebuildTimeout = 10 * time.Minute
 
 func (h *Handler) rebuild(_ http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	id, c := in.saleID(), in.call()
 	if in.err != nil {
 		return nil, in.err

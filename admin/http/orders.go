@@ -57,7 +57,7 @@ type cancelledView struct {
 }
 
 func (h *Handler) cancelOrder(_ http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	id, c := in.orderID(), in.call()
 	if in.err != nil {
 		return nil, in.err

@@ -40,9 +40,12 @@ func pageOf[T, V any](items []T, limit int, view func(T) V, id func(V) string) l
 type input struct {
 	*http.Request
 
+	by    order.Operator
 	query url.Values
 	err   error
 }
+
+func inputOf(r *http.Request) *input { return &input{Request: r, by: By(r.Context())} }
 
 func (in *input) fail(err error) {
 	if in.err == nil {
@@ -52,7 +55,7 @@ func (in *input) fail(err error) {
 
 // call returns the request as a call of the service, with If-Match if it was sent.
 func (in *input) call() admin.Call {
-	c := admin.Call{By: By(in.Context()), Command: admin.NewCommand()}
+	c := admin.Call{By: in.by, Command: admin.NewCommand()}
 	if keys, sent := in.Header["Idempotency-Key"]; sent {
 		if len(keys) != 1 || keys[0] == "" || !order.ValidReference(keys[0]) {
 			in.fail(problem.New(keyInvalid, nil))
@@ -83,7 +86,7 @@ func etag(version uint64) string { return `"` + strconv.FormatUint(version, 10) 
 // queryOf reads the parameters of a request. It refuses an unknown one, and one that is
 // sent twice.
 func queryOf(r *http.Request, known ...string) *input {
-	in := &input{Request: r}
+	in := inputOf(r)
 	var err error
 	if in.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		in.fail(invalid("?", "is not a query string"))

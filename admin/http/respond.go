@@ -48,5 +48,5 @@ func writeJSON(w http.ResponseWriter, view any) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(resp.status)
-	_ = json.NewEncoder(w).Encode(resp.view) //nolint:errchkjson // views can be encoded; if the client is gone, nobody needs the error
+	_ = json.NewEncoder(w).Encode(resp.view) //nolint:errchkjson // views can be encoded; an error means that the client has disconnected
 }

@@ -22,7 +22,7 @@ func (h *Handler) listSales(_ http.ResponseWriter, r *http.Request) (any, error)
 }
 
 func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	id := in.saleID()
 	if in.err != nil {
 		return nil, in.err
@@ -36,7 +36,7 @@ func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) (any, error) 
 }
 
 func (h *Handler) createSale(w http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	c, b := in.call(), in.body()
 	if in.err != nil {
 		return nil, in.err
@@ -85,7 +85,7 @@ func patchOf(b *body) order.SalePatch {
 }
 
 func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	id, c, b := in.saleID(), in.change(), in.body()
 	if in.err != nil {
 		return nil, in.err
@@ -100,7 +100,7 @@ func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) (any, error
 
 // moveSale answers POST sales/{id}/{action}.
 func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	id, c, b := in.saleID(), in.call(), in.body()
 	if in.err != nil {
 		return nil, in.err
@@ -171,7 +171,7 @@ func statusOf(rs ...admin.Result) int {
 }
 
 func (h *Handler) pauseAll(_ http.ResponseWriter, r *http.Request) (any, error) {
-	in := input{Request: r}
+	in := inputOf(r)
 	c := in.call()
 	if in.err != nil {
 		return nil, in.err

@@ -13,22 +13,22 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Answer is what a request got.
+// Answer is the response to a request.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// undocumented are the headers that may come with anything: those of the
-// connection, and of CORS, of which the document speaks in words.
+// undocumented are headers allowed in every response: those of the connection, and of
+// CORS, which the document describes in words.
 var undocumented = []string{
 	"Connection", "Content-Length", "Content-Type", "Date", "Transfer-Encoding",
 	"Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers",
 }
 
-// Check holds an answer against the document. A page's files and the answers
-// to OPTIONS are no part of it.
+// Check compares a response with the document, which does not describe the pages and
+// OPTIONS.
 func (c *Contract) Check(r *http.Request, a Answer) error {
 	if r.Method == http.MethodOptions || r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/shopper/") || strings.HasPrefix(r.URL.Path, "/docs/") {
 		return nil

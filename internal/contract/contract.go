@@ -1,6 +1,5 @@
-// Package contract holds what a server answers against its OpenAPI 3.1
-// document, for tests. It is stricter than the document is for clients: an
-// answer with a header or a field that is not documented breaks it, too.
+// Package contract compares responses with the OpenAPI 3.1 document, for tests. It is
+// stricter than the document is for clients: it allows no undocumented header or field.
 package contract
 
 import (
@@ -19,8 +18,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Contract is a document, ready to hold answers against, and which of its
-// answers have been seen.
+// Contract is a document with compiled schemas, and which of its responses have been
+// seen.
 type Contract struct {
 	paths    map[string]map[string]map[int]response // template, method, status
 	general  map[int]response                       // of paths and methods that are not documented
@@ -54,7 +53,7 @@ type texts struct {
 	Title string `json:"title"`
 }
 
-// general names the components that say what holds for all paths.
+// general are the components that apply to all paths.
 var general = map[int]string{
 	http.StatusNotFound: "NotFound", http.StatusMethodNotAllowed: "MethodNotAllowed", http.StatusRequestEntityTooLarge: "TooLarge",
 	http.StatusTooManyRequests: "RateLimited",
@@ -133,8 +132,8 @@ func newBuilder(document []byte) (*builder, error) {
 	return b, nil
 }
 
-// seal lets no object of a document have more than its properties, unless it
-// says so. Conditions are left alone: they name a part of an object only.
+// seal forbids additional properties in every object that does not allow them.
+// Conditions stay as they are: they describe a part of an object.
 func seal(node any) {
 	switch node := node.(type) {
 	case map[string]any:

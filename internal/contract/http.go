@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// Handler serves what next serves and reports each answer that breaks the
-// contract, after it was given. An aborted request has no answer.
+// Handler reports each response of next that breaks the contract. An aborted request has
+// no response.
 func (c *Contract) Handler(next http.Handler, report func(error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := &tee{ResponseWriter: w}
@@ -49,8 +49,8 @@ func (t *tee) Write(b []byte) (int, error) {
 	return t.ResponseWriter.Write(b)
 }
 
-// Transport sends with next and reports each answer that breaks the contract.
-// An answer that is cut off is none.
+// Transport reports each response of next that breaks the contract, unless it was cut
+// off.
 func (c *Contract) Transport(next http.RoundTripper, report func(error)) http.RoundTripper {
 	return transport{c, next, report}
 }

@@ -19,12 +19,12 @@ import (
 // ErrInjected is what a point returns whose action is `error`.
 var ErrInjected = errors.New("failpoint: injected error")
 
-// errSetting stops a process whose setting is misspelt: a fault that never
-// happens proves nothing.
+// errSetting stops a process with an invalid setting: a fault that never happens proves
+// nothing.
 var errSetting = errors.New("failpoint")
 
 // fault is SECKILL_FAILPOINT=point:action[=duration][:n], armed at the n-th
-// time (1) that the process comes by.
+// time (1) that the process reaches the point.
 //
 //	kill    SIGKILL of the process
 //	stop    SIGSTOP of the process, SIGCONT after the duration (40 s)
@@ -70,8 +70,8 @@ func mustParse(setting string) *fault {
 	return f
 }
 
-// Hit does what is armed at point. The error is ErrInjected, or that of ctx
-// when it ended during a delay.
+// Hit executes the fault that is armed at point. The error is ErrInjected, or that of ctx
+// if it ended during a delay.
 func Hit(ctx context.Context, point string) error {
 	if armed.point != point {
 		return nil

@@ -1,13 +1,13 @@
 // Package failpoint makes the program fail on purpose, for the fault suite: Hit
 // is a place at which a process can be made to die, stop, fail or be slow. It
-// exists only under the build tag `failpoint`; without the tag Hit is empty,
-// inlined and gone from the program, whatever its environment says.
+// exists only with the build tag `failpoint`; without the tag Hit is empty and inlined,
+// so the program has no trace of it.
 package failpoint
 
-// Point is a place between two steps at which a fault is worst.
+// Point is a place between two steps where a fault is worst.
 type Point struct {
 	Name string
-	Role string // the process that comes by: api or consumer
+	Role string // the process that reaches it: api or consumer
 	What string // where it is
 }
 

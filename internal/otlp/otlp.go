@@ -1,5 +1,5 @@
-// Package otlp sends spans to a collector with OTLP over HTTP. It promises that
-// the collector is in nobody's way: spans wait in a bounded queue, each request
+// Package otlp sends spans to a collector with OTLP over HTTP. It never
+// delays the program: spans wait in a bounded queue, each request
 // is bounded in time and made once, and what the collector does not take is
 // dropped, with a line in the log at most once a minute.
 package otlp
@@ -33,11 +33,11 @@ const (
 	links = 256
 )
 
-// Options say where spans go.
+// Options are the collector and what is sent to it.
 type Options struct {
 	Endpoint string  // http(s)://host:port; without a path it is /v1/traces
 	Sample   float64 // of requests, 0 to 1
-	Service  string  // who we are
+	Service  string  // name of this process
 	Version  string
 	Instance string // one process of the service
 	Log      *slog.Logger
@@ -50,7 +50,7 @@ type Exporter struct {
 }
 
 // New returns an Exporter. It does not wait for the collector, which may be
-// away. Headers (authorization, for one) and certificates for it are taken from
+// down. Headers (authorization, for one) and certificates for it are taken from
 // OpenTelemetry's own OTEL_EXPORTER_OTLP_… variables.
 func New(ctx context.Context, o Options) (*Exporter, error) {
 	at, err := url.Parse(o.Endpoint)
@@ -89,17 +89,16 @@ func (e *Exporter) Close(ctx context.Context) error {
 	return nil
 }
 
-// quiet logs what could not be sent, now and then; the SDK would print each
-// failure by a logger of its own.
+// quiet logs failures now and then; the SDK would print each one with its own logger.
 type quiet struct {
 	sdk.SpanExporter
 	log     *slog.Logger
-	told    time.Time // the SDK exports from one goroutine at a time
+	logged  time.Time // the SDK exports from one goroutine at a time
 	dropped int
 }
 
-// tellEvery is the pause between two lines.
-const tellEvery = time.Minute
+// logEvery is the pause between two lines.
+const logEvery = time.Minute
 
 func (q *quiet) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	err := q.SpanExporter.ExportSpans(ctx, spans)
@@ -107,9 +106,9 @@ func (q *quiet) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error
 		return nil
 	}
 	q.dropped += len(spans)
-	if time.Since(q.told) >= tellEvery {
+	if time.Since(q.logged) >= logEvery {
 		q.log.WarnContext(ctx, "traces dropped: the collector did not take them", "spans", q.dropped, "err", err)
-		q.told, q.dropped = time.Now(), 0
+		q.logged, q.dropped = time.Now(), 0
 	}
 	return nil
 }

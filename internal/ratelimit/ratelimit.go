@@ -37,7 +37,7 @@ type pace struct {
 // set holds the buckets of the callers whose hashes end alike.
 type set struct {
 	mu     sync.Mutex
-	caller [ways]uint64        // 0: nobody
+	caller [ways]uint64        // 0: none
 	full   [ways]time.Duration // since started
 }
 

@@ -55,6 +55,7 @@ var sentinels = map[string]bool{
 	"consumer: stopped":                         true,
 	"failpoint: injected error":                 true,
 	"strictjson: malformed":                     true,
+	"siteverify: too many checks in progress":   true,
 	"strictjson: unknown field":                 true,
 	"the sale is not one that is kept in Redis": true,
 	"there is no such limit":                    true,

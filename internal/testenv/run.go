@@ -25,9 +25,8 @@ func Start(tb testing.TB, f func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// Send sends a request and returns the response with its body. Headers are names and
-// values in turn.
-func Send(tb testing.TB, method, url, body string, headers ...string) (*http.Response, string) {
+// Send sends a request and returns its response. Headers are names and values in turn.
+func Send(tb testing.TB, method, url, body string, headers ...string) (status int, header http.Header, text string) {
 	tb.Helper()
 	req, err := http.NewRequestWithContext(tb.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -41,9 +40,9 @@ func Send(tb testing.TB, method, url, body string, headers ...string) (*http.Res
 		tb.Fatalf("%v", err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		tb.Fatalf("%s %s: %v", method, url, err)
 	}
-	return resp, string(text)
+	return resp.StatusCode, resp.Header, string(b)
 }

@@ -32,14 +32,7 @@ type bench struct {
 	pongLoads  map[int]*generator // by their number of connections
 
 	foreign []float64
-	machine machine
-	audited int   // sales
-	orders  int64 // in them
-
-	spike  *spike
-	memory *memory
-	growth []growth
-	allocs *allocations
+	result  result
 }
 
 func (b *bench) sayf(format string, args ...any) {
@@ -74,7 +67,7 @@ func (b *bench) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.machine, err = describeMachine(ctx, b.dir, srv); err != nil {
+	if b.result.Machine, err = describeMachine(ctx, b.dir, srv); err != nil {
 		return err
 	}
 	if b.fast, err = b.newSystem(ctx, "fast", srv, srv.dsn()); err != nil {
@@ -185,7 +178,7 @@ func (b *bench) measure(ctx context.Context) error {
 	return b.measureRest(ctx)
 }
 
-// measureRest measures what needs no rounds.
+// measureRest measures what is not measured in rounds.
 func (b *bench) measureRest(ctx context.Context) error {
 	parts := []struct {
 		name    string
@@ -194,10 +187,10 @@ func (b *bench) measureRest(ctx context.Context) error {
 	}{
 		{"drain_tx_mysql8", b.wants("drain_tx_mysql8"), func() error { return b.onMySQL8(ctx) }},
 		{"results", b.wants("idle_p50_ms", "result_p50_ms", "result_p99_ms"), func() error { return b.results(ctx) }},
-		{"spike", b.options.rows["spike"], func() (err error) { b.spike, err = b.spiking(ctx); return err }},
-		{"memory", b.options.rows["memory"], func() (err error) { b.memory, err = b.remembering(ctx); return err }},
-		{"growth", b.options.rows["growth"], func() (err error) { b.growth, err = b.growing(ctx); return err }},
-		{"allocs", b.options.rows["allocs"], func() (err error) { b.allocs, err = b.allocating(ctx); return err }},
+		{"spike", b.options.rows["spike"], func() (err error) { b.result.Spike, err = b.spiking(ctx); return err }},
+		{"memory", b.options.rows["memory"], func() (err error) { b.result.Memory, err = b.remembering(ctx); return err }},
+		{"growth", b.options.rows["growth"], func() (err error) { b.result.Growth, err = b.growing(ctx); return err }},
+		{"allocs", b.options.rows["allocs"], func() (err error) { b.result.Allocs, err = b.allocating(ctx); return err }},
 	}
 	var failed error
 	for _, p := range parts {

@@ -123,8 +123,12 @@ func TestAMeasurementWithoutATurnIsRefused(t *testing.T) {
 func TestSpikeTable_HasRatesOverThreeSamples(t *testing.T) {
 	t.Parallel()
 	r := &spike{points: []point{
-		{}, {at: 200 * time.Millisecond}, {at: 400 * time.Millisecond, accepted: 30}, {at: 600 * time.Millisecond, accepted: 60, settled: 30, refused: 6},
-		{at: time.Second, accepted: 80, settled: 80, refused: 86}, {at: 6 * time.Second},
+		{},
+		{at: 200 * time.Millisecond},
+		{at: 400 * time.Millisecond, accepted: 30},
+		{at: 600 * time.Millisecond, accepted: 60, settled: 30, refused: 6},
+		{at: time.Second, accepted: 80, settled: 80, refused: 86},
+		{at: 6 * time.Second},
 	}}
 	require.Equal(t, "0.60 10 100 50 30\n1.00 108 100 100 0\n", string(r.table()))
 	require.Empty(t, (&spike{}).table())

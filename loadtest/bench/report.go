@@ -49,12 +49,8 @@ type result struct {
 
 // report prints the table and writes bench.json.
 func (b *bench) report(failed error) error {
-	b.machine.Foreign = median(b.foreign)
-	r := result{
-		At: b.began.UTC(), Seconds: time.Since(b.began).Seconds(), Quick: b.quick, Machine: b.machine,
-		Audited: b.audited, Orders: b.orders,
-		Spike: b.spike, Memory: b.memory, Growth: b.growth, Allocs: b.allocs,
-	}
+	r := &b.result
+	r.At, r.Seconds, r.Quick, r.Machine.Foreign = b.began.UTC(), time.Since(b.began).Seconds(), b.quick, median(b.foreign)
 	if failed != nil {
 		r.Failed = failed.Error()
 	}
@@ -68,7 +64,7 @@ func (b *bench) report(failed error) error {
 	if err := os.WriteFile(filepath.Join(b.out, "bench.json"), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	return b.print(os.Stdout, r)
+	return r.print(os.Stdout)
 }
 
 func (r *row) json() rowJSON {
@@ -88,7 +84,7 @@ func (r *row) json() rowJSON {
 	return j
 }
 
-func (b *bench) print(w io.Writer, r result) error {
+func (r *result) print(w io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(w, "\n%d x %s, %d MB, Linux %s, %s; fsync %.2f ms; others used %.2f cores\n", m.Cores, m.CPU, m.MemoryMB, m.Kernel, m.Go, m.FsyncMS, m.Foreign)
 	for _, name := range slices.Sorted(maps.Keys(m.Modes)) {
@@ -142,7 +138,7 @@ func printCPU(w io.Writer, rows []rowJSON) {
 }
 
 // printRest prints everything but the rows.
-func (r result) printRest(w io.Writer) {
+func (r *result) printRest(w io.Writer) {
 	for _, j := range r.Rows {
 		if j.Note != "" {
 			fmt.Fprintf(w, "\n%s: %s\n", j.Name, j.Note)

@@ -152,8 +152,8 @@ func (s *sale) check(ctx context.Context) error {
 	if want := min(int64(s.stock)*int64(len(s.ids)), accepted+s.filled); confirmed != want {
 		return fmt.Errorf("%w: %d accepted, %d filled before, stock %d x %d, but %d confirmed", errBroken, accepted, s.filled, len(s.ids), s.stock, confirmed)
 	}
-	s.b.audited += len(s.ids)
-	s.b.orders += confirmed
+	s.b.result.Audited += len(s.ids)
+	s.b.result.Orders += confirmed
 	return s.forget(ctx)
 }
 

@@ -191,7 +191,7 @@ func (b *bench) makeTokens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.machine.GetPong, b.machine.PostPong = get.rate, post.rate
+	b.result.Machine.GetPong, b.result.Machine.PostPong = get.rate, post.rate
 	b.sayf("pong answers %.0f plain GET and %.0f purchases per second: what wrk can send", get.rate, post.rate)
 	// Orders arrive at half of pong's rate; the rest is a reserve, in case the machine
 	// was slow just now.

@@ -1,4 +1,4 @@
-// Command verdict ends a load test: it compares what k6's shoppers were told with what
+// Command verdict ends a load test: it compares the results that k6's shoppers got with what
 // the audit found, and the processes' memory and goroutines early and late in the run.
 // It prints each guarantee, and exits with 4 if one was broken. `verdict watch FILE
 // NAME=ADDRESS…` measures during the run.

@@ -25,7 +25,7 @@ type health interface {
 }
 
 // adminHandler serves health checks, metrics and, where operators is not nil,
-// their API; profiles only where nobody but this machine can reach them. /livez
+// their API; profiles only where this machine alone can reach them. /livez
 // asks no server: a process whose servers are down is alive, and a restart would
 // not help.
 func adminHandler(listen string, reg *prometheus.Registry, h health, operators http.Handler) http.Handler {

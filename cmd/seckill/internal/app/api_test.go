@@ -51,12 +51,12 @@ func TestAnAPIThatStopsIsNotReadyWhileItStillAnswers(t *testing.T) {
 
 	go stop()
 	require.Eventually(t, func() bool { return api.ready() != nil }, 500*time.Millisecond, 5*time.Millisecond)
-	resp, _ := testenv.Send(t, http.MethodGet, url, "")
-	require.Equal(t, http.StatusOK, resp.StatusCode, "load balancers may not have looked yet")
+	status, _, _ := testenv.Send(t, http.MethodGet, url, "")
+	require.Equal(t, http.StatusOK, status, "load balancers may not have looked yet")
 	stop()
 }
 
-// lateQueue is a queue whose broker does not answer yet.
+// lateQueue is a queue whose broker does not respond yet.
 type lateQueue struct {
 	memoryQueue
 
@@ -76,7 +76,7 @@ type latePublisher struct {
 
 func (p latePublisher) Probe(ctx context.Context) error {
 	if !p.queue.there.Load() {
-		return errors.New("not there")
+		return errors.New("not up")
 	}
 	return p.publisher.Probe(ctx)
 }
@@ -97,7 +97,7 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	require.ErrorIs(t, api.ready(), errNotReached)
 	require.ErrorIs(t, api.gate()(), errNotReached)
 
-	api.started = api.started.Add(-reachWithin) // long enough: polls are to be answered
+	api.started = api.started.Add(-reachWithin) // long enough to be ready for polls
 	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
 	require.ErrorIs(t, api.gate()(), errNotReached)
 	queue.there.Store(true)
@@ -106,16 +106,16 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	require.NoError(t, ignoreCanceled(g.Wait()))
 }
 
-// counter is MySQL's counter of node IDs.
-type counter struct{ n atomic.Int64 }
+// nodeIDCounter is MySQL's counter of node IDs.
+type nodeIDCounter struct{ n atomic.Int64 }
 
-func (c *counter) NextNodeID(context.Context) (int64, error) { return c.n.Add(1), nil }
-func (c *counter) LastNodeID(context.Context) (int64, error) { return c.n.Load(), nil }
+func (c *nodeIDCounter) NextNodeID(context.Context) (int64, error) { return c.n.Add(1), nil }
+func (c *nodeIDCounter) LastNodeID(context.Context) (int64, error) { return c.n.Load(), nil }
 
 func TestAnIDSourceReplacesAUsedUpNodeID(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := &counter{}
+		c := &nodeIDCounter{}
 		ids := newIDSource(c, slog.New(slog.DiscardHandler))
 		require.Error(t, ids.ready())
 		stop := testenv.Start(t, ids.run)
@@ -124,10 +124,10 @@ func TestAnIDSourceReplacesAUsedUpNodeID(t *testing.T) {
 		before, err := ids.Next()
 		require.NoError(t, err)
 
-		c.n.Add(8_100) // other processes came and went
+		c.n.Add(8_100) // other processes took node IDs
 		time.Sleep(11 * time.Second)
 		after, err := ids.Next()
-		require.NoError(t, err, "buying goes on")
+		require.NoError(t, err, "shoppers can still buy")
 		require.Equal(t, int64(8102), ids.maker.Load().NodeID())
 		require.Greater(t, after, before)
 		stop()
@@ -142,7 +142,7 @@ func TestAPoolOfConnectionsInUseIsNoFaultOfRedis(t *testing.T) {
 	t.Cleanup(func() { _ = rdb.Close() })
 	client, ok := rdb.(*redis.Client)
 	require.True(t, ok)
-	for range cfg.PoolSize { // as many polls as there are connections wait for a slow Redis
+	for range cfg.PoolSize { // all connections are in use by polls that wait for a slow Redis
 		c := client.Conn()
 		require.NoError(t, c.Ping(t.Context()).Err())
 		t.Cleanup(func() { _ = c.Close() })
@@ -157,5 +157,5 @@ func TestAPoolOfConnectionsInUseIsNoFaultOfRedis(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.NoError(t, b.Ready(), "buying goes on")
+	require.NoError(t, b.Ready(), "shoppers can still buy")
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lag is a queue that says how many wait, a second after it is asked.
-type lag struct {
+// fakeQueue answers how many orders wait half a second after it is asked.
+type fakeQueue struct {
 	waiting atomic.Int64
 	away    atomic.Bool
 }
 
-func (l *lag) Lag(context.Context) (int64, error) {
+func (l *fakeQueue) Lag(context.Context) (int64, error) {
 	n := l.waiting.Load()
 	time.Sleep(500 * time.Millisecond)
 	if l.away.Load() {
-		return 0, errors.New("away")
+		return 0, errors.New("down")
 	}
 	return n, nil
 }
@@ -32,15 +32,15 @@ func (l *lag) Lag(context.Context) (int64, error) {
 func TestTheBacklogCountsWhatWasSentSinceTheQueueWasAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := &lag{}
+		q := &fakeQueue{}
 		b := newBacklog(q, 600, slog.New(slog.DiscardHandler))
 		stop := testenv.Start(t, b.run)
 
 		b.sent(601)
-		require.True(t, b.over(), "at once, not when the queue is asked")
+		require.True(t, b.over(), "at once, before the queue is asked again")
 		q.waiting.Store(300) // half of them are settled
 		time.Sleep(1250 * time.Millisecond)
-		b.sent(200) // while it is being asked: not in the answer
+		b.sent(200) // during the call: not in the answer
 		time.Sleep(500 * time.Millisecond)
 		require.False(t, b.over(), "300 + 200")
 		b.sent(101)
@@ -48,7 +48,7 @@ func TestTheBacklogCountsWhatWasSentSinceTheQueueWasAsked(t *testing.T) {
 
 		q.away.Store(true)
 		time.Sleep(5 * time.Second)
-		require.True(t, b.over(), "the last answer stands, and what was sent after it")
+		require.True(t, b.over(), "the last answer stands, plus what was sent after it")
 		q.away.Store(false)
 		q.waiting.Store(0)
 		time.Sleep(2 * time.Second)

@@ -20,47 +20,48 @@ import (
 	"seckill/stock"
 )
 
-var errUnread = errors.New("the answer was lost")
+var errUnread = errors.New("the response was lost")
 
-// deaf is a MySQL and a fleet that do not answer what the fields say.
-type deaf struct {
+// failingStores are a MySQL and a fleet that do not answer the calls that the fields
+// name.
+type failingStores struct {
 	*memory.Store
 
 	sale, limits, instances, sales bool
 }
 
-func (d *deaf) Sale(ctx context.Context, id int64) (order.Sale, error) {
+func (d *failingStores) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	if d.sale {
 		return order.Sale{}, errUnread
 	}
 	return d.Store.Sale(ctx, id)
 }
 
-func (d *deaf) Sales(ctx context.Context) ([]order.Sale, error) {
+func (d *failingStores) Sales(ctx context.Context) ([]order.Sale, error) {
 	if d.sales {
 		return nil, errUnread
 	}
 	return d.Store.Sales(ctx)
 }
 
-func (d *deaf) Limits(ctx context.Context) (order.Limits, error) {
+func (d *failingStores) Limits(ctx context.Context) (order.Limits, error) {
 	if d.limits {
 		return order.Limits{}, errUnread
 	}
 	return d.Store.Limits(ctx)
 }
 
-func (d *deaf) Instances(context.Context) ([]fleet.Instance, error) {
+func (d *failingStores) Instances(context.Context) ([]fleet.Instance, error) {
 	if d.instances {
 		return nil, errUnread
 	}
 	return []fleet.Instance{{ID: "api-1", Role: fleet.RoleAPI}}, nil
 }
 
-func (d *deaf) AnnounceLimits(context.Context, uint64) error { return nil }
+func (d *failingStores) AnnounceLimits(context.Context, uint64) error { return nil }
 
-// Each part that cannot be read is a check that fails, and hides no other: the
-// servers, too, are looked at, here those that nobody started.
+// A part that cannot be read is a failed check and hides no other: the servers, which
+// are down here, are checked too.
 func TestWhatPreflightCannotReadFails(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Load([]string{"SECKILL_MYSQL_DSN=x:y@tcp(127.0.0.1:1)/z", "SECKILL_REDIS_ADDRS=127.0.0.1:1", "SECKILL_ROCKETMQ_NAMESERVERS=127.0.0.1:1"}, "")
@@ -69,15 +70,15 @@ func TestWhatPreflightCannotReadFails(t *testing.T) {
 	servers := []string{"mysql", "redis", "rocketmq"}
 	ofInstances := []string{"api-1", "apis", "consumers", "mysql connections", "rocketmq queues"}
 	for part, test := range map[string]struct {
-		deaf     *deaf
-		fails    string
-		there    []string
-		unlooked []string
+		stores    *failingStores
+		fails     string
+		there     []string
+		unchecked []string
 	}{
-		"the sale":      {&deaf{sale: true}, "sale", ofInstances, []string{"sale window"}},
-		"the instances": {&deaf{instances: true}, "instances", []string{"sale", "sale window"}, ofInstances},
-		"the limits":    {&deaf{limits: true}, "limits in force", append([]string{"sale"}, ofInstances...), nil},
-		"the sales":     {&deaf{sales: true}, "sales of the instances", append([]string{"sale"}, ofInstances...), nil},
+		"the sale":      {&failingStores{sale: true}, "sale", ofInstances, []string{"sale window"}},
+		"the instances": {&failingStores{instances: true}, "instances", []string{"sale", "sale window"}, ofInstances},
+		"the limits":    {&failingStores{limits: true}, "limits in force", append([]string{"sale"}, ofInstances...), nil},
+		"the sales":     {&failingStores{sales: true}, "sales of the instances", append([]string{"sale"}, ofInstances...), nil},
 	} {
 		t.Run(part, func(t *testing.T) {
 			t.Parallel()
@@ -88,11 +89,11 @@ func TestWhatPreflightCannotReadFails(t *testing.T) {
 					StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour), PayWithin: time.Hour,
 				})
 				require.NoError(t, err)
-				test.deaf.Store = store
+				test.stores.Store = store
 				rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 				defer rdb.Close()
 				c.service = admin.New(admin.Options{
-					Sales: test.deaf, Ledger: stock.New(rdb), Limits: test.deaf, LimitRules: c.service.LimitRules(), Fleet: test.deaf, Log: slog.New(slog.DiscardHandler),
+					Sales: test.stores, Ledger: stock.New(rdb), Limits: test.stores, LimitRules: c.service.LimitRules(), Fleet: test.stores, Log: slog.New(slog.DiscardHandler),
 				})
 				found, err := c.Preflight(t.Context(), sale.ID)
 				require.NoError(t, err)
@@ -104,12 +105,12 @@ func TestWhatPreflightCannotReadFails(t *testing.T) {
 				require.Equal(t, checkup.Fail, f.Level, "%+v", found)
 				require.Contains(t, f.Detail, errUnread.Error())
 				require.NotEmpty(t, f.Advice)
-				require.False(t, f.OK, "it alone keeps a sale from beginning")
+				require.False(t, f.OK, "it alone fails the preflight")
 				require.False(t, f.Down)
 				for _, name := range append(test.there, servers...) {
 					require.Contains(t, byName, name)
 				}
-				for _, name := range test.unlooked {
+				for _, name := range test.unchecked {
 					require.NotContains(t, byName, name)
 				}
 				return nil

@@ -84,7 +84,7 @@ func runDev(ctx context.Context, cfg config.Config, tracer *telemetry.Tracer, lo
 	handler := adminHandler(cfg.AdminListen, reg, api, operators)
 	api.up = func(addr net.Addr) {
 		started.URL = "http://" + addr.String()
-		if api.await(ctx) { // whoever reads the greeting may buy at once
+		if api.await(ctx) { // the reader of the greeting may buy at once
 			greet(started, sale)
 		}
 	}

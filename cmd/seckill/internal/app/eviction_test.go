@@ -79,7 +79,7 @@ func TestReadinessSaysThatRedisMayEvict(t *testing.T) {
 		e.check(t.Context())
 		require.Contains(t, e.line(), `WARNING: maxmemory-policy is "allkeys-lru"; set maxmemory-policy noeviction`)
 	}
-	require.Equal(t, 1, strings.Count(logged.String(), "allkeys-lru"), "said once")
+	require.Equal(t, 1, strings.Count(logged.String(), "allkeys-lru"), "logged once")
 	require.Contains(t, exposed(t, reg), "\nseckill_redis_may_evict 1\n")
 	require.Contains(t, exposed(t, reg), "\nseckill_redis_memory_used_bytes 7\n")
 	require.Contains(t, exposed(t, reg), "\nseckill_redis_memory_max_bytes 10\n")
@@ -94,7 +94,7 @@ func TestTheServersOfTestsEvictNothing(t *testing.T) {
 	e := newEviction(testenv.Redis(t), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	require.NoError(t, e.run(ctx), "it ends")
+	require.NoError(t, e.run(ctx), "it stops")
 	e.check(t.Context())
 	require.Equal(t, "redis eviction: ok", e.line())
 }

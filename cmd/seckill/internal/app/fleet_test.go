@@ -43,11 +43,11 @@ func TestALimitGivesAConsumerNoMoreWorkersThanItsConnectionsAllow(t *testing.T) 
 	workers(3, 3)
 }
 
-// applied is a role that passes on the limits it gets.
-type applied chan config.Config
+// recordingRole passes on the limits it gets.
+type recordingRole chan config.Config
 
-func (applied) describe(*fleet.Instance) fleet.Totals { return fleet.Totals{} }
-func (a applied) apply(cfg config.Config, _ int)      { a <- cfg }
+func (recordingRole) describe(*fleet.Instance) fleet.Totals { return fleet.Totals{} }
+func (r recordingRole) apply(cfg config.Config, _ int)      { r <- cfg }
 
 func TestALimitThatThisVersionDoesNotTakeIsShownAndKeepsNoOtherBack(t *testing.T) {
 	t.Parallel()
@@ -61,10 +61,10 @@ func TestALimitThatThisVersionDoesNotTakeIsShownAndKeepsNoOtherBack(t *testing.T
 		"consumer_workers": new(json.Number("1000")), "of_a_newer_version": new(json.Number("1")), "drain_rate": new(json.Number("7")),
 	}})
 	require.NoError(t, err)
-	told := make(applied, 100)
-	m := newMember(cfg, b, fleet.RoleConsumer, told, &net.TCPAddr{IP: net.IPv4zero, Port: 8081}, prometheus.NewRegistry(), log)
+	limits := make(recordingRole, 100)
+	m := newMember(cfg, b, fleet.RoleConsumer, limits, &net.TCPAddr{IP: net.IPv4zero, Port: 8081}, prometheus.NewRegistry(), log)
 	defer testenv.Start(t, m.Run)()
-	now := <-told
+	now := <-limits
 	require.InDelta(t, 7, now.Consumer.DrainRate, 0)
 	require.Equal(t, cfg.Consumer.Workers, now.Consumer.Workers)
 

@@ -41,6 +41,6 @@ func TestAnAPITakesItsShareOfWhatIsForAllOfThem(t *testing.T) {
 		require.InDelta(t, want.rps, l.ShopperRPS, 1e-9)
 		require.InDelta(t, want.address, l.AddressRPS, 1e-9)
 		require.Equal(t, want.burst, l.ShopperBurst)
-		require.Equal(t, []int{7, 8, 9}, []int{l.BuyInflight, l.PollInflight, l.HeldPolls}, "these are each process's own")
+		require.Equal(t, []int{7, 8, 9}, []int{l.BuyInflight, l.PollInflight, l.HeldPolls}, "these limits hold for each process")
 	}
 }

@@ -34,22 +34,22 @@ func exposed(t *testing.T, reg *prometheus.Registry) string {
 	return rec.Body.String()
 }
 
-// selling is both roles on in-memory servers, wired as in production, each with a
+// runningRoles are both roles on in-memory servers, wired as in production, each with a
 // registry of its own.
-type selling struct {
+type runningRoles struct {
 	url, token, sale string
 	api              *APIRole
 	registries       map[string]*prometheus.Registry // by role
 }
 
-func startSelling(t *testing.T) *selling {
+func startRoles(t *testing.T) *runningRoles {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	cfg, err := DevConfig()
 	require.NoError(t, err)
 	cfg.API.ChallengeURL, cfg.API.ChallengeKey = "https://captcha.invalid/siteverify", "secret"
 	cfg.Listen = "127.0.0.1:0"
-	cfg.MySQL.DSN = "nobody@tcp(127.0.0.1:1)/nowhere" // a pool that nobody uses
+	cfg.MySQL.DSN = "nobody@tcp(127.0.0.1:1)/nowhere" // an unused pool
 	cfg.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
 	rdb, err := openRedis(cfg.Redis)
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func startSelling(t *testing.T) *selling {
 	require.NoError(t, err)
 	tokens, err := devTokens(cfg, sale)
 	require.NoError(t, err)
-	s := &selling{token: tokens.Token, sale: tokens.SaleID, registries: map[string]*prometheus.Registry{}}
+	s := &runningRoles{token: tokens.Token, sale: tokens.SaleID, registries: map[string]*prometheus.Registry{}}
 	for _, role := range []string{"api", "consumer"} {
 		s.registries[role] = newRegistry(cfg, b)
 	}
@@ -85,18 +85,17 @@ func startSelling(t *testing.T) *selling {
 	return s
 }
 
-// buy is one purchase, until it has its result.
-func (s *selling) buy(t *testing.T) {
+// buy makes a purchase and waits for its result.
+func (s *runningRoles) buy(t *testing.T) {
 	t.Helper()
-	resp, _ := testenv.Send(t, http.MethodPost, s.url+"/v1/sales/"+s.sale+"/orders", "", "Authorization", "Bearer "+s.token)
-	require.Equal(t, http.StatusAccepted, resp.StatusCode)
-	resp, _ = testenv.Send(t, http.MethodGet, s.url+resp.Header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+s.token)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	status, header, _ := testenv.Send(t, http.MethodPost, s.url+"/v1/sales/"+s.sale+"/orders", "", "Authorization", "Bearer "+s.token)
+	require.Equal(t, http.StatusAccepted, status)
+	status, _, _ = testenv.Send(t, http.MethodGet, s.url+header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+s.token)
+	require.Equal(t, http.StatusOK, status)
 }
 
-// rows are our metrics as docs/metrics.md lists them: those of all roles, with
-// the roles that export each.
-func (s *selling) rows(t *testing.T) (rows []string) {
+// rows are our metrics as docs/metrics.md lists them, with the roles that export each.
+func (s *runningRoles) rows(t *testing.T) (rows []string) {
 	t.Helper()
 	type metric struct{ kind, labels, roles, help string }
 	all := map[string]metric{}
@@ -132,7 +131,7 @@ func without(all, some []string) []string {
 
 func TestTheTableOfMetricsIsWhatBothRolesExport(t *testing.T) {
 	t.Parallel()
-	s := startSelling(t)
+	s := startRoles(t)
 	s.buy(t)
 	_, table, _ := strings.Cut(document(t, "docs/metrics.md"), "|---|---|---|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")
@@ -140,12 +139,12 @@ func TestTheTableOfMetricsIsWhatBothRolesExport(t *testing.T) {
 	have := strings.SplitAfter(table+"\n", "\n")
 	missing, surplus := without(want, have), without(have, want)
 	require.Empty(t, missing, "docs/metrics.md lacks:\n%s", strings.Join(missing, ""))
-	require.Empty(t, surplus, "docs/metrics.md has in vain:\n%s", strings.Join(surplus, ""))
+	require.Empty(t, surplus, "docs/metrics.md has, but nothing exports:\n%s", strings.Join(surplus, ""))
 }
 
 func TestMetricsHaveHelpAndBaseUnits(t *testing.T) {
 	t.Parallel()
-	s := startSelling(t)
+	s := startRoles(t)
 	s.buy(t)
 	for role, reg := range s.registries {
 		fs, err := reg.Gather()
@@ -154,12 +153,12 @@ func TestMetricsHaveHelpAndBaseUnits(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, problems, role)
 		for _, f := range fs {
-			require.NotContains(t, f.GetHelp(), "|", "it stands in a table")
+			require.NotContains(t, f.GetHelp(), "|", "the table of docs/metrics.md has it in a cell")
 		}
 	}
 }
 
-// The names that design and operators rely on; there are more.
+// The names that operators rely on; there are more.
 const contract = `http_requests_total{code,route} http_request_duration_seconds{route} http_inflight_requests
 	orders_accepted_total orders_refused_total{reason}
 	stock_available_units{sale} stock_pending_units{sale} order_oldest_pending_seconds{sale}
@@ -172,7 +171,7 @@ const contract = `http_requests_total{code,route} http_request_duration_seconds{
 
 func TestTheContractsMetricsAreExported(t *testing.T) {
 	t.Parallel()
-	s := startSelling(t)
+	s := startRoles(t)
 	s.buy(t)
 	exported := map[string]string{} // labels by name
 	for _, row := range s.rows(t) {
@@ -204,11 +203,11 @@ func value(text, series string) string {
 
 func TestMetricsFollowASale(t *testing.T) {
 	t.Parallel()
-	s := startSelling(t)
+	s := startRoles(t)
 	stockLeft := `seckill_stock_available_units{sale="` + s.sale + `"}`
 	s.buy(t)
 	var text string
-	require.Eventually(t, func() bool { // the copy is read anew each second, and once more when there is a result
+	require.Eventually(t, func() bool { // the snapshot is read each second, and when there is a result
 		text = exposed(t, s.registries["api"])
 		return value(text, stockLeft) == "99" && value(text, `seckill_stock_pending_units{sale="`+s.sale+`"}`) == "0"
 	}, 5*time.Second, 10*time.Millisecond)
@@ -244,7 +243,7 @@ func TestASaleThatIsNotLoadedHasNoSeries(t *testing.T) {
 
 func TestWhatTheDocumentUsesOfTheRuntimeIsExported(t *testing.T) {
 	t.Parallel()
-	s := startSelling(t)
+	s := startRoles(t)
 	_, table, _ := strings.Cut(document(t, "docs/metrics.md"), "\n|---|---|\n")
 	rows := strings.Split(strings.TrimSpace(table), "\n")
 	require.Greater(t, len(rows), 5)

@@ -115,7 +115,7 @@ func TestTheMetricsOfAnExpressionAreFound(t *testing.T) {
 
 func TestEveryMetricOfDashboardsAndRulesIsExported(t *testing.T) {
 	t.Parallel()
-	s := startSelling(t)
+	s := startRoles(t)
 	s.buy(t)
 	exported := map[string]bool{"up": true, "ALERTS": true} // Prometheus' own
 	var all strings.Builder
@@ -145,7 +145,7 @@ func TestEveryMetricOfDashboardsAndRulesIsExported(t *testing.T) {
 }
 
 // requireLabel fails unless some series has the label with each of the values:
-// what is misspelt there would never match, and nobody would know.
+// a misspelt one would never match, unnoticed.
 func requireLabel(t *testing.T, text, at, label, values string) {
 	t.Helper()
 	switch {

@@ -24,7 +24,7 @@ const (
 	operatorSecret = "fedcba9876543210fedcba9876543210"
 )
 
-// minted is a token of a shopper, or of an operator with a role.
+// minted returns a token of a shopper, or of an operator with a role.
 func minted(t *testing.T, subject, role string) string {
 	t.Helper()
 	cfg, err := config.Load([]string{"SECKILL_JWT_SECRETS=" + shopperSecret, "SECKILL_ADMIN_JWT_SECRETS=" + operatorSecret}, "")
@@ -40,7 +40,7 @@ func minted(t *testing.T, subject, role string) string {
 	return token
 }
 
-// admins is the admin listener of a role with those settings.
+// admins returns the admin handler of a role with these settings.
 func admins(t *testing.T, settings ...string) (http.Handler, error) {
 	t.Helper()
 	cfg, err := config.Load(settings, "")
@@ -79,7 +79,7 @@ func TestOperatorsHaveKeysAndAnAudienceOfTheirOwn(t *testing.T) {
 	for _, open := range []string{"/livez", "/readyz", "/metrics"} {
 		require.Equal(t, 200, statusOf(t, h, open, ""), open)
 	}
-	require.Equal(t, 404, statusOf(t, h, "/debug/pprof/", ""), "not beyond this machine")
+	require.Equal(t, 404, statusOf(t, h, "/debug/pprof/", ""), "only on this machine")
 
 	h, err = admins(t, "SECKILL_JWT_SECRETS="+shopperSecret)
 	require.NoError(t, err)

@@ -63,7 +63,7 @@ type summary struct {
 }
 
 const (
-	simulatedSeeds = 200 // where nobody says how many
+	simulatedSeeds = 200 // default
 	fewSeeds       = 50  // the same with -short, and under the race detector: each takes four times as long
 	progressEvery  = 500
 )
@@ -143,7 +143,7 @@ func simulatedAPI(cfg config.Config, s simulation.Servers) (simulation.API, erro
 	if err != nil {
 		return simulation.API{}, err
 	}
-	opts.IDs = skewed{role.ids, s.Skew}
+	opts.IDs = skewedIDs{role.ids, s.Skew}
 	role.server = api.New(opts)
 	return simulation.API{
 		Handler: role.server.Handler(),
@@ -207,13 +207,13 @@ func simulatedBackend(cfg config.Config, s simulation.Servers) (*backend, error)
 	return &backend{redis: rdb, store: s.Orders, queue: simulatedQueue{s.Queue}}, nil
 }
 
-// skewed makes the IDs of a process whose clock is wrong.
-type skewed struct {
+// skewedIDs makes the IDs of a process whose clock is wrong.
+type skewedIDs struct {
 	ids   *idSource
 	ahead time.Duration
 }
 
-func (s skewed) Next() (order.ID, error) {
+func (s skewedIDs) Next() (order.ID, error) {
 	id, err := s.ids.Next()
 	return id + order.ID(s.ahead.Milliseconds()<<22), err
 }

@@ -19,7 +19,7 @@ import (
 // in-memory servers; test/trace_test.go does so on real ones.
 func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	t.Parallel()
-	tracer, spans := telemetrytest.New(t, 0) // the caller wants it
+	tracer, spans := telemetrytest.New(t, 0) // the caller samples it
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg, err := DevConfig()
 	require.NoError(t, err)
@@ -30,13 +30,13 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	}()
 	d := <-up
 
-	resp, _ := testenv.Send(t, http.MethodPost, d.URL+"/v1/sales/"+d.SaleID+"/orders", `{}`, "Authorization", "Bearer "+d.Token,
+	status, header, _ := testenv.Send(t, http.MethodPost, d.URL+"/v1/sales/"+d.SaleID+"/orders", `{}`, "Authorization", "Bearer "+d.Token,
 		"Content-Type", "application/json", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	require.Equal(t, http.StatusAccepted, resp.StatusCode)
-	_, text := testenv.Send(t, http.MethodGet, d.URL+resp.Header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+d.Token)
+	require.Equal(t, http.StatusAccepted, status)
+	_, _, text := testenv.Send(t, http.MethodGet, d.URL+header.Get("Location")+"?wait=5s", "", "Authorization", "Bearer "+d.Token)
 	require.Contains(t, text, `"status":"confirmed"`)
 	require.Eventually(t, func() bool { return len(spans.Named("process SECKILL_ORDER")) > 0 }, 5*time.Second, time.Millisecond)
-	_, text = testenv.Send(t, http.MethodGet, d.AdminURL+"/metrics", "", "Accept", "application/openmetrics-text; version=1.0.0")
+	_, _, text = testenv.Send(t, http.MethodGet, d.AdminURL+"/metrics", "", "Accept", "application/openmetrics-text; version=1.0.0")
 	require.Contains(t, text, `# {trace_id="0af7651916cd43dd8448eb211c80319c"}`)
 	cancel()
 	require.NoError(t, <-done)
@@ -58,7 +58,7 @@ func TestOneOrdersTraceShowsEveryHop(t *testing.T) {
 	require.Equal(t, d.SaleID, reserve.Attrs["seckill.sale.id"])
 	require.Equal(t, process.Attrs["messaging.message.id"], reserve.Attrs["seckill.order.id"])
 	require.Equal(t, "confirmed", process.Attrs["seckill.order.status"])
-	require.Empty(t, spans.Named("GET /v1/orders/:id"), "nobody asked for that one")
+	require.Empty(t, spans.Named("GET /v1/orders/:id"), "that request was not sampled")
 	for _, s := range spans.All() {
 		for key, value := range s.Attrs {
 			require.NotEqual(t, "42", value, "the shopper in %s of %s", key, s.Name)

@@ -26,8 +26,8 @@ func of(t *testing.T, found []checkup.Finding, name string) checkup.Finding {
 	return checkup.Finding{}
 }
 
-// requireSound fails where a finding does not hold together: what is not well
-// has advice, what is has none, and only what fails is not ok.
+// requireSound checks that findings are consistent: only those that are not well have
+// advice, and only failures are not ok.
 func requireSound(t *testing.T, found ...checkup.Finding) {
 	t.Helper()
 	for _, f := range found {

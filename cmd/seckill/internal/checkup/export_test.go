@@ -1,6 +1,6 @@
 package checkup
 
-// What tests look at from outside.
+// For the tests.
 var (
 	JudgeClock  = clock
 	JudgeNode   = redisNode

@@ -20,7 +20,7 @@ var (
 	noon    = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 )
 
-// soon is a sale that starts in five minutes and is loaded.
+// soon is a loaded sale that starts in five minutes.
 func soon() (order.Sale, stock.Meta) {
 	s := order.Sale{
 		Title: "t", State: order.SaleOpen, PriceMinor: 9900, Currency: "CNY", Total: 1000, Available: 1000, OrdersPerShopper: 1, UnitsPerOrder: 2,
@@ -76,7 +76,7 @@ func TestWhatASaleLacksIsFound(t *testing.T) {
 	}
 }
 
-// crew is a fleet that is ready, of two of each role.
+// crew is a healthy fleet with two instances of each role.
 func crew() checkup.Fleet {
 	instance := func(id, role string) fleet.Instance {
 		return fleet.Instance{
@@ -142,7 +142,7 @@ func TestAtLeastTwoOfEachRoleAreWanted(t *testing.T) {
 	require.Equal(t, checkup.Fail, of(t, f.Roles(), "consumers").Level)
 	f.Instances = nil
 	require.Equal(t, checkup.Fail, of(t, f.Roles(), "apis").Level)
-	require.Equal(t, checkup.OK, f.Check()[0].Level, "nothing runs, which only a sale minds")
+	require.Equal(t, checkup.OK, f.Check()[0].Level, "no instances are a problem for a sale only")
 }
 
 func TestWhatCannotBeReadFailsAndIsNotChecked(t *testing.T) {
@@ -154,7 +154,7 @@ func TestWhatCannotBeReadFailsAndIsNotChecked(t *testing.T) {
 	} {
 		f := crew()
 		change(&f)
-		require.False(t, f.Stale(), "nobody is waited for")
+		require.False(t, f.Stale(), "it waits for no instance")
 		found := f.Check()
 		requireSound(t, found...)
 		unread := of(t, found, name)
@@ -169,7 +169,7 @@ func TestWhatCannotBeReadFailsAndIsNotChecked(t *testing.T) {
 	}
 	nobody := checkup.Fleet{InstancesErr: &admin.UnavailableError{Server: "redis", Err: errors.New("NOPERM")}}
 	found := append(nobody.Check(), nobody.Roles()...)
-	require.Len(t, found, 1, "none is not what was read: %+v", found)
+	require.Len(t, found, 1, "unread is not the same as none: %+v", found)
 	require.Equal(t, checkup.Fail, found[0].Level)
 	require.Contains(t, found[0].Advice, "seckill:*")
 }

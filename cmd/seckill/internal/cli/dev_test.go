@@ -22,7 +22,7 @@ import (
 
 const testSecret = "0123456789abcdef0123456789abcdef"
 
-// devShop is what `seckill dev` started.
+// devShop is a running `seckill dev`.
 type devShop struct{ app.DevStarted }
 
 // dev runs `seckill dev` inside the test and returns what its first line says.
@@ -58,22 +58,22 @@ type devOrder struct {
 
 func (d devShop) call(t *testing.T, method, path, body string) (int, devOrder) {
 	t.Helper()
-	resp, text := testenv.Send(t, method, d.URL+path, body, "Authorization", "Bearer "+d.Token, "Content-Type", "application/json")
+	status, _, text := testenv.Send(t, method, d.URL+path, body, "Authorization", "Bearer "+d.Token, "Content-Type", "application/json")
 	var o devOrder
 	require.NoError(t, json.Unmarshal([]byte(text), &o))
-	return resp.StatusCode, o
+	return status, o
 }
 
 // operate sends a request to the operators' API, which must answer 200.
 func (d devShop) operate(t *testing.T, method, path, body string, headers ...string) string {
 	t.Helper()
-	resp, text := testenv.Send(t, method, d.AdminURL+adminhttp.Prefix+path, body,
+	status, _, text := testenv.Send(t, method, d.AdminURL+adminhttp.Prefix+path, body,
 		append(headers, "Authorization", "Bearer "+d.AdminToken, "Content-Type", "application/json")...)
-	require.Equal(t, http.StatusOK, resp.StatusCode, text)
+	require.Equal(t, http.StatusOK, status, text)
 	return text
 }
 
-// Not parallel: it looks for goroutines left behind.
+// Not parallel: it checks for leaked goroutines.
 func TestDevSellsAndStopsCleanly(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	d, stop := dev(t)
@@ -85,7 +85,7 @@ func TestDevSellsAndStopsCleanly(t *testing.T) {
 	require.Equal(t, "confirmed", result.Status)
 	require.True(t, result.Done)
 	_, again := d.call(t, http.MethodPost, "/v1/sales/"+d.SaleID+"/orders", `{"quantity":1}`)
-	require.Equal(t, placed.ID, again.ID, "the limit is one: a second click is the same order")
+	require.Equal(t, placed.ID, again.ID, "the purchase limit is one: a second click returns the same order")
 
 	code, stdout, stderr := d.pay(t, placed.ID, "--amount", "9900", "--event", "evt_1")
 	require.Equal(t, exitOK, code, stderr)
@@ -124,7 +124,7 @@ func TestDevServesOperators(t *testing.T) {
 	}
 	require.Equal(t, "paused", sale(http.MethodPost, "sales/"+d.SaleID+"/pause").State)
 	require.Eventually(t, func() bool {
-		_, text := testenv.Send(t, http.MethodGet, d.URL+"/v1/sales/"+d.SaleID, "")
+		_, _, text := testenv.Send(t, http.MethodGet, d.URL+"/v1/sales/"+d.SaleID, "")
 		return strings.Contains(text, `"state":"paused"`)
 	}, time.Second, time.Millisecond, "shoppers see it")
 	require.Equal(t, "paused", sale(http.MethodGet, "sales/"+d.SaleID).Redis.State)

@@ -17,7 +17,7 @@ import (
 	"seckill/queue/memory"
 )
 
-// published is the topic after some orders of two sales.
+// published is a topic with events of two sales.
 func published(t *testing.T) *memory.Topic {
 	t.Helper()
 	body := func(sale, shopper, reference string) []byte {
@@ -34,7 +34,7 @@ func published(t *testing.T) *memory.Topic {
 	return topic
 }
 
-// tailed runs the tail until there is nothing more.
+// tailed runs the tail for a moment.
 func tailed(t *testing.T, p *process, w tail) (stdout, stderr string, err error) {
 	t.Helper()
 	return tailedOf(t, published(t), p, w)
@@ -71,9 +71,9 @@ func TestTailShowsEventsToProgramsAsTheyAre(t *testing.T) {
 	require.Equal(t, "8-3-512", e.ID)
 }
 
-// TestTailPassesOnNothingThatDoesHarm has somebody else write to the topic: every
-// text of its event would clear the screen and begin a line.
-func TestTailPassesOnNothingThatDoesHarm(t *testing.T) {
+// TestTailEscapesEveryText: another program writes to the topic, and every text of its
+// event would clear the screen and start a line.
+func TestTailEscapesEveryText(t *testing.T) {
 	t.Parallel()
 	e := event.Event{SpecVersion: "1.0", ID: "x", Data: event.Data{Sequence: 1}}
 	bad := "\x1b[2J\n\u009b"
@@ -91,7 +91,7 @@ func TestTailPassesOnNothingThatDoesHarm(t *testing.T) {
 		out, errs, err := tailedOf(t, topic, &process{json: asJSON}, tail{})
 		require.NoError(t, err)
 		require.Equal(t, 1, strings.Count(out, "\n"), "one line: %s", out)
-		require.Equal(t, 2, strings.Count(errs, "\n"), "a warning of each of the others: %s", errs)
+		require.Equal(t, 2, strings.Count(errs, "\n"), "a warning for each of the others: %s", errs)
 		require.NotContains(t, out+errs, "\x1b")
 		require.NotContains(t, errs, "\u009b")
 		if asJSON {
@@ -103,7 +103,7 @@ func TestTailPassesOnNothingThatDoesHarm(t *testing.T) {
 	}
 }
 
-func TestTailEndsWhenNobodyReadsOn(t *testing.T) {
+func TestTailEndsWhenItsReaderIsClosed(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()
 	require.NoError(t, r.Close())
@@ -111,10 +111,10 @@ func TestTailEndsWhenNobodyReadsOn(t *testing.T) {
 	require.ErrorIs(t, p.tailEvents(t.Context(), published(t), tail{fromStart: true}), io.ErrClosedPipe)
 }
 
-func TestTailSaysThatTheBrokerIsAway(t *testing.T) {
+func TestTailReportsThatTheBrokerIsDown(t *testing.T) {
 	t.Parallel()
 	p := &process{stdout: io.Discard, stderr: io.Discard}
-	require.Equal(t, exitDependency, exitCode(p.tailEvents(t.Context(), away{}, tail{})))
+	require.Equal(t, exitDependency, exitCode(p.tailEvents(t.Context(), failingReader{}, tail{})))
 	code, _, _ := command(t, nil, "events", "tail", "--limit", "-1")
 	require.Equal(t, exitUsage, code)
 	code, out, _ := command(t, nil, "events", "schema")
@@ -122,8 +122,8 @@ func TestTailSaysThatTheBrokerIsAway(t *testing.T) {
 	require.Equal(t, string(event.Schema), out)
 }
 
-type away struct{}
+type failingReader struct{}
 
-func (away) Read(context.Context, bool, func([]queue.Message) error) error {
+func (failingReader) Read(context.Context, bool, func([]queue.Message) error) error {
 	return errors.New("connection refused")
 }

@@ -10,7 +10,7 @@ import (
 	"seckill/internal/config"
 )
 
-// What somebody types at night from the runbook has to work.
+// The commands in the runbook must work.
 func TestTheCommandsOfTheRunbookExist(t *testing.T) {
 	t.Parallel()
 	text := document(t, "docs/operations.md")
@@ -60,7 +60,7 @@ func TestTheKnobsOfTheRunbookAreLiveWhereItSaysSo(t *testing.T) {
 		}
 	}
 	for name := range live {
-		if name != "address_rps" { // off by default, and not a knob for the night
+		if name != "address_rps" { // off by default, and not mentioned in the runbook
 			require.True(t, said[name], "docs/operations.md does not name %s", name)
 		}
 	}

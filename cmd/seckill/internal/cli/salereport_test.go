@@ -10,7 +10,7 @@ import (
 	"seckill/order"
 )
 
-func TestNoCellIsTakenForAFormula(t *testing.T) {
+func TestExport_NoCellIsAFormula(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
@@ -21,10 +21,10 @@ func TestNoCellIsTakenForAFormula(t *testing.T) {
 	}
 }
 
-// noRoom is a disk with this much room.
-type noRoom struct{ left int }
+// fullDisk is a disk with this much space.
+type fullDisk struct{ left int }
 
-func (n *noRoom) Write(b []byte) (int, error) {
+func (n *fullDisk) Write(b []byte) (int, error) {
 	if n.left -= len(b); n.left < 0 {
 		return 0, errFull
 	}
@@ -35,7 +35,7 @@ var errFull = &silentError{1}
 
 func TestAFullDiskEndsAnExport(t *testing.T) {
 	t.Parallel()
-	w := newCSVWriter(&noRoom{left: 100 << 10})
+	w := newCSVWriter(&fullDisk{left: 100 << 10})
 	var err error
 	lines := 0
 	for ; err == nil && lines < 1_000_000; lines++ {
@@ -57,7 +57,7 @@ func TestALineOfAnExportHasTheIDThatTheShopperHas(t *testing.T) {
 		r.ID.String(), sealer.Seal(r.ID, 7, "shopper-1"), "shopper-1", "3", "9900", "29700", "CNY",
 		"rejected", "sold_out", "cart-1", "2025-01-01T00:00:00.042Z", "2026-11-21T20:00:00.005Z", "",
 	}, cells(r, "CNY", sealer))
-	require.Empty(t, cells(r, "CNY", nil)[1], "without the keys it is not known")
+	require.Empty(t, cells(r, "CNY", nil)[1], "unknown without the keys")
 
 	var out bytes.Buffer
 	w := newCSVWriter(&out)

@@ -12,7 +12,7 @@ import (
 	"seckill/fleet"
 )
 
-// troubled is a view of a sale with trouble.
+// troubled is a view with problems.
 func troubled() admin.LiveView {
 	return admin.LiveView{
 		At: "2026-11-21T20:00:00.000Z", Accepted: 900.4, Refused: 12000, Settled: 850, Backlog: new(int64(1700)),
@@ -63,7 +63,7 @@ func TestATerminalIsAsItWasAfterwards(t *testing.T) {
 		require.Greater(t, strings.Index(string(text), off), strings.Index(string(text), on))
 	}
 	after := string(text[strings.LastIndex(string(text), leave):])
-	require.Equal(t, leave+strings.Join(s.last, "\n")+"\n", after, "the last view stays, and begins where the cursor is")
+	require.Equal(t, leave+strings.Join(s.last, "\n")+"\n", after, "the last view stays, from the position of the cursor")
 	require.Contains(t, after, "of 1000 left")
 }
 
