@@ -27,13 +27,13 @@ import (
 // large is a sale of so many orders, in MySQL and in Redis.
 const large = 500_000
 
-// BenchmarkReserveDuringAPass is what the audit costs shoppers: the time of a
+// BenchmarkReserveDuringAScan is what the audit costs shoppers: the time of a
 // reservation at 2,000 a second in a sale of 500,000 orders, in seconds with and
 // without a scan going on, by turns, so that whatever else the machine does
 // falls on both. It also reports how long loading the sale and a scan take.
 //
-//	go test -run '^$' -bench ReserveDuringAPass -benchtime 1x ./reconcile
-func BenchmarkReserveDuringAPass(b *testing.B) {
+//	go test -run '^$' -bench ReserveDuringAScan -benchtime 1x ./audit
+func BenchmarkReserveDuringAScan(b *testing.B) {
 	db := testenv.MySQL(b)
 	store, ledger := mysql.NewStore(db, slog.New(slog.DiscardHandler)), stock.New(testenv.Redis(b))
 	sale := fill(b, db, store)

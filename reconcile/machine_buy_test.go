@@ -212,14 +212,12 @@ func (m *machine) command() {
 	}
 	again := rapid.IntRange(1, 2).Draw(m.t, "times")
 	m.drawCommit()
+	action := order.Restocking(units)
+	if what != "restock" {
+		action = order.Moving("", map[string]order.SaleState{"pause": order.SalePaused, "resume": order.SaleOpen, "end": order.SaleEnded}[what])
+	}
 	for range again {
-		var err error
-		if what == "restock" {
-			_, err = m.store.Restock(m.ctx(), id, m.saleID, units)
-		} else {
-			to := map[string]order.SaleState{"pause": order.SalePaused, "resume": order.SaleOpen, "end": order.SaleEnded}[what]
-			_, err = m.store.SetSaleState(m.ctx(), id, m.saleID, to)
-		}
+		_, err := m.store.Operate(m.ctx(), order.Operation{Command: id, SaleID: m.saleID, Action: action})
 		if !errors.Is(err, order.ErrConflict) {
 			require.NoError(m.t, err)
 		}

@@ -149,7 +149,7 @@ func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, st
 		_, err := create(m.ctx(), sale)
 		require.NoError(t, err)
 	}
-	_, err := m.store.SetSaleState(m.ctx(), m.commandID(), m.saleID, order.SaleOpen)
+	_, err := m.store.Operate(m.ctx(), order.Operation{Command: m.commandID(), SaleID: m.saleID, Action: order.Moving("", order.SaleOpen)})
 	require.NoError(t, err)
 	require.NoError(t, m.loader.Load(m.ctx(), m.saleID))
 	return m

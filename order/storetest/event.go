@@ -35,7 +35,7 @@ func eventsTold(t *testing.T, s *suite) {
 	s.cancel(t, dropped.ID)
 	ghost := s.order(t, sale.ID, "d")
 	s.void(t, ghost)
-	_, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1) // no order's
+	_, err := s.restock(t.Context(), s.id(t).String(), sale.ID, 1) // no order's
 	require.NoError(t, err)
 
 	es, _ := s.events(t, sale.ID, 1000)

@@ -110,7 +110,7 @@ func changesPage(t *testing.T, s *suite) {
 	o.Key, o.Quantity = 77, 2
 	s.settle(t, o)
 	for range 3 {
-		_, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1)
+		_, err := s.restock(t.Context(), s.id(t).String(), sale.ID, 1)
 		require.NoError(t, err)
 	}
 	cs, err := s.store.Changes(t.Context(), sale.ID, 0, 1)

@@ -336,7 +336,7 @@ func (w *world) move(cmd string, to order.SaleState) {
 }
 
 func (w *world) restock(i, units int) {
-	if _, err := w.store.Restock(context.Background(), fmt.Sprint("restock-", i), sales[1], units); err != nil {
+	if _, err := w.store.Operate(context.Background(), order.Operation{Command: fmt.Sprint("restock-", i), SaleID: sales[1], Action: order.Restocking(units)}); err != nil {
 		w.failf("restock: %v", err)
 	}
 }
