@@ -125,10 +125,10 @@ func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
 		return limited
 	}
 	require.Zero(t, ask("127.0.0.20", "192.0.2.N", 5))
-	require.Greater(t, ask("127.0.0.20", "192.0.2.N", 60), 30, "another claim is no other bucket")
-	require.Greater(t, ask("127.0.0.20", "198.51.100.N, "+proxyIP, 60), 30, "nor is one that seems to come by the proxy")
+	require.Greater(t, ask("127.0.0.20", "192.0.2.N", 60), 30, "another claimed address does not give another bucket")
+	require.Greater(t, ask("127.0.0.20", "198.51.100.N, "+proxyIP, 60), 30, "nor does a claim that names the proxy")
 	require.Greater(t, ask("127.0.0.20", "127.0.0.22", 60), 30)
-	require.Zero(t, ask("127.0.0.22", "127.0.0.20", 5), "who was named by others has their own bucket, and not that which they name")
+	require.Zero(t, ask("127.0.0.22", "127.0.0.20", 5), "an address that others claimed has a bucket of its own")
 	require.Zero(t, ask("127.0.0.23", proxyIP, 5))
 }
 
@@ -170,7 +170,7 @@ func TestAShopBehindNginx(t *testing.T) {
 
 	t.Run("before a consumer runs", func(t *testing.T) {
 		t.Run("a poll is held for half a minute", func(t *testing.T) { t.Parallel(); s.heldInVain(t) })
-		t.Run("what is the operators' is not there", func(t *testing.T) { t.Parallel(); operatorsOnly(t, url) })
+		t.Run("the operators' paths are not served", func(t *testing.T) { t.Parallel(); operatorsOnly(t, url) })
 		t.Run("sizes", func(t *testing.T) { t.Parallel(); s.sizesBehindNginx(t, url) })
 		t.Run("a sale is asked for once a second", func(t *testing.T) { t.Parallel(); s.cachedBehindNginx(t, url) })
 	})
@@ -225,7 +225,7 @@ func (s *shop) sizesBehindNginx(t *testing.T, url string) {
 	require.Equal(t, http.StatusAccepted, status, text)
 }
 
-// heldInVain: no consumer runs, so there is no result.
+// heldInVain polls for a result that cannot come: no consumer runs.
 func (s *shop) heldInVain(t *testing.T) {
 	c := s.behindNginx(s.sale(saleTerms{stock: 1}), s.tokens(9_100, 1))
 	c.buy(1)

@@ -64,7 +64,7 @@ func TestTheNightOfASaleIsSteeredByItsOperator(t *testing.T) {
 	require.Equal(t, "paid", c.pay(c.acceptedIDs()[0], "paid-in-time", 9900))
 	boards := readBoards(t)
 	boards.sameAsAudit(t, night, s, c)
-	outside.heardAll(t, 30*time.Second, c.sale)
+	outside.awaitAll(t, 30*time.Second, c.sale)
 
 	for _, p := range append(s.apis, s.consumers...) {
 		p.terminate(30 * time.Second)
