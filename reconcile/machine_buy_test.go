@@ -49,7 +49,7 @@ func (m *machine) buy() {
 			m.asked = append(m.asked, o)
 			m.send(o)
 		case errors.Is(r.Err, stock.ErrReplay):
-			m.look(r.Entry.Order)
+			m.ask(r.Entry.Order)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (m *machine) send(o order.Order) {
 	case "dies":
 		return
 	}
-	m.told[whose(o)] = order.StatusPending
+	m.answered[whose(o)] = order.StatusPending
 }
 
 // settle is a consumer with a batch of deliveries: late ones, repeated ones,

@@ -174,6 +174,6 @@ func eventsOfClosed(t *testing.T, s *suite) {
 	_, open := s.behind(t, sale.ID, false)
 	require.False(t, open)
 	c, closed := s.behind(t, sale.ID, true)
-	require.True(t, closed, "what happened before has still to be told")
+	require.True(t, closed, "what happened before is still to be published")
 	require.Equal(t, uint64(3), c.Behind())
 }

@@ -75,7 +75,7 @@ func shopperPages(t *testing.T, s *suite) {
 	require.Equal(t, want, got)
 	none, err := s.store.ByShopper(t.Context(), sale.ID, "A", 0, 10)
 	require.NoError(t, err)
-	require.Empty(t, none, "shoppers are told apart by case")
+	require.Empty(t, none, "shoppers differ by case")
 }
 
 func verdictsCompare(t *testing.T, s *suite) {
