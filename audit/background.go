@@ -100,11 +100,11 @@ func (b *Background) step(ctx, scanCtx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sales: %w", err)
 	}
-	letters, err := b.store.CountDeadLetters(ctx)
+	count, err := b.store.CountDeadLetters(ctx)
 	if err != nil {
 		return err
 	}
-	b.m.letters(letters)
+	b.m.countDeadLetters(count)
 	ms, err := b.ledger.Metas(ctx, order.SaleIDs(ss))
 	listed, loaded := map[int64]bool{}, map[int64]bool{}
 	for i, s := range ss {

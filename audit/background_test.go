@@ -47,15 +47,15 @@ func onBoth(t *testing.T, test func(b *fixture)) {
 	t.Parallel()
 	t.Run("in memory", func(t *testing.T) {
 		t.Parallel()
-		test(newBeat(t, memory.NewStore(), testenv.Miniredis(t)))
+		test(newFixture(t, memory.NewStore(), testenv.Miniredis(t)))
 	})
 	t.Run("servers", func(t *testing.T) {
 		t.Parallel()
-		test(newBeat(t, mysql.NewStore(testenv.MySQL(t), slog.New(slog.DiscardHandler)), testenv.Redis(t)))
+		test(newFixture(t, mysql.NewStore(testenv.MySQL(t), slog.New(slog.DiscardHandler)), testenv.Redis(t)))
 	})
 }
 
-func newBeat(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *fixture {
+func newFixture(t *testing.T, store storetest.Store, rdb redis.UniversalClient) *fixture {
 	t.Helper()
 	b := &fixture{T: t, store: store, rdb: rdb, ledger: stock.New(rdb), reg: prometheus.NewRegistry(), log: &testenv.Logs{}}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
@@ -358,7 +358,7 @@ func TestDeadLettersAreCountedAsTheyAreKept(t *testing.T) {
 			require.NoError(b, b.store.AddDeadLetter(b.Context(), letter))
 			require.InDelta(b, 1, counted("message"), 0)
 		}
-		require.NoError(b, b.store.Discard(b.Context(), letter))
+		require.NoError(b, b.store.DiscardAs(b.Context(), order.Operator{}, "", letter))
 		require.InDelta(b, 0, counted("message"), 0)
 
 		o := b.buy("ann")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"seckill/internal/loop"
@@ -91,9 +92,7 @@ func (b *Background) heal(ctx context.Context, work *scan, found []*mismatch) ([
 		}
 	}
 	var still []*mismatch
-	for rest := found; len(rest) > 0; {
-		some := rest[:min(len(rest), rowsAtOnce)]
-		rest = rest[len(some):]
+	for some := range slices.Chunk(found, rowsAtOnce) {
 		now, err := work.compareNow(ctx, some)
 		if err != nil {
 			return nil, err

@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, k := range kinds {
 		m.discrepancies.WithLabelValues(k).Set(0)
 	}
-	m.letters(order.DeadLetterCount{})
+	m.countDeadLetters(order.DeadLetterCount{})
 	return m
 }
 
@@ -63,7 +63,7 @@ func (m *metrics) of(saleID int64) *findings {
 	return f
 }
 
-func (m *metrics) letters(n order.DeadLetterCount) {
+func (m *metrics) countDeadLetters(n order.DeadLetterCount) {
 	m.deadLetters.WithLabelValues("message").Set(float64(n.Messages))
 	m.deadLetters.WithLabelValues("verdict").Set(float64(n.Verdicts))
 }

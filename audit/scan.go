@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -148,9 +149,7 @@ func (s *scan) readEntries(ctx context.Context) error {
 }
 
 func (s *scan) judgeEntries(ctx context.Context, es []stock.Entry) error {
-	for len(es) > 0 { // Redis returns a small sale in one page, whatever the count
-		some := es[:min(len(es), rowsAtOnce)]
-		es = es[len(some):]
+	for some := range slices.Chunk(es, rowsAtOnce) { // Redis returns a small sale in one page, whatever the count
 		verdicts, err := s.verdicts(ctx, ordersOf(some))
 		if err != nil {
 			return err
@@ -226,14 +225,8 @@ func (s *scan) recheck(ctx context.Context) ([]*mismatch, error) {
 	}
 	// An order may be absent from Redis while the tail has changes to apply.
 	behind := m.Applied < s.after.Seq
-	all := make([]*mismatch, 0, len(s.mismatches))
-	for _, s := range s.mismatches {
-		all = append(all, s)
-	}
 	var stand []*mismatch
-	for len(all) > 0 {
-		some := all[:min(len(all), rowsAtOnce)]
-		all = all[len(some):]
+	for some := range slices.Chunk(slices.Collect(maps.Values(s.mismatches)), rowsAtOnce) {
 		now, err := s.compareNow(ctx, some)
 		if err != nil {
 			return nil, err

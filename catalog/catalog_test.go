@@ -23,7 +23,7 @@ type stores struct {
 	list         []order.Sale
 	metas        map[int64]stock.Meta
 	mysql, redis error
-	lists, looks int
+	lists, reads int
 	ahead        time.Duration // of the clock of Redis
 	onSale       func(int64)
 }
@@ -49,7 +49,7 @@ func (s *stores) slowSales(ctx context.Context) ([]order.Sale, error) {
 func (s *stores) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looks++
+	s.reads++
 	ms := make([]stock.Meta, len(ids))
 	for i, id := range ids {
 		ms[i] = s.metas[id]
@@ -256,9 +256,9 @@ func TestARefreshForANewSaleOutlivesItsCaller(t *testing.T) {
 		s := &stores{metas: map[int64]stock.Meta{}}
 		s.open(7, 1)
 		c := catalog.New(s.slowSales, s, slog.Default())
-		leaving, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		defer leave()
-		go c.Known(leaving, 7)
+		ending, end := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer end()
+		go c.Known(ending, 7)
 		synctest.Wait()
 		require.True(t, c.Known(t.Context(), 7))
 	})

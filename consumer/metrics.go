@@ -64,9 +64,9 @@ func (m *metrics) settled(ctx context.Context, took time.Duration, orders int, v
 	}
 }
 
-// told records the time to the result, which shoppers notice. The ID has another
+// observe records the time to the result, which shoppers notice. The ID has another
 // machine's clock, so the value is as accurate as the machines' time synchronization.
-func (m *metrics) told(vs []order.Verdict, trace *batchTrace) {
+func (m *metrics) observe(vs []order.Verdict, trace *batchTrace) {
 	now := time.Now()
 	for _, v := range vs {
 		if o := m.toResult[v.Status]; o != nil && v.Seq != 0 {

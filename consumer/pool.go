@@ -188,7 +188,7 @@ func (p *Pool) work(ctx context.Context) {
 	}
 }
 
-// finish settles a batch. Its callers are told once it is committed.
+// finish settles a batch. Its callers get the result once it is committed.
 func (p *Pool) finish(ctx context.Context, items []item, orders []order.Order) {
 	traced, trace := p.trace(ctx, items)
 	vs, err := p.settle(traced, orders)
@@ -304,7 +304,7 @@ func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict, trace *batchTr
 		p.metrics.writeBackFailures.Inc()
 		p.opts.Log.WarnContext(ctx, "results left to the tail", "orders", len(vs), "err", err)
 	}
-	p.metrics.told(vs, trace)
+	p.metrics.observe(vs, trace)
 }
 
 func (p *Pool) replay(ctx context.Context, vs []order.Verdict) error {

@@ -49,7 +49,7 @@ func (m *machine) buy() {
 			m.asked = append(m.asked, o)
 			m.send(o)
 		case errors.Is(r.Err, stock.ErrReplay):
-			m.look(r.Entry.Order)
+			m.ask(r.Entry.Order)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (m *machine) send(o order.Order) {
 	case "dies":
 		return
 	}
-	m.told[whose(o)] = order.StatusPending
+	m.answered[whose(o)] = order.StatusPending
 }
 
 // settle is a consumer with a batch of deliveries: late ones, repeated ones,
@@ -212,14 +212,12 @@ func (m *machine) command() {
 	}
 	again := rapid.IntRange(1, 2).Draw(m.t, "times")
 	m.drawCommit()
+	action := order.Restocking(units)
+	if what != "restock" {
+		action = order.Moving("", map[string]order.SaleState{"pause": order.SalePaused, "resume": order.SaleOpen, "end": order.SaleEnded}[what])
+	}
 	for range again {
-		var err error
-		if what == "restock" {
-			_, err = m.store.Restock(m.ctx(), id, m.saleID, units)
-		} else {
-			to := map[string]order.SaleState{"pause": order.SalePaused, "resume": order.SaleOpen, "end": order.SaleEnded}[what]
-			_, err = m.store.SetSaleState(m.ctx(), id, m.saleID, to)
-		}
+		_, err := m.store.Operate(m.ctx(), order.Operation{Command: id, SaleID: m.saleID, Action: action})
 		if !errors.Is(err, order.ErrConflict) {
 			require.NoError(m.t, err)
 		}

@@ -156,7 +156,7 @@ func (m *machine) heal() {
 	m.endLeases()
 	m.ignoreUnloaded(m.sweeper.Step(m.ctx()))
 	for _, o := range m.asked {
-		if m.told[whose(o)] != "" && !m.decided(o) {
+		if m.answered[whose(o)] != "" && !m.decided(o) {
 			m.resolveOne(o)
 			m.resolveOne(o)
 		}
@@ -177,12 +177,12 @@ func (m *machine) decided(o order.Order) bool {
 func (m *machine) checkHealed() {
 	rows, sale, meta := m.rows(), m.sale(), m.meta()
 	for _, o := range m.asked {
-		if m.told[whose(o)] == "" {
+		if m.answered[whose(o)] == "" {
 			continue // it was never answered
 		}
 		require.True(m.t, m.decided(o), "202 without a verdict: order %d of %s", o.ID, o.ShopperID)
-		m.look(o)
-		require.NotEqual(m.t, order.StatusPending, m.told[whose(o)], "pending for ever: order %d of %s", o.ID, o.ShopperID)
+		m.ask(o)
+		require.NotEqual(m.t, order.StatusPending, m.answered[whose(o)], "pending for ever: order %d of %s", o.ID, o.ShopperID)
 	}
 	m.checkLog(sale)
 	require.True(m.t, meta.Loaded || !sale.State.Loaded(), "the sale is loaded")

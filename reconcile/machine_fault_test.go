@@ -66,7 +66,7 @@ func (m *machine) resolveOne(o order.Order) {
 	v, decided, err := m.resolver.Resolve(m.ctx(), o)
 	require.NoError(m.t, err)
 	if decided {
-		m.hear(o, v.Status)
+		m.answer(o, v.Status)
 	}
 }
 
@@ -144,36 +144,36 @@ func (m *machine) rebuild() {
 
 func (m *machine) audit() { require.NoError(m.t, m.auditor.Scan(m.ctx(), m.saleID)) }
 
-// poll is a shopper who asks what became of an order.
+// poll is a shopper who gets an order.
 func (m *machine) poll() {
-	if len(m.told) == 0 {
-		m.t.Skip("nobody waits")
+	if len(m.answered) == 0 {
+		m.t.Skip("no order was answered")
 	}
 	o := rapid.SampledFrom(m.asked).Draw(m.t, "order")
-	m.look(o)
+	m.ask(o)
 }
 
-// look answers as the API does: Redis says only that an order is pending.
-func (m *machine) look(o order.Order) {
+// ask answers as the API does: Redis says only that an order is pending.
+func (m *machine) ask(o order.Order) {
 	e, inRedis, err := m.ledger.Entry(m.ctx(), m.saleID, o.ShopperID, o.ID)
 	require.NoError(m.t, err)
 	if inRedis && e.State == stock.EntryPending {
-		m.hear(o, order.StatusPending)
+		m.answer(o, order.StatusPending)
 		return
 	}
 	vs, _, err := m.store.Verdicts(m.ctx(), []order.Order{o})
 	require.NoError(m.t, err)
 	if len(vs) == 1 {
-		m.hear(o, vs[0].Status)
+		m.answer(o, vs[0].Status)
 	} else {
-		m.hear(o, order.StatusPending)
+		m.answer(o, order.StatusPending)
 	}
 }
 
-// hear holds what a shopper is told against what they were told before. Only
-// pending may be heard again after a result, from a Redis that came back older.
-func (m *machine) hear(o order.Order, now order.Status) {
-	before, known := m.told[whose(o)]
+// answer compares an answer to a shopper with the one before. Only pending may follow
+// a result, from a Redis that came back older.
+func (m *machine) answer(o order.Order, now order.Status) {
+	before, known := m.answered[whose(o)]
 	switch {
 	case known && now == order.StatusPending:
 		return
@@ -182,5 +182,5 @@ func (m *machine) hear(o order.Order, now order.Status) {
 	case before == order.StatusConfirmed:
 		require.NotEqual(m.t, order.StatusRejected, now, "a confirmed order is rejected")
 	}
-	m.told[whose(o)] = now
+	m.answered[whose(o)] = now
 }

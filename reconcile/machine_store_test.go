@@ -81,23 +81,12 @@ func (s *checkedStore) Pay(ctx context.Context, p order.Payment) (order.Receipt,
 	return got, err
 }
 
-func (s *checkedStore) SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error) {
-	got, err := s.Store.SetSaleState(ctx, cmd, id, to)
-	want, modelErr := s.model.SetSaleState(ctx, cmd, id, to)
-	s.sameSale(want, got, modelErr, err)
-	return got, err
-}
-
-func (s *checkedStore) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
-	got, err := s.Store.Restock(ctx, cmd, id, units)
-	want, modelErr := s.model.Restock(ctx, cmd, id, units)
-	s.sameSale(want, got, modelErr, err)
-	return got, err
-}
-
-func (s *checkedStore) sameSale(want, got order.Sale, modelErr, err error) {
+func (s *checkedStore) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
+	got, err := s.Store.Operate(ctx, op)
+	want, modelErr := s.model.Operate(ctx, op)
 	s.sameError(modelErr, err)
 	require.Equal(s.m.t, []any{want.Total, want.Available, want.State}, []any{got.Total, got.Available, got.State})
+	return got, err
 }
 
 func (s *checkedStore) sameError(want, got error) {

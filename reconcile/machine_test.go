@@ -90,7 +90,7 @@ type machine struct {
 	payments *payment.Service
 
 	asked    []order.Order // what Redis has ever reserved
-	told     map[who]order.Status
+	answered map[who]order.Status
 	queue    []message
 	late     []order.Change // write-backs under way
 	saved    map[string]string
@@ -126,7 +126,7 @@ var shoppers = []string{"ann", "bob", "cid"}
 
 func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, store *mysql.Store, ids *order.IDMaker) *machine {
 	m := &machine{
-		t: t, rdb: rdb, db: db, wire: w, ids: ids, saleID: testenv.SaleID(), ledger: stock.New(rdb), told: map[who]order.Status{},
+		t: t, rdb: rdb, db: db, wire: w, ids: ids, saleID: testenv.SaleID(), ledger: stock.New(rdb), answered: map[who]order.Status{},
 		slots: rapid.IntRange(1, 3).Draw(t, "orders per shopper"), units: rapid.IntRange(1, 3).Draw(t, "units per order"),
 	}
 	m.store = &checkedStore{Store: store, m: m, model: memory.NewStore()}
@@ -149,7 +149,7 @@ func newMachine(t *rapid.T, rdb goredis.UniversalClient, db *sql.DB, w *wire, st
 		_, err := create(m.ctx(), sale)
 		require.NoError(t, err)
 	}
-	_, err := m.store.SetSaleState(m.ctx(), m.commandID(), m.saleID, order.SaleOpen)
+	_, err := m.store.Operate(m.ctx(), order.Operation{Command: m.commandID(), SaleID: m.saleID, Action: order.Moving("", order.SaleOpen)})
 	require.NoError(t, err)
 	require.NoError(t, m.loader.Load(m.ctx(), m.saleID))
 	return m

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// What becomes of a COMMIT.
+// Outcomes of a COMMIT.
 const (
 	commitAnswered   int32 = iota
 	commitUnanswered       // the server commits, the answer is lost
@@ -17,11 +17,11 @@ const (
 
 var errWire = errors.New("the connection broke")
 
-// wire is a way to a database that breaks at a COMMIT when told so. It borrows
-// the connections of a pool.
+// wire is a connector that breaks at a COMMIT on demand. It borrows the connections
+// of a pool.
 type wire struct {
 	pool *sql.DB
-	next atomic.Int32 // what becomes of the next COMMIT
+	next atomic.Int32 // outcome of the next COMMIT
 }
 
 func (w *wire) Driver() driver.Driver { return w.pool.Driver() }

@@ -46,7 +46,7 @@ func shortly(t *testing.T, units int) *shop {
 	return s
 }
 
-func TestTheTillPutsACancelledUnitOnSaleAtOnce(t *testing.T) {
+func TestPaymentService_PutsACancelledUnitOnSaleAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t, 2, 1)
 	os := s.buy(t, 2)
@@ -69,14 +69,14 @@ func TestTheTillPutsACancelledUnitOnSaleAtOnce(t *testing.T) {
 	require.NoError(t, <-ran)
 }
 
-func TestTheTillLeavesToTheTailWhatRedisCannotBeTold(t *testing.T) {
+func TestPaymentService_LeavesToTheTailWhatCannotBeWrittenToRedis(t *testing.T) {
 	t.Parallel()
 	s := open(t, 3, 1)
 	os := s.buy(t, 3)
 	s.redis.SetError("away")
 	payments := payment.New(s.store, s.ledger, unguarded, quiet())
 	_, err := payments.Cancel(t.Context(), os[0].ID)
-	require.NoError(t, err, "it is cancelled, whatever Redis knows")
+	require.NoError(t, err, "it is cancelled, even if Redis is away")
 	r, err := payments.Pay(t.Context(), order.Payment{EventID: "e", OrderID: os[1].ID, AmountMinor: 1, Currency: "CNY"})
 	require.NoError(t, err)
 	require.Equal(t, order.OutcomePaid, r.Outcome)

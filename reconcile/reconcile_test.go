@@ -319,13 +319,13 @@ func TestTheResolverAnswersAShopperWhenAnotherOneLeaves(t *testing.T) {
 	t.Parallel()
 	s := open(t, 10, 1)
 	r := reconcile.NewResolver(s.store, s.ledger, slowOffsets{s.queue})
-	leaving, leave := context.WithCancel(t.Context())
+	ending, end := context.WithCancel(t.Context())
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _, _ = r.Resolve(leaving, s.lostOrder()) // begins the question to the queue
+		_, _, _ = r.Resolve(ending, s.lostOrder()) // begins the question to the queue
 	}()
-	time.AfterFunc(100*time.Millisecond, leave)
+	time.AfterFunc(100*time.Millisecond, end)
 	time.Sleep(50 * time.Millisecond)
 	_, _, err := r.Resolve(t.Context(), s.orderOf(-3*time.Minute))
 	require.NoError(t, err)

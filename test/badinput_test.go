@@ -132,7 +132,7 @@ func (b *badShop) badTokens(t *testing.T) {
 	hs := jwt.SigningMethodHS256
 	good := b.sign(t, hs, b.secret(), nil)
 	res := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/orders?sale_id=" + b.open, headers: []string{"Authorization", "Bearer " + good}})
-	require.Equal(t, http.StatusOK, res.status, "what the bad ones are made from is good")
+	require.Equal(t, http.StatusOK, res.status, "the token that the bad ones are made from is valid")
 	bad := map[string]string{
 		"absent": "", "garbage": "Bearer garbage", "empty": "Bearer ", "no scheme": good, "Basic": "Basic NDI6NDI=", "of 5 KiB": "Bearer " + strings.Repeat("a.", 2500),
 		"alg none":       "Bearer " + b.sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
@@ -288,7 +288,7 @@ func (b *badShop) badPermits(t *testing.T) {
 	b.settled(t, b.gated, "confirmed")
 }
 
-// badChallenges: what a provider does not clearly accept gets no permit.
+// badChallenges checks that only what the provider clearly accepts gets a permit.
 func (b *badShop) badChallenges(t *testing.T) {
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch answer := r.FormValue("response"); {

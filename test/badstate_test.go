@@ -22,8 +22,8 @@ import (
 	"seckill/internal/webhook"
 )
 
-// talker is a shopper whose ID no log may have.
-const talker = "shopper-zq81x"
+// privateShopper is a shopper whose ID may be in no log.
+const privateShopper = "shopper-zq81x"
 
 func (b *badShop) bearer(t *testing.T, shopper string) string {
 	t.Helper()
@@ -38,8 +38,8 @@ func (b *badShop) bought(t *testing.T, sale, bearer, key, body string) (location
 	return res.header.Get("Location"), res.header.Get("Idempotent-Replayed") == "true"
 }
 
-// settled waits until every order of a sale has this status in MySQL, Redis has
-// been told, and the sweeper has cleared away that they were due.
+// settled waits until every order of a sale has this status in MySQL, Redis has the
+// verdicts, and the sweeper has removed what was due.
 func (b *badShop) settled(t *testing.T, sale, status string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -53,7 +53,7 @@ func (b *badShop) settled(t *testing.T, sale, status string) {
 }
 
 func (b *badShop) foreignOrders(t *testing.T) {
-	mine := b.bearer(t, talker)
+	mine := b.bearer(t, privateShopper)
 	location, _ := b.bought(t, b.open, mine, "foreign", `{"quantity":2,"reference":"'; DROP TABLE orders;-- $(id) {{1}}"}`)
 	b.settled(t, b.open, "confirmed")
 	id := strings.TrimPrefix(location, "/v1/orders/")
@@ -73,12 +73,12 @@ func (b *badShop) foreignOrders(t *testing.T) {
 			answers[res.text] = true
 		}
 	}
-	require.Len(t, answers, 1, "what is another's looks like what never was")
+	require.Len(t, answers, 1, "another shopper's order gets the same answer as one that does not exist")
 	res := b.do(t, b.urls[0], ask{method: "GET", path: "/v1/orders?sale_id=" + b.open + "&cursor=" + id})
 	require.Equal(t, http.StatusUnprocessableEntity, res.status, res.text)
 	require.Equal(t, before, b.holdings(t, b.open))
 	res = b.do(t, b.urls[0], ask{method: "GET", path: location, headers: []string{"Authorization", mine}})
-	require.Contains(t, res.text, `'; DROP TABLE orders;-- $(id) {{1}}`, "kept as it was said")
+	require.Contains(t, res.text, `'; DROP TABLE orders;-- $(id) {{1}}`, "kept as it was sent")
 }
 
 func (b *badShop) keys(t *testing.T) {
@@ -147,7 +147,8 @@ func (b *badShop) badPayments(t *testing.T) {
 	require.Equal(t, []int64{1, 1}, []int64{r.Sales[0].Paid, r.Sales[0].Cancelled})
 }
 
-// lostAnswer: who wins and hears nothing of it is told where to look.
+// lostAnswer checks that a shopper whose answer was lost learns where to find the
+// order.
 func (b *badShop) lostAnswer(t *testing.T) {
 	sale := b.sale(saleTerms{stock: 1})
 	c, err := net.Dial("tcp", strings.TrimPrefix(b.urls[0], "http://"))
@@ -191,7 +192,7 @@ func (b *badShop) flood(t *testing.T, n int, url string, a func(i int) ask) map[
 }
 
 func (b *badShop) floods(t *testing.T) {
-	mine, others := b.bearer(t, talker), b.bearer(t, "quiet")
+	mine, others := b.bearer(t, privateShopper), b.bearer(t, "quiet")
 	share := len(b.apis) + 3 // each API lets through its share of the limits
 	perShopper := b.api("SECKILL_SHOPPER_RPS=0.01", "SECKILL_SHOPPER_BURST="+strconv.Itoa(5*share))
 	direct := b.api("SECKILL_ADDRESS_RPS=1")
@@ -215,11 +216,11 @@ func (b *badShop) floods(t *testing.T) {
 	require.Equal(t, map[int]int{429: 200}, b.flood(t, 200, perShopper, buys), "purchases of a shopper")
 
 	spoofed := b.flood(t, 200, direct, list("Authorization", others, "X-Forwarded-For", "10.0.0.#", "X-Real-IP", "10.0.0.#", "Forwarded", "for=10.0.0.#"))
-	require.GreaterOrEqual(t, spoofed[429], 190, "of one address, whatever it says: %v", spoofed)
+	require.GreaterOrEqual(t, spoofed[429], 190, "of one address, whatever it claims: %v", spoofed)
 	forged := b.flood(t, 50, direct, list("Authorization", "Bearer forged"))
 	require.GreaterOrEqual(t, forged[429], 45, "forged tokens count too: %v", forged)
 	one := b.flood(t, 100, proxied, list("Authorization", others, "X-Forwarded-For", "10.0.0.#, 203.0.113.9"))
-	require.GreaterOrEqual(t, one[429], 90, "of one address behind the proxy, whatever stands before it: %v", one)
+	require.GreaterOrEqual(t, one[429], 90, "of one address behind the proxy, whatever is before it: %v", one)
 	require.Equal(t, map[int]int{404: 20}, b.flood(t, 20, proxied, list("Authorization", others, "X-Forwarded-For", "203.0.114.#")), "of many addresses behind the proxy")
 	six := b.flood(t, 100, proxied, list("Authorization", others, "X-Forwarded-For", "2001:db8:0:1::#"))
 	require.GreaterOrEqual(t, six[429], 90, "of one /64: %v", six)
@@ -284,8 +285,8 @@ func (b *badShop) adminPort(t *testing.T) {
 	}
 }
 
-// logged: order_id and sale_id may stand in a log; nothing that proves who
-// somebody is, no secret, and no shopper.
+// logged checks that each log line is JSON and that no log has a token, a secret or
+// a shopper's ID. order_id and sale_id are allowed.
 func (b *badShop) logged(t *testing.T) string {
 	t.Helper()
 	var text []byte
@@ -304,7 +305,7 @@ func (b *badShop) logged(t *testing.T) string {
 	require.Greater(t, len(password), 8)
 	for name, secret := range map[string]string{
 		"a token": b.token, "its signature": b.token[strings.LastIndexByte(b.token, '.')+1:], "any token": "eyJ", "the key of tokens": b.setting("SECKILL_JWT_SECRETS"),
-		"the key of IDs": b.setting("SECKILL_ID_KEYS"), "the provider's secret": paymentSecret, "the captcha's": "provider-secret", "the operators'": operatorSecret, "MySQL's password": password, "a shopper": talker,
+		"the key of IDs": b.setting("SECKILL_ID_KEYS"), "the provider's secret": paymentSecret, "the captcha's": "provider-secret", "the operators'": operatorSecret, "MySQL's password": password, "a shopper": privateShopper,
 	} {
 		require.NotContains(t, string(text), secret, name)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wired is text for the server's socket, and what must come back: 0 is a
-// connection closed without an answer.
+// wired is text for the server's socket and the expected status: 0 is a connection
+// closed without an answer.
 type wired struct {
 	name, text string
 	status     int
@@ -24,7 +24,7 @@ type wired struct {
 	next       int    // the answer after that one, 0 for none
 }
 
-// badWire: what no HTTP client would send.
+// badWire sends what no HTTP client would.
 func (b *badShop) badWire(t *testing.T) {
 	addr := strings.TrimPrefix(b.urls[0], "http://")
 	before := b.holdings(t, b.open, b.soldOut, b.gated)

@@ -65,8 +65,8 @@ func clock(rng *rand.Rand) fault {
 	offset := []time.Duration{time.Hour, -time.Hour}[rng.IntN(2)]
 	return fault{
 		what:  fmt.Sprintf("clock%+dh:%s", offset/time.Hour, roleNames[i]),
-		begin: func(a *arena) error { return a.roles[i].setClock(offset) },
-		end:   func(a *arena) error { return a.roles[i].setClock(0) },
+		begin: func(a *testbed) error { return a.roles[i].setClock(offset) },
+		end:   func(a *testbed) error { return a.roles[i].setClock(0) },
 	}
 }
 

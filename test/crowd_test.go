@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crowd is many shoppers of one sale. It keeps what each was told, outside the
+// crowd is many shoppers of one sale. It records their answers outside the
 // processes that a test kills.
 type crowd struct {
 	shop     *shop
@@ -67,16 +67,16 @@ func each(n, atOnce int, fn func(i int)) {
 	wg.Wait()
 }
 
-// buy has every shopper buy one unit, as a well-made client does: an attempt
-// without an answer is repeated, and before it believes "sold out" then, it
-// looks at its own orders.
+// buy has every shopper buy one unit, as a good client does: it repeats an attempt
+// without an answer, and then, before it believes "sold out", it lists its own
+// orders.
 func (c *crowd) buy(atOnce int) {
 	each(len(c.tokens), atOnce, c.buyOne)
 }
 
-// come is buy by shoppers who come one after the other, whatever the ones before
-// them are answered.
-func (c *crowd) come(every time.Duration) {
+// arrive is buy by shoppers who arrive one after the other, whether or not those
+// before them have their answers.
+func (c *crowd) arrive(every time.Duration) {
 	begin := time.Now()
 	each(len(c.tokens), 200, func(i int) {
 		time.Sleep(time.Until(begin.Add(time.Duration(i) * every)))
@@ -118,7 +118,7 @@ func (c *crowd) buyOne(i int) {
 		case err != nil:
 			unanswered = true
 		case a.status == http.StatusAccepted:
-			c.tell(a.body.ID, i)
+			c.addAccepted(a.body.ID, i)
 			c.mu.Lock()
 			c.asked = append(c.asked, sent)
 			c.mu.Unlock()
@@ -144,19 +144,19 @@ func (c *crowd) refuse(code string) {
 	c.refused[code]++
 }
 
-// ownOrders notes the orders a shopper has; false when that cannot be asked.
+// ownOrders records the orders a shopper has; false if no API answers.
 func (c *crowd) ownOrders(i int) bool {
 	a, err := c.ask(i, http.MethodGet, "/v1/orders?sale_id="+c.sale, "")
 	if err != nil || a.status != http.StatusOK {
 		return false
 	}
 	for _, o := range a.body.Orders {
-		c.tell(o.ID, i)
+		c.addAccepted(o.ID, i)
 	}
 	return true
 }
 
-func (c *crowd) tell(id string, shopper int) {
+func (c *crowd) addAccepted(id string, shopper int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.accepted[id] = shopper
@@ -176,8 +176,8 @@ func (c *crowd) askWithKey(i int, key, method, path, body string) (a answer, err
 	return a, json.Unmarshal([]byte(res.text), &a.body)
 }
 
-// await polls every accepted order until it has its final result. Whatever is
-// final must stay what it is.
+// await polls every accepted order until it has its final result, which must not
+// change any more.
 func (c *crowd) await(t *testing.T, within time.Duration) {
 	t.Helper()
 	ids := c.acceptedIDs()
@@ -205,7 +205,7 @@ func (c *crowd) decided(t *testing.T, id, status string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if was, ok := c.final[id]; ok && was != status {
-		t.Errorf("order %s was told %s, and now %s", id, was, status)
+		t.Errorf("order %s was %s before, and is %s now", id, was, status)
 	}
 	c.final[id] = status
 }
@@ -225,20 +225,20 @@ func (c *crowd) proveInvariants(t *testing.T, stock, perShopper int) {
 	require.Eventually(t, func() bool {
 		report = c.shop.audit(c.sale)
 		return report.OK && report.Sales[0].Pending == 0
-	}, 60*time.Second, 500*time.Millisecond, "the audit does not come clean: %+v", &report)
+	}, 60*time.Second, 500*time.Millisecond, "the audit still finds discrepancies: %+v", &report)
 	sale := report.Sales[0]
 	require.EqualValues(t, stock, sale.Available+sale.LiveUnits, "units in mysql")
 
-	told := map[string]int{}
+	final := map[string]int{}
 	for _, status := range c.final {
-		told[status]++
+		final[status]++
 	}
 	require.Len(t, c.final, len(c.accepted), "each 202 has a final result")
-	require.Equal(t, told["confirmed"], c.ordersThat(t, "confirmed"),
-		"shoppers were told of each confirmed row and of no other: %v", told)
+	require.Equal(t, final["confirmed"], c.ordersThat(t, "confirmed"),
+		"each confirmed row was reported to its shopper, and no other order as confirmed: %v", final)
 	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM (SELECT shopper_id FROM orders WHERE sale_id = ? AND live = 1 GROUP BY shopper_id HAVING COUNT(*) > `+strconv.Itoa(perShopper)+`) x`),
 		"shoppers above the purchase limit")
-	t.Logf("%d shoppers, %d retries, accepted %d, final %v, refused %v", len(c.tokens), c.retries.Load(), len(c.accepted), told, c.refused)
+	t.Logf("%d shoppers, %d retries, accepted %d, final %v, refused %v", len(c.tokens), c.retries.Load(), len(c.accepted), final, c.refused)
 }
 
 func (c *crowd) count(t *testing.T, query string) (n int) {

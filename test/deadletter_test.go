@@ -26,8 +26,8 @@ func TestAnOrderWhoseMessageIsUnreadableEndsByTheSweepersWay(t *testing.T) {
 	broken.Quantity = 0 // no consumer can read it
 	s.publish(s.publisher(), broken)
 
-	require.Eventually(t, func() bool { return len(s.letters(t)) == 1 }, 20*time.Second, 200*time.Millisecond)
-	letter := s.letters(t)[0]
+	require.Eventually(t, func() bool { return len(s.deadLetters(t)) == 1 }, 20*time.Second, 200*time.Millisecond)
+	letter := s.deadLetters(t)[0]
 	require.Equal(t, o.ID.String(), letter["message_id"])
 	require.Equal(t, o.ID.String(), letter["order_id"])
 	require.Equal(t, "unreadable", letter["reason"])
@@ -44,11 +44,11 @@ func TestAnOrderWhoseMessageIsUnreadableEndsByTheSweepersWay(t *testing.T) {
 		r := s.audit(sale)
 		return r.OK && r.Sales[0].Pending == 0 && r.Sales[0].LiveUnits == 1
 	}, 20*time.Second, 500*time.Millisecond)
-	s.proveLetters(t, o)
+	s.proveDeadLetters(t, o)
 }
 
-// proveLetters looks at the letter of o, discards it, and leaves a verdict alone.
-func (s *shop) proveLetters(t *testing.T, o order.Order) {
+// proveDeadLetters looks at the letter of o, discards it, and leaves a verdict alone.
+func (s *shop) proveDeadLetters(t *testing.T, o order.Order) {
 	t.Helper()
 	name := o.ID.String()
 	out, code := command(t, s.env, "", "dead-letters", "show", name)
@@ -64,7 +64,7 @@ func (s *shop) proveLetters(t *testing.T, o order.Order) {
 	require.NoError(t, err)
 	_, code = command(t, s.env, "", "dead-letters", "discard", (o.ID + 1).String())
 	require.Equal(t, 1, code, "a verdict stays")
-	require.Len(t, s.letters(t), 2)
+	require.Len(t, s.deadLetters(t), 2)
 
 	_, code = command(t, s.env, "", "dead-letters", "discard", name)
 	require.Zero(t, code)
@@ -72,13 +72,13 @@ func (s *shop) proveLetters(t *testing.T, o order.Order) {
 		_, code = command(t, s.env, "", "dead-letters", word, name)
 		require.Equal(t, 3, code, word)
 	}
-	require.Len(t, s.letters(t), 1)
+	require.Len(t, s.deadLetters(t), 1)
 }
 
-func (s *shop) letters(t *testing.T) (letters []map[string]any) {
+func (s *shop) deadLetters(t *testing.T) (found []map[string]any) {
 	t.Helper()
 	out, code := command(t, s.env, "", "dead-letters", "list", "--json")
 	require.Zero(t, code)
-	require.NoError(t, json.Unmarshal([]byte(out), &letters))
-	return letters
+	require.NoError(t, json.Unmarshal([]byte(out), &found))
+	return found
 }

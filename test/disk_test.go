@@ -26,17 +26,17 @@ func diskFull(rng *rand.Rand) fault {
 	return fault{
 		what: "disk-full:broker", breaks: true,
 		at: time.Duration(1 + rng.Int64N(int64(time.Second))), span: 15 * time.Second,
-		before: func(a *arena) {
-			began = a.boxes["broker"].began()
+		before: func(a *testbed) {
+			began = a.servers["broker"].began()
 			require.NoError(a.t, a.fillDisk())
 			require.Eventually(a.t, func() bool { return !a.stores() }, 4*time.Minute, time.Second, "the broker never refuses")
 			require.NoError(a.t, os.Remove(a.filler()))
 			require.Eventually(a.t, a.stores, time.Minute, time.Second, "the broker refuses for good")
 		},
-		begin: func(a *arena) error { return a.fillDisk() },
-		end: func(a *arena) error {
+		begin: func(a *testbed) error { return a.fillDisk() },
+		end: func(a *testbed) error {
 			var err error
-			if a.stores() && began.Equal(a.boxes["broker"].began()) { // not one that another fault killed
+			if a.stores() && began.Equal(a.servers["broker"].began()) { // not one that another fault killed
 				err = errors.New("the broker stores on a full disk")
 			}
 			return errors.Join(err, os.Remove(a.filler()))
@@ -45,18 +45,18 @@ func diskFull(rng *rand.Rand) fault {
 }
 
 // stores reports whether the broker takes a message.
-func (a *arena) stores() bool {
+func (a *testbed) stores() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return a.outside.Inject(ctx, "room", []byte("is there room for it?")) == nil
 }
 
-func (a *arena) filler() string {
-	return filepath.Join(a.boxes["broker"].dir, "data", "broker", "filler")
+func (a *testbed) filler() string {
+	return filepath.Join(a.servers["broker"].dir, "data", "broker", "filler")
 }
 
 // fillDisk leaves 6 % of the broker's disk.
-func (a *arena) fillDisk() error {
+func (a *testbed) fillDisk() error {
 	const tmpfs = 0x01021994
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(filepath.Dir(a.filler()), &disk); err != nil {

@@ -24,8 +24,8 @@ import (
 	"seckill/internal/webhook"
 )
 
-// agreed is the API's document: whatever a shopper of these tests is answered,
-// under any fault, has to be in it.
+// agreed is the API's document: every answer to a shopper of these tests, under any
+// fault, must be in it.
 var agreed witness
 
 type witness struct {
@@ -48,7 +48,7 @@ func (w *witness) transport(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// verdict returns the exit code of the suite, and says what was not agreed.
+// verdict returns the exit code of the suite, and prints what is not in the document.
 func (w *witness) verdict() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -20,8 +20,8 @@ import (
 	"seckill/test/promise"
 )
 
-// eventConsumer is another system of the shop: it consumes the order events under a
-// group of its own, and knows an order by the event with the highest sequence.
+// eventConsumer is another system of the shop. It consumes the order events under a
+// group of its own, and keeps of each order the event with the highest sequence.
 type eventConsumer struct {
 	shop   *shop // to compare with
 	schema *jsonschema.Schema
@@ -38,7 +38,7 @@ func (s *shop) listen() *eventConsumer {
 	opts := s.rocketmq()
 	opts.Topic, opts.Group = s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC"), s.setting("SECKILL_ROCKETMQ_EVENT_TOPIC")+"_outside"
 	e := &eventConsumer{shop: s, schema: eventSchema(s.t), reader: promise.NewReader()}
-	sub, err := rocketmq.NewSubscriber(opts, rocketmq.SubscriberOptions{Handle: e.hear})
+	sub, err := rocketmq.NewSubscriber(opts, rocketmq.SubscriberOptions{Handle: e.handle})
 	require.NoError(s.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -62,18 +62,18 @@ func eventSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-func (e *eventConsumer) hear(_ context.Context, batch []queue.Message) error {
+func (e *eventConsumer) handle(_ context.Context, batch []queue.Message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, m := range batch {
-		if err := e.take(m); err != nil {
+		if err := e.read(m); err != nil {
 			e.broken = append(e.broken, breach{"lost", fmt.Sprintf("message %s is no event: %v: %s", m.ID, err, m.Body)})
 		}
 	}
 	return nil
 }
 
-func (e *eventConsumer) take(m queue.Message) error {
+func (e *eventConsumer) read(m queue.Message) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Body))
 	if err == nil {
 		err = e.schema.Validate(doc)
@@ -88,8 +88,8 @@ func (e *eventConsumer) take(m queue.Message) error {
 	return err
 }
 
-// breaches holds what was heard of a sale against its rows and its log: each
-// order must be known as it is, and each change of one must have been heard.
+// breaches compares the events of a sale with its rows and its log: the last event of
+// each order must be as its row, and each change must have had one.
 func (e *eventConsumer) breaches(ctx context.Context, sale string) ([]breach, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -105,8 +105,8 @@ func (e *eventConsumer) breaches(ctx context.Context, sale string) ([]breach, er
 	return found, err
 }
 
-// heardAll waits until nothing is missing of these sales.
-func (e *eventConsumer) heardAll(t *testing.T, within time.Duration, sales ...string) {
+// awaitAll waits until no event of these sales is missing.
+func (e *eventConsumer) awaitAll(t *testing.T, within time.Duration, sales ...string) {
 	t.Helper()
 	var found []breach
 	for until := time.Now().Add(within); ; time.Sleep(200 * time.Millisecond) {

@@ -74,7 +74,7 @@ func TestWhoHearsTheOrderEventsKnowsWhatMySQLKnows(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return c.ordersThat(t, "rejected") >= 100
 	}, 150*time.Second, 100*time.Millisecond, "a consumer that was killed as it joined keeps its queues for up to 105 s (docs/reliability.md)")
-	e.heardAll(t, 60*time.Second, bought, paid)
+	e.awaitAll(t, 60*time.Second, bought, paid)
 	require.Len(t, e.kinds(), 4)
 	s.proveTail(t, e)
 }
@@ -131,7 +131,7 @@ func TestEventsThatWereSwitchedOffLeaveWhenTheyAreOnAgain(t *testing.T) {
 	require.Empty(t, e.reader.Bodies)
 	quiet.terminate(20 * time.Second)
 	s.consumers = append(s.consumers, startProcess(t, s.env, "consumer"))
-	e.heardAll(t, 30*time.Second, c.sale)
+	e.awaitAll(t, 30*time.Second, c.sale)
 	require.Len(t, e.reader.Bodies, 50)
 	require.Zero(t, e.repeated)
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// underLoad buys with a crowd that comes at a steady pace, and calls fault when a
-// part of it has its answer. It returns when every shopper has.
+// underLoad buys with a crowd that arrives at a steady pace, and calls fault when a
+// part of it has its answer. It returns when every shopper has one.
 func underLoad(c *crowd, part float64, fault func()) {
 	bought := make(chan struct{})
-	go func() { c.come(pace); close(bought) }()
+	go func() { c.arrive(pace); close(bought) }()
 	for c.answered.Load() < int64(part*float64(len(c.tokens))) {
 		select {
 		case <-bought: // too fast for the fault: the test asks for more shoppers
-			c.shop.t.Fatal("the crowd was through before the fault")
+			c.shop.t.Fatal("the whole crowd had its answers before the fault")
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -26,7 +26,7 @@ func underLoad(c *crowd, part float64, fault func()) {
 	<-bought
 }
 
-// pace is between two shoppers of a crowd under which something goes wrong.
+// pace is the time between two shoppers of such a crowd.
 const pace = 2 * time.Millisecond
 
 // prove waits for every result and checks the promises.
@@ -140,11 +140,11 @@ func TestWithTheBrokerAwayBuyingIsRefusedBeforeItDeductsAndPollingWorks(t *testi
 		if err != nil || a.status != 202 {
 			return false
 		}
-		c.tell(a.body.ID, 1)
+		c.addAccepted(a.body.ID, 1)
 		return true
-	}, 40*time.Second, 100*time.Millisecond, "buying works again within 40 s")
+	}, 15*time.Second, 100*time.Millisecond, "buying works again within 15 s")
 	t.Logf("buying works %s after the broker is back", time.Since(start))
-	c.await(t, 40*time.Second)
+	c.await(t, 15*time.Second)
 	t.Logf("and is settled after %s", time.Since(start))
 	c.proveInvariants(t, 100, 1)
 }

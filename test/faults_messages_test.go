@@ -14,8 +14,8 @@ import (
 
 // duplicates sends the messages of orders that Redis knows ten times more.
 func duplicates(rng *rand.Rand) fault {
-	return fault{what: "duplicates", begin: func(a *arena) error {
-		c := a.counters[rng.IntN(len(a.counters))]
+	return fault{what: "duplicates", begin: func(a *testbed) error {
+		c := a.crowds[rng.IntN(len(a.crowds))]
 		sale, _ := strconv.ParseInt(c.sale, 10, 64)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -37,10 +37,10 @@ func duplicates(rng *rand.Rand) fault {
 // lost them: of shoppers who come as well, and two under one ID.
 func strangers(rng *rand.Rand) fault {
 	slot := rng.IntN(2)
-	return fault{what: "strangers", begin: func(a *arena) error {
+	return fault{what: "strangers", begin: func(a *testbed) error {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		for _, c := range a.counters {
+		for _, c := range a.crowds {
 			sale, _ := strconv.ParseInt(c.sale, 10, 64)
 			for i := range 30 {
 				id, err := a.ids.Next()
@@ -70,10 +70,10 @@ func strangers(rng *rand.Rand) fault {
 
 // poisonMessages are bytes that are no order, and orders that no sale allows.
 func poisonMessages(*rand.Rand) fault {
-	return fault{what: "poison", begin: func(a *arena) error {
+	return fault{what: "poison", begin: func(a *testbed) error {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		c := a.counters[0]
+		c := a.crowds[0]
 		sale, _ := strconv.ParseInt(c.sale, 10, 64)
 		for i := range 10 {
 			_ = a.outside.Inject(ctx, "poison-"+strconv.Itoa(i), []byte(strings.Repeat("\x00\xff{", i*50)))

@@ -23,11 +23,11 @@ import (
 type fault struct {
 	kind, what string
 	at, span   time.Duration
-	lossy      bool                 // Redis forgets writes
-	breaks     bool                 // a server, or the wire of all to it
-	arm        map[int]string       // failpoints by role, set before the load
-	before     func(a *arena)       // what it waits for, before the load; may be nil
-	begin, end func(a *arena) error // end may be nil
+	lossy      bool                   // Redis forgets writes
+	breaks     bool                   // a server, or the wire of all to it
+	arm        map[int]string         // failpoints by role, set before the load
+	before     func(a *testbed)       // what it waits for, before the load; may be nil
+	begin, end func(a *testbed) error // end may be nil
 }
 
 func (f fault) String() string {
@@ -86,22 +86,22 @@ var special = []kind{
 	{"strangers-unwritten", func(rng *rand.Rand) fault { // only the tail tells Redis of them
 		f := strangers(rng)
 		put := f.begin
-		f.what, f.begin = "strangers+reset:consumer>redis", func(a *arena) error {
-			return errors.Join(unlessThere(a.hops["consumer>redis"].poison("reset")), put(a))
+		f.what, f.begin = "strangers+reset:consumer>redis", func(a *testbed) error {
+			return errors.Join(unlessThere(a.links["consumer>redis"].poison("reset")), put(a))
 		}
-		f.end = func(a *arena) error { return a.hops["consumer>redis"].heal() }
+		f.end = func(a *testbed) error { return a.links["consumer>redis"].heal() }
 		return f
 	}},
 	{"strangers-killed", func(rng *rand.Rand) fault {
 		f := strangers(rng)
 		put := f.begin
-		f.what, f.begin = "strangers+kill:consumers", func(a *arena) error {
+		f.what, f.begin = "strangers+kill:consumers", func(a *testbed) error {
 			err := put(a)
 			a.roles[2].kill()
 			a.roles[3].kill()
 			return err
 		}
-		f.end = func(a *arena) error { return errors.Join(a.roles[2].raise(""), a.roles[3].raise("")) }
+		f.end = func(a *testbed) error { return errors.Join(a.roles[2].raise(""), a.roles[3].raise("")) }
 		return f
 	}},
 }
@@ -140,8 +140,8 @@ func killProcess(rng *rand.Rand) fault {
 	i := rng.IntN(len(roleNames))
 	return fault{
 		what:  "kill:" + roleNames[i],
-		begin: func(a *arena) error { a.roles[i].kill(); return nil },
-		end:   func(a *arena) error { return a.roles[i].raise("") },
+		begin: func(a *testbed) error { a.roles[i].kill(); return nil },
+		end:   func(a *testbed) error { return a.roles[i].raise("") },
 	}
 }
 
@@ -149,8 +149,8 @@ func stopProcess(rng *rand.Rand) fault {
 	i := rng.IntN(len(roleNames))
 	return fault{
 		what:  "stop:" + roleNames[i],
-		begin: func(a *arena) error { return a.roles[i].signal(syscall.SIGSTOP) },
-		end:   func(a *arena) error { return a.roles[i].signal(syscall.SIGCONT) },
+		begin: func(a *testbed) error { return a.roles[i].signal(syscall.SIGSTOP) },
+		end:   func(a *testbed) error { return a.roles[i].signal(syscall.SIGCONT) },
 	}
 }
 
@@ -158,8 +158,8 @@ func killServer9(rng *rand.Rand) fault {
 	name := serverNames[rng.IntN(len(serverNames))]
 	return fault{
 		what: "kill:" + name, lossy: name == "redis", breaks: true,
-		begin: func(a *arena) error { return a.boxes[name].kill() },
-		end:   func(a *arena) error { return a.boxes[name].start() },
+		begin: func(a *testbed) error { return a.servers[name].kill() },
+		end:   func(a *testbed) error { return a.servers[name].start() },
 	}
 }
 
@@ -168,16 +168,16 @@ func stopServer(rng *rand.Rand) fault { return freeze(serverNames[rng.IntN(len(s
 func freeze(name string) fault {
 	return fault{
 		what: "stop:" + name, breaks: true,
-		begin: func(a *arena) error { return a.boxes[name].signal(syscall.SIGSTOP) },
-		end:   func(a *arena) error { return a.boxes[name].signal(syscall.SIGCONT) },
+		begin: func(a *testbed) error { return a.servers[name].signal(syscall.SIGSTOP) },
+		end:   func(a *testbed) error { return a.servers[name].signal(syscall.SIGCONT) },
 	}
 }
 
 func mysqlDown(*rand.Rand) fault {
 	return fault{
 		what: "down:mariadb", breaks: true,
-		begin: func(a *arena) error { return a.boxes["mariadb"].kill() },
-		end:   func(a *arena) error { return a.boxes["mariadb"].start() },
+		begin: func(a *testbed) error { return a.servers["mariadb"].kill() },
+		end:   func(a *testbed) error { return a.servers["mariadb"].start() },
 	}
 }
 
@@ -200,12 +200,12 @@ func wireFault(rng *rand.Rand, names ...string) fault {
 func wireTo(name, toxic string) fault {
 	return fault{
 		what:  toxic + ":" + name,
-		begin: func(a *arena) error { return unlessThere(a.hops[name].poison(toxic)) },
-		end:   func(a *arena) error { return a.hops[name].heal() },
+		begin: func(a *testbed) error { return unlessThere(a.links[name].poison(toxic)) },
+		end:   func(a *testbed) error { return a.links[name].heal() },
 	}
 }
 
-// unlessThere: two faults may fall on one wire; the first one has it.
+// unlessThere ignores a second fault of the same link.
 func unlessThere(err error) error {
 	if err != nil && strings.Contains(err.Error(), "already exists") {
 		return nil
@@ -217,8 +217,8 @@ func redisTail(rng *rand.Rand) fault {
 	lost := time.Duration(1+rng.IntN(4)) * time.Second
 	return fault{
 		what: fmt.Sprintf("tail-lost-%s:redis", lost), lossy: true, breaks: true,
-		begin: func(a *arena) error {
-			b := a.boxes["redis"]
+		begin: func(a *testbed) error {
+			b := a.servers["redis"]
 			err := b.kill()
 			_, cut := b.loseTail(lost)
 			return errors.Join(err, cut, b.start())
@@ -229,7 +229,7 @@ func redisTail(rng *rand.Rand) fault {
 func flushAll(*rand.Rand) fault {
 	return fault{
 		what: "flushall", lossy: true, breaks: true,
-		begin: func(a *arena) error {
+		begin: func(a *testbed) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
 			_ = a.shop.rdb.FlushAll(ctx).Err() // Redis may be down just now
@@ -252,7 +252,7 @@ func armed(rng *rand.Rand, p failpoint.Point, action string, passages int) fault
 	if p.Role == "consumer" {
 		i += 2
 	}
-	f := fault{begin: func(*arena) error { return nil }}
+	f := fault{begin: func(*testbed) error { return nil }}
 	n, roles := 1+rng.IntN(passages), []int{i}
 	switch {
 	case p.Name == failpoint.EventsSent:
@@ -277,8 +277,8 @@ func armed(rng *rand.Rand, p failpoint.Point, action string, passages int) fault
 func alone(i int, f fault) fault {
 	begin, end := f.begin, f.end
 	f.at, f.span = 300*time.Millisecond, 10*time.Second
-	f.begin = func(a *arena) error { a.roles[i].kill(); return begin(a) }
-	f.end = func(a *arena) error {
+	f.begin = func(a *testbed) error { a.roles[i].kill(); return begin(a) }
+	f.end = func(a *testbed) error {
 		err := a.roles[i].raise("")
 		if end != nil {
 			err = errors.Join(err, end(a))
@@ -295,10 +295,10 @@ func expedited() fault {
 	f := wireTo("consumer>redis", "late")
 	poison := f.begin
 	f.at, f.span = 300*time.Millisecond, time.Second
-	f.what, f.begin = f.what+"+expedite", func(a *arena) error {
+	f.what, f.begin = f.what+"+expedite", func(a *testbed) error {
 		err := poison(a)
 		for until := time.Now().Add(8 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-			for _, c := range a.counters {
+			for _, c := range a.crowds {
 				a.expedite(c)
 			}
 		}
@@ -308,7 +308,7 @@ func expedited() fault {
 }
 
 // expedite hands the pending orders of a sale to the sweeper. Redis may be away.
-func (a *arena) expedite(c *counter) {
+func (a *testbed) expedite(c *trackedCrowd) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	sale, _ := strconv.ParseInt(c.sale, 10, 64)
@@ -331,7 +331,7 @@ func (a *arena) expedite(c *counter) {
 
 // rolling restarts every process in turn, as a deployment does.
 func rolling(*rand.Rand) fault {
-	return fault{what: "rolling", begin: func(a *arena) error {
+	return fault{what: "rolling", begin: func(a *testbed) error {
 		for _, r := range a.roles {
 			if _, err := r.restart(15*time.Second, ""); err != nil {
 				return err

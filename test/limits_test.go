@@ -102,7 +102,7 @@ func TestLimitsChangeUnderLoadAndNoRequestFailsForIt(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	<-bought
-	require.GreaterOrEqual(t, done, len(steps), "the crowd was through before all limits had changed")
+	require.GreaterOrEqual(t, done, len(steps), "the whole crowd had its answers before all limits had changed")
 	odd.Range(func(i, took any) bool { t.Errorf("shopper %v waited %v", i, took); return true })
 	// The caps make the answer 503, after which a shopper comes again; nothing else may come of a change.
 	require.Subset(t, []string{"sold-out"}, slices.Collect(maps.Keys(c.refused)), "%v", c.refused)
@@ -201,8 +201,8 @@ func TestTheRateOfAShopperIsForAllAPIsTogether(t *testing.T) {
 	require.Equal(t, 6, passed(0, 0))
 	require.Equal(t, 6, passed(0, 1))
 	s.apis[1].terminate(20 * time.Second)
-	require.Eventually(t, knows(s.apis[0], 1), 5*time.Second, 10*time.Millisecond, "who stops properly is gone at once")
-	time.Sleep(4 * time.Second) // fewer are believed a little later
+	require.Eventually(t, knows(s.apis[0], 1), 5*time.Second, 10*time.Millisecond, "a process that stops properly is gone at once")
+	time.Sleep(4 * time.Second) // a smaller number takes effect a little later
 	require.Equal(t, 12, passed(1, 0))
 	alice.setLimits(`{"shopper_burst":30}`, 1)
 	require.Equal(t, 30, passed(2, 0))
@@ -234,7 +234,7 @@ func TestInstancesComeAndGo(t *testing.T) {
 	require.NotContains(t, out, is[s.apis[1].adminAddr()].ID)
 
 	s.consumers[0].terminate(20 * time.Second)
-	require.Len(t, alice.instances(), 1, "who stops properly is gone at once")
+	require.Len(t, alice.instances(), 1, "a process that stops properly is gone at once")
 	s.apis[1].start()
 	require.Eventually(t, func() bool { return len(alice.instances()) == 2 }, 5*time.Second, 10*time.Millisecond)
 }
@@ -252,11 +252,11 @@ func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
 	alice.setLimits(`{"consumer_workers":4}`, 2)
 	require.EqualValues(t, "7", alice.limits().Limits["shopper_rps"].Value)
 
-	boxes := map[string]*box{}
+	servers := map[string]*server{}
 	for _, name := range serverNames {
-		boxes[name] = newBox(t, on.dir, name)
+		servers[name] = newServer(t, on.dir, name)
 	}
-	require.NoError(t, boxes["redis"].signal(syscall.SIGSTOP)) // it hangs
+	require.NoError(t, servers["redis"].signal(syscall.SIGSTOP)) // it hangs
 	changed := time.Now()
 	d := alice.must(200, "PATCH", "limits", `{"consumer_workers":2}`, "If-Match", `"3"`)
 	require.Equal(t, `"4"`, d.etag)
@@ -268,7 +268,7 @@ func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
 		p.kill()
 	}
 	for _, name := range serverNames {
-		require.NoError(t, boxes[name].kill())
+		require.NoError(t, servers[name].kill())
 	}
 	for _, p := range roles {
 		require.NoError(t, p.launch())
@@ -276,13 +276,13 @@ func TestLimitsOutliveRedisAndAStartWithEverythingDown(t *testing.T) {
 	}
 	a, err := c.ask(0, http.MethodPost, "/v1/sales/"+c.sale+"/orders", `{}`)
 	require.NoError(t, err)
-	require.Equal(t, "dependency-down", a.body.Code, "it refuses politely")
+	require.Equal(t, "dependency-down", a.body.Code, "it refuses, with Retry-After")
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 	for _, name := range serverNames {
-		require.NoError(t, boxes[name].start())
+		require.NoError(t, servers[name].start())
 	}
 	for _, p := range roles {
-		require.Eventually(t, func() bool { return p.limitsGeneration() == 4 && p.ready() }, 60*time.Second, 50*time.Millisecond, "it takes the limits over")
+		require.Eventually(t, func() bool { return p.limitsGeneration() == 4 && p.ready() }, 60*time.Second, 50*time.Millisecond, "it takes over the limits")
 	}
 	require.Eventually(t, func() bool { return len(alice.instances()) == 2 }, 10*time.Second, 50*time.Millisecond)
 	require.EqualValues(t, "7", alice.limits().Limits["shopper_rps"].Value)

@@ -37,28 +37,11 @@ func startNginx(t *testing.T, apis [2]string, changes ...string) (url string) {
 	conf := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(conf, []byte(nginxConf(t, dir, addr, apis, changes)), 0o644))
 	cmd := exec.Command(nginxBinary(t, dir), "-e", "stderr", "-c", conf, "-g", "daemon off; master_process off;")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
 		require.NoError(t, os.Chown(dir, nobody, nobody))
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
-	var said strings.Builder
-	cmd.Stderr = &said
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("nginx: %s", said.String())
-		}
-	})
-	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, 10*time.Second, 20*time.Millisecond, "nginx does not listen")
+	background(t, cmd, "http://"+addr+"/v1/time")
 	return "http://" + addr
 }
 
@@ -142,10 +125,10 @@ func TestBehindNginxAddressesCannotBeMadeUp(t *testing.T) {
 		return limited
 	}
 	require.Zero(t, ask("127.0.0.20", "192.0.2.N", 5))
-	require.Greater(t, ask("127.0.0.20", "192.0.2.N", 60), 30, "another claim is no other bucket")
-	require.Greater(t, ask("127.0.0.20", "198.51.100.N, "+proxyIP, 60), 30, "nor is one that seems to come by the proxy")
+	require.Greater(t, ask("127.0.0.20", "192.0.2.N", 60), 30, "another claimed address does not give another bucket")
+	require.Greater(t, ask("127.0.0.20", "198.51.100.N, "+proxyIP, 60), 30, "nor does a claim that names the proxy")
 	require.Greater(t, ask("127.0.0.20", "127.0.0.22", 60), 30)
-	require.Zero(t, ask("127.0.0.22", "127.0.0.20", 5), "who was named by others has their own bucket, and not that which they name")
+	require.Zero(t, ask("127.0.0.22", "127.0.0.20", 5), "an address that others claimed has a bucket of its own")
 	require.Zero(t, ask("127.0.0.23", proxyIP, 5))
 }
 
@@ -187,7 +170,7 @@ func TestAShopBehindNginx(t *testing.T) {
 
 	t.Run("before a consumer runs", func(t *testing.T) {
 		t.Run("a poll is held for half a minute", func(t *testing.T) { t.Parallel(); s.heldInVain(t) })
-		t.Run("what is the operators' is not there", func(t *testing.T) { t.Parallel(); operatorsOnly(t, url) })
+		t.Run("the operators' paths are not served", func(t *testing.T) { t.Parallel(); operatorsOnly(t, url) })
 		t.Run("sizes", func(t *testing.T) { t.Parallel(); s.sizesBehindNginx(t, url) })
 		t.Run("a sale is asked for once a second", func(t *testing.T) { t.Parallel(); s.cachedBehindNginx(t, url) })
 	})
@@ -242,7 +225,7 @@ func (s *shop) sizesBehindNginx(t *testing.T, url string) {
 	require.Equal(t, http.StatusAccepted, status, text)
 }
 
-// heldInVain: no consumer runs, so there is no result.
+// heldInVain polls for a result that cannot come: no consumer runs.
 func (s *shop) heldInVain(t *testing.T) {
 	c := s.behindNginx(s.sale(saleTerms{stock: 1}), s.tokens(9_100, 1))
 	c.buy(1)

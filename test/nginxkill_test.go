@@ -39,7 +39,7 @@ func (s *shop) cachedBehindNginx(t *testing.T, url string) {
 	require.Eventually(t, func() bool {
 		_, text := fetch(t, http.DefaultClient, http.MethodGet, url+"/v1/sales/"+sale, "")
 		return strings.Contains(text, `"state":"paused"`)
-	}, 3*time.Second, 100*time.Millisecond, "an old answer is kept")
+	}, 3*time.Second, 100*time.Millisecond, "an old answer is cached")
 }
 
 // heldPollsMove kills the API that holds half of the polls, and only then lets
@@ -67,13 +67,13 @@ func (s *shop) heldPollsMove(t *testing.T) {
 	require.Eventually(t, func() bool { return held(s.apis[1]) == shoppers }, 10*time.Second, 50*time.Millisecond, "nginx asks the other API")
 	s.consumers = append(s.consumers, startProcess(s.t, s.env, "consumer"))
 	wg.Wait()
-	require.EqualValues(t, shoppers, confirmed.Load(), "told by the first answer that they get")
+	require.EqualValues(t, shoppers, confirmed.Load(), "by the first answer")
 	s.apis[0].start()
 	c.await(t, 20*time.Second)
 	c.proveInvariants(t, shoppers, 1)
 }
 
-// killedBehindNginx kills an API while people buy and look at their orders.
+// killedBehindNginx kills an API while shoppers buy and list their orders.
 func (s *shop) killedBehindNginx(t *testing.T) {
 	const stock, shoppers = 1500, 2000
 	c := s.behindNginx(s.sale(saleTerms{stock: stock}), s.tokens(20_001, shoppers))

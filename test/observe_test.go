@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The dashboards as a person sees them: a real Prometheus, with the rules of
-// deploy/prometheus, beside a sale.
+// The dashboards of a running sale, with a real Prometheus and the rules of
+// deploy/prometheus.
 func TestTheDashboardSaysWhatTheAuditSays(t *testing.T) {
 	const stock = 1000
 	s := newShop(t, beside(t), 2, 2)
@@ -32,13 +32,13 @@ func TestTheDashboardSaysWhatTheAuditSays(t *testing.T) {
 	boards := readBoards(t)
 	t.Run("what was sold", func(t *testing.T) { boards.sameAsAudit(t, m, s, c) })
 	t.Run("every query has data", func(t *testing.T) { boards.haveData(t, m) })
-	t.Run("no alarm rings in calm weather", func(t *testing.T) {
+	t.Run("no alarm fires while all is well", func(t *testing.T) {
 		for name, state := range m.states(t) {
 			require.NotEqual(t, "firing", state, name)
 		}
 	})
 	t.Run("the table of metrics is what is exported", func(t *testing.T) { tableIsExported(t, s.apis[0], s.consumers[0]) })
-	t.Run("an alarm rings when it should", func(t *testing.T) {
+	t.Run("an alarm fires when it should", func(t *testing.T) {
 		for _, p := range s.consumers {
 			p.terminate(30 * time.Second)
 		}
@@ -87,7 +87,7 @@ func readBoards(t *testing.T) boards {
 	return all
 }
 
-// sameAsAudit holds the page that a sale is run from against `seckill audit`.
+// sameAsAudit compares the dashboard of the sale with `seckill audit`.
 func (b boards) sameAsAudit(t *testing.T, m monitor, s *shop, c *crowd) {
 	t.Helper()
 	report := s.audit(c.sale)
@@ -159,7 +159,7 @@ func (b boards) silent(t *testing.T, m monitor) (asked int, silent []string) {
 	return asked, silent
 }
 
-// tableIsExported holds docs/metrics.md against what two processes export.
+// tableIsExported compares docs/metrics.md with the metrics of two processes.
 func tableIsExported(t *testing.T, ps ...*process) {
 	t.Helper()
 	doc, err := os.ReadFile("../docs/metrics.md")
@@ -178,6 +178,6 @@ func tableIsExported(t *testing.T, ps ...*process) {
 		require.NoError(t, err, "%s: %s", p.args[0], out)
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `(seckill_\\w+)` ").FindAllStringSubmatch(string(doc), -1) {
-		require.True(t, names[row[1]], "%s is in docs/metrics.md, and nobody exports it", row[1])
+		require.True(t, names[row[1]], "%s is in docs/metrics.md, and no process exports it", row[1])
 	}
 }

@@ -22,8 +22,8 @@ const (
 	floodBacklog = 2 * floodDrain
 )
 
-// flood is a crowd that comes at a constant rate, whatever it is answered, and
-// does not come again.
+// flood is a crowd that arrives at a constant rate, whether or not it gets answers,
+// and does not try again.
 type flood struct {
 	*crowd
 	mu       sync.Mutex
@@ -32,7 +32,7 @@ type flood struct {
 	odd      map[string]int // answers that should not be
 }
 
-func (f *flood) come(n int, perSecond float64) (took time.Duration) {
+func (f *flood) arrive(n int, perSecond float64) (took time.Duration) {
 	var wg sync.WaitGroup
 	begin := time.Now()
 	for i := range n {
@@ -56,7 +56,7 @@ func (f *flood) once(i int) {
 		f.odd["no answer"]++
 	case a.status == http.StatusAccepted:
 		f.accepted = append(f.accepted, took)
-		f.tell(a.body.ID, i)
+		f.addAccepted(a.body.ID, i)
 	case polite && (a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests):
 		f.refused = append(f.refused, took)
 	default:
@@ -85,7 +85,7 @@ func TestTenTimesTheDrainIsRefusedAndNothingGrows(t *testing.T) {
 	var waited float64
 	var watching sync.WaitGroup
 	watching.Go(func() { seen, waited = watchVitals(t, ps, stop) })
-	took := f.come(n, rate)
+	took := f.arrive(n, rate)
 	over := time.Now()
 	close(stop)
 	watching.Wait()
@@ -115,11 +115,11 @@ func TestTenTimesTheDrainIsRefusedAndNothingGrows(t *testing.T) {
 	f.proveInvariants(t, n+late, 1)
 }
 
-// late shoppers come after the flood.
+// late is how many shoppers arrive after the flood.
 const late = 60
 
-// recovered has shoppers come one after the other: the first is accepted within
-// seconds, and what follows is settled as if nothing had been.
+// recovered has shoppers arrive one after the other: the first is accepted within
+// seconds, and the following orders are settled as fast as ever.
 func (f *flood) recovered(t *testing.T, first int, over time.Time) {
 	t.Helper()
 	i, served := first, 0
@@ -128,7 +128,7 @@ func (f *flood) recovered(t *testing.T, first int, over time.Time) {
 		a, err := f.ask(i, http.MethodPost, "/v1/sales/"+f.sale+"/orders", `{}`)
 		require.NoError(t, err)
 		if a.status == http.StatusAccepted {
-			f.tell(a.body.ID, i)
+			f.addAccepted(a.body.ID, i)
 			served++
 			continue
 		}
@@ -142,7 +142,7 @@ func (f *flood) recovered(t *testing.T, first int, over time.Time) {
 		a, err := f.ask(i, http.MethodPost, "/v1/sales/"+f.sale+"/orders", `{}`)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusAccepted, a.status, a.body.Code)
-		f.tell(a.body.ID, i)
+		f.addAccepted(a.body.ID, i)
 		b, err := f.ask(i, http.MethodGet, a.header.Get("Location")+"?wait=10s", "")
 		require.NoError(t, err)
 		require.Equal(t, "confirmed", b.orderStatus())

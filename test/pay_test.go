@@ -103,7 +103,7 @@ func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 				continue
 			}
-			c.tell(a.body.ID, i)
+			c.addAccepted(a.body.ID, i)
 			if c.result(i, a.body.ID) == "confirmed" && c.pay(a.body.ID, "second-"+a.body.ID, 9900) == "refund_required" {
 				refunds.Add(1) // the order expired a moment before
 				continue

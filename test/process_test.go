@@ -226,6 +226,30 @@ func tailOf(text []byte, lines int) string {
 	return strings.Join(kept[max(0, len(kept)-lines):], "\n")
 }
 
+// background runs a server of the test's own until the test ends, and waits
+// until it answers at url.
+func background(t *testing.T, cmd *exec.Cmd, url string) {
+	t.Helper()
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &log, &log, time.Second
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s: %s", cmd.Path, tailOf(log.Bytes(), 20))
+		}
+	})
+	require.Eventually(t, func() bool {
+		res, err := get(url)
+		return err == nil && res.status == http.StatusOK
+	}, 20*time.Second, 50*time.Millisecond, "%s is not ready", cmd.Path)
+}
+
 // script runs one of the project's scripts.
 func script(t *testing.T, env []string, name string, args ...string) {
 	t.Helper()

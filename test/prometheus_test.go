@@ -6,16 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,27 +28,10 @@ func startMonitor(t *testing.T, s *shop) monitor {
 	conf := filepath.Join(dir, "prometheus.yml")
 	require.NoError(t, os.WriteFile(conf, []byte(monitorConf(t, s)), 0o600))
 	addr := freeAddr(t)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	require.NoError(t, err)
 	cmd := exec.Command("../scripts/prometheus", "prometheus", "--config.file="+conf, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+addr, "--enable-feature=exemplar-storage")
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = log.Close()
-		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("prometheus: %s", tailOf(text, 20))
-		}
-	})
-	m := monitor{"http://" + addr}
-	require.Eventually(t, func() bool {
-		res, err := get(m.url + "/-/ready")
-		return err == nil && res.status == http.StatusOK
-	}, 20*time.Second, 50*time.Millisecond, "prometheus is not ready")
-	return m
+	background(t, cmd, "http://"+addr+"/-/ready")
+	return monitor{"http://" + addr}
 }
 
 func monitorConf(t *testing.T, s *shop) string {

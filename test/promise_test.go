@@ -16,10 +16,10 @@ import (
 // breach is a broken promise: lost, oversold, duplicate, leaked or audit.
 type breach struct{ kind, what string }
 
-// breaches holds the stores against each other and against what shoppers were
-// told: the invariants (1), (2) and (4) to (7) of the fault suite. (3) is in
-// the answers, (8) is the program's own audit.
-func (c *counter) breaches(ctx context.Context, ledger *stock.Ledger) ([]breach, error) {
+// breaches compares the stores with each other and with the shoppers' answers: the
+// invariants (1), (2) and (4) to (7) of the fault suite. (3) is checked with each
+// answer, (8) is the program's own audit.
+func (c *trackedCrowd) breaches(ctx context.Context, ledger *stock.Ledger) ([]breach, error) {
 	sale, rows, err := promise.Rows(ctx, c.shop.store, saleID(c.shop.t, c.sale))
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func (c *counter) breaches(ctx context.Context, ledger *stock.Ledger) ([]breach,
 	return found, err
 }
 
-// ordersOf checks that each 202 has one verdict, the one that was told.
-func (c *counter) ordersOf(rows promise.Orders, note promise.Note) {
+// ordersOf checks that each 202 has one verdict, the one that was answered.
+func (c *trackedCrowd) ordersOf(rows promise.Orders, note promise.Note) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hmu.Lock()
@@ -57,18 +57,18 @@ func (c *counter) ordersOf(rows promise.Orders, note promise.Note) {
 		case told == "":
 			note("lost", "order %d has no final answer", id)
 		case !ok:
-			note("lost", "order %d was told %s and has no row", id, told)
+			note("lost", "order %d was answered %s and has no row", id, told)
 		case r.ShopperID != strconv.Itoa(shopper+1):
 			note("lost", "order %d of shopper %d is a row of %s", id, shopper+1, r.ShopperID)
-		case r.Status == order.StatusCancelled && told == "confirmed" && c.takenBack[public]: // its answer was lost
+		case r.Status == order.StatusCancelled && told == "confirmed" && c.cancelRequested[public]: // its answer was lost
 		case string(r.Status) != told:
-			note("lost", "order %d was told %s and is %s", id, told, r.Status)
+			note("lost", "order %d was answered %s and is %s", id, told, r.Status)
 		}
 	}
 }
 
-// strangersOf checks that what was only ever in the queue has a verdict too.
-func (c *counter) strangersOf(ctx context.Context, rows promise.Orders, note promise.Note) error {
+// strangersOf checks that orders that were only in the queue have a verdict too.
+func (c *trackedCrowd) strangersOf(ctx context.Context, rows promise.Orders, note promise.Note) error {
 	rs, err := c.shop.db.QueryContext(ctx, `SELECT order_id FROM dead_letters WHERE reason = 'collision'`)
 	if err != nil {
 		return err

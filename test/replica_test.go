@@ -22,17 +22,17 @@ func promotion(rng *rand.Rand) fault {
 	lag := time.Duration(1+rng.IntN(4)) * time.Second
 	return fault{
 		what: fmt.Sprintf("promote-%s-behind:redis", lag), lossy: true, breaks: true,
-		begin: func(a *arena) error { return a.promote(lag) },
+		begin: func(a *testbed) error { return a.promote(lag) },
 	}
 }
 
 // promote starts a replica, cuts its wire, lets it fall behind for the time of
 // lag, kills the master and puts the replica in its place: from then on the
-// box named redis is the replica.
-func (a *arena) promote(lag time.Duration) error {
+// server named redis is the replica.
+func (a *testbed) promote(lag time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	master := a.boxes["redis"]
+	master := a.servers["redis"]
 	addr := freeAddr(a.t)
 	replica, err := master.emptyCopy("redis-replica", addr)
 	if err != nil {
@@ -44,7 +44,7 @@ func (a *arena) promote(lag time.Duration) error {
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	defer rdb.Close()
-	wire := newHop(a.t, "replica>redis", a.redis)
+	wire := newLink(a.t, "replica>redis", a.redis)
 	switch behind, err := follow(ctx, a.shop.rdb, rdb, wire.listen); {
 	case err != nil:
 		return err
@@ -59,7 +59,7 @@ func (a *arena) promote(lag time.Duration) error {
 		return err
 	}
 	master.become(replica)
-	for _, h := range a.hops {
+	for _, h := range a.links {
 		if strings.HasSuffix(h.name, ">redis") {
 			err = errors.Join(err, h.lead(addr))
 		}
@@ -98,14 +98,14 @@ func follow(ctx context.Context, master, replica *redis.Client, addr string) (bo
 }
 
 // emptyCopy is another Redis that runs as this one does, without data.
-func (b *box) emptyCopy(name, addr string) (*box, error) {
+func (b *server) emptyCopy(name, addr string) (*server, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	t := &box{name: name, dir: b.dir, cwd: b.cwd, argv: slices.Clone(b.argv), env: b.env}
+	t := &server{name: name, dir: b.dir, cwd: b.cwd, argv: slices.Clone(b.argv), env: b.env}
 	data := filepath.Join(b.dir, "data", name)
 	for i, arg := range t.argv {
 		switch arg {
@@ -119,14 +119,14 @@ func (b *box) emptyCopy(name, addr string) (*box, error) {
 }
 
 // become makes b another process, for all who know b.
-func (b *box) become(other *box) {
+func (b *server) become(other *server) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.name, b.argv = other.name, other.argv
 }
 
-// lead leads the wire to another server.
-func (h *hop) lead(upstream string) error {
+// lead directs the link to another server.
+func (h *link) lead(upstream string) error {
 	h.mu.Lock()
 	h.upstream = upstream
 	h.mu.Unlock()

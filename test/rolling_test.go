@@ -24,7 +24,7 @@ func TestRollingRestarts(t *testing.T) {
 		t.Run(strconv.FormatInt(round+1, 10), func(t *testing.T) {
 			s := schedule{seed: seed + round, load: 8 * time.Second, shoppers: 800, limit: 60 * time.Second}
 			rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
-			a := newArena(t, on, binary, false)
+			a := newTestbed(t, on, binary, false)
 			a.open(rng, s.shoppers, false)
 			var restarting sync.WaitGroup
 			restarting.Go(func() {
@@ -43,7 +43,7 @@ func TestRollingRestarts(t *testing.T) {
 
 // rollOver asks each process to end, which it must do in order, and starts it
 // again before it goes on to the next; as the program at path, if that is not "".
-func (a *arena) rollOver(path string) {
+func (a *testbed) rollOver(path string) {
 	for _, r := range a.roles {
 		code, err := r.restart(20*time.Second, path)
 		a.note("restart "+r.name, err)

@@ -20,7 +20,7 @@ import (
 	"seckill/test/mutants"
 )
 
-// schedule is what one seed stands for: a load, and what goes wrong meanwhile.
+// schedule is the plan of one seed: a load and faults.
 type schedule struct {
 	seed     int64
 	mutant   string
@@ -79,7 +79,7 @@ func (s schedule) run(t *testing.T) (o outcome) {
 	o = outcome{schedule: s, harness: true}
 	rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
 	on, path := s.needs(t)
-	a := newArena(t, on, path, s.mutant == noSlotKey)
+	a := newTestbed(t, on, path, s.mutant == noSlotKey)
 	defer a.heal() // also when something is not as required: the next one needs the servers
 	lossy := false
 	for _, f := range s.faults {
@@ -99,7 +99,7 @@ func (s schedule) run(t *testing.T) (o outcome) {
 	o.healed = time.Since(begin)
 	cancel()
 	watching.Wait()
-	for _, c := range a.counters {
+	for _, c := range a.crowds {
 		o.accepted += len(c.acceptedIDs())
 	}
 	o.missed = a.missed(s.faults)
@@ -130,7 +130,7 @@ func (s schedule) needs(t *testing.T) (on *servers, path string) {
 }
 
 // arm prepares the faults: the processes with a failpoint are started anew, with it.
-func (a *arena) arm(faults []fault) {
+func (a *testbed) arm(faults []fault) {
 	for _, f := range faults {
 		if f.before != nil {
 			f.before(a)
@@ -144,7 +144,7 @@ func (a *arena) arm(faults []fault) {
 }
 
 // missed returns the failpoints that no process came by.
-func (a *arena) missed(faults []fault) (points []string) {
+func (a *testbed) missed(faults []fault) (points []string) {
 	for _, f := range faults {
 		name, met := "", false
 		for i, setting := range f.arm {
@@ -159,12 +159,12 @@ func (a *arena) missed(faults []fault) (points []string) {
 	return points
 }
 
-// play lets the shoppers come, and things go wrong.
-func (a *arena) play(s schedule, rng *rand.Rand) {
+// play runs the load and the faults.
+func (a *testbed) play(s schedule, rng *rand.Rand) {
 	var buying, failing sync.WaitGroup
-	for i, c := range a.counters {
+	for i, c := range a.crowds {
 		mine := rand.New(rand.NewPCG(uint64(s.seed), uint64(10+i)))
-		buying.Go(func() { c.come(mine, s.load) })
+		buying.Go(func() { c.arrive(mine, s.load) })
 	}
 	for _, f := range s.faults {
 		failing.Go(func() {
@@ -186,7 +186,7 @@ func (a *arena) play(s schedule, rng *rand.Rand) {
 	case <-done:
 	case <-time.After(s.load + 5*time.Second):
 	}
-	for _, c := range a.counters {
+	for _, c := range a.crowds {
 		close(c.stopped)
 	}
 	<-done
@@ -194,17 +194,17 @@ func (a *arena) play(s schedule, rng *rand.Rand) {
 
 // await waits until every promise holds, or the limit is over, and returns what
 // does not.
-func (a *arena) await(limit time.Duration) []breach {
+func (a *testbed) await(limit time.Duration) []breach {
 	if found := a.settled(limit); found != nil {
 		return found
 	}
-	for _, c := range a.counters {
-		c.lookAgain() // which buys anew where a rejection was forgotten
+	for _, c := range a.crowds {
+		c.pollAgain() // which buys anew where a rejection was forgotten
 	}
 	if found := a.settled(limit); found != nil {
 		return found
 	}
-	for _, c := range a.counters {
+	for _, c := range a.crowds {
 		if r := a.shop.audit(c.sale); !r.OK {
 			return []breach{{"audit", fmt.Sprintf("%+v", r.Sales)}}
 		}
@@ -213,19 +213,19 @@ func (a *arena) await(limit time.Duration) []breach {
 }
 
 // settled waits until each order has its final answer and the stores agree.
-func (a *arena) settled(limit time.Duration) []breach {
+func (a *testbed) settled(limit time.Duration) []breach {
 	begin := time.Now()
 	slow := 10 * time.Second
 	for {
 		left := 0
-		for _, c := range a.counters {
+		for _, c := range a.crowds {
 			left += c.undecided()
 		}
-		found := a.look()
+		found := a.checkAll()
 		if left == 0 && len(found) == 0 {
 			return nil
 		}
-		if time.Since(begin) > limit || a.saidWrong() {
+		if time.Since(begin) > limit || a.answeredWrong() {
 			return append(found, breach{"lost", fmt.Sprintf("%d orders without a final answer", left)})[:max(1, len(found))]
 		}
 		if time.Since(begin) > slow {
@@ -236,9 +236,9 @@ func (a *arena) settled(limit time.Duration) []breach {
 	}
 }
 
-// saidWrong: an answer broke a promise, and waiting mends no answer.
-func (a *arena) saidWrong() bool {
-	for _, c := range a.counters {
+// answeredWrong reports that an answer broke a promise, which no waiting repairs.
+func (a *testbed) answeredWrong() bool {
+	for _, c := range a.crowds {
 		c.hmu.Lock()
 		wrong := len(c.broken) > 0
 		c.hmu.Unlock()
@@ -249,11 +249,11 @@ func (a *arena) saidWrong() bool {
 	return false
 }
 
-// look checks all sales once. A store that does not answer is a breach: it runs.
-func (a *arena) look() (found []breach) {
+// checkAll checks all sales once. A store that does not answer is a breach: it runs.
+func (a *testbed) checkAll() (found []breach) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	for _, c := range a.counters {
+	for _, c := range a.crowds {
 		bs, err := c.breaches(ctx, a.ledger)
 		found = append(found, bs...)
 		if a.eventConsumer != nil && err == nil {
@@ -267,8 +267,8 @@ func (a *arena) look() (found []breach) {
 	return found
 }
 
-// report says what came of it, on the test's log and as a line of progress, and
-// appends it to the file of results when there is one.
+// report writes the outcome to the test's log and as a line of progress, and appends
+// it to the file of results if there is one.
 func (o outcome) report(t *testing.T) {
 	t.Helper()
 	for _, b := range o.found[:min(len(o.found), 15)] {

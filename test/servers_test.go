@@ -18,7 +18,7 @@ import (
 type servers struct {
 	dir    string            // of scripts/up, with the PID files; "" of the servers that everybody shares
 	env    map[string]string // a shop's settings
-	broker *hop              // in front of the broker, which names the proxy as its own address
+	broker *link             // in front of the broker, which names the proxy as its own address
 }
 
 // sets are two, because most tests wait for a server to come back. scripts/faults
@@ -50,7 +50,7 @@ func (s *servers) start(t *testing.T) *servers {
 		port, err := os.ReadFile(filepath.Join(s.dir, "ports", "broker"))
 		require.NoError(t, err)
 		number := ":" + strings.TrimSpace(string(port))
-		s.broker, err = openHop("clients>broker", brokerIP+number, "127.0.0.1"+number)
+		s.broker, err = openLink("clients>broker", brokerIP+number, "127.0.0.1"+number)
 		require.NoError(t, err)
 	}
 	s.env = readEnv(t, filepath.Join(s.dir, "env"))

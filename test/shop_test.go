@@ -158,7 +158,7 @@ func (s *shop) sale(terms saleTerms) string {
 	return made.ID
 }
 
-// steer is `sale open|pause|resume|end`, until every API knows.
+// steer is `sale open|pause|resume|end`; it waits until every API knows.
 func (s *shop) steer(word, sale string) {
 	s.t.Helper()
 	out, code := command(s.t, s.env, "", "sale", word, sale)

@@ -29,12 +29,12 @@ func TestAnUpgradeAndTheWayBackLoseNothing(t *testing.T) {
 	present := binary
 	defer func() { binary = present }()
 	binary = old // makes the database and the sales
-	a := newArena(t, own.queue(t)().start(t), old, false)
+	a := newTestbed(t, own.queue(t)().start(t), old, false)
 	rng := rand.New(rand.NewPCG(uint64(s.seed), 2))
 	a.open(rng, s.shoppers, false)
 	binary = present
 
-	s.faults[0].begin = func(a *arena) error {
+	s.faults[0].begin = func(a *testbed) error {
 		if _, code := command(t, a.shop.env, "", "migrate", "up"); code != 0 {
 			return fmt.Errorf("migrate up beside the older version: exit %d", code)
 		}
@@ -47,7 +47,7 @@ func TestAnUpgradeAndTheWayBackLoseNothing(t *testing.T) {
 	begin := time.Now()
 	o.found = a.await(s.limit)
 	o.healed = time.Since(begin)
-	for _, c := range a.counters {
+	for _, c := range a.crowds {
 		o.accepted += len(c.acceptedIDs())
 	}
 	o.harness = t.Failed()

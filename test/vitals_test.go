@@ -42,16 +42,16 @@ func (p *process) metric(t *testing.T, prefix string) float64 {
 	return s.sum(prefix)
 }
 
-// vitals are what must not grow, and what waits.
+// vitals are what must not grow, and the counters of orders.
 type vitals struct{ rss, goroutines, accepted, settled float64 }
 
 func (s scrape) vitals() vitals {
 	return vitals{s.sum("process_resident_memory_bytes"), s.sum("go_goroutines"), s.sum("seckill_orders_accepted_total"), s.sum("seckill_orders_settled_total")}
 }
 
-// watchVitals looks at the processes every half second until stop is closed. It
-// returns what it saw, by process, and the most orders that were accepted and
-// not settled.
+// watchVitals samples the processes every half second until stop is closed. It
+// returns the samples, by process, and the most orders that were accepted and not
+// settled.
 func watchVitals(t *testing.T, ps []*process, stop <-chan struct{}) (seen [][]vitals, waited float64) {
 	seen = make([][]vitals, len(ps))
 	tick := time.NewTicker(500 * time.Millisecond)
@@ -77,7 +77,7 @@ func watchVitals(t *testing.T, ps []*process, stop <-chan struct{}) (seen [][]vi
 	}
 }
 
-// flat holds the last third against the second: in the first a process warms up.
+// flat compares the last third with the second: in the first a process warms up.
 func flat(t *testing.T, name string, seen []vitals) {
 	t.Helper()
 	third := len(seen) / 3

@@ -68,16 +68,16 @@ func TestAnOperatorChecksWatchesAndAddsUpASale(t *testing.T) {
 	_, code = command(t, s.env, "", "preflight", "5")
 	require.Equal(t, 3, code)
 
-	looks, stop := s.watch(sale)
+	views, stop := s.watch(sale)
 	c := s.crowd(sale, s.tokens(1, 500))
 	c.buy(20)
 	c.await(t, 60*time.Second)
-	time.Sleep(2500 * time.Millisecond) // a heartbeat and a look
+	time.Sleep(2500 * time.Millisecond) // a heartbeat and a view
 	stop()
-	requireTheSaleWasSeen(t, looks(), stock)
+	requireTheSaleWasSeen(t, views(), stock)
 	var live admin.LiveView
 	require.NoError(t, json.Unmarshal([]byte(alice.must(200, "GET", "live?sale_id="+sale, "").text), &live))
-	seen := looks()
+	seen := views()
 	require.Equal(t, seen[len(seen)-1].Sales, live.Sales, "HTTP shows the same")
 
 	s.requireReportIsTheAudit(sale)
@@ -94,7 +94,7 @@ func TestAnOperatorChecksWatchesAndAddsUpASale(t *testing.T) {
 }
 
 // watch runs `sale watch SALE --json` until stopped by Ctrl-C.
-func (s *shop) watch(sale string) (looks func() []admin.LiveView, stop func()) {
+func (s *shop) watch(sale string) (views func() []admin.LiveView, stop func()) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), binary, "sale", "watch", sale, "--json", "--interval", "200ms")
 	cmd.Env = s.env
@@ -122,12 +122,12 @@ func (s *shop) watch(sale string) (looks func() []admin.LiveView, stop func()) {
 	}
 }
 
-func requireTheSaleWasSeen(t *testing.T, looks []admin.LiveView, stock int64) {
+func requireTheSaleWasSeen(t *testing.T, views []admin.LiveView, stock int64) {
 	t.Helper()
-	require.Greater(t, len(looks), 10)
+	require.Greater(t, len(views), 10)
 	var accepted, refused, settled bool
 	left := stock
-	for _, v := range looks {
+	for _, v := range views {
 		require.Empty(t, v.Away)
 		require.Len(t, v.Instances, 4)
 		sale := v.Sales[0]
@@ -139,7 +139,7 @@ func requireTheSaleWasSeen(t *testing.T, looks []admin.LiveView, stock int64) {
 		require.NotNil(t, v.Backlog)
 	}
 	require.True(t, accepted && refused && settled, "the rates were seen")
-	last := looks[len(looks)-1]
+	last := views[len(views)-1]
 	require.Equal(t, "sold_out", last.Sales[0].Status)
 	require.Equal(t, stock, last.Sales[0].Settled)
 }

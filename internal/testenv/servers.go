@@ -41,18 +41,6 @@ func NameServers(tb testing.TB) []string {
 	return addrs
 }
 
-// RocketMQJars returns the folder of the libraries that scripts/up unpacked, to
-// start a broker for one test.
-func RocketMQJars(tb testing.TB) string {
-	tb.Helper()
-	needsServers(tb)
-	dir := upwards(tb, ".run/rocketmq/lib")
-	if dir == "" {
-		missingf(tb, "no .run/rocketmq/lib: scripts/up makes it")
-	}
-	return dir
-}
-
 // Promtool returns the path of an installed promtool, or of the one that
 // scripts/prometheus unpacked.
 func Promtool(tb testing.TB) string {

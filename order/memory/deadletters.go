@@ -44,11 +44,6 @@ func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLe
 	return found[:min(len(found), order.MaxDeadLetters)], nil
 }
 
-// Discard is as in order/mysql.
-func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
-	return s.DiscardAs(ctx, order.Operator{}, "", d)
-}
-
 // DiscardAs is as in order/mysql.
 func (s *Store) DiscardAs(_ context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	s.mu.Lock()

@@ -52,11 +52,6 @@ func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
 }
 
-// Restock is as in order/mysql.
-func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
-	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
-}
-
 // Operate is as in order/mysql.
 func (s *Store) Operate(_ context.Context, op order.Operation) (order.Sale, error) {
 	if err := order.ValidateCommand(op.Command); err != nil {

@@ -111,13 +111,9 @@ func (s *Store) CountDeadLetters(ctx context.Context) (n order.DeadLetterCount, 
 	return n, nil
 }
 
-// Discard deletes a dead letter that is an unreadable message. The errors are
-// ErrConflict for a verdict, which must stay, and ErrNotFound.
-func (s *Store) Discard(ctx context.Context, d order.DeadLetter) error {
-	return s.DiscardAs(ctx, order.Operator{}, "", d)
-}
-
-// DiscardAs is Discard by an operator; cmd is the command's name in the audit log.
+// DiscardAs deletes a dead letter that is an unreadable message. cmd is the command's
+// name in the audit log. The errors are ErrConflict for a verdict, which must stay, and
+// ErrNotFound.
 func (s *Store) DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error {
 	if err := d.CheckDiscard(); err != nil {
 		return err

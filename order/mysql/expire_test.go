@@ -33,14 +33,14 @@ func TestAnOrderThatIsGivenMoreTimeWhileItExpiresLives(t *testing.T) {
 		require.NoError(t, err)
 		_, err = hold.ExecContext(t.Context(), `SELECT id FROM orders WHERE id = ? FOR UPDATE`, int64(o.ID))
 		require.NoError(t, err)
-		type look struct {
+		type result struct {
 			e   order.Expiry
 			err error
 		}
-		done := make(chan look, 1)
+		done := make(chan result, 1)
 		go func() {
 			e, err := store.Expire(t.Context(), sale.ID, 0)
-			done <- look{e, err}
+			done <- result{e, err}
 		}()
 		awaitLockWait(t, db, o.ID) // the sale has been read, the orders have not been changed
 		_, err = store.Operate(t.Context(), order.Operation{Command: "extend", SaleID: sale.ID, Action: order.Extending(0, time.Hour)})
@@ -49,7 +49,7 @@ func TestAnOrderThatIsGivenMoreTimeWhileItExpiresLives(t *testing.T) {
 
 		found := <-done
 		require.NoError(t, found.err)
-		require.Equal(t, order.Expiry{}, found.e, "nothing was cancelled, and the next look begins where this one did")
+		require.Equal(t, order.Expiry{}, found.e, "nothing was cancelled, and the next scan begins where this one did")
 		rows, err := store.Find(t.Context(), []order.ID{o.ID})
 		require.NoError(t, err)
 		require.Equal(t, order.StatusConfirmed, rows[0].Status)

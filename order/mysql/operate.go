@@ -14,13 +14,6 @@ func (s *Store) SetSaleState(ctx context.Context, cmd string, id int64, to order
 	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Moving("", to)})
 }
 
-// Restock adds units, which may be negative, to a sale. cmd is as for SetSaleState.
-// The errors are ErrNotFound, and ErrConflict if the sale has ended or has fewer than
-// -units available.
-func (s *Store) Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error) {
-	return s.Operate(ctx, order.Operation{Command: cmd, SaleID: id, Action: order.Restocking(units)})
-}
-
 const (
 	insertCommand = `INSERT INTO sale_commands (id, sale_id, what, created_at) VALUES (?, ?, ?, NOW(3))
 		ON DUPLICATE KEY UPDATE id = sale_commands.id`

@@ -67,7 +67,7 @@ func TestOrdersArePaidAndCancelledOnceThoughConnectionsBreakAroundCommit(t *test
 			}
 		}
 		require.Equal(t, map[order.Status]int64{order.StatusPaid: paid, order.StatusCancelled: orders - paid}, tally.Orders,
-			"who was told paid has paid, and no one else")
+			"an order is paid if its payment was answered with paid, and no other is")
 		require.EqualValues(t, orders-paid, tally.Sale.Available)
 		requireLogged(t, store, sale.ID, tally)
 	})

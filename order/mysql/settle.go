@@ -81,11 +81,11 @@ const maxRounds = 8
 
 var errRounds = errors.New("slots keep being taken")
 
-// run settles the orders, which are distinct and in ID order. With look, it reads the
+// run settles the orders, which are distinct and in ID order. With readFirst, it reads the
 // existing rows before it inserts, which meets fewer locks. A further try does that,
 // because it has just lost against other transactions. The first try does not, because
 // it costs a third of the speed.
-func (t *settling) run(ctx context.Context, orders []order.Order, look bool) error {
+func (t *settling) run(ctx context.Context, orders []order.Order, readFirst bool) error {
 	var vs, misplaced []*order.Verdict
 	for _, o := range orders {
 		sale := t.sales[o.SaleID]
@@ -94,7 +94,7 @@ func (t *settling) run(ctx context.Context, orders []order.Order, look bool) err
 			misplaced = append(misplaced, v)
 		}
 	}
-	if look {
+	if readFirst {
 		absent, err := t.classify(ctx, vs)
 		if err != nil {
 			return err

@@ -77,9 +77,9 @@ func deadLettersDiscarded(t *testing.T, s *suite) {
 	require.False(t, found[1].IsVerdict())
 	require.Equal(t, []byte{1, 2}, found[1].Body)
 
-	require.ErrorIs(t, s.store.Discard(t.Context(), found[0]), order.ErrConflict, "a verdict stays")
-	require.NoError(t, s.store.Discard(t.Context(), found[1]))
-	require.ErrorIs(t, s.store.Discard(t.Context(), found[1]), order.ErrNotFound)
+	require.ErrorIs(t, s.store.DiscardAs(t.Context(), order.Operator{}, "", found[0]), order.ErrConflict, "a verdict stays")
+	require.NoError(t, s.store.DiscardAs(t.Context(), order.Operator{}, "", found[1]))
+	require.ErrorIs(t, s.store.DiscardAs(t.Context(), order.Operator{}, "", found[1]), order.ErrNotFound)
 	decided, _, err := s.store.Verdicts(t.Context(), []order.Order{collided})
 	require.NoError(t, err)
 	require.Len(t, decided, 1, "the verdict is still read")
@@ -87,7 +87,7 @@ func deadLettersDiscarded(t *testing.T, s *suite) {
 	found, err = s.store.DeadLettersNamed(t.Context(), foreign)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	require.NoError(t, s.store.Discard(t.Context(), found[0]))
+	require.NoError(t, s.store.DiscardAs(t.Context(), order.Operator{}, "", found[0]))
 	for _, name := range []string{foreign, "", "0"} {
 		found, err = s.store.DeadLettersNamed(t.Context(), name)
 		require.NoError(t, err)

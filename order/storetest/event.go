@@ -35,7 +35,7 @@ func eventsTold(t *testing.T, s *suite) {
 	s.cancel(t, dropped.ID)
 	ghost := s.order(t, sale.ID, "d")
 	s.void(t, ghost)
-	_, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1) // no order's
+	_, err := s.restock(t.Context(), s.id(t).String(), sale.ID, 1) // no order's
 	require.NoError(t, err)
 
 	es, _ := s.events(t, sale.ID, 1000)
@@ -174,6 +174,6 @@ func eventsOfClosed(t *testing.T, s *suite) {
 	_, open := s.behind(t, sale.ID, false)
 	require.False(t, open)
 	c, closed := s.behind(t, sale.ID, true)
-	require.True(t, closed, "what happened before has still to be told")
+	require.True(t, closed, "what happened before is still to be published")
 	require.Equal(t, uint64(3), c.Behind())
 }

@@ -95,7 +95,7 @@ func (h *hammer) disturb(t *testing.T, n int, saleID int64) {
 			h.tell(t, v)
 		}
 	}
-	_, _ = h.store.Restock(t.Context(), fmt.Sprintf("restock-%d-%d", saleID, n/4), saleID, 3)
+	_, _ = h.restock(t.Context(), fmt.Sprintf("restock-%d-%d", saleID, n/4), saleID, 3)
 }
 
 // untilDone settles all orders once more, without faults.

@@ -68,7 +68,7 @@ func expireLooksAhead(t *testing.T, s *suite) {
 	}, 10*time.Second, 20*time.Millisecond)
 	e, err := s.store.Expire(t.Context(), sale.ID, 0)
 	require.NoError(t, err)
-	require.Len(t, e.Verdicts, len(os), "all in one look")
+	require.Len(t, e.Verdicts, len(os), "all in one scan")
 }
 
 func cancelGivesBack(t *testing.T, s *suite) {
@@ -216,7 +216,7 @@ func expireUnpaid(t *testing.T, s *suite) {
 		require.NoError(t, err)
 		require.Empty(t, last.Verdicts)
 	}
-	require.Equal(t, s.check(t, sale)[sale.ID], last.Seq, "nothing is left to look at")
+	require.Equal(t, s.check(t, sale)[sale.ID], last.Seq, "nothing is left to read")
 	require.Equal(t, time.Second, last.Wait)
 	require.Equal(t, 850, s.available(t, sale.ID))
 	unpaid, err := s.store.Unpaid(t.Context(), sale.ID)
@@ -260,7 +260,7 @@ func oneWins(t *testing.T, s *suite) {
 		}
 	}
 	wg.Wait()
-	for _, o := range batch { // whoever changed it was alone, and was told so
+	for _, o := range batch { // exactly one call changed it, and returned that
 		require.NotEmpty(t, r.changed[o.ID])
 		require.Equal(t, r.changed[o.ID], s.record(t, o.ID).Status)
 	}

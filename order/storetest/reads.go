@@ -75,7 +75,7 @@ func shopperPages(t *testing.T, s *suite) {
 	require.Equal(t, want, got)
 	none, err := s.store.ByShopper(t.Context(), sale.ID, "A", 0, 10)
 	require.NoError(t, err)
-	require.Empty(t, none, "shoppers are told apart by case")
+	require.Empty(t, none, "shoppers differ by case")
 }
 
 func verdictsCompare(t *testing.T, s *suite) {
@@ -110,7 +110,7 @@ func changesPage(t *testing.T, s *suite) {
 	o.Key, o.Quantity = 77, 2
 	s.settle(t, o)
 	for range 3 {
-		_, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1)
+		_, err := s.restock(t.Context(), s.id(t).String(), sale.ID, 1)
 		require.NoError(t, err)
 	}
 	cs, err := s.store.Changes(t.Context(), sale.ID, 0, 1)

@@ -141,21 +141,21 @@ func salesRestock(t *testing.T, s *suite) {
 	s.settle(t, o)
 	cmd := s.id(t).String()
 	for range 3 {
-		now, err := s.store.Restock(t.Context(), cmd, sale.ID, 5)
+		now, err := s.restock(t.Context(), cmd, sale.ID, 5)
 		require.NoError(t, err)
 		require.Equal(t, []int{15, 11}, []int{now.Total, now.Available})
 	}
-	_, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, -12)
+	_, err := s.restock(t.Context(), s.id(t).String(), sale.ID, -12)
 	require.ErrorIs(t, err, order.ErrConflict, "4 are sold")
-	_, err = s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1_000_000_000)
+	_, err = s.restock(t.Context(), s.id(t).String(), sale.ID, 1_000_000_000)
 	require.ErrorIs(t, err, order.ErrConflict)
-	now, err := s.store.Restock(t.Context(), s.id(t).String(), sale.ID, -11)
+	now, err := s.restock(t.Context(), s.id(t).String(), sale.ID, -11)
 	require.NoError(t, err)
 	require.Equal(t, []int{4, 0}, []int{now.Total, now.Available})
 	require.Equal(t, uint64(3), s.check(t, sale)[sale.ID])
 
 	s.move(t, sale.ID, order.SaleEnded)
-	_, err = s.store.Restock(t.Context(), s.id(t).String(), sale.ID, 1)
+	_, err = s.restock(t.Context(), s.id(t).String(), sale.ID, 1)
 	require.ErrorIs(t, err, order.ErrConflict)
 }
 

@@ -207,7 +207,7 @@ func settlePartly(t *testing.T, s *suite) {
 	require.Zero(t, s.available(t, sale.ID))
 	// A rejected order holds no slot.
 	o := s.order(t, sale.ID, batch[1].ShopperID)
-	_, err := s.store.Restock(t.Context(), "restock-"+o.ID.String(), sale.ID, 1)
+	_, err := s.restock(t.Context(), "restock-"+o.ID.String(), sale.ID, 1)
 	require.NoError(t, err)
 	requireVerdict(t, s.settle(t, o)[o.ID], order.StatusConfirmed, "")
 	requireVerdict(t, s.settle(t, batch[1])[batch[1].ID], order.StatusRejected, order.ReasonSoldOut)

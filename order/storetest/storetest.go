@@ -26,7 +26,6 @@ type Store interface {
 	Sales(ctx context.Context) ([]order.Sale, error)
 	ClosedSales(ctx context.Context, before int64, limit int) ([]int64, error)
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
-	Restock(ctx context.Context, cmd string, id int64, units int) (order.Sale, error)
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
 	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
@@ -46,7 +45,6 @@ type Store interface {
 	LiveOrders(ctx context.Context, saleID int64, after order.SlotCursor, limit int) ([]order.Record, order.SlotCursor, error)
 	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error)
-	Discard(ctx context.Context, d order.DeadLetter) error
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
@@ -124,9 +122,9 @@ func Run(t *testing.T, store Store) {
 		"a late payment requires a refund":                        payLate,
 		"a wrong payment pays nothing":                            payWrongly,
 		"unpaid orders expire":                                    expireUnpaid,
-		"one look sees past many small changes":                   expireLooksAhead,
+		"one scan reads past many small changes":                  expireLooksAhead,
 		"of payment, cancellation and expiry one wins":            oneWins,
-		"every change of an order is an event, told once":         eventsTold,
+		"every change of an order is an event, once":              eventsTold,
 		"events come in pages of whole changes":                   eventsPaged,
 		"a collision is no event of the order it collides with":   eventsOfCollision,
 		"the cursor of events moves forward alone":                eventsCursor,
@@ -196,6 +194,11 @@ func (s *suite) record(t *testing.T, id order.ID) order.Record {
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	return found[0]
+}
+
+// restock adds units under the name of a command.
+func (s *suite) restock(ctx context.Context, cmd string, saleID int64, units int) (order.Sale, error) {
+	return s.store.Operate(ctx, order.Operation{Command: cmd, SaleID: saleID, Action: order.Restocking(units)})
 }
 
 func (s *suite) read(t *testing.T, saleID int64) order.Sale {

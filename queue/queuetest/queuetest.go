@@ -270,7 +270,7 @@ func lag(t *testing.T, q Queue) {
 	start(t, q, got.take)
 	eventually(t, func() bool { return len(got.ids()) >= len(ids) }, "not all delivered")
 	require.Eventually(t, func() bool { n, err := q.Lag(t.Context()); return err == nil && n == 0 },
-		5*time.Second, 10*time.Millisecond, "who waits for the offsets waits at most 8 s")
+		5*time.Second, 10*time.Millisecond, "the resolver waits 8 s for the offsets")
 	require.Equal(t, ids, got.ids())
 	at, err = q.Committed(t.Context())
 	require.NoError(t, err)

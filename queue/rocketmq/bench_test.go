@@ -1,7 +1,6 @@
 package rocketmq_test
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -40,43 +39,4 @@ func BenchmarkPublish(b *testing.B) {
 			b.ReportMetric(float64(messages.Load())/float64(batches.Load()), "messages/batch")
 		})
 	}
-}
-
-// BenchmarkConsume consumes a backlog.
-func BenchmarkConsume(b *testing.B) {
-	o, _ := made(b, nameServers(b))
-	p := connected(b, o, rocketmq.PublisherOptions{})
-	b.SetParallelism(128)
-	var id atomic.Int64
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if err := p.Publish(b.Context(), queuetest.Order(id.Add(1))); err != nil {
-				b.Error(err)
-			}
-		}
-	})
-	var left, deliveries atomic.Int64
-	left.Store(int64(b.N))
-	all := make(chan struct{})
-	first := make(chan struct{}, 1)
-	s, err := rocketmq.NewSubscriber(o, rocketmq.SubscriberOptions{Handle: func(_ context.Context, batch []rocketmq.Message) error {
-		select {
-		case first <- struct{}{}:
-		default:
-		}
-		deliveries.Add(1)
-		if left.Add(-int64(len(batch))) == 0 {
-			close(all)
-		}
-		return nil
-	}})
-	require.NoError(b, err)
-	stop := run(b, s.Run)
-	<-first
-	b.ResetTimer()
-	<-all
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-	b.ReportMetric(float64(b.N)/float64(deliveries.Load()), "messages/delivery")
-	stop()
 }

@@ -131,7 +131,7 @@ func TestATopicThatGrowsIsWrittenToAndReadAllOver(t *testing.T) {
 	require.NoError(t, p.Publish(t.Context(), eventsOf(1)), "too early to be read")
 	require.Eventually(t, func() bool { n, err := admin.Lag(t.Context()); return err == nil && n == 1 }, 5*time.Second, 10*time.Millisecond)
 
-	r, err := rocketmq.NewReader(o.RefreshEvery(4 * time.Second)) // it is the later one to look
+	r, err := rocketmq.NewReader(o.RefreshEvery(4 * time.Second)) // it refreshes its route last
 	require.NoError(t, err)
 	var now, events atomic.Int64 // read
 	run(t, func(ctx context.Context) error {

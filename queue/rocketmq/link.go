@@ -89,7 +89,7 @@ func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) 
 		}
 		return res.Status, nil
 	})
-	o := judge(status, err)
+	o := outcomeOf(status, err)
 	l.learn(o, err, m)
 	return o, err
 }
@@ -144,21 +144,21 @@ func (l *link) learn(o outcome, err error, m *primitive.Message) {
 
 // run connects, and keeps the connection until ctx is done.
 func (l *link) run(ctx context.Context) {
-	gap, told := rebuildEvery, false
+	gap, logged := rebuildEvery, false
 	for {
 		err := l.connect(ctx)
 		if err == nil {
 			l.opts.Log.InfoContext(ctx, "producer connected", "topic", l.opts.Topic)
-			told = false
+			logged = false
 			if loop.Pause(ctx, gap) != nil || !l.watch(ctx) {
 				return
 			}
 			gap = l.nextGap(gap)
 			continue
 		}
-		if !told {
+		if !logged {
 			l.opts.Log.LogAttrs(ctx, slog.LevelWarn, "producer not connected", slog.Any("err", err))
-			told = true
+			logged = true
 		}
 		if loop.Pause(ctx, connectEvery) != nil {
 			return

@@ -28,9 +28,9 @@ const (
 	answerForbidden   = 16
 )
 
-// judge returns the outcome of a try from the client's result. What it does not know is
+// outcomeOf returns the outcome of a try from the client's result. What it does not know is
 // unclear.
-func judge(status primitive.SendStatus, err error) outcome {
+func outcomeOf(status primitive.SendStatus, err error) outcome {
 	if err == nil {
 		switch status {
 		// Also without its replica: the operator decides, by inSyncReplicas, whether the

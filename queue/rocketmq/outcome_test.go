@@ -45,7 +45,7 @@ func TestWhatATryCameTo(t *testing.T) {
 		"cancelled":               {0, context.Canceled, unclear},
 		"anything else":           {0, errors.New("eh"), unclear},
 	} {
-		require.Equal(t, c.want, judge(c.status, c.err), name)
+		require.Equal(t, c.want, outcomeOf(c.status, c.err), name)
 	}
 }
 

@@ -37,10 +37,10 @@ const (
 
 // PublisherOptions are all optional.
 type PublisherOptions struct {
-	// Guard wraps each batch call, a breaker for one. When it returns an error
-	// that is none of ours, fn was not called.
+	// Guard wraps each batch call, a breaker for one. If it returns an
+	// error that is not ours, it did not call fn.
 	Guard func(fn func() error) error
-	// Observe is told of each batch: stored, not_stored or unknown, its
+	// Observe is called for each batch: stored, not_stored or unknown, its
 	// messages, and how long its tries took together.
 	Observe func(outcome string, batch int, took time.Duration)
 	Tracer  *telemetry.Tracer // nil: nothing is traced
@@ -138,7 +138,7 @@ func (p *Publisher) Publish(ctx context.Context, o order.Order) error {
 	w.state.Store(waiting)
 	err := p.publish(ctx, w)
 	w.span.End(err)
-	if err == nil { // one that was left may still be answered
+	if err == nil { // a sender may still answer one whose caller gave up
 		p.idle.Put(w)
 	}
 	return err
@@ -180,7 +180,7 @@ func (p *Publisher) enqueue(w *pending) error {
 
 // Probe sends one message to the probe topic over the connection that orders
 // take, once. It does not go through the guard: a breaker calls it from inside
-// itself to find out whether it may close, and would refuse itself.
+// itself to find out whether it may close, and would be refused.
 func (p *Publisher) Probe(ctx context.Context) error {
 	id := "probe-" + strconv.FormatUint(p.probes.Add(1), 10)
 	batch := appendMessage(nil, id, "", func(b []byte) []byte { return append(b, '-') })
@@ -236,7 +236,7 @@ func (p *Publisher) sendAll() {
 	for range p.turn {
 		w, more := <-p.queue
 		if !more {
-			pass() // to the others, who end, too
+			pass() // to the other senders, so that they end as well
 			return
 		}
 		batch, buf = w.addTo(batch[:0], buf[:0])
@@ -245,7 +245,7 @@ func (p *Publisher) sendAll() {
 		}
 		late := time.AfterFunc(overlap, pass)
 		if p.sendOne(batch, buf) {
-			buf = nil // that try may still read it, whatever came of the later ones
+			buf = nil // that try may still read it, even if a later one succeeded
 		}
 		clear(batch)
 		if late.Stop() {
@@ -254,8 +254,8 @@ func (p *Publisher) sendAll() {
 	}
 }
 
-// sendOne sends a batch and answers its callers. stuck is true when the client
-// has not let go of buf.
+// sendOne sends a batch and answers its callers. stuck is true while the client may
+// still read buf.
 func (p *Publisher) sendOne(batch []*pending, buf []byte) (stuck bool) {
 	if len(batch) == 0 { // all withdrew
 		return false
@@ -282,7 +282,7 @@ func (p *Publisher) trace(batch []*pending) telemetry.Span {
 	return p.opts.Tracer.Send(p.name, len(batch), spans)
 }
 
-// addTo adds the order and its message to a batch, unless its caller has left.
+// addTo adds the order and its message to a batch, unless its caller has given up.
 // A message is below 1 kB, so a full batch is far below what a broker takes.
 func (w *pending) addTo(batch []*pending, buf []byte) ([]*pending, []byte) {
 	if !w.state.CompareAndSwap(waiting, inBatch) {
@@ -300,7 +300,7 @@ func (w *pending) appendTo(buf []byte) []byte {
 
 // send tries until the batch is stored, surely cannot be, or the budget is
 // spent. A try that was unclear makes the end unknown, unless a later one is
-// stored. stuck is true when the client has not let go of batch.
+// stored. stuck is true while the client may still read batch.
 func (p *Publisher) send(batch []byte) (stuck bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchBudget)
 	defer cancel()

@@ -158,7 +158,7 @@ func TestABatchThatIsStuckHoldsNoOtherUp(t *testing.T) {
 	require.Empty(t, first)
 	close(free)
 	require.NoError(t, <-first)
-	require.NoError(t, p.Publish(t.Context(), queuetest.Order(30)), "who was stuck takes its turn again")
+	require.NoError(t, p.Publish(t.Context(), queuetest.Order(30)), "the sender that was stuck takes its turn again")
 }
 
 func TestACallerThatGivesUpInTimeIsNotSent(t *testing.T) {

@@ -59,7 +59,7 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.M
 	if err := in.extend(ctx, first); err != nil {
 		return err
 	}
-	told, looked := false, time.Now()
+	logged, looked := false, time.Now()
 	for {
 		found, err := in.round(ctx)
 		if ctx.Err() != nil {
@@ -68,14 +68,14 @@ func (r *Reader) Read(ctx context.Context, fromStart bool, handle func([]queue.M
 		if refused, ok := errors.AsType[*refusedError](err); ok {
 			return refused.err
 		}
-		if err != nil && !told {
+		if err != nil && !logged {
 			r.opts.Log.WarnContext(ctx, "topic cannot be read, will try again", "topic", r.opts.Topic, "err", err)
 		}
 		if err != nil || time.Since(looked) >= r.opts.refresh {
 			_ = in.extend(ctx, later) // brokers may have new addresses; else the known ones stay
 			looked = time.Now()
 		}
-		told = err != nil
+		logged = err != nil
 		if !found && loop.Pause(ctx, readEvery) != nil {
 			return nil
 		}

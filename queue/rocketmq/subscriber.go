@@ -20,7 +20,7 @@ const (
 	handleMax   = 5 * time.Second
 
 	openEvery    = time.Second // while there is no consumer
-	lookEvery    = time.Second
+	checkEvery   = time.Second
 	rebuildDrain = time.Second // for handlers in progress when the consumer is replaced
 	// reopenFirst and reopenMax are the time between rebuilds that do not help: each one
 	// leaves goroutines of the client behind, some for a day or longer.
@@ -89,27 +89,27 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	defer s.rpc.close()
 	hctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	var (
-		in   *intake
-		gap  = reopenFirst
-		why  string // in must be replaced
-		told bool
+		in     *intake
+		gap    = reopenFirst
+		why    string // in must be replaced
+		logged bool
 	)
 	for ctx.Err() == nil {
 		if in == nil {
 			var err error
 			if in, err = s.open(ctx, hctx); err != nil {
-				s.tell(ctx, &told, err)
+				s.warnOnce(ctx, &logged, err)
 				_ = loop.Pause(ctx, openEvery)
 				continue
 			}
-			told = false
+			logged = false
 			s.sopts.Observe("opened", 0)
 		}
 		in.persist()
-		why = cmp.Or(s.watch.look(ctx, in, s.active.Load()), why)
+		why = cmp.Or(s.watch.check(ctx, in, s.active.Load()), why)
 		// Without a route, a new one is impossible; this one recovers by itself later.
 		if why != "" && s.watch.routed && time.Since(in.opened) >= gap {
 			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
@@ -140,10 +140,11 @@ func nextReopen(gap time.Duration, in *intake) time.Duration {
 	return min(2*gap, reopenMax)
 }
 
-func (s *Subscriber) tell(ctx context.Context, told *bool, err error) {
-	if !*told && ctx.Err() == nil {
+// warnOnce logs that there is no connection, unless that is logged already.
+func (s *Subscriber) warnOnce(ctx context.Context, logged *bool, err error) {
+	if !*logged && ctx.Err() == nil {
 		s.opts.Log.LogAttrs(ctx, slog.LevelWarn, "consumer not connected", slog.Any("err", err))
-		*told = true
+		*logged = true
 	}
 }
 

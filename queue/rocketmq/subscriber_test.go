@@ -55,12 +55,6 @@ func (c *counting) has(ids ...int64) bool {
 	return true
 }
 
-func (c *counting) len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.seen)
-}
-
 func TestConsumptionResumesSoonAfterTheConnectionBroke(t *testing.T) {
 	t.Parallel()
 	b, o, _, admin := proxied(t, rocketmq.PublisherOptions{})

@@ -51,7 +51,7 @@ func newWatch(opts Options, rpc *caller) *watch {
 	return w
 }
 
-// lost records that the connection to addr broke. It is called during look's requests.
+// lost records that the connection to addr broke. It is called during check's requests.
 func (w *watch) lost(addr string) {
 	for _, p := range w.brokers {
 		if p.addr == addr && p.down.IsZero() {
@@ -66,9 +66,9 @@ func (w *watch) reset() {
 	w.noPlace = time.Time{}
 }
 
-// look checks the brokers and returns why the consumer must be replaced, or ""; see also
+// check asks the brokers and returns why the consumer must be replaced, or ""; see also
 // routed. active is the number of deliveries in progress.
-func (w *watch) look(ctx context.Context, in *intake, active int64) string {
+func (w *watch) check(ctx context.Context, in *intake, active int64) string {
 	w.refresh(ctx)
 	own, assigned := in.progress()
 	back, stalled := false, false

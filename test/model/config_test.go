@@ -66,7 +66,7 @@ const (
 	renamesOverMeta
 	countsNoLoad
 	loadsWithoutSeq
-	voidsWithoutFence
+	voidsWithoutTombstone
 	voidsUnpassed
 	voidsNeverUnloaded
 	voidsNoCollision

@@ -133,7 +133,7 @@ func (c *config) freeSlot(d *mysql, i int) uint8 {
 	return noSlot
 }
 
-// void is T4: a fence where there is no verdict yet.
+// void is T4: a tombstone where there is no verdict yet.
 func (c *config) void(d *mysql, i int) (seq uint8) {
 	if d.row[i] != none {
 		return 0

@@ -105,7 +105,7 @@ func (m *moves) resolver(i int) {
 			if m.polls {
 				t.told[i] = rejected
 			}
-			if m.is(voidsWithoutFence) {
+			if m.is(voidsWithoutTombstone) {
 				t.mark[i] = 0
 				t.owed &^= bit(i)
 				return 0

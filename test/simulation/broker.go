@@ -16,7 +16,7 @@ import (
 // broker is the topic: some queues in memory, shared out among the
 // consumers that are there.
 type broker struct {
-	w      *world
+	w      *system
 	queues []*memory.Queue
 
 	mu       sync.Mutex
@@ -26,7 +26,7 @@ type broker struct {
 	lastHeld time.Time // when the last message that was held back is there
 }
 
-func newBroker(w *world, queues int) *broker {
+func newBroker(w *system, queues int) *broker {
 	b := &broker{w: w, changed: make(chan struct{})}
 	for range queues {
 		b.queues = append(b.queues, memory.NewQueue())
@@ -34,7 +34,7 @@ func newBroker(w *world, queues int) *broker {
 	return b
 }
 
-// put stores a message, now or later; of its copies some come long after.
+// put stores a message, now or later, and some of its copies long after.
 func (b *broker) put(ctx context.Context, id string, body []byte, copies int, held time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,7 +132,7 @@ type Member struct {
 	p *process
 }
 
-// Publish sends an order. It is stored, surely not, or nobody knows.
+// Publish sends an order. It is stored, surely not stored, or unknown.
 func (m *Member) Publish(ctx context.Context, o order.Order) error {
 	var t trouble
 	_, t.refused = m.p.strikes(sendRefused)
@@ -180,7 +180,7 @@ func (m *Member) MaxOffsets(ctx context.Context) (o queue.Offsets, err error) {
 	return o, err
 }
 
-// Committed returns how far the consumers have come.
+// Committed returns how far the consumers have acknowledged.
 func (m *Member) Committed(ctx context.Context) (o queue.Offsets, err error) {
 	err = m.p.call(ctx, trouble{}, "offsets", func() error {
 		o, err = m.b.offsets(func(q *memory.Queue) (queue.Offsets, error) { return q.Committed(ctx) })

@@ -12,14 +12,14 @@ import (
 
 // heal waits until every promise holds, asks all shoppers once more, and
 // audits. It returns what does not hold in time.
-func (w *world) heal() (breaches []string, took time.Duration) {
+func (w *system) heal() (breaches []string, took time.Duration) {
 	begin := time.Now()
 	if found := w.await(begin.Add(healWithin)); found != nil {
 		return found, time.Since(begin)
 	}
 	took = time.Since(begin)
-	// The local copies learn it, the dead come back, breakers close, and what was
-	// held back comes: nothing of it may change anything.
+	// Local copies are refreshed, dead processes start again, breakers close, and
+	// messages that were held back arrive: none of it may change anything.
 	time.Sleep(2 * calm)
 	for begin := time.Now(); !w.ready() && time.Since(begin) < healWithin; {
 		time.Sleep(calm)
@@ -32,8 +32,8 @@ func (w *world) heal() (breaches []string, took time.Duration) {
 	return w.audit(), took
 }
 
-// await looks until all holds or it is too late.
-func (w *world) await(until time.Time) []string {
+// await checks until everything holds or the time is over.
+func (w *system) await(until time.Time) []string {
 	for {
 		left := w.crowd.undecided()
 		found := w.breaches()
@@ -68,10 +68,10 @@ func (c *crowd) ids() []string {
 	return append([]string(nil), c.public...)
 }
 
-func (c *crowd) of(id string) told {
+func (c *crowd) of(id string) seenOrder {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return *c.told[id]
+	return *c.seen[id]
 }
 
 func (c *crowd) wrong() bool {
@@ -80,13 +80,13 @@ func (c *crowd) wrong() bool {
 	return len(c.broken) > 0
 }
 
-// askAgain polls every order and sends some purchases once more: what was said
-// must still be said, and both instances must answer.
+// askAgain polls every order and sends some purchases once more: the answers must be
+// the same, and both instances must respond.
 func (c *crowd) askAgain() {
 	for i, id := range c.ids() {
 		c.poll(c.of(id).ShopperID, id, i, false)
 	}
-	for i, v := range c.w.plan.comers[:6] {
+	for i, v := range c.w.plan.visitors[:6] {
 		key := ""
 		if v.keys > 0 {
 			key = "key-0"
@@ -101,8 +101,8 @@ func (c *crowd) askAgain() {
 	}
 }
 
-// breaches holds the stores against each other and against what was told.
-func (w *world) breaches() []string {
+// breaches compares the stores with each other and with the shoppers' answers.
+func (w *system) breaches() []string {
 	w.crowd.mu.Lock()
 	found := append([]string(nil), w.crowd.broken...)
 	w.crowd.mu.Unlock()
@@ -111,7 +111,7 @@ func (w *world) breaches() []string {
 	if n := w.broker.waiting(ctx); n > 0 {
 		note("lost", "%d messages are not acknowledged", n)
 	}
-	w.crowd.toldOf(ctx, w, note)
+	w.crowd.checkAnswers(ctx, w, note)
 	for _, id := range sales {
 		if err := w.checkSale(ctx, id, note); err != nil {
 			note("lost", "sale %d: %v", id, err)
@@ -120,12 +120,12 @@ func (w *world) breaches() []string {
 	return found
 }
 
-// toldOf checks that each order has the one verdict that was told.
-func (c *crowd) toldOf(ctx context.Context, w *world, note promise.Note) {
+// checkAnswers checks that each order has the one verdict that was answered.
+func (c *crowd) checkAnswers(ctx context.Context, w *system, note promise.Note) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, public := range c.public {
-		t := c.told[public]
+		t := c.seen[public]
 		if t.final == "" {
 			continue // undecided counts it
 		}
@@ -133,15 +133,15 @@ func (c *crowd) toldOf(ctx context.Context, w *world, note promise.Note) {
 		short := w.plan.sales[t.SaleID-sales[0]].payWithin < time.Minute
 		switch {
 		case !ok:
-			note("lost", "order %d was told %s and has no verdict", t.ID, t.final)
+			note("lost", "order %d was answered %s and has no verdict", t.ID, t.final)
 		case string(status) == t.final:
 		case t.final == "confirmed" && status == order.StatusCancelled && (t.cancelled || short):
 		case t.final == "confirmed" && status == order.StatusPaid && t.paying:
 		default:
-			note("lost", "order %d was told %s and is %s", t.ID, t.final, status)
+			note("lost", "order %d was answered %s and is %s", t.ID, t.final, status)
 		}
 		if t.paid == "paid" && status != order.StatusPaid || t.paid == "refund_required" && status == order.StatusPaid {
-			note("lost", "the provider was told %s of order %d, which is %s", t.paid, t.ID, status)
+			note("lost", "the provider got the answer %s for order %d, which is %s", t.paid, t.ID, status)
 		}
 	}
 	for _, o := range c.expected {
@@ -151,7 +151,7 @@ func (c *crowd) toldOf(ctx context.Context, w *world, note promise.Note) {
 	}
 }
 
-func verdictOf(ctx context.Context, w *world, o order.Order) (order.Status, bool) {
+func verdictOf(ctx context.Context, w *system, o order.Order) (order.Status, bool) {
 	vs, _, err := w.store.Verdicts(ctx, []order.Order{o})
 	if err != nil || len(vs) != 1 {
 		return "", false
@@ -160,7 +160,7 @@ func verdictOf(ctx context.Context, w *world, o order.Order) (order.Status, bool
 }
 
 // checkSale checks the units, the limits, Redis and the events of a sale.
-func (w *world) checkSale(ctx context.Context, id int64, note promise.Note) error {
+func (w *system) checkSale(ctx context.Context, id int64, note promise.Note) error {
 	sale, rows, err := promise.Rows(ctx, w.store, id)
 	if err != nil {
 		return err
@@ -178,8 +178,8 @@ func (w *world) checkSale(ctx context.Context, id int64, note promise.Note) erro
 	return rows.Events(ctx, w.store, w.topic.reader, sale, note)
 }
 
-// audit asks the program's own.
-func (w *world) audit() (found []string) {
+// audit runs the program's own audit.
+func (w *system) audit() (found []string) {
 	audits, err := audit.NewAuditor(w.store, w.ledger, audit.Grace).Audit(context.Background(), 0)
 	if err != nil {
 		return []string{"audit: " + err.Error()}

@@ -18,7 +18,7 @@ const (
 	redisHalf    = "redis-half" // a pipeline is cut off in its middle
 	redisSlow    = "redis-slow"
 	redisFlush   = "redis-flush"   // FLUSHALL
-	redisOlder   = "redis-older"   // comes back with what it held a while ago
+	redisOlder   = "redis-older"   // restarts with older data
 	redisRestart = "redis-restart" // connections and scripts are gone
 	redisClock   = "redis-clock"   // is ahead, or behind
 
@@ -28,8 +28,8 @@ const (
 	storeLate    = "store-late"    // committed, the answer takes its time
 
 	sendRefused = "send-refused"
-	sendLost    = "send-lost" // stored, nobody knows
-	sendGone    = "send-gone" // not stored, nobody knows
+	sendLost    = "send-lost" // stored, outcome unknown
+	sendGone    = "send-gone" // not stored, outcome unknown
 	sendSlow    = "send-slow"
 
 	queueHeld    = "queue-held"    // messages appear late
@@ -37,7 +37,7 @@ const (
 	queueStalled = "queue-stalled" // one queue delivers late
 	ackLost      = "ack-lost"      // handled, and delivered again
 
-	strangers = "strangers" // orders that Redis never heard of
+	strangers = "strangers" // orders that Redis does not know
 	double    = "double"    // a second order under an ID
 	poison    = "poison"    // messages that are no orders, or impossible ones
 
@@ -83,16 +83,16 @@ func (f fault) String() string {
 
 // plan is all that a seed fixes.
 type plan struct {
-	seed    uint64
-	load    time.Duration
-	sales   [2]terms
-	faults  []fault
-	comers  []comer
-	skews   map[string]time.Duration // of the processes' clocks
-	starts  map[string]time.Duration // so that not all look at the same moments
-	instant bool                     // calls take no time: all that happens at one moment races
-	queues  int
-	relearn time.Duration // for which a queue stays without a consumer when one goes
+	seed     uint64
+	load     time.Duration
+	sales    [2]terms
+	faults   []fault
+	visitors []visitor
+	skews    map[string]time.Duration // of the processes' clocks
+	starts   map[string]time.Duration // so that not all look at the same moments
+	instant  bool                     // calls take no time: all that happens at one moment races
+	queues   int
+	relearn  time.Duration // for which a queue stays without a consumer when one goes
 }
 
 // terms are those of a sale.
@@ -145,7 +145,7 @@ func newPlan(seed uint64) plan {
 	if r.IntN(3) == 0 {
 		p.faults = append(p.faults, p.moment(r, strangers))
 	}
-	p.comers = drawComers(r, p)
+	p.visitors = drawVisitors(r, p)
 	return p
 }
 

@@ -19,11 +19,10 @@ var (
 	errGone    = errors.New("simulated: the process is dead")
 )
 
-// process is one life of a process. Dead, it has no effect on anything any
-// more: its calls fail and its answers are not heard, while its goroutines run
-// into that and end.
+// process is one life of a process. A dead one has no effect on anything: its calls fail and its answers are dropped, until its goroutines notice and
+// end.
 type process struct {
-	w       *world
+	w       *system
 	name    string
 	handler http.Handler
 	ready   func() bool

@@ -94,7 +94,7 @@ type content struct {
 	lists  map[string][]string
 }
 
-// content and restore want nobody else at work.
+// content and restore must run alone.
 func (n *node) content() (content, error) {
 	c := content{map[string]map[string]string{}, map[string][]string{}}
 	for _, key := range n.mini.Keys() {

@@ -17,24 +17,24 @@ import (
 	"seckill/order"
 )
 
-// comer is a shopper who comes: when, for what, and what they do then.
-type comer struct {
+// visitor is a shopper's visit: when, for which sale, and what follows.
+type visitor struct {
 	at       time.Duration
 	shopper  string
 	sale     int
 	quantity int
 	keys     int // 0: none is sent
 	clicks   int
-	deed     deed
+	intent   intent
 	holds    bool // polls are held
 	seed     uint64
 }
 
-// deed is what a shopper does with a confirmed order.
-type deed int
+// intent is what a shopper does with a confirmed order.
+type intent int
 
 const (
-	keeps deed = iota
+	keeps intent = iota
 	cancels
 	pays
 	paysTwice
@@ -47,10 +47,10 @@ func shopperName(i int) string { return "shopper-" + strconv.Itoa(i) }
 // Shoppers is how many there may be: their tokens can be made in advance.
 const Shoppers = 30
 
-func drawComers(r *rand.Rand, p plan) (cs []comer) {
+func drawVisitors(r *rand.Rand, p plan) (cs []visitor) {
 	n := 6 + r.IntN(Shoppers-6)
 	for i := range n {
-		c := comer{
+		c := visitor{
 			at: seconds(r, 0, p.load.Seconds()), shopper: shopperName(i), sale: r.IntN(2), quantity: 1, clicks: 1,
 			holds: r.IntN(4) == 0, seed: r.Uint64(),
 		}
@@ -61,38 +61,38 @@ func drawComers(r *rand.Rand, p plan) (cs []comer) {
 		case k < 50:
 			c.keys = p.sales[c.sale].orders
 		}
-		c.deed = []deed{keeps, keeps, keeps, cancels, cancels, pays, paysTwice, paysWrong, both}[r.IntN(9)]
+		c.intent = []intent{keeps, keeps, keeps, cancels, cancels, pays, paysTwice, paysWrong, both}[r.IntN(9)]
 		cs = append(cs, c)
 	}
 	return cs
 }
 
-// crowd is the shoppers and what they were told.
+// crowd is the shoppers and the answers they got.
 type crowd struct {
-	w      *world
-	closed chan struct{} // nobody buys any more
+	w      *system
+	closed chan struct{} // no more purchases
 
 	mu       sync.Mutex
-	told     map[string]*told  // by public ID
-	public   []string          // in the order of their acceptance
-	named    map[string]string // shopper/sale/key -> public ID
-	expected []order.Order     // orders that only the queue knew
+	seen     map[string]*seenOrder // by public ID
+	public   []string              // in the order of their acceptance
+	named    map[string]string     // shopper/sale/key -> public ID
+	expected []order.Order         // orders that only the queue knew
 	broken   []string
 }
 
-// told is what a shopper was told of an order.
-type told struct {
+// seenOrder is what a shopper knows of an order.
+type seenOrder struct {
 	order.Order
 
 	final     string // the last status of a done answer
 	heard     time.Time
 	cancelled bool   // cancelling was asked for
 	paying    bool   // a payment was sent
-	paid      string // the outcome that the provider was told
+	paid      string // the outcome in the answer to the provider
 }
 
-func newCrowd(w *world) *crowd {
-	return &crowd{w: w, closed: make(chan struct{}), told: map[string]*told{}, named: map[string]string{}}
+func newCrowd(w *system) *crowd {
+	return &crowd{w: w, closed: make(chan struct{}), seen: map[string]*seenOrder{}, named: map[string]string{}}
 }
 
 func (c *crowd) close() { close(c.closed) }
@@ -168,8 +168,8 @@ func plain(public string) string {
 	return ""
 }
 
-// come is a shopper's visit.
-func (c *crowd) come(v comer) {
+// arrive is a shopper's visit.
+func (c *crowd) arrive(v visitor) {
 	time.Sleep(v.at)
 	var clicks sync.WaitGroup
 	for i := range max(v.clicks, v.keys) {
@@ -183,7 +183,7 @@ func (c *crowd) come(v comer) {
 }
 
 // buy sends the purchase until there is an answer, then looks after the order.
-func (c *crowd) buy(v comer, key string, r *rand.Rand) {
+func (c *crowd) buy(v visitor, key string, r *rand.Rand) {
 	for range 1 + r.IntN(12) {
 		a, ok := c.purchase(v, key, r.IntN(2), r.IntN(20) == 0)
 		if ok && a.status == http.StatusAccepted {
@@ -214,7 +214,7 @@ func (c *crowd) rest(d time.Duration) bool {
 	}
 }
 
-func (c *crowd) purchase(v comer, key string, at int, lost bool) (answer, bool) {
+func (c *crowd) purchase(v visitor, key string, at int, lost bool) (answer, bool) {
 	h := http.Header{}
 	if key != "" {
 		h.Set("Idempotency-Key", key)
@@ -229,20 +229,20 @@ func (c *crowd) purchase(v comer, key string, at int, lost bool) (answer, bool) 
 	return a, ok
 }
 
-// given notes the answer to a purchase.
-func (c *crowd) given(v comer, key string, a answer) {
+// given records the answer to a purchase.
+func (c *crowd) given(v visitor, key string, a answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	name := fmt.Sprintf("%s/%d/%s", v.shopper, v.sale, key)
 	switch {
 	case a.status == http.StatusAccepted:
-		if c.told[a.ID] == nil {
+		if c.seen[a.ID] == nil {
 			id, err := order.PeekPublicID(a.ID)
 			if err != nil {
 				c.breachf("answer without an ID: %+v", a)
 				return
 			}
-			c.told[a.ID] = &told{Order: order.Order{ID: id, SaleID: sales[v.sale], ShopperID: v.shopper, Quantity: v.quantity}}
+			c.seen[a.ID] = &seenOrder{Order: order.Order{ID: id, SaleID: sales[v.sale], ShopperID: v.shopper, Quantity: v.quantity}}
 			c.public = append(c.public, a.ID)
 		}
 		if first := c.named[name]; key != "" && first != "" && first != a.ID && !c.w.plan.lossy() {
@@ -261,7 +261,7 @@ func (c *crowd) breachf(format string, args ...any) {
 }
 
 // lookAfter polls an order until it is done, and pays or cancels it.
-func (c *crowd) lookAfter(v comer, id string, r *rand.Rand) {
+func (c *crowd) lookAfter(v visitor, id string, r *rand.Rand) {
 	for _, wait := range []float64{0.3, 0.7, 1.5, 3} {
 		if c.rest(seconds(r, 0.5*wait, wait)) {
 			return
@@ -275,8 +275,8 @@ func (c *crowd) lookAfter(v comer, id string, r *rand.Rand) {
 	}
 }
 
-func (c *crowd) act(v comer, id string, r *rand.Rand) {
-	switch v.deed {
+func (c *crowd) act(v visitor, id string, r *rand.Rand) {
+	switch v.intent {
 	case keeps:
 	case cancels:
 		c.cancel(v.shopper, id, r.IntN(2))
@@ -309,7 +309,7 @@ func (c *crowd) poll(who, id string, at int, held bool) answer {
 	a, ok := c.ask(request{who: who, api: at, method: http.MethodGet, path: path})
 	switch {
 	case ok && a.status == http.StatusOK && a.Done:
-		c.hear(id, a.Status, asked)
+		c.record(id, a.Status, asked)
 	case ok && a.status == http.StatusNotFound:
 		c.mu.Lock()
 		c.breachf("order %s is not found", plain(id))
@@ -321,18 +321,18 @@ func (c *crowd) poll(who, id string, at int, held bool) answer {
 func (c *crowd) cancel(who, id string, at int) {
 	asked := time.Now()
 	c.mu.Lock()
-	c.told[id].cancelled = true
+	c.seen[id].cancelled = true
 	c.mu.Unlock()
 	a, ok := c.ask(request{who: who, api: at, method: http.MethodPost, path: "/v1/orders/" + id + "/cancel"})
 	if ok && a.status == http.StatusOK {
-		c.hear(id, a.Status, asked)
+		c.record(id, a.Status, asked)
 	}
 }
 
 // pay is the payment provider's callback, under one event for each order.
 func (c *crowd) pay(id string, amount, at int) {
 	c.mu.Lock()
-	c.told[id].paying = true
+	c.seen[id].paying = true
 	c.mu.Unlock()
 	body := fmt.Sprintf(`{"order_id":%q,"amount_minor":%d,"currency":"CNY"}`, id, amount)
 	now := time.Now()
@@ -347,7 +347,7 @@ func (c *crowd) pay(id string, amount, at int) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.told[id]
+	t := c.seen[id]
 	if t.paid != "" && t.paid != a.Outcome {
 		c.breachf("payment of order %d was %s and then %s", t.ID, t.paid, a.Outcome)
 	}
@@ -357,13 +357,13 @@ func (c *crowd) pay(id string, amount, at int) {
 	}
 }
 
-// hear notes a final answer. What may follow confirmed is what was asked for,
+// record notes a final answer. What may follow confirmed is what was asked for,
 // or what the time for paying says. The answer to an earlier question may come
 // later than one to a later question.
-func (c *crowd) hear(id, status string, asked time.Time) {
+func (c *crowd) record(id, status string, asked time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.told[id]
+	t := c.seen[id]
 	short := c.w.plan.sales[t.SaleID-sales[0]].payWithin < time.Minute
 	follows := t.final == "confirmed" && (status == "cancelled" && (t.cancelled || short) || status == "paid" && t.paying)
 	switch {
@@ -373,7 +373,7 @@ func (c *crowd) hear(id, status string, asked time.Time) {
 		t.final, t.heard = status, time.Now()
 	case status == "confirmed" && !asked.After(t.heard): // it was, when it was asked
 	default:
-		c.breachf("order %d was told %s and then %s", t.ID, t.final, status)
+		c.breachf("order %d was answered %s and then %s", t.ID, t.final, status)
 	}
 }
 
@@ -391,5 +391,5 @@ func (c *crowd) any() (order.Order, bool) {
 	if len(c.public) == 0 {
 		return order.Order{}, false
 	}
-	return c.told[c.public[len(c.public)/2]].Order, true
+	return c.seen[c.public[len(c.public)/2]].Order, true
 }

@@ -1,10 +1,10 @@
 // Package simulation simulates the whole pipeline in one process and in virtual
 // time: two API and two consumer processes of the real program on the in-memory servers of
 // its servers, shoppers, and faults at every step between a process and a
-// server. A seed draws who comes, what they do and what goes wrong; afterwards
-// the faults end, and every promise of the protocol must hold.
+// server. A seed draws the shoppers, their actions and the faults; afterwards the
+// faults end, and every promise of the protocol must hold.
 //
-// The seed fixes the plan: the sales, the shoppers with their times and deeds,
+// The seed fixes the plan: the sales, the shoppers with their times and actions,
 // the faults with their times and chances. It does not fix in which order the
 // goroutines of one virtual moment run, nor the jitter of the program, so a
 // failure may want several tries.
@@ -57,7 +57,7 @@ type Result struct {
 	Breaches []string      // promises that were broken; none is what is wanted
 	Trace    string        // who did what when
 	Accepted int           // orders answered with 202
-	Injected int           // calls that went wrong
+	Injected int           // calls that failed on purpose
 	Crashes  int           // of processes
 	Healed   time.Duration // virtual, after the faults and the load had ended
 }

@@ -17,36 +17,36 @@ import (
 	"seckill/order"
 )
 
-// counter is one sale of a schedule with its shoppers, and what they were told:
-// the history that the stores are held against. It is a crowd that comes at a
-// steady pace, clicks twice, uses keys, and looks at its orders.
-type counter struct {
+// trackedCrowd is one sale of a schedule with its shoppers, and the answers that they
+// got, which the stores are compared with. Its shoppers arrive at a steady pace,
+// click twice, use keys, and poll their orders.
+type trackedCrowd struct {
 	*crowd
 	stock, perShopper, units int
 	lossy                    bool // Redis loses writes in this schedule: a key may name two orders, one of them dead
 
-	hmu       sync.Mutex
-	named     map[string]string    // shopper/key -> public ID first given
-	broken    []breach             // promises broken in answers
-	unseen    map[order.ID]bool    // orders put into the queue that Redis never saw
-	doubles   map[order.ID]bool    // IDs that two orders were made to share
-	takenBack map[string]bool      // public IDs whose shopper asked to cancel
-	heard     map[string]time.Time // when a final answer first came
-	stopped   chan struct{}        // closed when nobody buys any more
+	hmu             sync.Mutex
+	named           map[string]string    // shopper/key -> public ID first given
+	broken          []breach             // promises broken in answers
+	unseen          map[order.ID]bool    // orders put into the queue that Redis never saw
+	doubles         map[order.ID]bool    // IDs that two orders were made to share
+	cancelRequested map[string]bool      // public IDs whose shopper asked to cancel
+	answeredAt      map[string]time.Time // when a final answer first came
+	stopped         chan struct{}        // closed when nobody buys any more
 }
 
-func newCounter(c *crowd, stock, perShopper, units int) *counter {
+func newTrackedCrowd(c *crowd, stock, perShopper, units int) *trackedCrowd {
 	c.patience = 20 * time.Second
 	c.client.Timeout = 6 * time.Second
-	return &counter{
+	return &trackedCrowd{
 		crowd: c, stock: stock, perShopper: perShopper, units: units,
-		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, takenBack: map[string]bool{}, heard: map[string]time.Time{}, stopped: make(chan struct{}),
+		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, cancelRequested: map[string]bool{}, answeredAt: map[string]time.Time{}, stopped: make(chan struct{}),
 	}
 }
 
-// come sends all shoppers, spread over the time, and returns when each has
+// arrive sends all shoppers, spread over the time, and returns when each has
 // been served or has given up.
-func (c *counter) come(rng *rand.Rand, over time.Duration) {
+func (c *trackedCrowd) arrive(rng *rand.Rand, over time.Duration) {
 	var wg sync.WaitGroup
 	n := len(c.tokens)
 	begin := time.Now()
@@ -55,24 +55,24 @@ func (c *counter) come(rng *rand.Rand, over time.Duration) {
 		time.Sleep(time.Until(begin.Add(over * time.Duration(i) / time.Duration(n))))
 		switch {
 		case kind < 15: // a double click
-			wg.Go(func() { c.shop1(i, "", quantity) })
-			wg.Go(func() { c.shop1(i, "", quantity) })
+			wg.Go(func() { c.buyOnce(i, "", quantity) })
+			wg.Go(func() { c.buyOnce(i, "", quantity) })
 		case kind < 40:
 			wg.Go(func() {
 				for k := range c.perShopper {
-					c.shop1(i, "key-"+strconv.Itoa(k), quantity)
+					c.buyOnce(i, "key-"+strconv.Itoa(k), quantity)
 				}
 			})
 		default:
-			wg.Go(func() { c.shop1(i, "", quantity) })
+			wg.Go(func() { c.buyOnce(i, "", quantity) })
 		}
 	}
 	wg.Wait()
 }
 
-// shop1 buys until there is an answer, then looks at the order now and then. A
+// buyOnce buys until there is an answer, then polls the order now and then. A
 // shopper with a key sends the purchase once more.
-func (c *counter) shop1(i int, key string, quantity int) {
+func (c *trackedCrowd) buyOnce(i int, key string, quantity int) {
 	defer c.answered.Add(1)
 	body := fmt.Sprintf(`{"quantity":%d}`, quantity)
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); {
@@ -83,7 +83,7 @@ func (c *counter) shop1(i int, key string, quantity int) {
 			if key != "" {
 				c.again(i, key, body)
 			}
-			c.look(i, a.body.ID)
+			c.pollUntilFinal(i, a.body.ID)
 			return
 		case err == nil && a.status < 500:
 			c.refuse(a.body.Code)
@@ -98,9 +98,9 @@ func (c *counter) shop1(i int, key string, quantity int) {
 	}
 }
 
-// given notes a 202.
-func (c *counter) given(i int, key, id string) {
-	c.tell(id, i)
+// given records a 202.
+func (c *trackedCrowd) given(i int, key, id string) {
+	c.addAccepted(id, i)
 	if key == "" {
 		return
 	}
@@ -115,7 +115,7 @@ func (c *counter) given(i int, key, id string) {
 }
 
 // again sends a purchase that was accepted once more.
-func (c *counter) again(i int, key, body string) {
+func (c *trackedCrowd) again(i int, key, body string) {
 	a, err := c.askWithKey(i, key, http.MethodPost, "/v1/sales/"+c.sale+"/orders", body)
 	switch {
 	case err != nil:
@@ -128,8 +128,8 @@ func (c *counter) again(i int, key, body string) {
 	}
 }
 
-// look polls a few times, as a page does.
-func (c *counter) look(i int, id string) {
+// pollUntilFinal polls a few times, as a page does.
+func (c *trackedCrowd) pollUntilFinal(i int, id string) {
 	for _, wait := range []time.Duration{300 * time.Millisecond, 700 * time.Millisecond, 2 * time.Second, 4 * time.Second} {
 		select {
 		case <-time.After(wait):
@@ -138,61 +138,61 @@ func (c *counter) look(i int, id string) {
 		}
 		if c.poll(i, id) {
 			if i%10 == 7 {
-				c.takeBack(i, id)
+				c.cancelOrder(i, id)
 			}
 			return
 		}
 	}
 }
 
-// takeBack cancels an order, if it is confirmed.
-func (c *counter) takeBack(i int, id string) {
+// cancelOrder cancels an order, if it is confirmed.
+func (c *trackedCrowd) cancelOrder(i int, id string) {
 	c.hmu.Lock()
-	c.takenBack[id] = true
+	c.cancelRequested[id] = true
 	c.hmu.Unlock()
 	asked := time.Now()
 	a, err := c.ask(i, http.MethodPost, "/v1/orders/"+id+"/cancel", "")
 	if err == nil && a.status == http.StatusOK {
-		c.hear(id, a.orderStatus(), asked)
+		c.addAnswer(id, a.orderStatus(), asked)
 	}
 }
 
 // poll reports whether the order has its final answer, which must stay.
-func (c *counter) poll(i int, id string) bool {
+func (c *trackedCrowd) poll(i int, id string) bool {
 	asked := time.Now()
 	a, err := c.ask(i, http.MethodGet, "/v1/orders/"+id, "")
 	if err != nil || a.status != http.StatusOK || !a.body.Done {
 		return false
 	}
-	c.hear(id, a.orderStatus(), asked)
+	c.addAnswer(id, a.orderStatus(), asked)
 	return true
 }
 
-// hear notes a final answer. The only one that may follow another is cancelled
-// after confirmed, to who asked for it; and where that was answered while
-// another question was under way, the other answer may come after it.
-func (c *counter) hear(id, status string, asked time.Time) {
+// addAnswer records a final answer. The only change of one is from confirmed to
+// cancelled, if the shopper asked for it. A poll that began before that may still
+// answer confirmed.
+func (c *trackedCrowd) addAnswer(id, status string, asked time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hmu.Lock()
 	defer c.hmu.Unlock()
 	was, ok := c.final[id]
-	if was == "cancelled" && status == "confirmed" && c.takenBack[id] && asked.Before(c.heard[id]) {
+	if was == "cancelled" && status == "confirmed" && c.cancelRequested[id] && asked.Before(c.answeredAt[id]) {
 		return
 	}
 	c.final[id] = status
 	if was != status {
-		c.heard[id] = time.Now()
+		c.answeredAt[id] = time.Now()
 	}
-	granted := c.takenBack[id] && was == "confirmed" && status == "cancelled"
+	granted := c.cancelRequested[id] && was == "confirmed" && status == "cancelled"
 	if ok && was != status && !granted {
-		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("order %s was told %s and then %s", plainID(id), was, status)})
+		c.broken = append(c.broken, breach{"lost", fmt.Sprintf("order %s was answered %s and then %s", plainID(id), was, status)})
 	}
 }
 
-// undecided polls every accepted order without a final answer and returns how
-// many still have none.
-func (c *counter) undecided() int {
+// undecided polls every accepted order without a final answer and returns how many
+// are left.
+func (c *trackedCrowd) undecided() int {
 	c.mu.Lock()
 	var open []string
 	for id := range c.accepted {
@@ -216,9 +216,9 @@ func (c *counter) undecided() int {
 	return left
 }
 
-// lookAgain polls every accepted order and sends the keys once more: what was
-// said must still be said.
-func (c *counter) lookAgain() {
+// pollAgain polls every accepted order and sends the keys once more: the answers
+// must be the same.
+func (c *trackedCrowd) pollAgain() {
 	ids := c.acceptedIDs()
 	each(len(ids), 20, func(k int) { c.poll(c.accepted[ids[k]], ids[k]) })
 	c.hmu.Lock()

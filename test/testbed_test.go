@@ -61,24 +61,24 @@ func buildFaulty(m mutants.Mutant, withClock bool) (string, error) {
 	return path, nil
 }
 
-// arena is a shop to break: two of each role, each role's wires to the stores
-// led through proxies. It has boxes and a wire to the broker where it is on
-// servers of its own.
-type arena struct {
+// testbed is a shop for faults: two processes of each role, whose connections to the
+// stores go through proxies. If it has servers of its own, it can also stop these,
+// and the connection to the broker.
+type testbed struct {
 	t             *testing.T
 	shop          *shop
 	roles         []*role // api 0, api 1, consumer 0, consumer 1
-	boxes         map[string]*box
-	hops          map[string]*hop
+	servers       map[string]*server
+	links         map[string]*link
 	redis         string // address of the server
 	ledger        *stock.Ledger
-	outside       *rocketmq.Publisher // puts into the queue what no API sent
+	outside       *rocketmq.Publisher // sends what no API has sent
 	ids           *order.IDMaker
-	counters      []*counter
-	eventConsumer *eventConsumer // hears the order events; nil where the program sends none
+	crowds        []*trackedCrowd
+	eventConsumer *eventConsumer // receives the order events; nil where the program sends none
 }
 
-// role is one process of ours, started again when it is found dead.
+// role is one process of the shop; watch starts it again when it has died.
 type role struct {
 	name   string
 	mu     sync.Mutex
@@ -90,15 +90,15 @@ type role struct {
 
 var serverNames = []string{"redis", "mariadb", "broker", "namesrv"}
 
-// newArena makes one of the program at path.
-func newArena(t *testing.T, on *servers, path string, withoutSlotKey bool) *arena {
+// newTestbed makes one of the program at path.
+func newTestbed(t *testing.T, on *servers, path string, withoutSlotKey bool) *testbed {
 	t.Helper()
 	env := maps.Clone(on.env)
-	a := &arena{t: t, boxes: map[string]*box{}, hops: map[string]*hop{}, ids: order.NewIDMaker(8000)}
+	a := &testbed{t: t, servers: map[string]*server{}, links: map[string]*link{}, ids: order.NewIDMaker(8000)}
 	if on.dir != "" {
-		a.hops[on.broker.name] = on.broker
+		a.links[on.broker.name] = on.broker
 		for _, name := range serverNames {
-			a.boxes[name] = newBox(t, on.dir, name)
+			a.servers[name] = newServer(t, on.dir, name)
 		}
 	}
 	a.redis = env["SECKILL_REDIS_ADDRS"]
@@ -125,8 +125,8 @@ func newArena(t *testing.T, on *servers, path string, withoutSlotKey bool) *aren
 	return a
 }
 
-// wired returns the settings of a role whose wires go through its own proxies.
-func (a *arena) wired(name string, env map[string]string) []string {
+// wired returns the settings of a role whose connections go through its own proxies.
+func (a *testbed) wired(name string, env map[string]string) []string {
 	cfg, err := mysql.ParseDSN(env["SECKILL_MYSQL_DSN"])
 	require.NoError(a.t, err)
 	redisAddr := a.through(name+">redis", a.redis)
@@ -134,18 +134,18 @@ func (a *arena) wired(name string, env map[string]string) []string {
 	return append(slices.Clone(a.shop.env), "SECKILL_REDIS_ADDRS="+redisAddr, "SECKILL_MYSQL_DSN="+cfg.FormatDSN())
 }
 
-// through returns the address at which a wire begins.
-func (a *arena) through(name, upstream string) string {
-	h, ok := a.hops[name]
+// through returns the address of the proxy before a server.
+func (a *testbed) through(name, upstream string) string {
+	h, ok := a.links[name]
 	if !ok {
-		h = newHop(a.t, name, upstream)
-		a.hops[name] = h
+		h = newLink(a.t, name, upstream)
+		a.links[name] = h
 	}
 	return h.listen
 }
 
 // open starts all processes, and makes and opens the sales.
-func (a *arena) open(rng *rand.Rand, shoppers int, lossy bool) {
+func (a *testbed) open(rng *rand.Rand, shoppers int, lossy bool) {
 	a.launch()
 	for _, terms := range []saleTerms{{perShopper: 1, units: 1}, {perShopper: 2, units: 2}} {
 		n := shoppers / 2
@@ -154,15 +154,15 @@ func (a *arena) open(rng *rand.Rand, shoppers int, lossy bool) {
 			terms.stock = n/2 + rng.IntN(4*n) // this one may
 		}
 		crowd := a.shop.crowd(a.shop.sale(terms), a.shop.tokens(1, n))
-		c := newCounter(crowd, terms.stock, terms.perShopper, terms.units)
+		c := newTrackedCrowd(crowd, terms.stock, terms.perShopper, terms.units)
 		c.lossy = lossy
-		a.counters = append(a.counters, c)
+		a.crowds = append(a.crowds, c)
 	}
 	a.known()
 }
 
 // launch starts all processes and waits until each is ready.
-func (a *arena) launch() {
+func (a *testbed) launch() {
 	for _, r := range a.roles {
 		a.note("raise "+r.name, r.raise(""))
 	}
@@ -171,9 +171,9 @@ func (a *arena) launch() {
 	}
 }
 
-// known waits until each API knows each sale to be open.
-func (a *arena) known() {
-	for _, c := range a.counters {
+// known waits until each API shows each sale as open.
+func (a *testbed) known() {
+	for _, c := range a.crowds {
 		for _, url := range a.shop.urls {
 			one := (&shop{urls: []string{url}}).crowd(c.sale, c.tokens[:1])
 			require.Eventually(a.t, func() bool {
@@ -184,17 +184,17 @@ func (a *arena) known() {
 	}
 }
 
-// note reports what went wrong with the test itself; from any goroutine.
-func (a *arena) note(what string, err error) {
+// note reports an error of the test itself, from any goroutine.
+func (a *testbed) note(what string, err error) {
 	if err != nil {
 		a.t.Errorf("harness: %s: %v", what, err)
 	}
 }
 
-// kill is kill -9; the process stays down until up.
+// kill is kill -9; the process stays down until raise.
 func (r *role) kill() { r.down(syscall.SIGKILL, 0) }
 
-// down ends the process by a signal, after patience by kill -9, and keeps it
+// down ends the process with a signal, or after patience with kill -9, and keeps it
 // down.
 func (r *role) down(s syscall.Signal, patience time.Duration) {
 	r.mu.Lock()
@@ -228,7 +228,7 @@ func (r *role) raise(armed string) error {
 	return r.p.launch()
 }
 
-// revive is what a supervisor does: a process that died is started again.
+// revive starts a process again that died, as a supervisor does.
 func (r *role) revive() error {
 	r.mu.Lock()
 	dead := !r.held && !r.p.running()
@@ -249,7 +249,7 @@ func (r *role) signal(s syscall.Signal) error {
 }
 
 // watch revives processes until ctx is done.
-func (a *arena) watch(ctx context.Context) {
+func (a *testbed) watch(ctx context.Context) {
 	t := time.NewTicker(500 * time.Millisecond)
 	defer t.Stop()
 	for {
@@ -265,8 +265,8 @@ func (a *arena) watch(ctx context.Context) {
 }
 
 // heal ends every fault: all servers and processes run.
-func (a *arena) heal() {
-	for name, b := range a.boxes {
+func (a *testbed) heal() {
+	for name, b := range a.servers {
 		_ = b.signal(syscall.SIGCONT)
 		a.note("start "+name, b.start())
 	}
@@ -279,7 +279,7 @@ func (a *arena) heal() {
 // noSlotKey is a mutant of the database, not of the program.
 const noSlotKey = "no-slot-key"
 
-func (a *arena) dropSlotKey() {
+func (a *testbed) dropSlotKey() {
 	var key string
 	require.NoError(a.t, a.shop.db.QueryRow(`SELECT DISTINCT index_name FROM information_schema.statistics
 		WHERE table_schema = DATABASE() AND table_name = 'orders' AND column_name = 'live' AND non_unique = 0`).Scan(&key))

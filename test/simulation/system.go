@@ -21,8 +21,8 @@ import (
 	"seckill/test/promise"
 )
 
-// world is one simulation: the servers, the processes and the shoppers.
-type world struct {
+// system is one simulated system: the servers, the processes and the shoppers.
+type system struct {
 	plan    plan
 	program Program
 	trace   *trace
@@ -31,7 +31,7 @@ type world struct {
 	store  *memory.Store
 	redis  *node
 	broker *broker
-	client *redis.Client // the judge's and the operator's, without faults
+	client *redis.Client // the checker's and the operator's, without faults
 	ledger *stock.Ledger
 	ids    *order.IDMaker // of orders that no API made
 	crowd  *crowd
@@ -58,7 +58,7 @@ const (
 func Run(seed uint64, program Program) (Result, error) {
 	// The bubble begins in 2000, order IDs in 2025.
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
-	w := &world{
+	w := &system{
 		plan: newPlan(seed), program: program, store: memory.NewStore(), trace: &trace{begin: time.Now().Add(opening)},
 		current: map[string]*process{}, rests: map[string]time.Duration{}, topic: &topic{reader: promise.NewReader()},
 	}
@@ -78,13 +78,13 @@ func Run(seed uint64, program Program) (Result, error) {
 	}, nil
 }
 
-func (w *world) build() (err error) {
+func (w *system) build() (err error) {
 	if w.redis, err = newNode(); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	judge := &process{w: w, name: "judge"}
-	judge.ctx, judge.kill = context.WithCancel(context.Background())
-	w.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: w.dialer(judge), MaxRetries: 2, DisableIdentity: true})
+	checker := &process{w: w, name: "checker"}
+	checker.ctx, checker.kill = context.WithCancel(context.Background())
+	w.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: w.dialer(checker), MaxRetries: 2, DisableIdentity: true})
 	w.ledger = stock.New(w.client)
 	w.broker = newBroker(w, w.plan.queues)
 	worker, err := w.store.NextNodeID(context.Background())
@@ -101,12 +101,12 @@ func (w *world) build() (err error) {
 	return nil
 }
 
-func (w *world) dialer(p *process) func(context.Context, string, string) (net.Conn, error) {
+func (w *system) dialer(p *process) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) { return w.redis.dial(p) }
 }
 
-// open starts the processes, which sell by the time at which the world begins.
-func (w *world) open() error {
+// open starts the processes, which sell by the time at which the simulation begins.
+func (w *system) open() error {
 	for _, name := range processes {
 		w.keepers.Go(func() { w.keep(name) })
 	}
@@ -119,7 +119,7 @@ func (w *world) open() error {
 }
 
 // ready reports whether all processes are there and the APIs sell.
-func (w *world) ready() bool {
+func (w *system) ready() bool {
 	for _, name := range processes {
 		if p := w.alive(name); p == nil || !p.ready() {
 			return false
@@ -128,8 +128,8 @@ func (w *world) ready() bool {
 	return true
 }
 
-// keep starts a process again and again until the world is over.
-func (w *world) keep(name string) {
+// keep starts a process again and again until the simulation is over.
+func (w *system) keep(name string) {
 	time.Sleep(w.plan.starts[name])
 	for life := uint64(0); !w.over.Load(); life++ {
 		p, err := w.start(name, life)
@@ -148,7 +148,7 @@ func (w *world) keep(name string) {
 	}
 }
 
-func (w *world) start(name string, life uint64) (*process, error) {
+func (w *system) start(name string, life uint64) (*process, error) {
 	wire := rand.New(rand.NewPCG(w.plan.seed, 10*life+uint64(slices.Index(processes, name))))
 	p := &process{w: w, name: name, ready: func() bool { return true }, wire: wire}
 	p.ctx, p.kill = context.WithCancel(context.Background())
@@ -186,14 +186,14 @@ func (w *world) start(name string, life uint64) (*process, error) {
 	return p, nil
 }
 
-func (w *world) failf(format string, args ...any) {
+func (w *system) failf(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.errs = append(w.errs, fmt.Sprintf(format, args...))
 }
 
 // alive returns the process under a name, nil while it is dead.
-func (w *world) alive(name string) *process {
+func (w *system) alive(name string) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p := w.current[name]; p != nil && !p.gone() {
@@ -203,7 +203,7 @@ func (w *world) alive(name string) *process {
 }
 
 // tearDown ends everything, so that the bubble can end.
-func (w *world) tearDown() {
+func (w *system) tearDown() {
 	w.over.Store(true)
 	w.mu.Lock()
 	for _, p := range w.current {
@@ -219,17 +219,17 @@ func (w *world) tearDown() {
 	time.Sleep(calm) // go-redis rests before it sees that a subscription was closed
 }
 
-// moment is one at which the world does something.
+// moment is one at which the simulation does something.
 type moment struct {
 	at time.Duration
 	do func()
 }
 
-// play lets the shoppers come and things go wrong, until the load is over.
-func (w *world) play() {
+// play runs the load and the faults until the load is over.
+func (w *system) play() {
 	var buying, operating sync.WaitGroup
-	for _, c := range w.plan.comers {
-		buying.Go(func() { w.crowd.come(c) })
+	for _, c := range w.plan.visitors {
+		buying.Go(func() { w.crowd.arrive(c) })
 	}
 	events := w.events(&operating)
 	slices.SortStableFunc(events, func(a, b moment) int { return int(a.at - b.at) })
@@ -244,17 +244,17 @@ func (w *world) play() {
 			p.killLater(fault{})
 		}
 	}
-	w.trace.notef("world", "the faults are over")
+	w.trace.notef("system", "the faults are over")
 	w.crowd.close()
 	buying.Wait()
 	operating.Wait()
 }
 
 // events are the faults of a moment, and the beginnings and ends of some others.
-func (w *world) events(operating *sync.WaitGroup) (es []moment) {
+func (w *system) events(operating *sync.WaitGroup) (es []moment) {
 	on := func(at time.Duration, do func()) { es = append(es, moment{min(at, w.plan.load), do}) }
 	for i, f := range w.plan.faults {
-		note := func(do func()) func() { return func() { w.trace.notef("world", "%s", f); do() } }
+		note := func(do func()) func() { return func() { w.trace.notef("system", "%s", f); do() } }
 		switch f.kind {
 		case crash:
 			on(f.at, note(func() { w.killLater(f.who, f) }))
@@ -296,8 +296,8 @@ func (w *world) events(operating *sync.WaitGroup) (es []moment) {
 	return es
 }
 
-// killLater lets a process die within the next calls, and come back later.
-func (w *world) killLater(name string, f fault) {
+// killLater makes a process die within the next calls; keep starts it again.
+func (w *system) killLater(name string, f fault) {
 	w.mu.Lock()
 	w.rests[name] = f.delay
 	w.mu.Unlock()
@@ -306,12 +306,12 @@ func (w *world) killLater(name string, f fault) {
 	}
 }
 
-func (w *world) restartRedis() {
+func (w *system) restartRedis() {
 	w.client.ScriptFlush(context.Background())
 	w.redis.drop(nil)
 }
 
-func (w *world) snapshot() content {
+func (w *system) snapshot() content {
 	synctest.Wait()
 	held, err := w.redis.content()
 	if err != nil {
@@ -320,7 +320,7 @@ func (w *world) snapshot() content {
 	return held
 }
 
-func (w *world) restore(held content) {
+func (w *system) restore(held content) {
 	synctest.Wait()
 	if err := w.redis.restore(held); err != nil {
 		w.failf("restore: %v", err)
@@ -329,19 +329,19 @@ func (w *world) restore(held content) {
 }
 
 // move, restock and rebuild are the operator's.
-func (w *world) move(cmd string, to order.SaleState) {
+func (w *system) move(cmd string, to order.SaleState) {
 	if _, err := w.store.SetSaleState(context.Background(), cmd, sales[0], to); err != nil {
 		w.trace.notef("operator", "%s: %v", cmd, err)
 	}
 }
 
-func (w *world) restock(i, units int) {
-	if _, err := w.store.Restock(context.Background(), fmt.Sprint("restock-", i), sales[1], units); err != nil {
+func (w *system) restock(i, units int) {
+	if _, err := w.store.Operate(context.Background(), order.Operation{Command: fmt.Sprint("restock-", i), SaleID: sales[1], Action: order.Restocking(units)}); err != nil {
 		w.failf("restock: %v", err)
 	}
 }
 
-func (w *world) rebuild() {
+func (w *system) rebuild() {
 	log := slog.New(logTo{trace: w.trace, who: "operator"})
 	operator := &process{w: w, name: "operator", ctx: context.Background(), wire: rand.New(rand.NewPCG(w.plan.seed, 1))}
 	loader := reconcile.NewLoader(w.store, w.store, w.ledger, &Member{w.broker, operator}, log)
@@ -349,9 +349,9 @@ func (w *world) rebuild() {
 	w.trace.notef("operator", "rebuild: %+v %v", did, err)
 }
 
-// stranger is an order in the queue that Redis never heard of; some are of
-// shoppers who come as well.
-func (w *world) stranger(n, of int) {
+// stranger puts an order into the queue that Redis does not know; some are of
+// shoppers who also buy.
+func (w *system) stranger(n, of int) {
 	shopper := fmt.Sprintf("stranger-%d-%d", of, n)
 	if n%3 == 2 {
 		shopper = shopperName(n)
@@ -359,8 +359,9 @@ func (w *world) stranger(n, of int) {
 	w.unheard(order.Order{SaleID: sales[n%2], ShopperID: shopper, Quantity: 1})
 }
 
-// unheard puts an order into the queue that must get a verdict.
-func (w *world) unheard(o order.Order) {
+// unheard puts an order that Redis does not know into the queue; it must get a
+// verdict.
+func (w *system) unheard(o order.Order) {
 	id, err := w.ids.Next()
 	if err != nil {
 		w.failf("%v", err)
@@ -368,24 +369,24 @@ func (w *world) unheard(o order.Order) {
 	}
 	o.ID = id
 	w.crowd.expect(o)
-	w.trace.notef("world", "message of %d by %s", o.ID, o.ShopperID)
+	w.trace.notef("system", "message of %d by %s", o.ID, o.ShopperID)
 	w.broker.put(context.Background(), o.ID.String(), order.AppendMessage(nil, o), 1, 0)
 }
 
 // double puts a second order under an ID that was given away into the queue.
-func (w *world) double() {
+func (w *system) double() {
 	o, ok := w.crowd.any()
 	if !ok {
 		return
 	}
 	o.ShopperID, o.Quantity = "double", 1
 	w.crowd.expect(o)
-	w.trace.notef("world", "second order under %d", o.ID)
+	w.trace.notef("system", "second order under %d", o.ID)
 	w.broker.put(context.Background(), o.ID.String(), order.AppendMessage(nil, o), 1, 0)
 }
 
 // poison is what no order is, and what no order may be.
-func (w *world) poison(n int) {
+func (w *system) poison(n int) {
 	for i := range n {
 		switch i % 3 {
 		case 0:

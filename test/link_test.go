@@ -12,21 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hop is the wire between a role and a store, with a proxy in it.
-type hop struct {
+// link is the connection of a role to a store, through a proxy.
+type link struct {
 	name, listen, upstream string
 
 	mu    sync.Mutex
 	proxy *toxiproxy.Proxy
 }
 
-func openHop(name, listen, upstream string) (*hop, error) {
-	h := &hop{name: name, listen: listen, upstream: upstream}
+func openLink(name, listen, upstream string) (*link, error) {
+	h := &link{name: name, listen: listen, upstream: upstream}
 	err := h.open()
 	return h, err
 }
 
-func (h *hop) open() error {
+func (h *link) open() error {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	h.proxy = toxiproxy.NewProxy(server, h.name, h.listen, h.upstream)
 	if err := h.proxy.Start(); err != nil {
@@ -37,22 +37,22 @@ func (h *hop) open() error {
 }
 
 // close cuts what is connected.
-func (h *hop) close() {
+func (h *link) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.proxy.Stop()
 }
 
-func newHop(t *testing.T, name, upstream string) *hop {
+func newLink(t *testing.T, name, upstream string) *link {
 	t.Helper()
-	h, err := openHop(name, "127.0.0.1:0", upstream)
+	h, err := openLink(name, "127.0.0.1:0", upstream)
 	require.NoError(t, err)
 	t.Cleanup(h.close)
 	return h
 }
 
-// toxics are what a wire may suffer from. An answer that is cut off leaves the
-// outcome unknown to who asked.
+// toxics are the faults of a link. If an answer is cut off, the caller does not know
+// the outcome.
 var toxics = map[string]string{
 	"timeout": `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 	"reset":   `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`,
@@ -61,16 +61,16 @@ var toxics = map[string]string{
 	"cut":     `{"type":"limit_data","stream":"downstream","attributes":{"bytes":700}}`,
 }
 
-func (h *hop) poison(toxic string) error {
+func (h *link) poison(toxic string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, err := h.proxy.Toxics.AddToxicJson(strings.NewReader(strings.Replace(toxics[toxic], "{", `{"name":"fault",`, 1)))
 	return err
 }
 
-// heal puts another proxy in the place of the poisoned one: to take a toxic off
-// may wait for ever for a link that it holds.
-func (h *hop) heal() error {
+// heal replaces the proxy: removing a toxic may wait for ever for a connection that
+// it holds.
+func (h *link) heal() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.proxy.Stop()

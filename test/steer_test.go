@@ -8,22 +8,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"seckill/internal/otlp/otlptest"
 )
 
-// A whole night: a sale is steered while thousands buy, and everything that
-// looks at it says the same afterwards: both stores, the dashboard in a real
-// Prometheus, the events that another program heard, and one order's trace.
-func TestTheNightOfASaleIsSteeredByItsOperator(t *testing.T) {
+// A sale is paused, resumed and restocked, and limits change, while thousands buy.
+func TestASaleIsSteeredUnderLoad(t *testing.T) {
 	const stock, more, shoppers = 4000, 500, 9000
-	collector := otlptest.New(t)
 	env := sharedServers(t)
-	env["SECKILL_TRACE_ENDPOINT"], env["SECKILL_TRACE_SAMPLE"] = collector.URL, "0.01"
 	env["SECKILL_SHOPPER_RPS"], env["SECKILL_SHOPPER_BURST"] = "1000", "1000"
 	s := newShop(t, env, 2, 2)
-	outside, night := s.listen(), startMonitor(t, s)
-	require.Eventually(t, func() bool { return night.one(t, "sum(up)") == 4 }, 20*time.Second, 200*time.Millisecond, "all four are scraped")
 	c := s.newSale(saleTerms{stock: stock}, shoppers)
 	alice := s.operator(s.apis[0], "alice")
 	steer := func(action, body string, holds func(v view) bool) {
@@ -33,10 +25,7 @@ func TestTheNightOfASaleIsSteeredByItsOperator(t *testing.T) {
 
 	bought := make(chan struct{})
 	go func() { defer close(bought); c.buy(60) }()
-	some := func(n int64) {
-		require.Eventually(t, func() bool { return c.answered.Load() >= n }, 60*time.Second, time.Millisecond)
-	}
-	some(300)
+	require.Eventually(t, func() bool { return c.answered.Load() >= 300 }, 60*time.Second, time.Millisecond)
 	steer("pause", "", func(v view) bool { return v.State == "paused" })
 	paused := time.Now()
 	tries := c.retries.Load()
@@ -61,20 +50,4 @@ func TestTheNightOfASaleIsSteeredByItsOperator(t *testing.T) {
 	sold := min(stock+more, len(c.accepted))
 	require.Equal(t, sold, c.ordersThat(t, "confirmed"))
 	c.proveInvariants(t, stock+more, 1)
-	require.Equal(t, "paid", c.pay(c.acceptedIDs()[0], "paid-in-time", 9900))
-	boards := readBoards(t)
-	boards.sameAsAudit(t, night, s, c)
-	outside.heardAll(t, 30*time.Second, c.sale)
-
-	for _, p := range append(s.apis, s.consumers...) {
-		p.terminate(30 * time.Second)
-	}
-	delivered := collector.Spans().Where(func(s otlptest.Span) bool {
-		return s.Name == "process "+s.Attrs["messaging.destination.name"]
-	})
-	require.NotEmpty(t, delivered, "of 100 requests one is traced")
-	one := collector.Spans().Trace(delivered[0].Trace)
-	for _, hop := range []string{"POST /v1/sales/:id/orders", "reserve", "create " + s.setting("SECKILL_ROCKETMQ_TOPIC"), "process " + s.setting("SECKILL_ROCKETMQ_TOPIC")} {
-		one.One(t, hop)
-	}
 }

@@ -19,20 +19,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// box is one of the private servers, to be killed, frozen and started again by
+// server is one of the private servers, to be killed, frozen and started again by
 // itself: scripts/up would wait for the others, which may be down too.
-type box struct {
+type server struct {
 	name, dir, cwd string
 	argv, env      []string
 	mu             sync.Mutex // one operation at a time
 }
 
-// newBox remembers how the server runs.
-func newBox(t *testing.T, dir, name string) *box {
+// newServer remembers how the server runs.
+func newServer(t *testing.T, dir, name string) *server {
 	t.Helper()
 	pid, err := pidOf(dir, name)
 	require.NoError(t, err)
-	b := &box{name: name, dir: dir}
+	b := &server{name: name, dir: dir}
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	list := func(file string) []string {
 		text, err := os.ReadFile(filepath.Join(proc, file))
@@ -45,7 +45,7 @@ func newBox(t *testing.T, dir, name string) *box {
 	return b
 }
 
-func (b *box) signal(s syscall.Signal) error {
+func (b *server) signal(s syscall.Signal) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	pid, err := pidOf(b.dir, b.name)
@@ -59,7 +59,7 @@ func (b *box) signal(s syscall.Signal) error {
 }
 
 // kill is kill -9; it returns when the process is gone.
-func (b *box) kill() error {
+func (b *server) kill() error {
 	if err := b.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (b *box) kill() error {
 
 // alive is false for a zombie too: its command line is empty. The caller must
 // hold b.mu.
-func (b *box) alive() bool {
+func (b *server) alive() bool {
 	pid, err := pidOf(b.dir, b.name)
 	if err != nil {
 		return false
@@ -86,7 +86,7 @@ func (b *box) alive() bool {
 }
 
 // began is when the server was started.
-func (b *box) began() time.Time {
+func (b *server) began() time.Time {
 	info, err := os.Stat(filepath.Join(b.dir, b.name+".pid"))
 	if err != nil {
 		return time.Time{}
@@ -95,7 +95,7 @@ func (b *box) began() time.Time {
 }
 
 // start runs it again as it ran, unless it runs.
-func (b *box) start() error {
+func (b *server) start() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.alive() {
@@ -120,7 +120,7 @@ var stampRE = regexp.MustCompile(`(?m)^#TS:(\d+)\r?$`)
 
 // loseTail cuts off what the Redis that is down wrote in its last moments, and
 // returns how many bytes that were: none when all the file has is younger.
-func (b *box) loseTail(lost time.Duration) (bytes int64, err error) {
+func (b *server) loseTail(lost time.Duration) (bytes int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	folder := filepath.Join(b.dir, "data", b.name, "appendonlydir")
