@@ -171,6 +171,8 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		"another currency":       {Callback(newSecret, "evt_1", now, paymentOf(id, 19800, "USD")), 422, "wrong-amount"},
 		"no currency":            {Callback(newSecret, "evt_1", now, paymentOf(id, 19800, "yuan")), 422, "validation"},
 		"a negative amount":      {Callback(newSecret, "evt_1", now, paymentOf(id, -19800, "CNY")), 422, "validation"},
+		"an amount of 0":         {Callback(newSecret, "evt_1", now, paymentOf(id, 0, "CNY")), 422, "wrong-amount"},
+		"no amount":              {Callback(newSecret, "evt_1", now, `{"order_id":"`+id+`","currency":"CNY"}`), 422, "validation"},
 		"nothing":                {Callback(newSecret, "evt_1", now, `{}`), 422, "validation"},
 		"an unknown field":       {Callback(newSecret, "evt_1", now, `{"paid":true}`), 400, "unexpected-field"},
 		"a repeated field":       {Callback(newSecret, "evt_1", now, good[:len(good)-1]+`,"currency":"USD"}`), 400, "malformed-json"},
@@ -186,7 +188,7 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		problem(t, s.do(t, tt.r), tt.status, tt.code)
 		require.Equal(t, order.StatusConfirmed, s.world.rows[o.ID].Status, name)
 	}
-	require.Len(t, f.paid, 3, "only what is signed and whole reaches the payments")
+	require.Len(t, f.paid, 4, "only what is signed and whole reaches the payments")
 	a := s.do(t, Callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 }
