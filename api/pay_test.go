@@ -121,9 +121,11 @@ func TestAPaymentPaysItsOrderOnce(t *testing.T) {
 			require.Equal(t, []order.Payment{{EventID: "evt_1", OrderID: o.ID, AmountMinor: 19800, Currency: "CNY"}}, f.paid)
 			require.Equal(t, "paid", s.get(t, "/v1/orders/"+s.publicID(o)).str("status"))
 
+			require.NotContains(t, s.logs.String(), "refund")
 			a = s.do(t, Callback(secret, "evt_2", time.Now(), paymentOf(o.ID.String(), 19800, "CNY")))
 			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 			require.JSONEq(t, `{"outcome":"refund_required"}`, a.text)
+			require.Contains(t, s.logs.String(), "payment to be refunded")
 		})
 	}
 }
