@@ -65,3 +65,18 @@ func TestNumbers_AreReadToTheirLimits(t *testing.T) {
 	require.True(t, ok)
 	require.EqualValues(t, math.MaxInt64, id)
 }
+
+func TestWaiters_WakeThoseWhoStayAndForgetThoseWhoLeft(t *testing.T) {
+	t.Parallel()
+	w := newWaiters()
+	w.setLimit(2)
+	left, stays := w.join(1), w.join(1)
+	require.Nil(t, w.join(2), "the limit is reached")
+	w.leave(1, left)
+	w.wake(0, []order.ID{1})
+	require.Len(t, stays, 1)
+	require.Empty(t, left)
+	w.leave(1, stays)
+	require.Empty(t, w.waiting)
+	require.NotNil(t, w.join(2))
+}
