@@ -121,10 +121,7 @@ func (l *Ledger) apply(ctx context.Context, cs []order.Change, calls []call) err
 		}
 		n.add(c, out)
 	}
-	if err := l.publish(ctx, n); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, l.publish(ctx, n))...)
 }
 
 // add takes what apply.lua answered to a change: status, units available
