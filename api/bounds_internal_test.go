@@ -51,6 +51,9 @@ func TestMetrics_CountEachStatusByItself(t *testing.T) {
 	for _, status := range statuses {
 		m.answered(m.route(routeBuy), status)
 	}
+	m.answered(m.route(routeTime), 999)
+	m.inflight.Inc()
+	require.InDelta(t, 1, valueOf(m.inflight), 0)
 	for _, status := range statuses {
 		require.InDelta(t, 1, valueOf(m.requests.WithLabelValues(routeBuy, strconv.Itoa(status))), 0, status)
 	}
