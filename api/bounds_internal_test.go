@@ -83,3 +83,16 @@ func TestWaiters_WakeThoseWhoStayAndForgetThoseWhoLeft(t *testing.T) {
 	require.Empty(t, w.waiting)
 	require.NotNil(t, w.join(2))
 }
+
+func TestPerShopper_ForgetsWhoHasNothingInProgress(t *testing.T) {
+	t.Parallel()
+	p := newPerShopper(1)
+	for range 2 {
+		require.True(t, p.enter("ann"))
+		require.False(t, p.enter("ann"))
+		require.True(t, p.enter("bob"))
+		p.leave("ann")
+		p.leave("bob")
+		require.Empty(t, p.n)
+	}
+}
