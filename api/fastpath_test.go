@@ -53,6 +53,7 @@ func TestProblemsExplainThemselves(t *testing.T) {
 	a := s.get(t, "/problems/sold-out")
 	require.Equal(t, 200, a.StatusCode)
 	require.Contains(t, a.text, "Sold out (sold-out, 409)")
+	require.Contains(t, s.get(t, "/problems/malformed-json").text, "(malformed-json, 400)", "the first of them")
 	require.Contains(t, s.get(t, "/problems/sold-out", "Accept-Language", "zh-TW").text, "已售罄")
 	problem(t, s.get(t, "/problems/nope"), 404, "not-found")
 }

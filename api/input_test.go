@@ -141,6 +141,7 @@ func TestMediaTypes(t *testing.T) {
 			continue
 		}
 		problem(t, a, 415, "unsupported-media")
+		require.Empty(t, a.Header.Get("Connection"))
 		require.Empty(t, s.world.calls())
 	}
 	s := newShop(t)
@@ -148,6 +149,11 @@ func TestMediaTypes(t *testing.T) {
 		problem(t, s.buy(t, "{}", "Content-Encoding", encoding), 415, "unsupported-media")
 	}
 	require.Equal(t, 202, s.buy(t, "", "Content-Type", "text/plain").StatusCode, "no body has no type")
+	for size, connection := range map[int64]string{-1: "close", 0: ""} { // of chunks nobody knows the size
+		r := request(http.MethodPost, buyPath, "", "Content-Encoding", "gzip")
+		r.ContentLength = size
+		require.Equal(t, connection, s.do(t, r).Header.Get("Connection"))
+	}
 }
 
 func TestUnknownSalesAndPathsReachNoStore(t *testing.T) {
@@ -215,6 +221,7 @@ func TestAPanicIsA500LoggedOnce(t *testing.T) {
 	require.Equal(t, 1, strings.Count(s.logs.String(), "\n"))
 	require.Contains(t, s.logs.String(), `"request_id":"req-1"`)
 	require.Contains(t, s.logs.String(), "boom")
+	require.NotContains(t, s.logs.String(), "lines_skipped")
 }
 
 func TestEscapesCannotForgeALogLine(t *testing.T) {
@@ -230,11 +237,13 @@ func TestEscapesCannotForgeALogLine(t *testing.T) {
 func TestARequestIDThatIsNotPlainIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	for _, id := range []string{"", "a b", "é", strings.Repeat("a", 65), "<x>"} {
+	for _, id := range []string{"", "a b", "é", strings.Repeat("a", 65), "<x>", "/", ":", "@", "[", "`", "{"} {
 		got := s.get(t, "/v1/time", "X-Request-Id", id).Header.Get("X-Request-Id")
 		require.NotEqual(t, id, got)
 		require.NotEmpty(t, got)
 	}
+	plain := "azAZ09-_." + strings.Repeat("a", 55)
+	require.Equal(t, plain, s.get(t, "/v1/time", "X-Request-Id", plain).Header.Get("X-Request-Id"))
 	s.catalog.MarkSoldOut(openSale)
 	require.Equal(t, "mine", s.buy(t, "", "X-Request-Id", "mine").Header.Get("X-Request-Id"))
 	require.Empty(t, s.buy(t, "", "X-Request-Id", "a\nb").Header.Get("X-Request-Id"))

@@ -43,7 +43,7 @@ func TestADeadlineComesInTimeWhateverBecomesOfTheRequest(t *testing.T) {
 		d := &deadlines{within: 5 * time.Second}
 		d.of(t.Context())
 		for range 20 {
-			time.Sleep(70 * time.Millisecond)
+			time.Sleep(deadlineStep / 5)
 			request, leave := context.WithCancel(context.WithValue(t.Context(), key{}, 7))
 			ctx := d.of(request)
 			leave()

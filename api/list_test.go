@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -51,8 +52,14 @@ func TestTheList(t *testing.T) {
 		want = append(want, s.publicID(nth(n))+" confirmed")
 	}
 	require.Equal(t, want, got)
-	all, _ := s.get(t, "/v1/orders?sale_id=7001").body["orders"].([]any)
-	require.Len(t, all, len(want), "none of them twice")
+	for _, query := range []string{"", "&limit=6", "&limit=100"} {
+		a := s.get(t, "/v1/orders?sale_id=7001"+query)
+		all, _ := a.body["orders"].([]any)
+		require.Len(t, all, len(want), "none of them twice")
+		require.Nil(t, a.body["next_cursor"], query)
+	}
+	one, _ := s.get(t, "/v1/orders?sale_id=7001&limit=1").body["orders"].([]any)
+	require.Len(t, one, 1)
 }
 
 func TestTheListIsWholeOrNotAtAll(t *testing.T) {
@@ -62,6 +69,8 @@ func TestTheListIsWholeOrNotAtAll(t *testing.T) {
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
 	s.world.entryErr, s.world.rowErr = nil, errors.New("mysql away")
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
+	s.world.rowErr = context.Canceled
+	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down") // the client has not left
 	s = newShop(t, func(s *shop) { s.world.metas[openSale] = stock.Meta{} })
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
 }

@@ -121,9 +121,11 @@ func TestAPaymentPaysItsOrderOnce(t *testing.T) {
 			require.Equal(t, []order.Payment{{EventID: "evt_1", OrderID: o.ID, AmountMinor: 19800, Currency: "CNY"}}, f.paid)
 			require.Equal(t, "paid", s.get(t, "/v1/orders/"+s.publicID(o)).str("status"))
 
+			require.NotContains(t, s.logs.String(), "refund")
 			a = s.do(t, Callback(secret, "evt_2", time.Now(), paymentOf(o.ID.String(), 19800, "CNY")))
 			require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 			require.JSONEq(t, `{"outcome":"refund_required"}`, a.text)
+			require.Contains(t, s.logs.String(), "payment to be refunded")
 		})
 	}
 }
@@ -171,6 +173,8 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		"another currency":       {Callback(newSecret, "evt_1", now, paymentOf(id, 19800, "USD")), 422, "wrong-amount"},
 		"no currency":            {Callback(newSecret, "evt_1", now, paymentOf(id, 19800, "yuan")), 422, "validation"},
 		"a negative amount":      {Callback(newSecret, "evt_1", now, paymentOf(id, -19800, "CNY")), 422, "validation"},
+		"an amount of 0":         {Callback(newSecret, "evt_1", now, paymentOf(id, 0, "CNY")), 422, "wrong-amount"},
+		"no amount":              {Callback(newSecret, "evt_1", now, `{"order_id":"`+id+`","currency":"CNY"}`), 422, "validation"},
 		"nothing":                {Callback(newSecret, "evt_1", now, `{}`), 422, "validation"},
 		"an unknown field":       {Callback(newSecret, "evt_1", now, `{"paid":true}`), 400, "unexpected-field"},
 		"a repeated field":       {Callback(newSecret, "evt_1", now, good[:len(good)-1]+`,"currency":"USD"}`), 400, "malformed-json"},
@@ -186,7 +190,7 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 		problem(t, s.do(t, tt.r), tt.status, tt.code)
 		require.Equal(t, order.StatusConfirmed, s.world.rows[o.ID].Status, name)
 	}
-	require.Len(t, f.paid, 3, "only what is signed and whole reaches the payments")
+	require.Len(t, f.paid, 4, "only what is signed and whole reaches the payments")
 	a := s.do(t, Callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 }

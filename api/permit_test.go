@@ -140,6 +140,8 @@ func TestPermitsOfAnOlderSecretAreAccepted(t *testing.T) {
 		_, err := api.NewPermits(bad, minute)
 		require.Error(t, err)
 	}
+	_, err := api.NewPermits([][]byte{[]byte(secretKey)}, 0)
+	require.Error(t, err, "valid for no time")
 }
 
 // checker is a challenge's provider.

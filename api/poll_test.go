@@ -213,7 +213,7 @@ func TestWaits(t *testing.T) {
 	s := newShop(t)
 	o := mine(0)
 	s.world.rows[o.ID] = rowOf(o, order.StatusPaid, "")
-	for _, wait := range []string{"20s", "20", "0", "1m30s", "999999", ""} {
+	for _, wait := range []string{"20s", "20", "0", "0s", "1m30s", "999999", ""} {
 		require.Equal(t, 200, s.get(t, "/v1/orders/"+s.publicID(o)+"?wait="+wait).StatusCode, wait)
 	}
 	for _, wait := range []string{"-1s", "-1", "soon", "1.5"} {

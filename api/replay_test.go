@@ -51,6 +51,7 @@ func TestAPendingOrderThatIsAskedForAgainGoesToTheSweeperOnce(t *testing.T) {
 				}
 			}
 			require.Equal(t, tt.want, told)
+			require.NotContains(t, s.logs.String(), "not expedited")
 		})
 	}
 }

@@ -33,6 +33,13 @@ func serve(t *testing.T, s *shop, read time.Duration) string {
 	return l.Addr().String()
 }
 
+func TestTheServerLimitsItsConnectionsAsDocumented(t *testing.T) {
+	t.Parallel()
+	srv := api.NewHTTPServer(nil, slog.New(slog.DiscardHandler))
+	require.Equal(t, []time.Duration{5 * time.Second, 10 * time.Second, 45 * time.Second, 75 * time.Second},
+		[]time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.IdleTimeout})
+}
+
 // raw sends text and returns the answer's status and body; 0 when the
 // connection was closed without one.
 func raw(t *testing.T, addr, text string) (int, string) {

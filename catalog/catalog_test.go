@@ -25,6 +25,7 @@ type stores struct {
 	mysql, redis error
 	lists, reads int
 	ahead        time.Duration // of the clock of Redis
+	slow         time.Duration // half of a read of Redis, before and after it tells the time
 	onSale       func(int64)
 }
 
@@ -47,6 +48,11 @@ func (s *stores) slowSales(ctx context.Context) ([]order.Sale, error) {
 }
 
 func (s *stores) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
+	s.mu.Lock()
+	slow := s.slow
+	s.mu.Unlock()
+	time.Sleep(slow)
+	defer time.Sleep(slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
@@ -209,6 +215,12 @@ func TestTheClockIsThatOfRedis(t *testing.T) {
 		s.set(func() { s.ahead = -2 * time.Hour })
 		time.Sleep(1100 * time.Millisecond)
 		require.ErrorIs(t, refusal(t, c, 1), stock.ErrNotOpen)
+		s.set(func() { s.ahead, s.slow = time.Hour, 100*time.Millisecond })
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, time.Now().Add(time.Hour), c.Now(), "read in the middle of 200 ms")
+		s.set(func() { s.ahead, s.slow = 0, 100*time.Millisecond+1 })
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, time.Now().Add(time.Hour), c.Now(), "a slower read is too inexact")
 	})
 }
 

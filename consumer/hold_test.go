@@ -99,8 +99,9 @@ func TestAHeldSaleWithoutOrdersHoldsUpNoOther(t *testing.T) {
 		}
 		go func() { acked <- r.receiver.Handle(t.Context(), delivery(1, 1)) }()
 		time.Sleep(time.Minute)
-		r.mysql.down.Store(false)
 		leave()
+		synctest.Wait() // MySQL is back after all have left
+		r.mysql.down.Store(false)
 		for range cap(acked) - 1 {
 			require.ErrorIs(t, <-acked, context.Canceled)
 		}

@@ -65,10 +65,12 @@ func TestMessagesOutOfRangeAreMalformed(t *testing.T) {
 
 func TestANewerMessageIsNotMalformed(t *testing.T) {
 	t.Parallel()
-	_, err := order.DecodeMessage([]byte{2, 0xff})
-	require.ErrorIs(t, err, order.ErrNewerVersion)
-	require.NotErrorIs(t, err, order.ErrMalformed)
-	for _, body := range []string{"", "\x00", `{"id":1}`, "\xff"} {
+	for _, version := range []byte{2, 0x1f} {
+		_, err := order.DecodeMessage([]byte{version, 0xff})
+		require.ErrorIs(t, err, order.ErrNewerVersion)
+		require.NotErrorIs(t, err, order.ErrMalformed)
+	}
+	for _, body := range []string{"", "\x00", " ", `{"id":1}`, "\xff"} {
 		_, err := order.DecodeMessage([]byte(body))
 		require.ErrorIs(t, err, order.ErrMalformed, "%q", body)
 	}

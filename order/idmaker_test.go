@@ -41,7 +41,7 @@ func TestIDsRiseAndAreMadeOnceByAllGoroutines(t *testing.T) {
 func TestIDsOfTwoNodesDiffer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // one clock for both
-		a, b := order.NewIDMaker(1), order.NewIDMaker(2)
+		a, b := order.NewIDMaker(2), order.NewIDMaker(4)
 		seen := make(map[order.ID]bool)
 		for range 2000 { // more than a millisecond holds
 			for _, m := range []*order.IDMaker{a, b} {

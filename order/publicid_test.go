@@ -30,6 +30,11 @@ func TestAPublicIDOpensForItsShopperOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, order.ID(77), id)
 	require.Equal(t, int64(5), sale)
+	id, err = order.PeekPublicID(public)
+	require.NoError(t, err)
+	require.Equal(t, order.ID(77), id)
+	_, err = order.PeekPublicID(s.Seal(0, 5, "Abc"))
+	require.ErrorIs(t, err, order.ErrForged, "no order has that ID")
 	for _, other := range []string{"abc", "Abc ", "", "ÀBC"} {
 		_, _, err := s.Open(public, other)
 		require.ErrorIs(t, err, order.ErrForged)

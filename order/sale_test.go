@@ -30,10 +30,13 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 		{"title", func(s *order.Sale) { s.Title = "\xff" }},
 		{"sku", func(s *order.Sale) { s.SKU = strings.Repeat("s", 65) }},
 		{"external_id", func(s *order.Sale) { s.ExternalID = "a b" }},
+		{"external_id", func(s *order.Sale) { s.ExternalID = strings.Repeat("x", 65) }},
 		{"price_minor", func(s *order.Sale) { s.PriceMinor = -1 }},
 		{"price_minor", func(s *order.Sale) { s.PriceMinor = 1e12 + 1 }},
 		{"currency", func(s *order.Sale) { s.Currency = "cny" }},
 		{"currency", func(s *order.Sale) { s.Currency = "EURO" }},
+		{"currency", func(s *order.Sale) { s.Currency = "EU@" }},
+		{"currency", func(s *order.Sale) { s.Currency = "[UR" }},
 		{"stock", func(s *order.Sale) { s.Total = -1 }},
 		{"stock", func(s *order.Sale) { s.Total = 1e9 + 1 }},
 		{"orders_per_shopper", func(s *order.Sale) { s.OrdersPerShopper = 0 }},
@@ -42,7 +45,8 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 		{"units_per_order", func(s *order.Sale) { s.UnitsPerOrder = order.MaxQuantity + 1 }},
 		{"starts_at", func(s *order.Sale) { s.StartsAt = time.Time{} }},
 		{"ends_at", func(s *order.Sale) { s.EndsAt = s.StartsAt }},
-		{"pay_within", func(s *order.Sale) { s.PayWithin = time.Millisecond }},
+		{"pay_within", func(s *order.Sale) { s.PayWithin = time.Second - 1 }},
+		{"pay_within", func(s *order.Sale) { s.PayWithin = 720*time.Hour + 1 }},
 		{"require_claim", func(s *order.Sale) { s.RequireClaim = "=" }},
 		{"require_claim", func(s *order.Sale) { s.RequireClaim = "=gold" }},
 		{"require_claim", func(s *order.Sale) { s.RequireClaim = "tier=" }},
@@ -56,6 +60,14 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 		require.True(t, ok, c.field)
 		require.Equal(t, c.field, field.Field)
 	}
+	most := order.Sale{
+		ExternalID: strings.Repeat("x", 64), Title: strings.Repeat("é", 100), SKU: strings.Repeat("s", 64), PriceMinor: 1e12, Currency: "AZA", Total: 1e9,
+		OrdersPerShopper: order.MaxSlots, UnitsPerOrder: order.MaxQuantity, StartsAt: time.Unix(1, 0), EndsAt: time.Unix(1, 1), PayWithin: 720 * time.Hour,
+	}
+	require.NoError(t, most.Validate())
+	least := aSale()
+	least.PriceMinor, least.Total, least.PayWithin, least.ExternalID, least.SKU = 0, 0, time.Second, "", ""
+	require.NoError(t, least.Validate())
 	for _, claim := range []string{"verified_buyer", "https://shop.example/vip", "tier=gold", "tier=a = b", strings.Repeat("n", 64) + "=" + strings.Repeat("v", 64)} {
 		s := aSale()
 		s.RequireClaim = claim
@@ -83,7 +95,14 @@ func TestTheSameTermsAreKnownDespiteWhatTheStoreChanged(t *testing.T) {
 	require.NoError(t, local.Repeats(kept))
 	local.PayWithin *= 2
 	require.ErrorIs(t, local.Repeats(kept), order.ErrConflict)
+	named := aSale()
+	named.ID++
+	require.NoError(t, named.Repeats(kept), "a sale is found by its external ID")
 	unnamed := aSale()
 	unnamed.ExternalID = ""
+	require.ErrorIs(t, unnamed.Repeats(kept), order.ErrConflict)
+	kept.ExternalID = ""
+	require.NoError(t, unnamed.Repeats(kept))
+	unnamed.ID++
 	require.ErrorIs(t, unnamed.Repeats(kept), order.ErrConflict)
 }

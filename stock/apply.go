@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (l *Ledger) Apply(ctx context.Context, cs []order.Change) error {
 // moves no cursor. It publishes and fails as Apply does.
 func (l *Ledger) Replay(ctx context.Context, vs []order.Verdict) error {
 	bySale := slices.Clone(vs)
-	slices.SortStableFunc(bySale, func(a, b order.Verdict) int { return int(a.SaleID - b.SaleID) })
+	slices.SortStableFunc(bySale, func(a, b order.Verdict) int { return cmp.Compare(a.SaleID, b.SaleID) })
 	var cs []order.Change
 	for len(bySale) > 0 {
 		sale := bySale[0].SaleID
@@ -120,10 +121,7 @@ func (l *Ledger) apply(ctx context.Context, cs []order.Change, calls []call) err
 		}
 		n.add(c, out)
 	}
-	if err := l.publish(ctx, n); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, l.publish(ctx, n))...)
 }
 
 // add takes what apply.lua answered to a change: status, units available
@@ -131,7 +129,7 @@ func (l *Ledger) apply(ctx context.Context, cs []order.Change, calls []call) err
 func (n *publication) add(c order.Change, out []any) {
 	status, before, after, changed := text(out[0]), number(out[1]), number(out[2]), number(out[3])
 	first := status == "next" || status == "early"
-	if first && len(c.Verdicts) > 0 || changed > 0 {
+	if first || changed > 0 {
 		for _, v := range c.Verdicts {
 			n.results[c.SaleID] = append(n.results[c.SaleID], v.ID)
 		}

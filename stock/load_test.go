@@ -107,6 +107,9 @@ func TestALoadNoticesALossBetweenItsPages(t *testing.T) {
 		require.NoError(f, ld.Add(f.Context(), f.rows(5)))
 		f.rdb.Del(f.Context(), f.key("load:1"))
 		require.ErrorIs(f, ld.Add(f.Context(), f.rows(5)), stock.ErrIncomplete)
+		gone, leave := context.WithCancel(f.Context())
+		leave()
+		require.ErrorIs(f, ld.Add(gone, f.rows(5)), context.Canceled)
 	})
 }
 

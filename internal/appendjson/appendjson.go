@@ -26,8 +26,8 @@ func Time(b []byte, t time.Time) []byte {
 // digits appends the last digits of n, with leading zeros.
 func digits(b []byte, n, count int) []byte {
 	b = append(b, "0000"[:count]...)
-	for i := len(b) - 1; count > 0; i, count = i-1, count-1 {
-		b[i] += byte(n % 10)
+	for i := range count {
+		b[len(b)-1-i] += byte(n % 10)
 		n /= 10
 	}
 	return b

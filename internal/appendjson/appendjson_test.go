@@ -29,5 +29,5 @@ func TestString_IsReadBackByEncodingJSON(t *testing.T) {
 		require.NoError(t, json.Unmarshal(text[1:], &back))
 		require.Equal(t, s, back)
 	}
-	require.Equal(t, "\"\ufffd\ufffd\"", string(appendjson.String(nil, "\xff\xe4")), "invalid bytes")
+	require.Equal(t, "\"\ufffd\ufffd\ufffd\"", string(appendjson.String(nil, "\xff\xe4\x80")), "invalid bytes")
 }

@@ -83,7 +83,10 @@ func TestTheQuickWayTakesTokensToItsLimit(t *testing.T) {
 		_, err := v.Verify(token)
 		require.Equal(t, c.good, err == nil, c.size)
 	}
-	_, ok := v.quick.verify(strings.Join(strings.Split(signed(t, plainHeader, "", quickSecret), ".."), "."), now)
+	header := base64.RawURLEncoding.EncodeToString([]byte(plainHeader))
+	signature, err := jwt.SigningMethodHS256.Sign(header, quickSecret)
+	require.NoError(t, err)
+	_, ok := v.quick.verify(header+"."+base64.RawURLEncoding.EncodeToString(signature), now)
 	require.False(t, ok, "no payload")
 }
 

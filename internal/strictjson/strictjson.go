@@ -93,11 +93,11 @@ func MediaType(contentType string, types ...string) bool {
 	return err == nil && slices.Contains(types, media) && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
-// scanner walks over valid JSON.
+// scanner walks over a valid JSON object.
 type scanner struct{ b []byte }
 
 func (s *scanner) space() {
-	for len(s.b) > 0 && (s.b[0] == ' ' || s.b[0] == '\t' || s.b[0] == '\n' || s.b[0] == '\r') {
+	for s.b[0] == ' ' || s.b[0] == '\t' || s.b[0] == '\n' || s.b[0] == '\r' {
 		s.b = s.b[1:]
 	}
 }
@@ -112,30 +112,26 @@ func (s *scanner) next() bool {
 	return s.b[0] != '}'
 }
 
-// value takes the next value, raw.
+// value takes the next value, raw. An object goes on after each.
 func (s *scanner) value() []byte {
-	level, end := 0, 0
-	for end < len(s.b) {
+	level := 0
+	for end := 0; ; end++ {
 		switch c := s.b[end]; {
 		case c == '"':
-			end += stringLen(s.b[end:])
+			end += stringLen(s.b[end:]) - 1
 			if level == 0 {
-				return s.take(end)
+				return s.take(end + 1)
 			}
-			continue
 		case c == '{' || c == '[':
 			level++
 		case (c == '}' || c == ']') && level > 0:
-			level--
-			if level == 0 {
+			if level--; level == 0 {
 				return s.take(end + 1)
 			}
 		case level == 0 && (c == ',' || c == '}' || c <= ' '):
 			return s.take(end)
 		}
-		end++
 	}
-	return s.take(end)
 }
 
 func (s *scanner) take(n int) []byte {
@@ -147,7 +143,7 @@ func (s *scanner) take(n int) []byte {
 // stringLen returns the length of the string that b begins with, quotes
 // included.
 func stringLen(b []byte) int {
-	for i := 1; i < len(b); i++ {
+	for i := 1; ; i++ {
 		switch b[i] {
 		case '\\':
 			i++
@@ -155,7 +151,6 @@ func stringLen(b []byte) int {
 			return i + 1
 		}
 	}
-	return len(b)
 }
 
 // depth returns how deep a valid document nests.

@@ -14,14 +14,15 @@ func TestObject_ReadsOnlyWhatParsersAgreeAbout(t *testing.T) {
 	nested := func(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 	for body, want := range map[string]string{
 		`{}`: "", " {\t}\r\n": "",
-		`{"n":1}`:                          "n=1;",
-		`{"n":1,"s":"a\"}"}`:               `n=1;s="a\"}";`,
-		"{ \"s\" :\t\"x\"\r,\n\"n\" : 2 }": `s="x";n=2;`,
-		`{"\u006e":-7}`:                    "n=-7;",
-		`{"n":{"a":[1,"]}",{}]},"s":[]}`:   `n={"a":[1,"]}",{}]};s=[];`,
-		`{"s":true,"n":null}`:              "s=true;n=null;",
-		`{"n":` + nested(7) + `}`:          "n=" + nested(7) + ";",
-		`{"s":"` + nested(9) + `"}`:        `s="` + nested(9) + `";`,
+		`{"n":1}`:                                    "n=1;",
+		`{"n":1,"s":"a\"}"}`:                         `n=1;s="a\"}";`,
+		"{ \"s\" :\t\"x\"\r,\n\"n\" : 2 }":           `s="x";n=2;`,
+		`{"\u006e":-7}`:                              "n=-7;",
+		`{"n":{"a":[1,"]}",{}]},"s":[]}`:             `n={"a":[1,"]}",{}]};s=[];`,
+		`{"s":true,"n":null}`:                        "s=true;n=null;",
+		`{"n":` + nested(7) + `}`:                    "n=" + nested(7) + ";",
+		`{"s":"` + nested(9) + `"}`:                  `s="` + nested(9) + `";`,
+		`{"n":[` + strings.Repeat("[],", 9) + `{}]}`: "n=[" + strings.Repeat("[],", 9) + "{}];",
 	} {
 		got := ""
 		require.NoError(t, strictjson.Object([]byte(body), []string{"n", "s"}, func(key string, value []byte) bool {

@@ -2,7 +2,10 @@ package memory_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,4 +33,44 @@ func TestQueueRefusesWhatItCannotHold(t *testing.T) {
 	require.NoError(t, q.Publish(t.Context(), queuetest.Order(1)))
 	require.NoError(t, q.Publish(t.Context(), queuetest.Order(2)))
 	require.ErrorIs(t, q.Publish(t.Context(), queuetest.Order(3)), queue.ErrNotStored)
+}
+
+func TestSubscription_TriesAgainWithBackoffAndDrains(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := memory.NewQueue()
+		for id := range int64(300) {
+			require.NoError(t, q.Publish(t.Context(), queuetest.Order(id+1)))
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var tries []time.Time
+		settled := make(chan struct{})
+		s := q.Subscribe(func(ctx context.Context, batch []queue.Message) error {
+			if len(batch) == 256 { // fails ten times
+				tries = append(tries, time.Now())
+				if len(tries) <= 10 {
+					return errors.New("away")
+				}
+				stop()
+				close(settled)
+				return nil
+			}
+			<-settled
+			select {
+			case <-time.After(9 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		require.NoError(t, s.Run(ctx))
+		require.Len(t, tries, 11)
+		for i := range 10 {
+			wait := min(20*time.Millisecond<<i, 2*time.Second)
+			require.InDelta(t, wait, tries[i+1].Sub(tries[i]), float64(wait/2), "the %d. time", i+1)
+		}
+		lag, err := q.Lag(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, lag)
+	})
 }
