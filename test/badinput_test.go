@@ -53,8 +53,11 @@ func (b *badShop) refused(t *testing.T, asks []ask) {
 			res := b.do(t, b.urls[0], a)
 			require.Equal(t, a.status, res.status, res.text)
 			var p struct {
-				Code, Type, Title, Detail string
-				Status                    int
+				Code   string `json:"code"`
+				Type   string `json:"type"`
+				Title  string `json:"title"`
+				Detail string `json:"detail"`
+				Status int    `json:"status"`
 			}
 			require.NoError(t, json.Unmarshal([]byte(res.text), &p), res.text)
 			require.Equal(t, "application/problem+json", res.header.Get("Content-Type"))

@@ -29,7 +29,10 @@ func (c *crowd) pay(order, event string, amount int) string {
 		if err != nil {
 			continue // a provider tries again
 		}
-		var answer struct{ Outcome, Code string }
+		var answer struct {
+			Outcome string `json:"outcome"`
+			Code    string `json:"code"`
+		}
 		if json.Unmarshal([]byte(res.text), &answer) == nil && res.status < http.StatusInternalServerError {
 			return answer.Outcome + answer.Code
 		}

@@ -69,8 +69,9 @@ func (m monitor) get(t *testing.T, path string, query url.Values, data any) {
 	res, err := get(m.url + "/api/v1/" + path + "?" + query.Encode())
 	require.NoError(t, err)
 	answer := struct {
-		Status, Error string
-		Data          any
+		Status string `json:"status"`
+		Error  string `json:"error"`
+		Data   any    `json:"data"`
 	}{Data: data}
 	require.NoError(t, json.Unmarshal([]byte(res.text), &answer))
 	require.Equal(t, "success", answer.Status, "%v: %s", query, answer.Error)

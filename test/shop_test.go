@@ -178,8 +178,8 @@ func (s *shop) tokens(first, n int) []string {
 
 // auditReport is `seckill audit --json`.
 type auditReport struct {
-	OK    bool
-	Sales []audit.SaleAudit
+	OK    bool              `json:"ok"`
+	Sales []audit.SaleAudit `json:"sales"`
 }
 
 func (s *shop) audit(sale string) auditReport {

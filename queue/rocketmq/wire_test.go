@@ -19,11 +19,11 @@ import (
 )
 
 // serve answers connections with the functions in turn, then with the last.
-func serve(t testing.TB, handlers ...func(net.Conn)) string {
-	t.Helper()
+func serve(tb testing.TB, handlers ...func(net.Conn)) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for i := 0; ; i++ {
 			conn, err := l.Accept()
