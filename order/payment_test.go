@@ -10,8 +10,8 @@ import (
 
 func TestAPaymentOfAnOrderWhoseSaleIsGoneHasTheWrongAmount(t *testing.T) {
 	t.Parallel()
-	r := order.Record{Order: order.Order{ID: 1, SaleID: 2, Quantity: 1}, Status: order.StatusConfirmed, UnitPrice: 5}
-	p := order.Payment{EventID: "e", OrderID: 1, AmountMinor: 5, Currency: "CNY"}
+	r := order.Record{Order: order.Order{ID: 1, SaleID: 2, Quantity: 2}, Status: order.StatusConfirmed, UnitPrice: 5}
+	p := order.Payment{EventID: "e", OrderID: 1, AmountMinor: 10, Currency: "CNY"}
 	require.NoError(t, p.CheckAmount(r, &order.Sale{Currency: "CNY"}))
 	require.ErrorIs(t, p.CheckAmount(r, nil), order.ErrAmount)
 }

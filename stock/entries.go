@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -23,8 +24,8 @@ func (l *Ledger) scan(ctx context.Context, saleID int64, key string, cursor uint
 	if err != nil {
 		return nil, 0, fmt.Errorf("scan sale %d: %w", saleID, err)
 	}
-	for i := 0; i+1 < len(kvs); i += 2 {
-		of, err := parseEntries(saleID, kvs[i], kvs[i+1])
+	for kv := range slices.Chunk(kvs, 2) {
+		of, err := parseEntries(saleID, kv[0], kv[1])
 		if err != nil {
 			return nil, 0, fmt.Errorf("scan sale %d: %w", saleID, err)
 		}
