@@ -1,6 +1,7 @@
 package stock_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,7 @@ func TestAWithdrawnSaleIsGoneAtOnceAndItsPendingOrdersAreKept(t *testing.T) {
 		}
 		require.Equal(f, []order.Order{a}, pending(w))
 		require.Empty(f, pending(again))
+		require.ErrorIs(f, w.Pending(f.Context(), func([]order.Order) error { return context.Canceled }), context.Canceled)
 		require.NoError(f, w.Discard(f.Context()))
 		require.NoError(f, again.Discard(f.Context()))
 		require.Empty(f, pending(w))
