@@ -130,10 +130,10 @@ func (v *Verifier) ask(ctx context.Context, answer, address string) (said verdic
 	}
 	err = json.Unmarshal(body, &said)
 	// Some providers send success: false with status 400; success needs a 200.
-	switch clear := err == nil && said.Success != nil; {
-	case clear && (res.StatusCode == http.StatusOK || !*said.Success && res.StatusCode < http.StatusInternalServerError):
+	switch decided := err == nil && said.Success != nil; {
+	case decided && (res.StatusCode == http.StatusOK || !*said.Success && res.StatusCode < http.StatusInternalServerError):
 		return said, nil
-	case !clear && res.StatusCode/100 == 4:
+	case !decided && res.StatusCode/100 == 4:
 		return said, fmt.Errorf("%w: status %d", ErrRefused, res.StatusCode)
 	default:
 		return said, fmt.Errorf("status %d without a verdict", res.StatusCode)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,13 +109,18 @@ var sessionVariables = []struct {
 	{"@@sql_mode", is(sqlMode), ""},
 	{"@@innodb_lock_wait_timeout", is(lockWait), ""},
 	{"@@lock_wait_timeout", is(lockWait), ""},
-	{"@@max_allowed_packet", func(v string) bool { n, err := strconv.Atoi(v); return err == nil && n >= minPacket },
-		"SET GLOBAL max_allowed_packet = 67108864"},
-	{"IF(@@log_bin, @@binlog_format, 'ROW')", func(v string) bool { return v != "STATEMENT" },
-		"SET GLOBAL binlog_format = 'ROW': READ COMMITTED cannot be logged by statement"},
+	{"@@max_allowed_packet", largeEnough, "SET GLOBAL max_allowed_packet = 67108864"},
+	{"IF(@@log_bin, @@binlog_format, 'ROW')", is("ROW", "MIXED"), "SET GLOBAL binlog_format = 'ROW': READ COMMITTED cannot be logged by statement"},
 }
 
-func is(want string) func(string) bool { return func(v string) bool { return v == want } }
+func is(good ...string) func(string) bool {
+	return func(v string) bool { return slices.Contains(good, v) }
+}
+
+func largeEnough(v string) bool {
+	n, err := strconv.Atoi(v)
+	return err == nil && n >= minPacket
+}
 
 // ErrSession is the error of a connection whose session is not as the protocol
 // needs it.

@@ -84,7 +84,7 @@ func TestTLSIsNotGivenUp(t *testing.T) {
 	t.Parallel()
 	testenv.DSNs(t, func(t *testing.T, cfg *mysql.Config) {
 		cfg.DBName, cfg.TLSConfig = "", "preferred"
-		db, err := ordermysql.OpenDB(cfg.FormatDSN(), ordermysql.DBOptions{TLS: &tls.Config{InsecureSkipVerify: true}}) //nolint:gosec // a test server's certificate
+		db, err := ordermysql.OpenDB(cfg.FormatDSN(), ordermysql.DBOptions{TLS: &tls.Config{InsecureSkipVerify: true}})
 		require.NoError(t, err)
 		defer db.Close()
 		var name, cipher string

@@ -169,7 +169,7 @@ func doubts(s order.Sale, now time.Time) (found []string) {
 		"ends_at is past: it would never sell":                                               s.EndsAt.Before(now),
 		"it starts in more than a year":                                                      s.StartsAt.After(now.AddDate(1, 0, 0)),
 		"it sells for more than 31 days":                                                     s.EndsAt.Sub(s.StartsAt) > 31*24*time.Hour,
-		fmt.Sprintf("one unit costs %s", order.Money(s.PriceMinor, s.Currency)):              s.PriceMinor > 0 && s.PriceMinor < order.MinorUnits(s.Currency),
+		"one unit costs " + order.Money(s.PriceMinor, s.Currency):                            s.PriceMinor > 0 && s.PriceMinor < order.MinorUnits(s.Currency),
 		fmt.Sprintf("one shopper may take all of it (%d orders)", s.OrdersPerShopper):        s.Total > 1 && s.OrdersPerShopper*s.UnitsPerOrder >= s.Total,
 		fmt.Sprintf("one order must be paid within %s, which few shoppers can", s.PayWithin): s.PayWithin < time.Minute,
 	} {
