@@ -20,7 +20,7 @@ func TestTime_IsUTCWithMilliseconds(t *testing.T) {
 func TestString_IsReadBackByEncodingJSON(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{
-		"": `""`, `a"b\c `: `"a\"b\\c "`, "\x00\x1f\x7f\n": `"\u0000\u001f\u007f\u000a"`, "<a>&": `"\u003ca\u003e\u0026"`,
+		"": `""`, `a"b\c d`: `"a\"b\\c d"`, "\x00\x1f\x7f\n": `"\u0000\u001f\u007f\u000a"`, "<a>&": `"\u003ca\u003e\u0026"`,
 		"é中😀~": `"é中😀~"`, "\u2028": "\"\u2028\"",
 	} {
 		text := appendjson.String([]byte("x"), s)

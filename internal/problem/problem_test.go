@@ -52,8 +52,10 @@ func TestFailure_SaysWhenToComeBack(t *testing.T) {
 	for n, want := range map[int]string{-1: "-1", 0: "0", 16: "16", 3600: "3600"} {
 		require.Equal(t, []string{want}, problem.Seconds(n))
 	}
-	require.Same(t, &problem.Seconds(0)[0], &problem.Seconds(0)[0], "short ones are shared")
-	require.Same(t, &problem.Seconds(16)[0], &problem.Seconds(16)[0])
+	for _, n := range []int{0, 16} {
+		once, again := problem.Seconds(n), problem.Seconds(n)
+		require.Same(t, &once[0], &again[0], "short ones are shared")
+	}
 	require.True(t, slices.Contains([]string{"7", "8"}, problem.RetryAfter(7, 8)[0]))
 }
 
