@@ -39,7 +39,8 @@ func TestFastPath_KeepsTheRefusalsOfManySalesWithinItsBound(t *testing.T) {
 	f.ready.Store(&kept)
 	for id, want := range []int{maxPrebuilt, 1, 2} {
 		sale := &catalog.Snapshot{Sale: order.Sale{ID: int64(id + 1)}}
-		require.Same(t, f.prebuilt(sale), f.prebuilt(sale))
+		built := f.prebuilt(sale)
+		require.Same(t, built, f.prebuilt(sale))
 		require.Len(t, *f.ready.Load(), want)
 	}
 }
