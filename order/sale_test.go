@@ -61,7 +61,7 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 		require.Equal(t, c.field, field.Field)
 	}
 	most := order.Sale{
-		ExternalID: strings.Repeat("x", 64), Title: strings.Repeat("é", 100), SKU: strings.Repeat("s", 64), PriceMinor: 1e12, Currency: "AZA", Total: 1e9,
+		ExternalID: strings.Repeat("x", 64), Title: strings.Repeat("é", 100), SKU: strings.Repeat("s", 64), PriceMinor: 1e12, Currency: "ZAR", Total: 1e9,
 		OrdersPerShopper: order.MaxSlots, UnitsPerOrder: order.MaxQuantity, StartsAt: time.Unix(1, 0), EndsAt: time.Unix(1, 1), PayWithin: 720 * time.Hour,
 	}
 	require.NoError(t, most.Validate())
