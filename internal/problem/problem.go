@@ -20,6 +20,11 @@ type Type struct {
 	En, Zh             Text
 }
 
+// NewType returns a row whose requests need not be tried again.
+func NewType(code string, status int, en, zh Text) *Type {
+	return &Type{Code: code, Status: status, En: en, Zh: zh}
+}
+
 // Text is what a person reads of a type.
 type Text struct{ Title, Detail string }
 
