@@ -67,7 +67,7 @@ func TestANodeThatHangsFailsTheSalesOnItAndNoOthers(t *testing.T) {
 	_, err := l.Metas(t.Context(), ids)
 	require.NoError(t, err)
 	hung.Store(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*timeout)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*timeout)
 	defer cancel()
 	ms, err := l.Metas(ctx, ids)
 	require.Error(t, err)

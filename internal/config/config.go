@@ -313,7 +313,8 @@ var foreign = []string{"UP_", "TEST_", "E2E_", "SIM_", "BENCH_", "FAULTS_", "LOA
 func misspelt(environ []string) error {
 	var errs []error
 	for _, name := range Strangers(environ) {
-		if hint := didYouMean(name, Setting.Env); hint != "" {
+		hint := cmp.Or(didYouMean(name, Setting.Env), didYouMean(strings.TrimSuffix(name, "_FILE"), Setting.Env))
+		if hint != "" {
 			errs = append(errs, fmt.Errorf("%s is no setting%s", name, hint))
 		}
 	}
