@@ -245,6 +245,16 @@ func TestTheLimitOfAnAddressCoversEveryRoute(t *testing.T) {
 	}
 }
 
+func TestPagesAreServedWhereTheyAreTurnedOn(t *testing.T) {
+	t.Parallel()
+	on, off := newShop(t), newShop(t, func(s *shop) { s.opts.Pages = false })
+	for _, path := range []string{"/", "/docs"} {
+		require.Equal(t, 200, on.get(t, path).StatusCode, path)
+		require.Equal(t, 404, off.get(t, path).StatusCode, path)
+	}
+	require.Equal(t, 200, off.get(t, "/openapi.json").StatusCode)
+}
+
 func TestWhatIsCounted(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()

@@ -56,7 +56,7 @@ func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	log := slog.New(slog.NewJSONHandler(s.logs, nil))
 	s.opts = api.Options{
 		Reserver: w, Publisher: w, Stock: w, Results: w, Lookup: w, Orders: w, IDs: w, Sealer: sealer, Tokens: verifier, Permits: permits, Log: log,
-		Limits: api.Limits{BuyInflight: 10, PollInflight: 10, HeldPolls: 10},
+		Pages: true, Limits: api.Limits{BuyInflight: 10, PollInflight: 10, HeldPolls: 10},
 	}
 	for _, f := range change {
 		f(s)

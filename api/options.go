@@ -118,6 +118,7 @@ type Options struct {
 	Metrics *Metrics          // nil: metrics that nobody reads
 	Log     *slog.Logger
 
+	Pages          bool           // serve the sample page of shoppers, and the document as a page
 	Limits         Limits         // the zero value stands for DefaultLimits
 	CORSOrigins    []string       // exact origins, or "*"; none by default
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is trusted

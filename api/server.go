@@ -111,7 +111,7 @@ func New(o Options) *Server {
 	s.cancelling.limit.Store(cancelInflight)
 	s.finding.limit.Store(findInflight)
 	s.SetLimits(o.Limits)
-	s.fastPath = fastPath{server: s, cors: cors{o.CORSOrigins}, next: s.router()}
+	s.fastPath = fastPath{server: s, cors: cors{o.CORSOrigins}, next: s.router(o.Pages)}
 	return s
 }
 
@@ -141,7 +141,7 @@ var document []byte
 // caller must not change it.
 func OpenAPI() []byte { return document }
 
-func (s *Server) router() *echo.Echo {
+func (s *Server) router(withPages bool) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(s.observe)
@@ -160,8 +160,10 @@ func (s *Server) router() *echo.Echo {
 	e.POST(routePay, s.pay)
 	get(routeProblem, s.explainProblem)
 	get(routeSpec, echo.WrapHandler(web.File(contentJSON[0], document)))
-	for path, page := range pages {
-		get(path, echo.WrapHandler(page))
+	if withPages {
+		for path, page := range pages {
+			get(path, echo.WrapHandler(page))
+		}
 	}
 	return e
 }

@@ -52,6 +52,7 @@ func newShop(t *testing.T, env map[string]string, apis, consumers int) *shop {
 	s.settings = map[string]string{
 		"SECKILL_ROCKETMQ_TOPIC": name, "SECKILL_ROCKETMQ_GROUP": name, "SECKILL_ROCKETMQ_PROBE_TOPIC": name + "_probe",
 		"SECKILL_ROCKETMQ_EVENT_TOPIC": name + "_event",
+		"SECKILL_PAGES":                "true",
 		"SECKILL_SHOPPER_RPS":          "0", // the crowd is one process: some shoppers retry hard
 		"SECKILL_LOG_FORMAT":           "text",
 

@@ -98,6 +98,7 @@ type Admin struct {
 type API struct {
 	PaymentSecrets     [][]byte
 	PermitValid        time.Duration
+	Pages              bool   // serve pages, not only the API
 	ChallengeURL       string // empty: permits need no challenge
 	ChallengeKey       string
 	ChallengeHostnames []string

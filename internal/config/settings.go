@@ -93,6 +93,7 @@ func Settings() []Setting {
 		// Google's own default threshold for reCAPTCHA v3.
 		{"challenge_min_score", "0.5", "lowest score that passes, from 0 to 1, where the provider gives one (reCAPTCHA v3; for hCaptcha, 1 minus its risk score)", false, float(func(c *Config) *float64 { return &c.API.ChallengeMinScore }, "1")},
 
+		{"pages", "false", "whether the API also serves pages: its document at `/docs`, a sample page for shoppers at `/`", false, boolean(func(c *Config) *bool { return &c.API.Pages })},
 		{"cors_origins", "", "comma-separated origins that may call the API from a browser", false, origins(func(c *Config) *[]string { return &c.API.CORSOrigins })},
 		{"trusted_proxies", "", "comma-separated networks of proxies whose X-Forwarded-For is trusted", false, prefixes(func(c *Config) *[]string { return &c.API.TrustedProxies })},
 		{"buy_inflight", "4096", "maximum purchases in progress in one process; more are refused (503)", false, num(func(c *Config) *int { return &c.API.BuyInflight }, 1, 1<<20)},

@@ -101,7 +101,7 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: a.gate(redisBreaker, queueBreaker), Quiet: a.backlog.few,
 		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
-		Limits: limits(cfg.API, 1), CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
+		Limits: limits(cfg.API, 1), Pages: cfg.API.Pages, CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	}
 	if challenge != nil {
 		opts.Challenge = challenge

@@ -154,6 +154,7 @@ func DevConfig() (config.Config, error) {
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Admin.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
+	cfg.API.Pages = true
 	cfg.API.PaymentSecrets = [][]byte{[]byte(rand.Text() + rand.Text())}
 	return cfg, nil
 }

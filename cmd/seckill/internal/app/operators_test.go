@@ -135,3 +135,20 @@ func TestAnOperatorsTokenIsShortLivedAndCanBeDenied(t *testing.T) {
 		}
 	}
 }
+
+func TestProfilesAreServedUnderALoopbackNameOnly(t *testing.T) {
+	t.Parallel()
+	h := adminHandler("127.0.0.1:8081", prometheus.NewRegistry(), &ConsumerRole{}, nil)
+	for host, want := range map[string]int{
+		"localhost:8081": 200, "localhost": 200, "127.0.0.1:8081": 200, "127.0.0.2": 200, "[::1]:8081": 200,
+		"rebound.example:8081": 403, "localhost.rebound.example": 403, "10.0.0.1:8081": 403, "": 403,
+	} {
+		for _, path := range []string{"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol"} {
+			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+			req.Host = host
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, req)
+			require.Equal(t, want, rec.Code, "%s %s", host, path)
+		}
+	}
+}
