@@ -85,13 +85,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// NextNodeID returns a node ID that no process had before. It is known to be
-// committed.
-func (s *Store) NextNodeID(ctx context.Context) (n int64, err error) {
-	err = s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, n, err = exec(ctx, tx, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
-		return err
-	})
+// NextNodeID returns a node ID that no process had before. It is committed: a
+// connection without autocommit is not used (see setUp).
+func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
+	_, n, err := exec(ctx, s.db, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
 	if err != nil {
 		return 0, fmt.Errorf("mysql: next node ID: %w", err)
 	}
