@@ -164,7 +164,7 @@ func TestTheQuickWayAgreesWithTheLibrary(t *testing.T) {
 		require.Equal(rt, c.Subject, shopper, payload)
 		require.True(rt, order.ValidShopperID(c.Subject))
 	})
-	require.NotZero(t, taken)
+	require.True(t, taken > 0 || testing.Short(), "with -short rapid draws 20 tokens only")
 }
 
 // drawPayload makes claims, most of them good, some odd.
