@@ -98,19 +98,19 @@ const (
 
 // sessionVariables are read back in this order.
 var sessionVariables = []struct {
-	name string
-	good func(value string) bool
-	cure string // what its operator does, where the program cannot
+	name, value string // value: its expression as text
+	good        func(value string) bool
+	cure        string // what its operator does, where the program cannot
 }{
-	{"@@autocommit + 0", is("1"), ""},
-	{"@@unique_checks + 0", is("1"), ""},
-	{"@@completion_type", is("NO_CHAIN"), ""},
-	{"@@time_zone", is("+00:00"), ""},
-	{"@@sql_mode", is(sqlMode), ""},
-	{"@@innodb_lock_wait_timeout", is(lockWait), ""},
-	{"@@lock_wait_timeout", is(lockWait), ""},
-	{"@@max_allowed_packet", largeEnough, "SET GLOBAL max_allowed_packet = 67108864"},
-	{"IF(@@log_bin, @@binlog_format, 'ROW')", is("ROW", "MIXED"), "SET GLOBAL binlog_format = 'ROW': READ COMMITTED cannot be logged by statement"},
+	{"autocommit", "@@autocommit + 0", is("1"), ""},
+	{"unique_checks", "@@unique_checks + 0", is("1"), ""},
+	{"completion_type", "@@completion_type", is("NO_CHAIN"), ""},
+	{"time_zone", "@@time_zone", is("+00:00"), ""},
+	{"sql_mode", "@@sql_mode", is(sqlMode), ""},
+	{"innodb_lock_wait_timeout", "@@innodb_lock_wait_timeout", is(lockWait), ""},
+	{"lock_wait_timeout", "@@lock_wait_timeout", is(lockWait), ""},
+	{"max_allowed_packet", "@@max_allowed_packet", largeEnough, "SET GLOBAL max_allowed_packet = 67108864"},
+	{"binlog_format", "IF(@@log_bin, @@binlog_format, 'ROW')", is("ROW", "MIXED"), "SET GLOBAL binlog_format = 'ROW': READ COMMITTED cannot be logged by statement"},
 }
 
 func is(good ...string) func(string) bool {
@@ -156,7 +156,7 @@ func setUp(ctx context.Context, conn driver.Conn) error {
 	}
 	var names []string
 	for _, v := range sessionVariables {
-		names = append(names, "CONCAT('', "+v.name+")") // all as text
+		names = append(names, "CONCAT('', "+v.value+")") // all as text
 	}
 	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(names, ", "), nil)
 	if err != nil {

@@ -129,11 +129,12 @@ func located(err error, lineOf func(field string) int) error {
 		if n := lineOf(field); n > 0 {
 			at = fmt.Sprintf("line %d: ", n)
 		}
-		lines = append(lines, errors.New(at+field+": "+detail+hints[field]))
+		lines = append(lines, errors.New(at+field+": "+detail))
 	}
 	if f, ok := errors.AsType[*problem.Failure](err); ok {
 		for _, bad := range f.Fields {
-			say(strings.TrimPrefix(bad.Pointer, "/"), bad.Detail)
+			field := strings.TrimPrefix(bad.Pointer, "/")
+			say(field, bad.Detail+hints[field])
 		}
 		if lines == nil && f.Detail != nil {
 			return errors.New(f.Detail.En)
@@ -167,7 +168,6 @@ func doubts(s order.Sale, now time.Time) (found []string) {
 		"price_minor is 0: it costs nothing":                                                 s.PriceMinor == 0,
 		"starts_at is past: it would sell as soon as it is opened":                           s.StartsAt.Before(now),
 		"ends_at is past: it would never sell":                                               s.EndsAt.Before(now),
-		"it starts in more than a year":                                                      s.StartsAt.After(now.AddDate(1, 0, 0)),
 		"it sells for more than 31 days":                                                     s.EndsAt.Sub(s.StartsAt) > 31*24*time.Hour,
 		"one unit costs " + order.Money(s.PriceMinor, s.Currency):                            s.PriceMinor > 0 && s.PriceMinor < order.MinorUnits(s.Currency),
 		fmt.Sprintf("one shopper may take all of it (%d orders)", s.OrdersPerShopper):        s.Total > 1 && s.OrdersPerShopper*s.UnitsPerOrder >= s.Total,

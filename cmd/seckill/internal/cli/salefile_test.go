@@ -117,5 +117,5 @@ func TestWhatIsSeldomIntendedIsAskedFor(t *testing.T) {
 		require.Contains(t, doubts(s, now)[0], says)
 	}
 	require.Contains(t, doubts(good, good.EndsAt.AddDate(0, 0, 1)), "ends_at is past: it would never sell")
-	require.Contains(t, doubts(good, now.AddDate(-2, 0, 0)), "it starts in more than a year")
+	require.Empty(t, doubts(good, now.AddDate(-5, 0, 0)), "the dates of the examples are far away")
 }
