@@ -26,8 +26,8 @@ const statusGone = 499
 var errGone = errors.New("api: client left")
 
 // observe is the only middleware: request ID, size limit, the limit of an address,
-// answers to errors, metrics, log. A request that ends without an answer ends its connection:
-// net/http would answer 200 without a body.
+// answers to errors, metrics, log. A request that ends without an answer ends its
+// connection: net/http would answer 200 without a body.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()

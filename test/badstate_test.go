@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seckill/internal/webhook"
+	ordermysql "seckill/order/mysql"
 )
 
 // privateShopper is a shopper whose ID may be in no log.
@@ -311,4 +313,33 @@ func (b *badShop) logged(t *testing.T) string {
 	}
 	t.Logf("%d lines", len(lines))
 	return string(text)
+}
+
+// What the server's defaults are does not reach the protocol; what only its operator
+// can set is refused, and doctor says what to do.
+func TestDefaultsOfMySQLDoNotReachTheProtocol(t *testing.T) {
+	on := ownServers(t)
+	admin, err := ordermysql.OpenDB(on.env["SECKILL_MYSQL_DSN"], ordermysql.DBOptions{})
+	require.NoError(t, err)
+	defer admin.Close()
+	set := func(statement string) {
+		_, err := admin.Exec("SET GLOBAL " + statement)
+		require.NoError(t, err, statement)
+	}
+	for _, statement := range []string{
+		"autocommit = 0", "unique_checks = 0", "completion_type = 1", "sql_safe_updates = 1", "sql_select_limit = 1",
+		"tx_isolation = 'SERIALIZABLE'", "tx_read_only = 1", "sql_mode = ''", "time_zone = '+08:00'", "max_statement_time = 0.000001",
+	} {
+		set(statement)
+	}
+	s := newShop(t, maps.Clone(on.env), 2, 2)
+	c := s.newSale(saleTerms{stock: 100}, 150)
+	c.buy(50)
+	c.prove(t, 100)
+	require.Len(t, c.final, 100)
+	require.GreaterOrEqual(t, c.count(t, `SELECT n FROM counters WHERE name = 'worker' AND ? > 0`), 2, "two APIs, two node IDs")
+	set("max_allowed_packet = 65536")
+	out, code := command(t, s.env, "", "doctor")
+	require.Equal(t, 5, code)
+	require.Contains(t, out, "SET GLOBAL max_allowed_packet")
 }

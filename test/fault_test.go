@@ -4,6 +4,7 @@ package test
 
 import (
 	"maps"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,9 +51,11 @@ func (s *shop) survives(part float64, fault func()) *crowd {
 func TestATerminatedRoleLosesNothingUnderLoad(t *testing.T) {
 	s := newShop(t, beside(t), 2, 2)
 	c := s.survives(0.1, func() {
-		for _, p := range []*process{s.apis[0], s.consumers[0]} {
-			p.terminate(20 * time.Second)
-			p.start()
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} { // a terminal that closes is a SIGHUP
+			for _, p := range []*process{s.apis[0], s.consumers[0]} {
+				p.signal(sig, 20*time.Second)
+				p.start()
+			}
 		}
 	})
 	require.Len(t, c.final, 2400, "stock was enough for 2,400 of them")

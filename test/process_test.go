@@ -145,14 +145,17 @@ func (p *process) kill() {
 }
 
 // terminate is SIGTERM; it must end cleanly within the time.
-func (p *process) terminate(within time.Duration) {
+func (p *process) terminate(within time.Duration) { p.signal(syscall.SIGTERM, within) }
+
+// signal ends a process by a signal on which it drains.
+func (p *process) signal(sig syscall.Signal, within time.Duration) {
 	p.t.Helper()
-	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(p.t, p.cmd.Process.Signal(sig))
 	select {
 	case <-p.ended:
-		require.Equal(p.t, 0, p.cmd.ProcessState.ExitCode(), "exit code of %s after SIGTERM", p.args[0])
+		require.Equal(p.t, 0, p.cmd.ProcessState.ExitCode(), "exit code of %s after %s", p.args[0], sig)
 	case <-time.After(within):
-		p.t.Errorf("%s does not end within %s of SIGTERM", p.args[0], within)
+		p.t.Errorf("%s does not end within %s of %s", p.args[0], within, sig)
 		p.kill()
 	}
 }

@@ -106,7 +106,7 @@ func ownDatabase(t *testing.T, env map[string]string, name string) *sql.DB {
 	cfg, err := mysql.ParseDSN(env["SECKILL_MYSQL_DSN"])
 	require.NoError(t, err)
 	cfg.DBName = ""
-	admin, err := sql.Open("mysql", cfg.FormatDSN())
+	admin, err := ordermysql.OpenDB(cfg.FormatDSN(), ordermysql.DBOptions{})
 	require.NoError(t, err)
 	defer admin.Close()
 	name = "seckill_test_" + name

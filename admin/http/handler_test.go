@@ -1,11 +1,10 @@
 package adminhttp_test
 
 import (
-	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -176,7 +175,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		r := d.as("alice", c.method, c.path, c.body, "If-Match", version)
 		require.Equal(t, c.status, r.status, "%s %s %.80s: %s", c.method, c.path, c.body, r.text)
 		require.Equal(t, c.code, r.body.Code, "%s %.80s", c.path, c.body)
-		typed := c.code == "malformed-json" && strings.HasPrefix(c.body, `{"units":`) && strings.Count(c.body, "units") == 1 && json.Valid([]byte(c.body)) && utf8.ValidString(c.body)
+		typed := slices.Contains([]string{`{"units":1.5}`, `{"units":"1"}`, `{"units":null}`}, c.body)
 		require.Equal(t, c.code == "validation" || typed, len(r.body.Errors) > 0, r.text)
 	}
 	r := d.want(415, http.MethodPost, path(id, "/restock"), `{"units":1}`, "Content-Encoding", "gzip")
