@@ -321,16 +321,25 @@ func TestDefaultsOfMySQLDoNotReachTheProtocol(t *testing.T) {
 	on := ownServers(t)
 	admin, err := ordermysql.OpenDB(on.env["SECKILL_MYSQL_DSN"], ordermysql.DBOptions{})
 	require.NoError(t, err)
-	defer admin.Close()
-	set := func(statement string) {
-		_, err := admin.Exec("SET GLOBAL " + statement)
-		require.NoError(t, err, statement)
+	t.Cleanup(func() { _ = admin.Close() })
+	set := func(name, value string) { // until the end: other tests get these servers next
+		var before string
+		require.NoError(t, admin.QueryRow("SELECT @@GLOBAL."+name).Scan(&before))
+		if _, err := strconv.ParseFloat(before, 64); err != nil {
+			before = "'" + before + "'"
+		}
+		t.Cleanup(func() {
+			_, err := admin.Exec("SET GLOBAL " + name + " = " + before)
+			require.NoError(t, err, name)
+		})
+		_, err := admin.Exec("SET GLOBAL " + name + " = " + value)
+		require.NoError(t, err, name)
 	}
-	for _, statement := range []string{
-		"autocommit = 0", "unique_checks = 0", "completion_type = 1", "sql_safe_updates = 1", "sql_select_limit = 1",
-		"tx_isolation = 'SERIALIZABLE'", "tx_read_only = 1", "sql_mode = ''", "time_zone = '+08:00'", "max_statement_time = 0.000001",
+	for name, value := range map[string]string{
+		"autocommit": "0", "unique_checks": "0", "completion_type": "1", "sql_safe_updates": "1", "sql_select_limit": "1",
+		"tx_isolation": "'SERIALIZABLE'", "tx_read_only": "1", "sql_mode": "''", "time_zone": "'+08:00'", "max_statement_time": "0.000001",
 	} {
-		set(statement)
+		set(name, value)
 	}
 	s := newShop(t, maps.Clone(on.env), 2, 2)
 	c := s.newSale(saleTerms{stock: 100}, 150)
@@ -338,7 +347,7 @@ func TestDefaultsOfMySQLDoNotReachTheProtocol(t *testing.T) {
 	c.prove(t, 100)
 	require.Len(t, c.final, 100)
 	require.GreaterOrEqual(t, c.count(t, `SELECT n FROM counters WHERE name = 'worker' AND ? > 0`), 2, "two APIs, two node IDs")
-	set("max_allowed_packet = 65536")
+	set("max_allowed_packet", "65536")
 	out, code := command(t, s.env, "", "doctor")
 	require.Equal(t, 5, code)
 	require.Contains(t, out, "SET GLOBAL max_allowed_packet")
