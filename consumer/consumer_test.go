@@ -191,15 +191,26 @@ func TestOnlyBatchesOfSomeSizeAreWorthWaitingFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, 1, nil)
 		defer r.stop()
-		settle := func(from, n int64) time.Duration {
-			began := time.Now()
-			require.NoError(t, r.receiver.Handle(t.Context(), delivery(from, n)))
-			return time.Since(began)
+		// Each is handed over while the worker settles the one before, so that it finds
+		// all of it: one that is waiting may begin with a part.
+		const ms = time.Millisecond
+		began, ended := time.Now(), make([]time.Duration, 5)
+		var wg sync.WaitGroup
+		for i, d := range []struct {
+			at time.Duration
+			n  int64
+		}{{0, 1}, {1 * ms, 84}, {6 * ms, 85}, {11 * ms, 2}, {26 * ms, 2}} {
+			wg.Go(func() {
+				time.Sleep(d.at)
+				require.NoError(t, r.receiver.Handle(t.Context(), delivery(1+int64(i)*100, d.n)))
+				ended[i] = time.Since(began)
+			})
 		}
-		require.Equal(t, 5*time.Millisecond, settle(1, 84), "nothing is known of what comes")
-		require.Equal(t, 5*time.Millisecond, settle(101, 85), "few came before")
-		require.Equal(t, 15*time.Millisecond, settle(201, 2), "many came before")
-		require.Equal(t, 5*time.Millisecond, settle(301, 2), "few came before")
+		wg.Wait()
+		require.Equal(t, 10*ms, ended[1], "one came before")
+		require.Equal(t, 15*ms, ended[2], "few came before")
+		require.Equal(t, 30*ms, ended[3], "many came before: it lingers for 10 ms")
+		require.Equal(t, 35*ms, ended[4], "few came before")
 	})
 }
 
