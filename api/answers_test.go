@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestOnlyAnUnknownReservationIsSaidToBeUncertain(t *testing.T) {
 		change  func(*shop)
 		unknown bool
 	}{
-		{"the gate", func(s *shop) { s.opts.Gate = func() error { return away } }, false},
+		{"the gate", func(s *shop) { s.opts.Gate = func(context.Context, int64) error { return away } }, false},
 		{"no ID", func(s *shop) { s.world.idErr = away }, false},
 		{"lost by Redis", func(s *shop) { s.world.metas[openSale] = stock.Meta{} }, false},
 		{"surely not", func(s *shop) { s.world.reserve = reserved(stock.Reservation{}, stock.ErrUnavailable) }, false},

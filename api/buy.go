@@ -50,7 +50,7 @@ func (s *Server) buy(c echo.Context) error {
 		return problem.New(overloaded, nil)
 	}
 	defer s.buying.leave()
-	if err := s.checkGate(); err != nil {
+	if err := s.checkGate(r.Context(), sale.ID); err != nil {
 		return err
 	}
 	id, err := s.ids.Next()
@@ -102,11 +102,11 @@ func (s *Server) findSale(ctx context.Context, id int64) (*catalog.Snapshot, err
 
 // checkGate refuses while the orders could not be carried on: before anything is
 // deducted, so that shoppers lose nothing.
-func (s *Server) checkGate() error {
+func (s *Server) checkGate(ctx context.Context, saleID int64) error {
 	if s.gate == nil {
 		return nil
 	}
-	switch err := s.gate(); {
+	switch err := s.gate(ctx, saleID); {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrBacklog):

@@ -173,7 +173,7 @@ func TestARefusalFollowsTheSale(t *testing.T) {
 func TestTheGatesStandInOrder(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, func(s *shop) {
-		s.opts.Gate = func() error { return api.ErrBacklog }
+		s.opts.Gate = func(context.Context, int64) error { return api.ErrBacklog }
 		s.opts.Limits.ShopperRPS, s.opts.Limits.ShopperBurst = 0.01, 2
 	})
 	problem(t, s.buy(t, "{", "Authorization", ""), 401, "unauthenticated") // token before body
@@ -191,7 +191,7 @@ func TestTheGatesStandInOrder(t *testing.T) {
 
 func TestADependencyThatIsDownRefusesBeforeAnythingIsDeducted(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, func(s *shop) { s.opts.Gate = func() error { return errors.New("breaker open") } })
+	s := newShop(t, func(s *shop) { s.opts.Gate = func(context.Context, int64) error { return errors.New("breaker open") } })
 	a := s.buy(t, "{}")
 	problem(t, a, 503, "dependency-down")
 	require.NotEmpty(t, a.Header.Get("Retry-After"))

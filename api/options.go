@@ -105,10 +105,10 @@ type Options struct {
 	// they are rotated. None: payments are refused.
 	PaymentSecrets [][]byte
 
-	// Gate is asked before anything is deducted: nil lets the purchase through,
-	// ErrBacklog refuses it as backlog, any other error as dependency-down.
-	// Nil: no gate.
-	Gate func() error
+	// Gate is asked before anything is deducted of a sale: nil lets the purchase
+	// through, ErrBacklog refuses it as backlog, any other error as
+	// dependency-down. Nil: no gate.
+	Gate func(ctx context.Context, saleID int64) error
 
 	// Quiet reports whether so few orders wait in the queue that an order of some
 	// seconds should have been settled. Nil: never.

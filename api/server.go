@@ -46,7 +46,7 @@ type Server struct {
 	permits        *Permits
 	challenge      challenge
 	paymentSecrets [][]byte
-	gate           func() error
+	gate           func(ctx context.Context, saleID int64) error
 	quiet          func() bool
 	tracer         *telemetry.Tracer
 	metrics        *Metrics

@@ -73,7 +73,7 @@ func TestCapsChangeAndWhatIsUnderWayGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		s := newShop(t, func(s *shop) { s.opts.Gate = func() error { <-release; return nil } })
+		s := newShop(t, func(s *shop) { s.opts.Gate = func(context.Context, int64) error { <-release; return nil } })
 		var wg sync.WaitGroup
 		buy := func() *httptest.ResponseRecorder {
 			rec := httptest.NewRecorder()

@@ -31,8 +31,10 @@ const (
 	missEvery = time.Second
 	// minPause is the shortest time between two refreshes that messages cause.
 	minPause = 10 * time.Millisecond
-	// readTimeout bounds one read of a store.
-	readTimeout = 2 * time.Second
+	// readTimeout bounds one read of a store. It is longer than the 2 s that a client
+	// waits for one server: when the context of a read from several ends, the answers
+	// that came are lost too.
+	readTimeout = 3 * time.Second
 	// slowest is the longest read that sets the clock: a slower one is too inexact.
 	slowest = 200 * time.Millisecond
 )

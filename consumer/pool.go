@@ -42,10 +42,8 @@ var ErrStopped = errors.New("consumer: stopped")
 
 // Options of a Pool. Orders, Ledger and Log are required.
 type Options struct {
-	Orders settler
-	Ledger ledger
-	// Guard calls the write-back; with a breaker, an unavailable Redis costs no time.
-	Guard   func(func() error) error
+	Orders  settler
+	Ledger  ledger            // with a breaker, an unavailable Redis costs a worker no time
 	Workers int               // settling workers; as measured, more than 2 gain little, or 4 with slow disks
 	Batch   int               // orders per transaction, at most 256
 	Rate    float64           // maximum orders per second of all workers together; 0 is no limit
@@ -88,9 +86,6 @@ type call struct {
 
 // NewPool returns a Pool. It works while Run runs.
 func NewPool(o Options) *Pool {
-	if o.Guard == nil {
-		o.Guard = func(fn func() error) error { return fn() }
-	}
 	p := &Pool{
 		opts:    o,
 		queue:   make(chan item, 2*o.Batch*max(o.Workers, roomy)),
@@ -293,12 +288,10 @@ func (p *Pool) writeBack(ctx context.Context, vs []order.Verdict, trace *batchTr
 			read = append(read, v)
 		}
 	}
-	err := p.opts.Guard(func() error {
-		if err := failpoint.Hit(ctx, failpoint.BeforeWriteBack); err != nil {
-			return err
-		}
-		return errors.Join(p.opts.Ledger.Apply(ctx, order.Changes(vs)), p.replay(ctx, read))
-	})
+	err := failpoint.Hit(ctx, failpoint.BeforeWriteBack)
+	if err == nil {
+		err = errors.Join(p.opts.Ledger.Apply(ctx, order.Changes(vs)), p.replay(ctx, read))
+	}
 	span.End(err)
 	if err != nil {
 		p.metrics.writeBackFailures.Inc()

@@ -16,9 +16,9 @@ import (
 
 // CollectorOptions are the settings of a Collector; zero means the default.
 type CollectorOptions struct {
-	// Guard runs the batch call, or refuses it like a circuit breaker. Only
-	// failures of Redis are errors of the call.
-	Guard func(func() error) error
+	// Guard runs the batch call of a sale, or refuses it like a circuit breaker.
+	// Only failures of Redis are errors of the call.
+	Guard func(ctx context.Context, saleID int64, call func() error) error
 	// SoldOut is called when a sale has no unit left; may be nil.
 	SoldOut func(saleID int64)
 	// Observe is called for each batch with its size, its duration, and the error
@@ -43,7 +43,7 @@ type CollectorOptions struct {
 
 func (o CollectorOptions) withDefaults() CollectorOptions {
 	if o.Guard == nil {
-		o.Guard = func(f func() error) error { return f() }
+		o.Guard = func(_ context.Context, _ int64, call func() error) error { return call() }
 	}
 	if o.Observe == nil {
 		o.Observe = func(int, time.Duration, error) {}
@@ -311,7 +311,7 @@ func (b *batch) reserve(ctx context.Context) (results []Reservation, err error) 
 	defer cancel()
 	asked := false
 	for range 2 {
-		err = b.opts.Guard(func() error {
+		err = b.opts.Guard(ctx, b.sale, func() error {
 			asked = true
 			var err error
 			results, err = b.ledger.Reserve(ctx, b.sale, b.orders)

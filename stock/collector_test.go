@@ -159,7 +159,7 @@ func TestABatchWithoutAnAnswerIsRepeatedOnce(t *testing.T) {
 				return nil
 			}}
 			attempts := 0
-			guard := func(run func() error) error {
+			guard := func(_ context.Context, _ int64, run func() error) error {
 				if attempts++; attempts >= tc.open {
 					return errors.New("open")
 				}

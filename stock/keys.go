@@ -23,6 +23,9 @@ func keysOf(saleID int64) keys {
 	return keys{meta: p + "m", orders: p + "o", due: p + "d", urgent: p + "u", prefix: p}
 }
 
+// SlotKey returns a key of a sale: the node of a Cluster that has it has the sale.
+func SlotKey(saleID int64) string { return keysOf(saleID).meta }
+
 // load is the key that the load of an epoch is written to until it is complete.
 func (k keys) load(epoch uint64) string {
 	return k.prefix + "load:" + strconv.FormatUint(epoch, 10)

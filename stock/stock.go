@@ -35,6 +35,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -80,6 +81,25 @@ var (
 
 // errReply is returned for a reply of a script that cannot be parsed.
 var errReply = errors.New("stock: unreadable reply")
+
+// AboutSale reports whether an error says something about the sales of the call
+// alone: the server answered, and serves other sales. Their slot may be on its way
+// to another node, or a key of theirs hold what it should not.
+func AboutSale(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !AboutSale(err) })
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return AboutSale(inner)
+	}
+	if errors.Is(err, ErrNotLoaded) || errors.Is(err, errReply) {
+		return true
+	}
+	return slices.ContainsFunc(aboutSale, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
+}
+
+// aboutSale are the beginnings of Redis' errors about the keys of one call.
+var aboutSale = []string{"TRYAGAIN", "MOVED", "ASK", "CROSSSLOT", "WRONGTYPE", "user_script", "Error running script"}
 
 // Ledger records what every sale has left and who holds it. It is safe for
 // concurrent use and keeps no state of its own.

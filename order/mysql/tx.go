@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,6 +107,13 @@ func kindOf(err error) errorKind {
 		}
 	}
 	return transient
+}
+
+// AboutRows reports whether an error says something about the rows of its call alone:
+// MySQL answered, and serves others. Rows may be locked, or values refused.
+func AboutRows(err error) bool {
+	refused, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && (kindOf(err) == badData || slices.Contains([]uint16{1062, 1205, 1213}, refused.Number))
 }
 
 // maxTries bounds the tries of one call: 1213 and 1205 are normal when batches need the

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"seckill/api"
@@ -21,6 +21,7 @@ import (
 	"seckill/internal/loop"
 	"seckill/order"
 	"seckill/order/lookup"
+	"seckill/order/mysql"
 	"seckill/payment"
 	"seckill/reconcile"
 	"seckill/stock"
@@ -37,7 +38,9 @@ type APIRole struct {
 	lookup    *lookup.Reader
 	publisher publisher
 	backlog   *backlog
-	breakers  []*breaker.Breaker
+	redis     *redisGuard
+	mysql     *breaker.Breaker
+	queue     *breaker.Breaker
 	eviction  *eviction
 	server    *api.Server
 	started   time.Time
@@ -72,34 +75,33 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 	}
 	ledger := stock.New(b.redis)
 	a := &APIRole{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newIDSource(b.store, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
-	watched := watched(reg)
-	redisBreaker := breaker.New(watched("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
-	mysqlBreaker := breaker.New(watched("mysql", breaker.Options{Probe: b.store.Ping, Failed: mysqlFault, Log: log}))
-	queueBreaker := breaker.New(watched("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
-	a.breakers = []*breaker.Breaker{redisBreaker, mysqlBreaker, queueBreaker}
-	if a.publisher, err = b.queue.publisher(publisherOptions{guard: queueBreaker.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
+	watch := newWatch(reg)
+	a.redis = newRedisGuard(b.redis, watch, breaker.Options{Log: log})
+	a.mysql = breaker.New(watch.options("mysql", breaker.Options{Probe: b.store.Ping, Failed: mysqlFault, Log: log}))
+	a.queue = breaker.New(watch.options("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
+	if a.publisher, err = b.queue.publisher(publisherOptions{guard: a.queue.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
 		return nil, api.Options{}, badSetting("SECKILL_ROCKETMQ_*", err)
 	}
 	registerBacklog(reg, a.backlog)
-	a.catalog = catalog.New(b.store.Sales, ledger, log)
+	a.catalog = catalog.New(b.store.Sales, partialLedger{ledger, a.redis}, log)
 	reg.MustRegister(newSaleMetrics(a.catalog.List))
-	a.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: redisBreaker.Do, SoldOut: a.catalog.MarkSoldOut, Observe: reserveMetrics(reg), Tracer: b.tracer})
+	a.collector = stock.NewCollector(ledger, stock.CollectorOptions{Guard: a.redis.Do, SoldOut: a.catalog.MarkSoldOut, Observe: reserveMetrics(reg), Tracer: b.tracer})
 	a.lookup = lookup.New(func(ctx context.Context, ids []order.ID) (rs []order.Record, err error) {
-		err = mysqlBreaker.Do(func() error { rs, err = b.store.Find(ctx, ids); return err })
+		err = a.mysql.Do(func() error { rs, err = b.store.Find(ctx, ids); return err })
 		return rs, err
 	})
-	challenge, err := newChallenge(cfg.API, watched, log)
+	challenge, err := newChallenge(cfg.API, watch.options, log)
 	if err != nil {
 		return nil, api.Options{}, err
 	}
 	opts := api.Options{
 		Catalog: a.catalog, Reserver: a.collector, Publisher: a.publisher,
-		Stock: guardedLedger{ledger, redisBreaker.Do}, Results: ledger, Lookup: a.lookup,
-		Orders:   guardedStore{b.store, mysqlBreaker.Do},
-		Resolver: reconcile.NewResolver(guardedStore{b.store, mysqlBreaker.Do}, ledger, b.queue),
-		Payments: payment.New(b.store, ledger, mysqlBreaker.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
+		Stock: guardedLedger{ledger, a.redis}, Results: ledger, Lookup: a.lookup,
+		Orders:   guardedStore{b.store, a.mysql.Do},
+		Resolver: reconcile.NewResolver(guardedStore{b.store, a.mysql.Do}, ledger, b.queue),
+		Payments: payment.New(b.store, ledger, a.mysql.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
-		Gate: a.gate(redisBreaker, queueBreaker), Quiet: a.backlog.few,
+		Gate: a.gate, Quiet: a.backlog.few,
 		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
 		Limits: limits(cfg.API, 1), Pages: cfg.API.Pages, CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	}
@@ -109,39 +111,29 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 	return a, opts, nil
 }
 
-// redisFault reports whether an error is a fault of Redis. That a sale is not loaded
-// is a normal response.
-func redisFault(err error) bool { return !errors.Is(err, stock.ErrNotLoaded) }
-
-// redisBusy reports whether all connections of this process were in use, which tells
-// nothing about Redis: each of them has a timeout that does. A flood of polls must
-// not open the breaker.
-func redisBusy(err error) bool { return errors.Is(err, redis.ErrPoolTimeout) }
-
 // mysqlFault reports whether an error is a fault of MySQL. That a sale does not
-// exist, or does not allow something, is a normal response.
+// exist, or does not allow something, or that a row is locked, is a normal response.
 func mysqlFault(err error) bool {
-	return !errors.Is(err, order.ErrNotFound) && !errors.Is(err, order.ErrConflict)
+	return !errors.Is(err, order.ErrNotFound) && !errors.Is(err, order.ErrConflict) && !mysql.AboutRows(err)
 }
 
 // gate refuses a purchase, before anything is deducted, while a server that it needs
 // is down. It does not need MySQL: the queue holds the orders meanwhile.
-func (a *APIRole) gate(needed ...*breaker.Breaker) func() error {
-	return func() error {
-		if !a.reached.Load() {
-			return errNotReached
-		}
-		for _, b := range needed {
-			if err := b.Ready(); err != nil {
-				return err
-			}
-		}
-		if a.backlog.over() {
-			return api.ErrBacklog
-		}
-		return nil
+func (a *APIRole) gate(ctx context.Context, saleID int64) error {
+	if !a.reached.Load() {
+		return errNotReached
 	}
+	if err := cmp.Or(a.redis.Ready(ctx, saleID), a.queue.Ready()); err != nil {
+		return err
+	}
+	if a.backlog.over() {
+		return api.ErrBacklog
+	}
+	return nil
 }
+
+// breakers returns those of all servers.
+func (a *APIRole) breakers() []*breaker.Breaker { return append(a.redis.breakers(), a.mysql, a.queue) }
 
 // ready reports what the process waits for; nil if it can sell.
 func (a *APIRole) ready() error {
@@ -187,7 +179,7 @@ func (a *APIRole) details() []string {
 		lines[0] = "sales: not read yet"
 	}
 	lines = append(lines, "node ID: "+state(a.ids.ready()))
-	for _, b := range a.breakers {
+	for _, b := range a.breakers() {
 		lines = append(lines, b.Name()+": "+state(b.Ready()))
 	}
 	return append(lines, a.eviction.line(), fmt.Sprintf("backlog: %d of %d", a.backlog.lag.Load(), a.backlog.limit.Load()))
@@ -237,9 +229,9 @@ func (a *APIRole) work(ctx context.Context) (*errgroup.Group, context.Context) {
 	g.Go(func() error { return a.backlog.run(ctx) })
 	g.Go(func() error { return a.eviction.run(ctx) })
 	g.Go(func() error { return a.server.Run(ctx) })
-	for _, b := range a.breakers {
-		g.Go(func() error { return b.Run(ctx) })
-	}
+	g.Go(func() error { return a.redis.run(ctx) })
+	g.Go(func() error { return a.mysql.Run(ctx) })
+	g.Go(func() error { return a.queue.Run(ctx) })
 	return g, ctx
 }
 

@@ -95,13 +95,13 @@ func TestAnAPIThatHasNotReachedTheQueueDeductsNothing(t *testing.T) {
 	g, _ := api.work(ctx)
 	require.Eventually(t, api.catalog.Ready, 10*time.Second, 10*time.Millisecond)
 	require.ErrorIs(t, api.ready(), errNotReached)
-	require.ErrorIs(t, api.gate()(), errNotReached)
+	require.ErrorIs(t, api.gate(t.Context(), 1), errNotReached)
 
 	api.started = api.started.Add(-reachWithin) // long enough to be ready for polls
 	require.Eventually(t, func() bool { return api.ready() == nil }, 10*time.Second, 10*time.Millisecond)
-	require.ErrorIs(t, api.gate()(), errNotReached)
+	require.ErrorIs(t, api.gate(t.Context(), 1), errNotReached)
 	queue.there.Store(true)
-	require.Eventually(t, func() bool { return api.gate()() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return api.gate(t.Context(), 1) == nil }, 10*time.Second, 10*time.Millisecond)
 	stop()
 	require.NoError(t, ignoreCanceled(g.Wait()))
 }
@@ -147,15 +147,15 @@ func TestAPoolOfConnectionsInUseIsNoFaultOfRedis(t *testing.T) {
 		require.NoError(t, c.Ping(t.Context()).Err())
 		t.Cleanup(func() { _ = c.Close() })
 	}
-	b := breaker.New(breaker.Options{Name: "redis", Failed: redisFault, Ignored: redisBusy, Log: slog.New(slog.DiscardHandler)})
+	guard := newRedisGuard(rdb, newWatch(prometheus.NewRegistry()), breaker.Options{Log: slog.New(slog.DiscardHandler)})
 	ledger := stock.New(rdb)
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
-			_, err := guardedLedger{ledger, b.Do}.Entries(t.Context(), 1, "42")
+			_, err := guardedLedger{ledger, guard}.Entries(t.Context(), 1, "42")
 			require.ErrorIs(t, err, redis.ErrPoolTimeout)
 		})
 	}
 	wg.Wait()
-	require.NoError(t, b.Ready(), "shoppers can still buy")
+	require.NoError(t, guard.Ready(t.Context(), 1), "shoppers can still buy")
 }

@@ -26,7 +26,7 @@ type ConsumerRole struct {
 	// limits operators set.
 	mostWorkers int
 	subscriber  subscriber
-	redis       *breaker.Breaker
+	redis       *redisGuard
 	eviction    *eviction
 	loader      *reconcile.Loader
 	tail        *reconcile.Tail
@@ -41,9 +41,10 @@ type ConsumerRole struct {
 func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*ConsumerRole, error) {
 	ledger := stock.New(b.redis)
 	c := &ConsumerRole{log: log, mostWorkers: cfg.MySQL.MostWorkers(), eviction: newEviction(b.redis, reg, log)}
-	c.redis = breaker.New(watched(reg)("redis", breaker.Options{Probe: ledger.Ping, Failed: redisFault, Ignored: redisBusy, Log: log}))
+	c.redis = newRedisGuard(b.redis, newWatch(reg), breaker.Options{Log: log})
+	sales := partialLedger{ledger, c.redis}
 	c.pool = consumer.NewPool(consumer.Options{
-		Orders: b.store, Ledger: ledger, Guard: c.redis.Do,
+		Orders: b.store, Ledger: guardedLedger{ledger, c.redis},
 		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,
 		Tracer: b.tracer, Topic: cfg.RocketMQ.Topic, Metrics: reg, Log: log,
 	})
@@ -52,13 +53,13 @@ func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, l
 	if c.subscriber, err = b.queue.subscriber(subscriberOptions{receiver.Handle, cfg.Consumer.DrainTimeout, b.tracer != nil}); err != nil {
 		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
 	}
-	c.loader = reconcile.NewLoader(b.store, b.store, ledger, b.queue, log)
-	c.tail = reconcile.NewTail(b.store, ledger)
-	c.sweeper = reconcile.NewSweeper(b.store, ledger, c.pool, log)
-	c.auditor = audit.NewBackground(b.store, ledger, audit.Grace, reg, log)
-	c.expirer = reconcile.NewExpirer(b.store, ledger, expiredCounter(reg), log)
+	c.loader = reconcile.NewLoader(b.store, b.store, sales, b.queue, log)
+	c.tail = reconcile.NewTail(b.store, sales)
+	c.sweeper = reconcile.NewSweeper(b.store, sales, c.pool, log)
+	c.auditor = audit.NewBackground(b.store, sales, audit.Grace, reg, log)
+	c.expirer = reconcile.NewExpirer(b.store, sales, expiredCounter(reg), log)
 	c.extender = reconcile.NewExtender(b.store, log)
-	c.janitor = reconcile.NewJanitor(b.store, ledger, b.queue, log)
+	c.janitor = reconcile.NewJanitor(b.store, sales, b.queue, log)
 	if cfg.Consumer.Events {
 		c.events, err = newRelay(cfg, b, reg, log)
 	}
@@ -69,7 +70,11 @@ func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, l
 func (c *ConsumerRole) ready() error { return nil }
 
 func (c *ConsumerRole) details() []string {
-	return []string{"redis: " + state(c.redis.Ready()), c.eviction.line()}
+	var lines []string
+	for _, b := range c.redis.breakers() {
+		lines = append(lines, b.Name()+": "+state(b.Ready()))
+	}
+	return append(lines, c.eviction.line())
 }
 
 // run works until ctx is done. Then everything that feeds the pool stops and drains
@@ -82,7 +87,7 @@ func (c *ConsumerRole) run(ctx context.Context) error {
 
 	g, feed := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.subscriber.Run(feed) })
-	g.Go(func() error { return c.redis.Run(feed) })
+	g.Go(func() error { return c.redis.run(feed) })
 	g.Go(func() error { return c.eviction.run(feed) })
 	g.Go(func() error { return c.loader.Run(feed) })
 	g.Go(func() error { return c.auditor.Run(feed) })

@@ -12,7 +12,7 @@ import (
 
 func TestAChallengeNeedsAddressAndSecret(t *testing.T) {
 	t.Parallel()
-	watched := watched(prometheus.NewRegistry())
+	watched := newWatch(prometheus.NewRegistry()).options
 	for _, half := range []config.API{{ChallengeURL: "https://x/"}, {ChallengeKey: "s"}} {
 		_, err := newChallenge(half, watched, slog.New(slog.DiscardHandler))
 		require.ErrorContains(t, err, "SECKILL_CHALLENGE_SECRET")

@@ -3,6 +3,7 @@ package app
 import (
 	"database/sql"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,27 +27,42 @@ func registerProcess(reg prometheus.Registerer) {
 // rpcSeconds are the buckets of response times of servers.
 var rpcSeconds = prometheus.ExponentialBuckets(.00025, 2, 14)
 
-// watched returns a function that makes the breaker with these options export its
-// state and its calls under a name.
-func watched(reg prometheus.Registerer) func(name string, o breaker.Options) breaker.Options {
+// watch exports the state of breakers and the calls through them.
+type watch struct {
+	state *prometheus.GaugeVec
+	took  *prometheus.HistogramVec
+}
+
+func newWatch(reg prometheus.Registerer) watch {
 	f := promauto.With(reg)
-	state := f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open."}, []string{"name"})
-	took := f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_dependency_duration_seconds", Help: "Time of one call through a breaker, by server and result, ok or error; includes a probe per second.", Buckets: rpcSeconds}, []string{"name", "result"})
-	states := map[string]float64{"closed": 0, "half-open": 1, "open": 2}
-	return func(name string, o breaker.Options) breaker.Options {
-		g, ok, failure := state.WithLabelValues(name), took.WithLabelValues(name, "ok"), took.WithLabelValues(name, "error")
-		o.Name = name
-		o.OnChange = func(_, to string) { g.Set(states[to]) }
-		o.Observe = func(took time.Duration, failed bool) {
-			if failed {
-				failure.Observe(took.Seconds())
-			} else {
-				ok.Observe(took.Seconds())
-			}
-		}
-		return o
+	return watch{
+		state: f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_breaker_state", Help: "0 closed, 1 half-open, 2 open. On a Redis Cluster each master has a breaker, redis/ and its address."}, []string{"name"}),
+		took:  f.NewHistogramVec(prometheus.HistogramOpts{Name: "seckill_dependency_duration_seconds", Help: "Time of one call through a breaker, by server and result, ok or error; includes a probe per second.", Buckets: rpcSeconds}, []string{"name", "result"}),
 	}
 }
+
+// breakerStates are the values of seckill_breaker_state.
+var breakerStates = map[string]float64{"closed": 0, "half-open": 1, "open": 2}
+
+// options makes the breaker with these options export its state under a name, and
+// its calls under the server's, which is the name up to a slash.
+func (w watch) options(name string, o breaker.Options) breaker.Options {
+	server, _, _ := strings.Cut(name, "/")
+	g, ok, failure := w.state.WithLabelValues(name), w.took.WithLabelValues(server, "ok"), w.took.WithLabelValues(server, "error")
+	o.Name = name
+	o.OnChange = func(_, to string) { g.Set(breakerStates[to]) }
+	o.Observe = func(took time.Duration, failed bool) {
+		if failed {
+			failure.Observe(took.Seconds())
+		} else {
+			ok.Observe(took.Seconds())
+		}
+	}
+	return o
+}
+
+// forget ends the state of a breaker that is no longer used.
+func (w watch) forget(name string) { w.state.DeleteLabelValues(name) }
 
 // expiredCounter returns a function to call with the number of unpaid orders
 // cancelled.

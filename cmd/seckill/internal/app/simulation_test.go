@@ -147,7 +147,9 @@ func simulatedAPI(cfg config.Config, s simulation.Servers) (simulation.API, erro
 	role.server = api.New(opts)
 	return simulation.API{
 		Handler: role.server.Handler(),
-		Ready:   func() bool { return role.ready() == nil && role.gate(role.breakers...)() == nil },
+		Ready: func() bool {
+			return role.ready() == nil && role.gate(context.Background(), 0) == nil && len(openBreakers(role.breakers()...)) == 0
+		},
 		Run: func(ctx context.Context) error {
 			g, ctx := role.work(ctx)
 			<-ctx.Done()

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"seckill/order"
-	"seckill/stock"
 )
 
 // store is the database of orders as the roles use it. order/mysql and order/memory
@@ -139,23 +138,6 @@ type deadLetters interface {
 type limitStore interface {
 	Limits(ctx context.Context) (order.Limits, error)
 	ChangeLimits(ctx context.Context, c order.LimitsChange) (order.Limits, error)
-}
-
-// guardedLedger reads Redis for polls, through its breaker: while Redis does not
-// respond, a poll does not wait for it.
-type guardedLedger struct {
-	*stock.Ledger
-	guard func(func() error) error
-}
-
-func (g guardedLedger) Entry(ctx context.Context, saleID int64, shopper string, id order.ID) (e stock.Entry, ok bool, err error) {
-	err = g.guard(func() error { e, ok, err = g.Ledger.Entry(ctx, saleID, shopper, id); return err })
-	return e, ok, err
-}
-
-func (g guardedLedger) Entries(ctx context.Context, saleID int64, shopper string) (es []stock.Entry, err error) {
-	err = g.guard(func() error { es, err = g.Ledger.Entries(ctx, saleID, shopper); return err })
-	return es, err
 }
 
 // guardedStore reads MySQL for polls, through its breaker.
