@@ -1,5 +1,5 @@
 # One static program, no shell, no root. `docker build --build-arg VERSION=1.2.3 -t seckill:1.2.3 .`
-FROM --platform=$BUILDPLATFORM golang:1.26.8-alpine AS build
+FROM --platform=$BUILDPLATFORM golang:1.26.10-alpine AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download

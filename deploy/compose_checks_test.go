@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,23 @@ import (
 // pinned is an image with a version of at least two numbers.
 var pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9]+\.[0-9]+`)
 
+// leastVersions have no publicly known hole; those before them have.
+var leastVersions = map[string][]int{"nginx": {1, 30, 7}, "redis": {7, 4, 9}, "golang": {1, 26, 10}}
+
+// outdated says whether an image is older than it may be.
+func outdated(image string) string {
+	name, tag, _ := strings.Cut(image, ":")
+	var version []int
+	for n := range strings.SplitSeq(strings.SplitN(tag, "-", 2)[0], ".") {
+		v, _ := strconv.Atoi(n)
+		version = append(version, v)
+	}
+	if least := leastVersions[name]; slices.Compare(version, least) < 0 {
+		return fmt.Sprintf("image %q has known holes: at least %v", image, least)
+	}
+	return ""
+}
+
 func (s system) checkImage(svc types.ServiceConfig) (found []string) {
 	switch {
 	case ours(svc):
@@ -25,6 +43,8 @@ func (s system) checkImage(svc types.ServiceConfig) (found []string) {
 		}
 	case !pinned.MatchString(svc.Image):
 		found = append(found, fmt.Sprintf("image %q is not pinned to a version", svc.Image))
+	case outdated(svc.Image) != "":
+		found = append(found, outdated(svc.Image))
 	}
 	return found
 }
@@ -88,12 +108,13 @@ func (s system) checkSecrets(svc types.ServiceConfig) (found []string) {
 			found = append(found, fmt.Sprintf("%s: %s is not mounted", name, *value))
 		case isFile:
 			used[*value] = true
+		case name == "SECKILL_ROCKETMQ_ACCESS_KEY": // the name of a user
 		case secretName.MatchString(name) && name != "MYSQL_RANDOM_ROOT_PASSWORD":
 			found = append(found, name+" is written into the file")
 		}
 	}
 	for path := range mounted {
-		if !used[path] {
+		if !used[path] && !slices.Contains(svc.Command, path) && !strings.Contains(strings.Join(svc.HealthCheck.Test, " "), path) {
 			found = append(found, path+" is mounted and not used")
 		}
 	}
@@ -159,9 +180,24 @@ func (s system) checkStop(svc types.ServiceConfig, c config.Config) []string {
 	return nil
 }
 
-func (s system) checkHardening(svc types.ServiceConfig, _ config.Config) (found []string) {
-	if !svc.ReadOnly || !slices.Contains(svc.CapDrop, "ALL") || !slices.Contains(svc.SecurityOpt, "no-new-privileges:true") {
+// checkHardening: a service writes where it must alone, and may do nothing that needs
+// a capability.
+func (s system) checkHardening(svc types.ServiceConfig) (found []string) {
+	adds := slices.ContainsFunc(svc.CapAdd, func(c string) bool { return !job(svc) || c != "CHOWN" })
+	if svc.Privileged || !svc.ReadOnly || !slices.Contains(svc.CapDrop, "ALL") || !slices.Contains(svc.SecurityOpt, "no-new-privileges:true") || adds {
 		found = append(found, "may do more than it needs")
+	}
+	return found
+}
+
+// checkObservers: who takes over a dashboard reaches no server that has orders.
+func (s system) checkObservers() (found []string) {
+	for _, observer := range []string{"prometheus", "grafana", "jaeger"} {
+		for _, server := range []string{"redis", "mysql", "namesrv", "broker", "nginx"} {
+			if s.shareNetwork(s.Services[observer], s.Services[server]) {
+				found = append(found, observer+": reaches "+server)
+			}
+		}
 	}
 	return found
 }

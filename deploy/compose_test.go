@@ -58,7 +58,7 @@ func load(t *testing.T, text string) (system, error) {
 func (s system) problems() (found []string) {
 	for name, svc := range s.Services {
 		for _, check := range []func(types.ServiceConfig) []string{
-			s.checkImage, s.checkHealth, s.checkDependencies, s.checkSecrets, s.checkMounts, s.checkPorts, s.checkLimits,
+			s.checkImage, s.checkHealth, s.checkDependencies, s.checkSecrets, s.checkMounts, s.checkPorts, s.checkLimits, s.checkHardening,
 		} {
 			found = append(found, prefixed(name, check(svc))...)
 		}
@@ -72,12 +72,12 @@ func (s system) problems() (found []string) {
 			continue
 		}
 		for _, check := range []func(types.ServiceConfig, config.Config) []string{
-			s.checkRequired, s.checkAddresses, s.checkListeners, s.checkStop, s.checkHardening,
+			s.checkRequired, s.checkAddresses, s.checkListeners, s.checkStop,
 		} {
 			found = append(found, prefixed(name, check(svc, cfg))...)
 		}
 	}
-	found = append(found, s.checkProxy()...)
+	found = append(append(found, s.checkProxy()...), s.checkObservers()...)
 	slices.Sort(found)
 	return found
 }

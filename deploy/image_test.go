@@ -48,6 +48,7 @@ func TestTheImageHoldsTheProgramAloneAndRunsItWithoutRoot(t *testing.T) {
 	require.NotNil(t, builder, "the compiler is not pinned")
 	gomod, err := os.ReadFile("../go.mod")
 	require.NoError(t, err)
+	require.Empty(t, outdated(regexp.MustCompile(`golang:\S+`).FindString(text)))
 	require.Contains(t, string(gomod), "\ngo "+builder[1]+".", "another Go than go.mod wants")
 }
 

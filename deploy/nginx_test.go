@@ -201,8 +201,8 @@ func (s system) checkProxy() (found []string) {
 		if !s.shareNetwork(proxy, svc) || !s.waitsFor(proxy, name) && slices.Contains(servers, name+":"+port) {
 			found = append(found, "nginx: does not reach "+name)
 		}
-		if subnet := s.Networks["shop"].Ipam.Config[0].Subnet; !slices.Equal(cfg.API.TrustedProxies, []string{subnet}) {
-			found = append(found, fmt.Sprintf("%s: does not trust %s, and only it", name, subnet))
+		if addr := proxy.Networks["shop"].Ipv4Address; addr == "" || !slices.Equal(cfg.API.TrustedProxies, []string{addr + "/32"}) {
+			found = append(found, fmt.Sprintf("%s: does not trust nginx at %q, and only it", name, addr))
 		}
 	}
 	for _, addr := range servers {

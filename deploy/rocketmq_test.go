@@ -53,6 +53,8 @@ func TestTheBrokersConfigurationFitsItsContainer(t *testing.T) {
 	}
 	require.Contains(t, mounts, conf["storePathRootDir"], "the messages outlive the container")
 	require.Contains(t, mounts, broker.Command[len(broker.Command)-1], "its configuration is mounted")
+	require.Equal(t, "/run/secrets/"+broker.Secrets[0].Source, broker.Command[0], "and its users")
+	require.Equal(t, "true", conf["authenticationEnabled"], "nobody else may send orders")
 	require.Equal(t, broker.Volumes[0].Source, s.Services["broker-volume"].Volumes[0].Source)
 	require.Equal(t, []string{"chown", "3000:3000", conf["storePathRootDir"]}, []string(s.Services["broker-volume"].Entrypoint))
 	check := strings.Join(broker.HealthCheck.Test, " ")
@@ -66,6 +68,7 @@ func TestTheBrokersDifferOnlyInTheirPlace(t *testing.T) {
 	here, there := properties(t, "rocketmq/broker.conf"), properties(t, "compose/broker.conf")
 	for _, place := range []string{
 		"brokerIP1", "bindAddress", "listenPort", "namesrvAddr", "storePathRootDir", "storePathCommitLog", "flushDiskType",
+		"authenticationEnabled", "authenticationProvider", "authenticationMetadataProvider", "authenticationWhitelist",
 		"mappedFileSizeCommitLog", "maxHashSlotNum", "maxIndexNum", // small on disk, for tests
 	} {
 		delete(here, place)
@@ -159,35 +162,4 @@ func TestAnEndedServerEndsItsContainer(t *testing.T) {
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
 	require.Equal(t, 7, exit.ExitCode())
-}
-
-func TestSecretsAreMadeOnce(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "secrets")
-	read := func() string {
-		var all strings.Builder
-		files, err := filepath.Glob(filepath.Join(dir, "*"))
-		require.NoError(t, err)
-		require.Len(t, files, 5)
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			require.NoError(t, err)
-			all.Write(text)
-			all.WriteByte('\n')
-		}
-		return all.String()
-	}
-	require.NoError(t, exec.CommandContext(t.Context(), "compose/make-secrets", dir).Run())
-	first := read()
-	require.NoError(t, exec.CommandContext(t.Context(), "compose/make-secrets", dir).Run())
-	require.Equal(t, first, read())
-	require.NoError(t, os.Remove(filepath.Join(dir, "admin_jwt_secrets"))) // as an older version left it
-	require.NoError(t, exec.CommandContext(t.Context(), "compose/make-secrets", dir).Run())
-	_, others, _ := strings.Cut(first, "\n")
-	operators, kept, _ := strings.Cut(read(), "\n")
-	require.Equal(t, others, kept)
-	require.Len(t, operators, 64)
-	info, err := os.Stat(dir)
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o700), info.Mode().Perm(), "closed to others")
 }
