@@ -76,7 +76,8 @@ func (s Sale) values() map[string]json.RawMessage {
 	for name, v := range map[string]any{
 		"external_id": s.ExternalID, "title": s.Title, "sku": s.SKU, "price_minor": s.PriceMinor, "currency": s.Currency,
 		"total": s.Total, "available": s.Available, "orders_per_shopper": s.OrdersPerShopper, "units_per_order": s.UnitsPerOrder,
-		"starts_at": s.StartsAt, "ends_at": s.EndsAt, "pay_within": s.PayWithin.String(),
+		"attempts_per_shopper": s.AttemptsPerShopper,
+		"starts_at":            s.StartsAt, "ends_at": s.EndsAt, "pay_within": s.PayWithin.String(),
 		"require_permit": s.RequirePermit, "require_claim": s.RequireClaim,
 		"state": s.State, "voided": s.Voided, "version": s.Version,
 	} {

@@ -44,27 +44,28 @@ func (s SaleState) Follows(old SaleState) bool {
 
 // Sale is one SKU at one price, sold within a window.
 type Sale struct {
-	ID               int64
-	ExternalID       string // the shop's own name for it, unique; may be empty
-	Title            string
-	SKU              string
-	PriceMinor       int64  // in the currency's minor unit
-	Currency         string // ISO 4217
-	Total            int    // units
-	Available        int    // units in no live order, according to MySQL
-	OrdersPerShopper int    // live orders a shopper may hold, 1-16
-	UnitsPerOrder    int
-	StartsAt         time.Time
-	EndsAt           time.Time
-	PayWithin        time.Duration // an unpaid order is cancelled after this time
-	RequirePermit    bool          // a purchase needs a permit, available once the sale is open
-	RequireClaim     string        // a purchase needs a token with this claim, see ParseClaim; empty for none
-	State            SaleState
-	Seq              uint64 // of its last change
-	Epoch            uint64 // raised by each load into Redis
-	Version          uint64 // from 1, raised by each operation
-	Voided           bool   // its unpaid orders are being cancelled, or have been
-	Extending        bool   // an extension of PayWithin is being brought to its orders
+	ID                 int64
+	ExternalID         string // the shop's own name for it, unique; may be empty
+	Title              string
+	SKU                string
+	PriceMinor         int64  // in the currency's minor unit
+	Currency           string // ISO 4217
+	Total              int    // units
+	Available          int    // units in no live order, according to MySQL
+	OrdersPerShopper   int    // live orders a shopper may hold, 1-16
+	UnitsPerOrder      int
+	AttemptsPerShopper int // no more is sold to a shopper who has returned so many orders, see Returns; 0: any number
+	StartsAt           time.Time
+	EndsAt             time.Time
+	PayWithin          time.Duration // an unpaid order is cancelled after this time
+	RequirePermit      bool          // a purchase needs a permit, available once the sale is open
+	RequireClaim       string        // a purchase needs a token with this claim, see ParseClaim; empty for none
+	State              SaleState
+	Seq                uint64 // of its last change
+	Epoch              uint64 // raised by each load into Redis
+	Version            uint64 // from 1, raised by each operation
+	Voided             bool   // its unpaid orders are being cancelled, or have been
+	Extending          bool   // an extension of PayWithin is being brought to its orders
 }
 
 // Outcomes of operations on sales and orders.
@@ -97,6 +98,7 @@ func (s Sale) Validate() error {
 	check(s.Total >= 0 && s.Total <= 1e9, "stock", "must be 0 to 1e9, not %d", s.Total)
 	check(s.OrdersPerShopper >= 1 && s.OrdersPerShopper <= MaxSlots, "orders_per_shopper", "must be 1 to %d, not %d", MaxSlots, s.OrdersPerShopper)
 	check(s.UnitsPerOrder >= 1 && s.UnitsPerOrder <= MaxQuantity, "units_per_order", "must be 1 to %d, not %d", MaxQuantity, s.UnitsPerOrder)
+	check(s.AttemptsPerShopper >= 0 && s.AttemptsPerShopper <= MaxAttempts, "attempts_per_shopper", "must be 1 to %d, or 0 for no limit, not %d", MaxAttempts, s.AttemptsPerShopper)
 	check(!s.StartsAt.IsZero(), "starts_at", "is missing")
 	check(s.EndsAt.After(s.StartsAt), "ends_at", "must be after starts_at")
 	check(s.RequireClaim == "" || validClaim(s.RequireClaim), "require_claim", "must be the name of a claim, or name=value, each of 1 to 64 printable ASCII characters")

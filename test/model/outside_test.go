@@ -124,10 +124,20 @@ func (m *moves) payment(i int) {
 	s := m.s
 	if s.db.row[i] == confirmed {
 		m.command(&s.left.cancel, "cancel order %d", i, func(t *state) uint8 {
-			t.db.row[i] = cancelled
-			t.db.avail += m.asks[i].units
-			return t.db.commitOrder(i)
+			return m.cancel(t, i, false)
 		})
+		m.command(&s.left.opCancel, "an operator cancels order %d", i, func(t *state) uint8 {
+			return m.cancel(t, i, true)
+		})
+		if s.left.unknownCommit > 0 {
+			m.spend(&s.left.cancel, "cancel order %d, COMMIT unknown (it was in), run again", i, func(t *state) {
+				t.left.unknownCommit--
+				m.cancel(t, i, false)
+				if m.is(cancelCountsAgain) {
+					t.db.back[m.asks[i].shopper]++
+				}
+			})
+		}
 		m.command(&s.left.pay, "pay order %d", i, func(t *state) uint8 {
 			t.db.row[i] = paid
 			return t.db.commitOrder(i)
