@@ -59,8 +59,8 @@ func TestOnlyAnUnknownReservationIsSaidToBeUncertain(t *testing.T) {
 	}
 }
 
-func reserved(r stock.Reservation, err error) func(order.Order) (stock.Reservation, error) {
-	return func(order.Order) (stock.Reservation, error) { return r, err }
+func reserved(r stock.Reservation, err error) func(stock.Purchase) (stock.Reservation, error) {
+	return func(stock.Purchase) (stock.Reservation, error) { return r, err }
 }
 
 func TestAReadThatFailsSaysNothingOfReservations(t *testing.T) {

@@ -86,7 +86,7 @@ func TestWhatTheReservationSaysIsMapped(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
-			s.world.reserve = func(order.Order) (stock.Reservation, error) {
+			s.world.reserve = func(stock.Purchase) (stock.Reservation, error) {
 				return tt.res, tt.err
 			}
 			a := s.buy(t, "{}")
@@ -203,7 +203,7 @@ func TestPurchasesUnderWayAreCapped(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, func(s *shop) { s.opts.Limits.BuyInflight = 1 })
 	entered, release := make(chan struct{}), make(chan struct{})
-	s.world.reserve = func(order.Order) (stock.Reservation, error) {
+	s.world.reserve = func(stock.Purchase) (stock.Reservation, error) {
 		close(entered)
 		<-release
 		return stock.Reservation{}, nil
@@ -270,7 +270,7 @@ func TestReplays(t *testing.T) {
 			if tt.row != nil {
 				s.world.rows[id] = *tt.row
 			}
-			s.world.reserve = func(got order.Order) (stock.Reservation, error) {
+			s.world.reserve = func(got stock.Purchase) (stock.Reservation, error) {
 				require.Equal(t, order.KeyDigest("k"), got.Key)
 				return stock.Reservation{Err: stock.ErrReplay, Entry: &e}, nil
 			}

@@ -110,7 +110,7 @@ type world struct {
 	noCatalog bool
 	hangs     string // the store that answers when the caller gives up, and not before
 
-	reserve                                        func(order.Order) (stock.Reservation, error)
+	reserve                                        func(stock.Purchase) (stock.Reservation, error)
 	publishErr, urgentErr, entryErr, rowErr, idErr error
 	onResult                                       func(int64, []order.ID)
 }
@@ -180,13 +180,13 @@ func (w *world) Next() (order.ID, error) {
 	return w.last, w.idErr
 }
 
-func (w *world) Reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
+func (w *world) Reserve(ctx context.Context, p stock.Purchase) (stock.Reservation, error) {
 	defer w.ask("reserve")()
 	if ctx.Err() != nil {
 		return stock.Reservation{}, stock.ErrUnknown
 	}
 	if w.reserve != nil {
-		return w.reserve(o)
+		return w.reserve(p)
 	}
 	return stock.Reservation{}, nil
 }

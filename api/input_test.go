@@ -213,7 +213,7 @@ func TestOtherMethodsAre405WithAllow(t *testing.T) {
 func TestAPanicIsA500LoggedOnce(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.world.reserve = func(order.Order) (stock.Reservation, error) { panic("boom") }
+	s.world.reserve = func(stock.Purchase) (stock.Reservation, error) { panic("boom") }
 	a := s.buy(t, "{}", "X-Request-Id", "req-1")
 	problem(t, a, 500, "internal")
 	require.NotContains(t, a.text, "boom")

@@ -30,7 +30,7 @@ type clock interface {
 // reserver takes units. What it refuses is in the Reservation; any other error
 // means that there is none, or that the caller cannot know.
 type reserver interface {
-	Reserve(ctx context.Context, o order.Order) (stock.Reservation, error)
+	Reserve(ctx context.Context, p stock.Purchase) (stock.Reservation, error)
 }
 
 type publisher interface {

@@ -37,7 +37,7 @@ func TestAPendingOrderThatIsAskedForAgainGoesToTheSweeperOnce(t *testing.T) {
 			s := newShop(t, func(s *shop) {
 				s.opts.Quiet = tt.quiet
 				s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
-				s.world.reserve = func(order.Order) (stock.Reservation, error) {
+				s.world.reserve = func(stock.Purchase) (stock.Reservation, error) {
 					return stock.Reservation{Err: stock.ErrReplay, Entry: &stock.Entry{Order: o, State: tt.state}}, nil
 				}
 			})

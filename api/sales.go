@@ -120,6 +120,10 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
 	b = append(b, `,"units_per_order":`...)
 	b = strconv.AppendInt(b, int64(c.UnitsPerOrder), 10)
+	if c.AttemptsPerShopper > 0 {
+		b = append(b, `,"attempts_per_shopper":`...)
+		b = strconv.AppendInt(b, int64(c.AttemptsPerShopper), 10)
+	}
 	if c.RequirePermit {
 		b = append(b, `,"require_permit":true`...)
 	}

@@ -33,11 +33,11 @@ func (s stubborn) Operate(ctx context.Context, op order.Operation) (order.Sale, 
 	return s.Store.Operate(ctx, op)
 }
 
-func (s stubborn) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
+func (s stubborn) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error) {
 	if saleID == s.unreadable {
 		return order.Sale{}, errors.New("it cannot be read")
 	}
-	return s.Store.Snapshot(ctx, saleID, page)
+	return s.Store.Snapshot(ctx, saleID, page, returns)
 }
 
 func TestASaleThatCannotBeOpenedOrLoadedKeepsNoOtherFromIt(t *testing.T) {
@@ -105,12 +105,12 @@ type snapshots struct {
 	n atomic.Int64
 }
 
-func (s *snapshots) Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error) {
+func (s *snapshots) Snapshot(ctx context.Context, id int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error) {
 	s.n.Add(1)
 	return s.Store.Snapshot(ctx, id, func(rs []order.Record) error {
 		time.Sleep(20 * time.Millisecond) // a large sale
 		return page(rs)
-	})
+	}, returns)
 }
 
 func TestAFlushedSaleIsReadByOneProcessOfMany(t *testing.T) {

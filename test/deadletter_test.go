@@ -18,7 +18,7 @@ func TestAnOrderWhoseMessageIsUnreadableEndsByTheSweepersWay(t *testing.T) {
 	s := newShop(t, beside(t), 1, 1)
 	sale := s.sale(saleTerms{stock: 100})
 	o := s.unsent(sale, "victim-", 1)[0]
-	rs, err := stock.New(s.rdb).Reserve(t.Context(), o.SaleID, []order.Order{o})
+	rs, err := stock.New(s.rdb).Reserve(t.Context(), o.SaleID, stock.Purchases(o))
 	require.NoError(t, err)
 	require.NoError(t, rs[0].Err)
 	reserved := time.Now()

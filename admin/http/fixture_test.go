@@ -171,7 +171,7 @@ func (d *adminAPI) reserve(saleID int64, shopper string) order.Order {
 	id, err := d.ids.Next()
 	require.NoError(d.t, err)
 	o := order.Order{ID: id, SaleID: saleID, ShopperID: shopper, Quantity: 1}
-	rs, err := d.ledger.Reserve(d.t.Context(), saleID, []order.Order{o})
+	rs, err := d.ledger.Reserve(d.t.Context(), saleID, stock.Purchases(o))
 	require.NoError(d.t, err)
 	if rs[0].Err != nil {
 		return order.Order{}

@@ -34,13 +34,14 @@ func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id 
 	case r.Status != order.StatusConfirmed:
 		return r.Verdict(), r.CheckCancelled()
 	}
-	v := s.cancel(r.SaleID, []order.ID{id})[0]
+	v := s.cancel(r.SaleID, []order.ID{id}, by.IsZero())[0]
 	s.note(order.CancelEntry(by, cmd, v))
 	return v, nil
 }
 
-// cancel cancels confirmed orders of a sale, in one change.
-func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
+// cancel cancels confirmed orders of a sale, in one change. They count as returned by
+// their shoppers, or not.
+func (s *Store) cancel(saleID int64, ids []order.ID, returned bool) []order.Verdict {
 	sale := s.sales[saleID]
 	var vs []*order.Verdict
 	for _, id := range ids {
@@ -50,8 +51,23 @@ func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
 		v := r.Verdict()
 		vs = append(vs, &v)
 	}
+	if returned {
+		s.count(saleID, vs)
+	}
 	s.record(sale, vs)
 	return order.Settled(nil, vs)
+}
+
+// count counts cancelled orders of one sale, in ID order, as returned by their shoppers.
+func (s *Store) count(saleID int64, vs []*order.Verdict) {
+	returned := make(map[string]int)
+	for _, v := range vs {
+		of := shopper{saleID, v.ShopperID}
+		r := s.returns[of]
+		r = order.Returns{ShopperID: v.ShopperID, Orders: min(r.Orders+1, order.MaxReturns), Units: r.Units + int64(v.Quantity), At: now()}
+		s.returns[of], returned[v.ShopperID] = r, r.Orders
+	}
+	order.Number(vs, returned)
 }
 
 // Expire is as in order/mysql.
@@ -75,7 +91,7 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	}
 	e, due := order.PlanExpiry(after, page, left)
 	if len(due) > 0 {
-		e.Verdicts = s.cancel(saleID, due)
+		e.Verdicts = s.cancel(saleID, due, !s.sales[saleID].Voided)
 	}
 	return e, nil
 }

@@ -60,7 +60,7 @@ func (s *Store) next(after order.ID, limit int) (ids []order.ID, next order.ID) 
 
 // Orders is as in order/mysql.
 func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, next order.ID, err error) {
-	_, all, err := s.all(q.SaleID)
+	_, all, _, err := s.all(q.SaleID)
 	if err != nil {
 		return nil, 0, nil //nolint:nilerr // a sale that does not exist has no orders
 	}

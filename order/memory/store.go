@@ -24,8 +24,10 @@ type Store struct {
 	orders      map[order.ID]*order.Record
 	shoppers    map[shopper][]*order.Record // all orders of a shopper in a sale
 	changes     map[int64][][]byte          // by sale; the first has seq 1
+	returned    map[int64][][]byte          // what each of them says of returned orders
 	changedAt   map[int64][]time.Time       // when each of them was
-	cursors     map[int64]cursor            // of events, by sale
+	returns     map[shopper]order.Returns
+	cursors     map[int64]cursor // of events, by sale
 	commands    map[string]order.Command
 	deadLetters map[deadLetterKey]order.DeadLetter
 	payments    map[string]payment
@@ -47,6 +49,8 @@ func NewStore() *Store {
 		changes:     make(map[int64][][]byte),
 		changedAt:   make(map[int64][]time.Time),
 		cursors:     make(map[int64]cursor),
+		returned:    make(map[int64][][]byte),
+		returns:     make(map[shopper]order.Returns),
 		commands:    make(map[string]order.Command),
 		deadLetters: make(map[deadLetterKey]order.DeadLetter),
 		payments:    make(map[string]payment),
@@ -147,6 +151,7 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 // log appends a change and returns its seq.
 func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
+	s.returned[c.SaleID] = append(s.returned[c.SaleID], order.EncodeReturned(c))
 	s.changedAt[c.SaleID] = append(s.changedAt[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
 }

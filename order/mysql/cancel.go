@@ -10,7 +10,8 @@ import (
 	"seckill/order"
 )
 
-// Cancel cancels a confirmed order: its units and its slot are free again. The
+// Cancel cancels a confirmed order for its shopper, who has returned it then: its
+// units and its slot are free again. The
 // verdict has its Seq if this call cancelled the order; an order that is cancelled
 // already is no error. The errors are ErrNotFound, and ErrConflict with the verdict
 // if the order is paid or rejected.
@@ -18,10 +19,10 @@ func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) 
 	return s.CancelAs(ctx, order.Operator{}, "", id)
 }
 
-// CancelAs is Cancel by an operator; cmd is the command's name in the audit log.
+// CancelAs is Cancel by an operator, which does not count as returned; cmd is the command's name in the audit log.
 func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error) {
 	vs, err := s.cancel(ctx, "cancel", func(ctx context.Context, tx *sql.Tx) ([]order.Verdict, error) {
-		vs, err := cancelled(ctx, tx, []order.ID{id}, cancelOrders)
+		vs, err := cancelled(ctx, tx, []order.ID{id}, by.IsZero(), cancelOrders)
 		if err == nil && len(vs) == 1 {
 			err = writeAudit(ctx, tx, order.CancelEntry(by, cmd, vs[0]))
 		}
@@ -57,7 +58,7 @@ const (
 		WHERE status = 'confirmed' AND id IN (`
 	expireOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'cancelled', decided_at = NOW(3), attempt = ?
 		WHERE status = 'confirmed' AND pay_by <= NOW(3) AND decided_at + INTERVAL ? SECOND <= NOW(3) AND id IN (`
-	returnUnits = `UPDATE sales SET available = available + ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
+	returnUnits = `UPDATE sales SET available = available + ?, most_returned = GREATEST(most_returned, ?), seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
 // cancel runs change in a transaction and returns the orders that it cancelled. If a
@@ -77,7 +78,8 @@ func (s *Store) cancel(ctx context.Context, what string, change func(context.Con
 }
 
 // cancelled runs an update on orders in ID order and returns those that it changed.
-func cancelled(ctx context.Context, tx *sql.Tx, ids []order.ID, update string, args ...any) ([]order.Verdict, error) {
+// They count as returned by their shoppers, or not.
+func cancelled(ctx context.Context, tx *sql.Tx, ids []order.ID, returned bool, update string, args ...any) ([]order.Verdict, error) {
 	attempt := rand.Uint64()
 	n, _, err := exec(ctx, tx, update+repeat("?", len(ids))+`)`, slices.Concat([]any{attempt}, args, idArgs(ids))...)
 	if err != nil || n == 0 {
@@ -97,7 +99,7 @@ func cancelled(ctx context.Context, tx *sql.Tx, ids []order.ID, update string, a
 	}
 	var vs []order.Verdict
 	for saleID, group := range order.BySale(all) {
-		c, err := giveBack(ctx, tx, saleID, group)
+		c, err := giveBack(ctx, tx, saleID, group, returned)
 		if err != nil {
 			return nil, err
 		}
@@ -108,12 +110,18 @@ func cancelled(ctx context.Context, tx *sql.Tx, ids []order.ID, update string, a
 
 // giveBack returns the units of cancelled orders to their sale, and writes the
 // change.
-func giveBack(ctx context.Context, tx *sql.Tx, saleID int64, vs []*order.Verdict) (order.Change, error) {
-	units := 0
+func giveBack(ctx context.Context, tx *sql.Tx, saleID int64, vs []*order.Verdict, returned bool) (order.Change, error) {
+	units, most := 0, 0
 	for _, v := range vs {
 		units += v.Quantity
 	}
-	_, seq, err := exec(ctx, tx, returnUnits, units, saleID)
+	if returned {
+		var err error
+		if most, err = countReturned(ctx, tx, saleID, vs); err != nil {
+			return order.Change{}, err
+		}
+	}
+	_, seq, err := exec(ctx, tx, returnUnits, units, most, saleID)
 	if err != nil {
 		return order.Change{}, fmt.Errorf("give back: %w", err)
 	}

@@ -43,9 +43,9 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	}
 	e.Verdicts, err = s.cancel(ctx, "expire", func(ctx context.Context, tx *sql.Tx) ([]order.Verdict, error) {
 		if sale.Voided {
-			return cancelled(ctx, tx, due, cancelOrders)
+			return cancelled(ctx, tx, due, false, cancelOrders)
 		}
-		vs, err := cancelled(ctx, tx, due, expireOrders, seconds(sale.LeastToPay()))
+		vs, err := cancelled(ctx, tx, due, true, expireOrders, seconds(sale.LeastToPay()))
 		if err == nil && len(vs) > 0 {
 			err = notExtended(ctx, tx, sale)
 		}

@@ -131,14 +131,14 @@ func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit i
 	var cs []order.Change
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var seq uint64
-		var body sql.RawBytes
-		if err := rows.Scan(&seq, &body); err != nil {
+		var body, returned sql.RawBytes
+		if err := rows.Scan(&seq, &body, &returned); err != nil {
 			return err
 		}
-		c, err := order.DecodeChange(saleID, seq, body)
+		c, err := order.DecodeChange(saleID, seq, body, returned)
 		cs = append(cs, c)
 		return err
-	}, `SELECT seq, changes FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
+	}, `SELECT seq, changes, returned FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}

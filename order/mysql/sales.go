@@ -14,7 +14,8 @@ import (
 )
 
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
-	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch, version, voided, extending`
+	orders_per_shopper, units_per_order, attempts_per_shopper, starts_at, ends_at, pay_within, require_permit, require_claim,
+	state, seq, epoch, version, voided, extending`
 
 // Sale returns a sale, or ErrNotFound.
 func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
@@ -140,7 +141,8 @@ func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 // writeChange appends to the log of changes. It is a transaction's last statement for a
 // sale.
 func writeChange(ctx context.Context, tx *sql.Tx, c order.Change) error {
-	_, _, err := exec(ctx, tx, `INSERT INTO sale_changes (sale_id, seq, changes) VALUES (?, ?, ?)`, c.SaleID, c.Seq, order.EncodeChange(c))
+	_, _, err := exec(ctx, tx, `INSERT INTO sale_changes (sale_id, seq, changes, returned) VALUES (?, ?, ?, ?)`,
+		c.SaleID, c.Seq, order.EncodeChange(c), order.EncodeReturned(c))
 	return err
 }
 
@@ -161,7 +163,7 @@ func scanSale(row interface{ Scan(...any) error }) (order.Sale, error) {
 	var external sql.NullString
 	var payWithin int64
 	err := row.Scan(&s.ID, &external, &s.Title, &s.SKU, &s.PriceMinor, &s.Currency, &s.Total, &s.Available,
-		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim,
+		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.AttemptsPerShopper, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim,
 		&s.State, &s.Seq, &s.Epoch, &s.Version, &s.Voided, &s.Extending)
 	s.ExternalID, s.PayWithin = external.String, time.Duration(payWithin)*time.Second
 	return s, err

@@ -79,7 +79,7 @@ func cancelGivesBack(t *testing.T, s *suite) {
 	require.ErrorIs(t, err, order.ErrNotFound, "no verdict yet")
 	s.settle(t, o)
 	v := s.cancel(t, o.ID)
-	require.Equal(t, order.Verdict{Order: o, Status: order.StatusCancelled, Seq: 2}, v)
+	require.Equal(t, order.Verdict{Order: o, Status: order.StatusCancelled, Seq: 2, Returned: 1}, v)
 	require.Equal(t, 10, s.available(t, sale.ID))
 
 	v = s.cancel(t, o.ID)

@@ -19,18 +19,21 @@ func snapshotPages(t *testing.T, s *suite) {
 	_, err := s.store.Snapshot(t.Context(), sale.ID, func(page []order.Record) error {
 		sizes = append(sizes, len(page))
 		return nil
-	})
+	}, noReturns)
 	require.NoError(t, err)
 	require.Equal(t, []int{1000, 300}, sizes)
 	s.check(t, sale)
 
 	enough := errors.New("enough")
-	_, err = s.store.Snapshot(t.Context(), sale.ID, func([]order.Record) error { return enough })
+	_, err = s.store.Snapshot(t.Context(), sale.ID, func([]order.Record) error { return enough }, noReturns)
 	require.ErrorIs(t, err, enough)
-	_, err = s.store.Snapshot(t.Context(), int64(s.id(t)), func([]order.Record) error { return enough })
+	_, err = s.store.Snapshot(t.Context(), int64(s.id(t)), func([]order.Record) error { return enough }, noReturns)
 	require.ErrorIs(t, err, order.ErrNotFound)
 	require.NoError(t, s.store.Ping(t.Context()))
 }
+
+// noReturns is for sales of which nothing was returned.
+func noReturns([]order.Returns) error { return errors.New("something was returned") }
 
 func tallyAddsUp(t *testing.T, s *suite) {
 	sale := s.sale(t, 5, 1)

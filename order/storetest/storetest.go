@@ -34,7 +34,7 @@ type Store interface {
 	Note(ctx context.Context, e order.AuditEntry) (bool, error)
 	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
 	RaiseEpoch(ctx context.Context, id int64) (uint64, error)
-	Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error)
+	Snapshot(ctx context.Context, id int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error)
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)
 	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
@@ -118,6 +118,12 @@ func Run(t *testing.T, store Store) {
 		"concurrent settlers agree":                               settlersAgree,
 		"a cancelled order gives its units and slot back":         cancelGivesBack,
 		"what is paid or rejected is not cancelled":               cancelRefused,
+		"what a shopper returned counts":                         returnsCount,
+		"no more is sold to who returned too much":               returnsLimit,
+		"two orders returned at once are two":                    returnsTogether,
+		"of returns and purchases in any order none is missed":   returnsRace,
+		"a report counts shoppers by what they returned":         returnsReported,
+		"a snapshot pages what was returned":                     returnsPaged,
 		"an order is paid once":                                   payOnce,
 		"a late payment requires a refund":                        payLate,
 		"a wrong payment pays nothing":                            payWrongly,

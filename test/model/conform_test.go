@@ -118,7 +118,7 @@ func (w *pair) step(r *rand.Rand) {
 
 func (w *pair) reserve(i int) {
 	done, named := w.c.reserve(&w.s.r, i)
-	got, err := w.ledger.Reserve(w.Context(), w.sale.ID, []order.Order{w.orders[i]})
+	got, err := w.ledger.Reserve(w.Context(), w.sale.ID, stock.Purchases(w.orders[i]))
 	require.NoError(w, err)
 	require.Equal(w, done, got[0].Err == nil, "reserved: %v", got[0].Err)
 	require.Equal(w, !done && named >= 0, errors.Is(got[0].Err, stock.ErrReplay))

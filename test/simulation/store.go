@@ -95,13 +95,19 @@ func (s *store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
 }
 
 // Snapshot is taken at once, and handed over as slowly as the caller takes it.
-func (s *store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
+func (s *store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error) {
 	var records []order.Record
+	var returned []order.Returns
 	sale, err := ask(ctx, s, "snapshot", reads, func() (order.Sale, error) {
-		return s.inner.Snapshot(ctx, saleID, func(rs []order.Record) error { records = append(records, rs...); return nil })
+		return s.inner.Snapshot(ctx, saleID,
+			func(rs []order.Record) error { records = append(records, rs...); return nil },
+			func(rs []order.Returns) error { returned = append(returned, rs...); return nil })
 	})
 	if err == nil && len(records) > 0 {
 		err = page(records)
+	}
+	if err == nil && len(returned) > 0 {
+		err = returns(returned)
 	}
 	return sale, err
 }

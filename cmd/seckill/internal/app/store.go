@@ -41,7 +41,7 @@ type saleChanger interface {
 }
 
 type saleLog interface {
-	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
+	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error)
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 }
