@@ -47,22 +47,32 @@ func (s *Service) Export(ctx context.Context, c Call, saleID int64, page func([]
 
 // ReportView is the JSON of a report. Available units are in no live order.
 type ReportView struct {
-	ID          string  `json:"id"`
-	ExternalID  string  `json:"external_id,omitempty"`
-	Title       string  `json:"title"`
-	SKU         string  `json:"sku"`
-	State       string  `json:"state"`
-	PriceMinor  int64   `json:"price_minor"`
-	Currency    string  `json:"currency"`
-	Total       int64   `json:"total"`
-	Available   int64   `json:"available"`
-	LiveUnits   int64   `json:"live_units"` // sold: confirmed and paid
-	Confirmed   SumView `json:"confirmed"`  // and not paid yet
-	Paid        SumView `json:"paid"`
-	Cancelled   SumView `json:"cancelled"`
-	Rejected    SumView `json:"rejected"`
-	DeadLetters int64   `json:"dead_letters"`
-	Final       bool    `json:"final"` // ended, and nothing is unpaid: only refunds are still to come
+	ID          string         `json:"id"`
+	ExternalID  string         `json:"external_id,omitempty"`
+	Title       string         `json:"title"`
+	SKU         string         `json:"sku"`
+	State       string         `json:"state"`
+	PriceMinor  int64          `json:"price_minor"`
+	Currency    string         `json:"currency"`
+	Total       int64          `json:"total"`
+	Available   int64          `json:"available"`
+	LiveUnits   int64          `json:"live_units"` // sold: confirmed and paid
+	Confirmed   SumView        `json:"confirmed"`  // and not paid yet
+	Paid        SumView        `json:"paid"`
+	Cancelled   SumView        `json:"cancelled"`
+	Rejected    SumView        `json:"rejected"`
+	Returns     []ReturnedView `json:"returns"` // shoppers by how often they returned an order
+	DeadLetters int64          `json:"dead_letters"`
+	Final       bool           `json:"final"` // ended, and nothing is unpaid: only refunds are still to come
+}
+
+// ReturnedView is the JSON of the shoppers who returned a number of confirmed orders:
+// cancelled them, or did not pay in time. Times 10 stands for 10 and more.
+type ReturnedView struct {
+	Times    int   `json:"times"`
+	Shoppers int64 `json:"shoppers"`
+	Orders   int64 `json:"orders"` // of these shoppers
+	Units    int64 `json:"units"`
 }
 
 // SumView is the JSON of a sum of orders.
@@ -78,11 +88,15 @@ func ViewReport(r order.Report) ReportView {
 	sum := func(status order.Status) SumView {
 		return SumView{r.Orders[status], r.Units[status], r.Amounts[status]}
 	}
+	returns := make([]ReturnedView, len(r.Returns))
+	for i, t := range r.Returns {
+		returns[i] = ReturnedView(t)
+	}
 	ended := s.State == order.SaleEnded || s.State == order.SaleClosed
 	return ReportView{
 		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency,
 		Total: int64(s.Total), Available: int64(s.Available), LiveUnits: r.LiveUnits,
 		Confirmed: sum(order.StatusConfirmed), Paid: sum(order.StatusPaid), Cancelled: sum(order.StatusCancelled), Rejected: sum(order.StatusRejected),
-		DeadLetters: r.DeadLetters, Final: ended && r.Orders[order.StatusConfirmed] == 0,
+		Returns: returns, DeadLetters: r.DeadLetters, Final: ended && r.Orders[order.StatusConfirmed] == 0,
 	}
 }

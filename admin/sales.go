@@ -129,27 +129,28 @@ func (s *Service) List(ctx context.Context, before int64, limit int) ([]order.Sa
 
 // SaleView is the JSON of a sale, in the HTTP API and on the command line.
 type SaleView struct {
-	ID               string     `json:"id"`
-	ExternalID       string     `json:"external_id,omitempty"`
-	Title            string     `json:"title"`
-	SKU              string     `json:"sku"`
-	PriceMinor       int64      `json:"price_minor"`
-	Currency         string     `json:"currency"`
-	State            string     `json:"state"`
-	StartsAt         string     `json:"starts_at"`
-	EndsAt           string     `json:"ends_at"`
-	OrdersPerShopper int        `json:"orders_per_shopper"`
-	UnitsPerOrder    int        `json:"units_per_order"`
-	RequirePermit    bool       `json:"require_permit,omitempty"`
-	RequireClaim     string     `json:"require_claim,omitempty"`
-	Total            int        `json:"total"`
-	Available        int        `json:"available"`
-	PayWithin        string     `json:"pay_within"`
-	Voided           bool       `json:"voided,omitempty"`
-	Version          uint64     `json:"version"`
-	Seq              uint64     `json:"seq"`
-	InForce          *bool      `json:"in_force,omitempty"` // of a change: false while Redis does not know it yet
-	Redis            *RedisView `json:"redis,omitempty"`
+	ID                 string     `json:"id"`
+	ExternalID         string     `json:"external_id,omitempty"`
+	Title              string     `json:"title"`
+	SKU                string     `json:"sku"`
+	PriceMinor         int64      `json:"price_minor"`
+	Currency           string     `json:"currency"`
+	State              string     `json:"state"`
+	StartsAt           string     `json:"starts_at"`
+	EndsAt             string     `json:"ends_at"`
+	OrdersPerShopper   int        `json:"orders_per_shopper"`
+	UnitsPerOrder      int        `json:"units_per_order"`
+	AttemptsPerShopper int        `json:"attempts_per_shopper"` // 0: any number
+	RequirePermit      bool       `json:"require_permit,omitempty"`
+	RequireClaim       string     `json:"require_claim,omitempty"`
+	Total              int        `json:"total"`
+	Available          int        `json:"available"`
+	PayWithin          string     `json:"pay_within"`
+	Voided             bool       `json:"voided,omitempty"`
+	Version            uint64     `json:"version"`
+	Seq                uint64     `json:"seq"`
+	InForce            *bool      `json:"in_force,omitempty"` // of a change: false while Redis does not know it yet
+	Redis              *RedisView `json:"redis,omitempty"`
 }
 
 // RedisView is the JSON of a sale's state in Redis.
@@ -171,7 +172,7 @@ func ViewSale(s order.Sale) SaleView {
 		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU,
 		PriceMinor: s.PriceMinor, Currency: s.Currency, State: string(s.State),
 		StartsAt: timestamp(s.StartsAt), EndsAt: timestamp(s.EndsAt),
-		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder,
+		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder, AttemptsPerShopper: s.AttemptsPerShopper,
 		RequirePermit: s.RequirePermit, RequireClaim: s.RequireClaim,
 		Total: s.Total, Available: s.Available, PayWithin: s.PayWithin.String(), Voided: s.Voided, Version: s.Version, Seq: s.Seq,
 	}

@@ -78,6 +78,9 @@ func TestWhatTheReservationSaysIsMapped(t *testing.T) {
 		{"paused", stock.Reservation{Err: stock.ErrPaused}, nil, 503, "sale-paused", `"orders_url"`, false},
 		{"not loaded", stock.Reservation{Err: stock.ErrNotLoaded}, nil, 503, "dependency-down", "nothing was reserved", false},
 		{"limit", stock.Reservation{Err: stock.ErrPurchaseLimit, Entry: held}, nil, 409, "purchase-limit", `"order_url":"/v1/orders/`, false},
+		{"attempts used", stock.Reservation{Err: stock.ErrAttemptsUsed}, nil, 409, "attempts-used", `"orders_url":"/v1/orders?sale_id=7001"`, false},
+		{"soon after a return", stock.Reservation{Err: stock.ErrReturnPause, Wait: 9100 * time.Millisecond}, nil, 429, "return-pause", `"orders_url"`, false},
+		{"permit spent", stock.Reservation{Err: stock.ErrPermitSpent}, nil, 403, "permit-invalid", "so it is spent", false},
 		{"unknown", stock.Reservation{}, stock.ErrUnknown, 503, "dependency-down", `"orders_url":"/v1/orders?sale_id=7001"`, true},
 		{"surely not", stock.Reservation{}, stock.ErrUnavailable, 503, "dependency-down", "nothing was reserved", false},
 		{"busy", stock.Reservation{}, stock.ErrBusy, 503, "overloaded", "", false},
@@ -93,7 +96,10 @@ func TestWhatTheReservationSaysIsMapped(t *testing.T) {
 			problem(t, a, tt.status, tt.code)
 			require.Contains(t, a.text, tt.extra)
 			require.Equal(t, []string{"reserve"}, s.world.calls(), "nothing is sent, nothing is given back")
-			require.Equal(t, tt.status == 503 || tt.code == "sale-not-open", a.Header.Get("Retry-After") != "")
+			if tt.status == 429 {
+				require.Equal(t, "10", a.Header.Get("Retry-After"))
+			}
+			require.Equal(t, tt.status == 503 || tt.status == 429 || tt.code == "sale-not-open", a.Header.Get("Retry-After") != "")
 			require.Equal(t, tt.logged, s.logs.String() != "", s.logs.String())
 		})
 	}

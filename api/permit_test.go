@@ -16,6 +16,7 @@ import (
 
 	"seckill/api"
 	"seckill/order"
+	"seckill/stock"
 )
 
 const permitPath = "/v1/sales/7001/permits"
@@ -68,7 +69,7 @@ func TestAPermitIsForOneShopperOneSaleAndAShortTime(t *testing.T) {
 	require.Empty(t, s.world.calls(), "no store is asked")
 
 	for range 2 {
-		require.Equal(t, 202, s.buy(t, "{}", api.HeaderPermit, good).StatusCode, "good as often as its shopper likes")
+		require.Equal(t, 202, s.buy(t, "{}", api.HeaderPermit, good).StatusCode, "a sale without a limit: good as often as its shopper likes")
 	}
 	s.world.set(func() { s.world.now = func() time.Time { return time.Now().Add(2*minute + time.Second) } })
 	s.refresh(t)
@@ -108,6 +109,29 @@ func TestAPermitIsRefusedAsThePurchaseWouldBe(t *testing.T) {
 
 	shown := s.get(t, "/v1/sales/7002").body
 	require.Equal(t, true, shown["require_permit"])
+}
+
+// Redis decides whether a permit is spent: it gets the sale's limit, and when the
+// permit was issued.
+func TestAPurchaseComesOnTheTermsOfItsSaleAndPermit(t *testing.T) {
+	t.Parallel()
+	s := permitShop(t, func(s *shop) { s.world.sales = append(s.world.sales[:0], saleAt(openSale)); s.world.sales[0].AttemptsPerShopper = 3 })
+	a := s.permit(t, "")
+	until, err := time.Parse(time.RFC3339, a.str("expires_at"))
+	require.NoError(t, err)
+	var got stock.Purchase
+	s.world.reserve = func(p stock.Purchase) (stock.Reservation, error) { got = p; return stock.Reservation{}, nil }
+	require.Equal(t, 202, s.buy(t, "{}", api.HeaderPermit, a.str("permit")).StatusCode)
+	require.Equal(t, 3, got.Attempts)
+	require.Equal(t, until.Add(-2*minute).UnixMilli(), got.PermitAt.UnixMilli())
+	require.EqualValues(t, 3, s.get(t, "/v1/sales/7001").body["attempts_per_shopper"])
+
+	free := newShop(t)
+	free.world.reserve = s.world.reserve
+	require.Equal(t, 202, free.buy(t, "{}", api.HeaderPermit, "whatever").StatusCode)
+	require.Zero(t, got.Attempts)
+	require.Zero(t, got.PermitAt)
+	require.NotContains(t, free.get(t, "/v1/sales").text, "attempts_per_shopper")
 }
 
 func TestPermitsAreLimited(t *testing.T) {

@@ -61,6 +61,7 @@ func TestWhatAPollSays(t *testing.T) {
 		{"cancelled", young, func(w *world) { w.rows[young.ID] = rowOf(young, "cancelled", "") }, nil, 200, "cancelled", "", false},
 		{"sold out", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "sold_out") }, nil, 200, "rejected", "sold-out", false},
 		{"over the limit", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "purchase_limit") }, nil, 200, "rejected", "purchase-limit", false},
+		{"no attempts left", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "attempts_used") }, nil, 200, "rejected", "attempts-used", false},
 		{"void", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "void") }, nil, 200, "rejected", "order-failed", false},
 		{"nowhere yet", young, func(*world) {}, never, 200, "pending", "", false},
 		{"nowhere yet, a dead letter in sight", young, func(w *world) { w.verdicts = []order.Verdict{collided(young)} }, never, 200, "pending", "", false},

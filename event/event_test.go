@@ -78,7 +78,7 @@ func TestEveryKindOfEventMatchesTheSchema(t *testing.T) {
 		e.Status = status
 		validates(t, s, encoded(e, nil))
 	}
-	for _, reason := range []order.Reason{order.ReasonSoldOut, order.ReasonPurchaseLimit, order.ReasonPoison, order.ReasonVoid} {
+	for _, reason := range []order.Reason{order.ReasonSoldOut, order.ReasonPurchaseLimit, order.ReasonAttemptsUsed, order.ReasonPoison, order.ReasonVoid} {
 		e := sample()
 		e.Status, e.Reason, e.Quantity, e.Reference, e.SKU = order.StatusRejected, reason, 0, "", ""
 		validates(t, s, encoded(e, nil))

@@ -5,6 +5,9 @@ import "time"
 // MaxReturns is where a count of returned orders stops.
 const MaxReturns = 65_535
 
+// DefaultAttempts is the attempts_per_shopper of a new sale whose file says nothing.
+const DefaultAttempts = 3
+
 // MaxAttempts is the highest attempts_per_shopper of a sale that has a limit.
 const MaxAttempts = 100
 

@@ -31,6 +31,7 @@ func TestAReportIsWhatTheAuditCountsAndAnExportIsLogged(t *testing.T) {
 	v := admin.ViewReport(r)
 	one := admin.SumView{Orders: 1, Units: 1, AmountMinor: 9900}
 	require.Equal(t, []admin.SumView{one, one, one, {}}, []admin.SumView{v.Confirmed, v.Paid, v.Cancelled, v.Rejected})
+	require.Equal(t, []admin.ReturnedView{{Times: 1, Shoppers: 1, Orders: 1, Units: 1}}, v.Returns)
 	require.False(t, v.Final)
 	audits, err := d.store.Tally(t.Context(), id)
 	require.NoError(t, err)

@@ -68,7 +68,7 @@ func (b *body) sale() (order.Sale, error) {
 	sale := order.Sale{
 		Title: required[string](b, "title"), PriceMinor: required[int64](b, "price_minor"),
 		Currency: required[string](b, "currency"), Total: required[int](b, "stock"),
-		OrdersPerShopper: 1, UnitsPerOrder: 1, PayWithin: 10 * time.Minute,
+		OrdersPerShopper: 1, UnitsPerOrder: 1, AttemptsPerShopper: order.DefaultAttempts, PayWithin: 10 * time.Minute,
 	}
 	patch := patchOf(b)
 	return patch.Over(sale), b.done()
@@ -79,7 +79,8 @@ func patchOf(b *body) order.SalePatch {
 	return order.SalePatch{
 		ExternalID: field[string](b, "external_id"), SKU: field[string](b, "sku"),
 		OrdersPerShopper: field[int](b, "orders_per_shopper"), UnitsPerOrder: field[int](b, "units_per_order"),
-		StartsAt: instant(b, "starts_at"), EndsAt: instant(b, "ends_at"), PayWithin: duration(b, "pay_within"),
+		AttemptsPerShopper: field[int](b, "attempts_per_shopper"),
+		StartsAt:           instant(b, "starts_at"), EndsAt: instant(b, "ends_at"), PayWithin: duration(b, "pay_within"),
 		RequirePermit: field[bool](b, "require_permit"), RequireClaim: field[string](b, "require_claim"),
 	}
 }

@@ -170,6 +170,9 @@ func (w *system) checkSale(ctx context.Context, id int64, note promise.Note) err
 	if err := rows.Redis(ctx, w.ledger, sale, note); err != nil {
 		return err
 	}
+	if err := promise.Returns(ctx, w.store, w.ledger, sale, note); err != nil {
+		return err
+	}
 	w.topic.mu.Lock() // not while Redis is asked: see script
 	defer w.topic.mu.Unlock()
 	for _, wrong := range w.topic.wrong {

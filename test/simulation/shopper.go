@@ -182,6 +182,9 @@ func (c *crowd) arrive(v visitor) {
 	clicks.Wait()
 }
 
+// again is the end of the key of a purchase after a cancelled one.
+const again = "-again"
+
 // buy sends the purchase until there is an answer, then looks after the order.
 func (c *crowd) buy(v visitor, key string, r *rand.Rand) {
 	for range 1 + r.IntN(12) {
@@ -191,6 +194,9 @@ func (c *crowd) buy(v visitor, key string, r *rand.Rand) {
 				c.purchase(v, key, r.IntN(2), false)
 			}
 			c.lookAfter(v, a.ID, r)
+			if v.intent == cancels && !strings.HasSuffix(key, again) && r.IntN(2) == 0 {
+				c.buy(v, key+again, r) // as hoarders do
+			}
 			return
 		}
 		if ok && a.status < 500 {

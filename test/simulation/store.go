@@ -242,7 +242,7 @@ func saleOf(id int64, t terms) order.Sale {
 	now := time.Now().UTC().Truncate(time.Second)
 	return order.Sale{
 		ID: id, ExternalID: fmt.Sprintf("sale-%d", id), Title: "Simulated", SKU: "s", PriceMinor: price, Currency: "CNY",
-		Total: t.total, OrdersPerShopper: t.orders, UnitsPerOrder: t.units,
+		Total: t.total, OrdersPerShopper: t.orders, UnitsPerOrder: t.units, AttemptsPerShopper: t.attempts,
 		StartsAt: now.Add(-2 * time.Hour), EndsAt: now.Add(24 * time.Hour), PayWithin: t.payWithin,
 	}
 }

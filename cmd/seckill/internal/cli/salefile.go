@@ -199,12 +199,20 @@ func (p *process) showSale(s order.Sale) error {
 		{"state", state},
 		{"window", v.StartsAt + " to " + v.EndsAt},
 		{"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
-		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order", v.OrdersPerShopper, v.UnitsPerOrder)},
+		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order, %s", v.OrdersPerShopper, v.UnitsPerOrder, attempts(v.AttemptsPerShopper))},
 		{"pay_within", v.PayWithin},
 		{"version", strconv.FormatUint(v.Version, 10)},
 		{"require_permit", strconv.FormatBool(v.RequirePermit)},
 		{"require_claim", v.RequireClaim},
 	})
+}
+
+// attempts says how many orders of a sale a shopper may return.
+func attempts(n int) string {
+	if n == 0 {
+		return "any number of attempts"
+	}
+	return fmt.Sprintf("%d attempts a shopper", n)
 }
 
 // money is an amount for people, with what programs call it.

@@ -22,7 +22,8 @@ func newSaleReport(p *process) *cobra.Command {
 	var lines bool
 	c := &cobra.Command{
 		Use: "report SALE", Short: "Report units and amounts of a sale, for stock and finance; --csv: every order", Args: cobra.ExactArgs(1),
-		Long: `Report a sale from MySQL: units left, and orders, units and amounts by status, the same numbers as audit. --csv
+		Long: `Report a sale from MySQL: units left, orders, units and amounts by status, the same numbers as audit, and how many
+shoppers have returned an order once, twice and so on: cancelled it, or did not pay in time. --csv
 prints every order as a line, sorted by ID, all as of one moment, and the sums on stderr. The lines contain
 shopper IDs, so each export is recorded in the audit log. They contain public IDs if SECKILL_ID_KEYS is set.
 A cell that a spreadsheet would read as a formula is prefixed with a single quote.`,
@@ -67,6 +68,12 @@ func (p *process) showReport(v admin.ReportView) error {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", row.name, row.Orders, row.Units, money(row.AmountMinor, v.Currency))
 	}
 	fmt.Fprintf(t, "dead letters\t%d\n", v.DeadLetters)
+	if len(v.Returns) > 0 {
+		fmt.Fprintln(t, "RETURNED\tSHOPPERS\tORDERS\tUNITS")
+	}
+	for _, r := range v.Returns {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", times(r.Times), r.Shoppers, r.Orders, r.Units)
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -74,6 +81,18 @@ func (p *process) showReport(v admin.ReportView) error {
 		fmt.Fprintln(p.stderr, "not final: the sale has not ended, or orders are unpaid")
 	}
 	return nil
+}
+
+// times says how often the shoppers of a line have returned an order.
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case order.LastTimes:
+		return fmt.Sprintf("%d times and more", n)
+	default:
+		return fmt.Sprintf("%d times", n)
+	}
 }
 
 // exportSale writes every order of a sale as a line, and the sums to stderr.
