@@ -115,7 +115,7 @@ func TestAPermitIsRefusedAsThePurchaseWouldBe(t *testing.T) {
 // permit was issued.
 func TestAPurchaseComesOnTheTermsOfItsSaleAndPermit(t *testing.T) {
 	t.Parallel()
-	s := permitShop(t, func(s *shop) { s.world.sales = append(s.world.sales[:0], saleAt(openSale)); s.world.sales[0].AttemptsPerShopper = 3 })
+	s := permitShop(t, func(s *shop) { s.world.sales[0].AttemptsPerShopper = 3 })
 	a := s.permit(t, "")
 	until, err := time.Parse(time.RFC3339, a.str("expires_at"))
 	require.NoError(t, err)

@@ -167,7 +167,7 @@ func sampleSale(ctx context.Context, cfg config.Config, b *backend, log *slog.Lo
 	}
 	made, err := service.Create(ctx, call(), order.Sale{
 		Title: "Sample sale", SKU: "sample-1", PriceMinor: 9900, Currency: "CNY",
-		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1, AttemptsPerShopper: order.DefaultAttempts,
+		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1, // no attempts_per_shopper: who tries it out buys and cancels as often as they like
 		StartsAt: now.Add(-time.Second), EndsAt: now.Add(24 * time.Hour), PayWithin: 10 * time.Minute,
 	})
 	if err != nil {
