@@ -119,7 +119,8 @@ func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, shopper string, 
 	for _, id := range saleIDs {
 		args = append(args, id)
 	}
-	found, err := s.records(ctx, `sale_id IN (`+repeat("?", len(saleIDs))+`) AND shopper_id = ? ORDER BY id DESC LIMIT ?`,
+	found, err := s.records(ctx, `id IN (SELECT id FROM (SELECT id FROM orders FORCE INDEX (orders_slot)
+		WHERE sale_id IN (`+repeat("?", len(saleIDs))+`) AND shopper_id = ? ORDER BY id DESC LIMIT ?) p) ORDER BY id DESC`,
 		append(args, []byte(shopper), limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: of shopper: %w", err)
