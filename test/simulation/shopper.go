@@ -182,8 +182,7 @@ func (c *crowd) arrive(v visitor) {
 	clicks.Wait()
 }
 
-// again is the end of the key of a purchase after a cancelled one.
-const again = "-again"
+const again = "-again" // ends the key of a purchase after a cancelled one
 
 // buy sends the purchase until there is an answer, then looks after the order.
 func (c *crowd) buy(v visitor, key string, r *rand.Rand) {
