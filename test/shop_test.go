@@ -145,7 +145,7 @@ func (s *shop) sale(terms saleTerms) string {
 	fields := map[string]any{
 		"title": "e2e", "price_minor": 9900, "currency": "CNY", "stock": terms.stock,
 		"orders_per_shopper": terms.perShopper, "units_per_order": terms.units,
-		"pay_within":           cmp.Or(terms.payWithin, 10*time.Minute).String(),
+		"pay_within":     cmp.Or(terms.payWithin, 10*time.Minute).String(),
 		"require_permit": terms.permit, "require_claim": terms.claim,
 		"starts_at": now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
 	}

@@ -72,7 +72,7 @@ func (c *clustered) buy(t *testing.T, saleID int64) error {
 	t.Helper()
 	id, err := c.ids.Next()
 	require.NoError(t, err)
-	r, err := c.collector.Reserve(t.Context(), order.Order{ID: id, SaleID: saleID, ShopperID: id.String(), Quantity: 1})
+	r, err := c.collector.Reserve(t.Context(), stock.Purchases(order.Order{ID: id, SaleID: saleID, ShopperID: id.String(), Quantity: 1})[0])
 	return errors.Join(err, r.Err)
 }
 
