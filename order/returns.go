@@ -1,6 +1,9 @@
 package order
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // MaxReturns is where a count of returned orders stops.
 const MaxReturns = 65_535
@@ -25,8 +28,7 @@ type Returns struct {
 // is told how many its shopper has returned with it. returned are the counts with
 // all of vs.
 func Number(vs []*Verdict, returned map[string]int) {
-	for i := len(vs) - 1; i >= 0; i-- {
-		v := vs[i]
+	for _, v := range slices.Backward(vs) {
 		v.Returned = returned[v.ShopperID]
 		returned[v.ShopperID] = max(1, v.Returned-1)
 	}
