@@ -7,22 +7,22 @@ import (
 )
 
 // codecVersion is the first byte of a message. A field added at the end keeps the
-// version: readers ignore what follows the fields they know. Only a change that an
-// older reader would misread takes the next number.
+// version: readers ignore what follows the fields they know, and the MAC at the very
+// end (see Signer). Only a change that an older reader would misread takes the next number.
 const codecVersion = 1
 
 // ErrMalformed is the error of a message body that is not an order. The message
 // becomes a dead letter.
 var ErrMalformed = errors.New("order: malformed message")
 
-// ErrNewerVersion is the error of a message from a newer program. It never becomes
-// a dead letter: the reader waits until it is upgraded.
+// ErrNewerVersion is the error of a message from a newer program, which is for a reader
+// of that version.
 var ErrNewerVersion = errors.New("order: message of a newer version")
 
 // fixedSize: version, order ID, sale ID, key, slot, quantity (4).
 const fixedSize = 1 + 8 + 8 + 8 + 1 + 4
 
-// AppendMessage appends the message body of o to dst.
+// AppendMessage appends the message body of o to dst, without a MAC.
 func AppendMessage(dst []byte, o Order) []byte {
 	dst = append(dst, codecVersion)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(o.ID))
@@ -36,37 +36,42 @@ func AppendMessage(dst []byte, o Order) []byte {
 	return append(dst, o.Reference...)
 }
 
-// DecodeMessage reads a message body and checks every field's range. The error
-// is ErrMalformed or ErrNewerVersion.
+// DecodeMessage reads a message body, whoever wrote it, and checks every field's range.
+// The error is ErrMalformed or ErrNewerVersion.
 func DecodeMessage(body []byte) (Order, error) {
+	o, _, err := decode(body)
+	return o, err
+}
+
+// decode also returns what follows the fields.
+func decode(body []byte) (o Order, rest []byte, err error) {
 	if len(body) == 0 {
-		return Order{}, fmt.Errorf("%w: empty", ErrMalformed)
+		return Order{}, nil, fmt.Errorf("%w: empty", ErrMalformed)
 	}
 	if body[0] > codecVersion && body[0] < 0x20 { // text, such as '{', is no version
-		return Order{}, fmt.Errorf("%w: %d", ErrNewerVersion, body[0])
+		return Order{}, nil, fmt.Errorf("%w: %d", ErrNewerVersion, body[0])
 	}
 	if body[0] != codecVersion || len(body) < fixedSize {
-		return Order{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(body))
+		return Order{}, nil, fmt.Errorf("%w: %d bytes", ErrMalformed, len(body))
 	}
-	o := Order{
+	o = Order{
 		ID:       ID(binary.BigEndian.Uint64(body[1:])),
 		SaleID:   int64(binary.BigEndian.Uint64(body[9:])),
 		Key:      binary.BigEndian.Uint64(body[17:]),
 		Slot:     int(body[25]),
 		Quantity: int(binary.BigEndian.Uint32(body[26:])),
 	}
-	rest := body[fixedSize:]
 	var ok bool
-	if o.ShopperID, rest, ok = cutString(rest); !ok {
-		return Order{}, fmt.Errorf("%w: shopper", ErrMalformed)
+	if o.ShopperID, rest, ok = cutString(body[fixedSize:]); !ok {
+		return Order{}, nil, fmt.Errorf("%w: shopper", ErrMalformed)
 	}
-	if o.Reference, _, ok = cutString(rest); !ok {
-		return Order{}, fmt.Errorf("%w: reference", ErrMalformed)
+	if o.Reference, rest, ok = cutString(rest); !ok {
+		return Order{}, nil, fmt.Errorf("%w: reference", ErrMalformed)
 	}
 	if err := o.Validate(); err != nil {
-		return Order{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return Order{}, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return o, nil
+	return o, rest, nil
 }
 
 // cutString takes a string with its length in one byte off the front of b.
