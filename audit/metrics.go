@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last scanned a sale, or had none to scan; take the maximum over all processes."}),
 		oversold:      f.NewGauge(prometheus.GaugeOpts{Name: "seckill_oversold_units", Help: "Units of live orders above the totals of their sales."}),
 		healed:        f.NewCounter(prometheus.CounterOpts{Name: "seckill_audit_healed_total", Help: "Orders that the audit repaired in Redis by replaying their result."}),
-		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Stored dead letters, up to 10,000: unreadable messages until they are discarded, and results of orders that cannot have a row."}, []string{"kind"}),
+		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Stored dead letters, up to 10,000: refused messages until they are discarded, and results of orders that cannot have a row."}, []string{"kind"}),
 		sales:         map[int64]*findings{},
 	}
 	for _, k := range kinds {

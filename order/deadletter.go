@@ -1,12 +1,13 @@
 package order
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
 
-// DeadLetter is a message that could not be read or, with an empty MessageID, the
-// verdict on an order that can have no row.
+// DeadLetter is a message that is no order of ours or cannot be read or, with an empty
+// MessageID, the verdict on an order that can have no row.
 type DeadLetter struct {
 	MessageID string
 	OrderID   ID    // 0 where unknown
@@ -51,12 +52,20 @@ func (d DeadLetter) Fitted() DeadLetter {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
+// MaxStoredDeadLetters is how many dead letters of messages a store keeps, so that a flood
+// of them does not fill a disk. Several processes together may exceed it a little.
+const MaxStoredDeadLetters = 10_000
+
+// ErrFull is the error of a message that comes when there are MaxStoredDeadLetters. A
+// verdict is stored nevertheless.
+var ErrFull = errors.New("order: too many dead letters are stored, discard some")
+
 // MaxDeadLetters is how many dead letters DeadLettersNamed returns.
 const MaxDeadLetters = 100
 
 // DeadLetterCount is the number of dead letters.
 type DeadLetterCount struct {
-	Messages int // unreadable messages; operators discard them
+	Messages int // refused messages; operators discard them
 	Verdicts int // on orders that can have no row; they stay
 }
 

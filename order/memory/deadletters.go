@@ -72,6 +72,9 @@ type deadLetterKey struct {
 func (s *Store) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !d.IsVerdict() && len(s.deadLetters) >= order.MaxStoredDeadLetters {
+		return order.ErrFull
+	}
 	s.addDeadLetter(d)
 	return nil
 }

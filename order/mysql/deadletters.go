@@ -11,9 +11,19 @@ import (
 const insertDeadLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, NOW(3)) ON DUPLICATE KEY UPDATE order_id = dead_letters.order_id`
 
-// AddDeadLetter adds a message that cannot be read. A dead letter of the same order,
-// sale, shopper and message stays as it is.
+// AddDeadLetter adds a refused message or a verdict. A dead letter of the same order,
+// sale, shopper and message stays as it is. The error of a message is order.ErrFull if
+// there are too many.
 func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
+	if !d.IsVerdict() {
+		n, err := s.CountDeadLetters(ctx)
+		if err != nil {
+			return err
+		}
+		if n.Messages+n.Verdicts >= order.MaxStoredDeadLetters {
+			return order.ErrFull
+		}
+	}
 	return s.retry(ctx, "add dead letter", func(int) error {
 		_, err := addDeadLetter(ctx, s.db, d)
 		return err
@@ -98,13 +108,10 @@ func (s *Store) DeadLettersNamed(ctx context.Context, name string) ([]order.Dead
 	return found, nil
 }
 
-// maxCounted bounds what CountDeadLetters counts: more would be just as bad.
-const maxCounted = 10_000
-
-// CountDeadLetters counts the dead letters of all sales, up to 10,000 of them.
+// CountDeadLetters counts the dead letters of all sales, up to order.MaxStoredDeadLetters.
 func (s *Store) CountDeadLetters(ctx context.Context) (n order.DeadLetterCount, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) - COALESCE(SUM(verdict), 0), COALESCE(SUM(verdict), 0)
-		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS counted`, maxCounted).Scan(&n.Messages, &n.Verdicts)
+		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS counted`, order.MaxStoredDeadLetters).Scan(&n.Messages, &n.Verdicts)
 	if err != nil {
 		return n, fmt.Errorf("mysql: count dead letters: %w", err)
 	}

@@ -30,6 +30,9 @@ func (c *config) unsafeMySQL(s *state) string {
 	var units int8
 	var slots [maxOrders]uint8
 	for i, a := range c.asks {
+		if d.row[i] != none && s.api[i] == idle {
+			return fmt.Sprintf("FORGED: order %d has a verdict, and nobody asked for it", i)
+		}
 		if !live(d.row[i]) {
 			continue
 		}

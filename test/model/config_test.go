@@ -32,7 +32,7 @@ type config struct {
 // budget bounds the faults and the outside events of a run.
 type budget struct {
 	dup, lostWriteBack, notStored, lateSend, lostAnswer, unknownCommit, brokerLoss, apiCrash uint8
-	cancel, pay, restock, pause, end, unload, trim                                           uint8
+	cancel, pay, restock, pause, end, unload, trim, forged                                   uint8
 	snapshot, wipe, secondLoader, loaderCrash, slowTail                                      uint8
 }
 
@@ -73,6 +73,7 @@ const (
 	noSweeper
 	noTail
 	noAuditor
+	noMAC
 )
 
 func (c *config) is(m mutant) bool { return c.broken == m }

@@ -76,6 +76,7 @@ var variants = []struct {
 	{true, config{name: "wipe, T1 repeated, auditor", asks: oneEach, total: 1, repeat: true, auditor: true, left: budget{wipe: 1, lostAnswer: 1, cancel: 1, notStored: 1}}},
 	{false, config{name: "a shopper again and again", asks: thrice, total: 1, push: true, left: budget{snapshot: 1, wipe: 1, cancel: 1}}},
 	{false, config{name: "one order, nearly everything", asks: alone, total: 1, push: true, left: budget{snapshot: 1, wipe: 1, secondLoader: 1, cancel: 1, dup: 1, lostWriteBack: 1, lateSend: 1}}},
+	{true, config{name: "strangers write messages, Redis older, cancel", asks: oneEach, total: 1, left: budget{forged: 2, snapshot: 1, cancel: 1, dup: 1}}},
 	{true, config{name: "one ID twice", asks: collide, total: 2, batches: true, left: budget{dup: 1, cancel: 1, notStored: 1, snapshot: 1}}},
 }
 

@@ -45,6 +45,7 @@ var mutants = []struct {
 	{"no sweeper", noSweeper, config{asks: oneEach, total: 1, left: budget{notStored: 1}}},
 	{"no tail", noTail, config{asks: oneEach, total: 1, left: budget{lostWriteBack: 1}}},
 	{"no auditor, where a late confirmation finds a T1 repeated after a wipe", noAuditor, config{asks: oneEach, total: 1, repeat: true, auditor: true, left: budget{wipe: 1, lostAnswer: 1, cancel: 1, notStored: 1}}},
+	{"a message is an order whoever signed it", noMAC, config{asks: oneEach, total: 1, left: budget{forged: 1}}},
 }
 
 func TestEveryMutantIsCaught(t *testing.T) {

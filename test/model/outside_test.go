@@ -69,6 +69,9 @@ func (m *moves) broker(i int) {
 			t.stored |= b
 		})
 	}
+	if s.forged&b == 0 {
+		m.spend(&s.left.forged, "a stranger writes a message of order %d", i, func(t *state) { t.forged |= b })
+	}
 	if s.msg[i] > 0 {
 		m.spend(&s.left.brokerLoss, "the broker loses the message of order %d", i, func(t *state) {
 			acknowledge(t, i)

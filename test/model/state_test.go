@@ -101,6 +101,7 @@ type state struct {
 	late, owed     uint8 // orders: their send may still arrive; answered with 202
 	stored, excuse uint8 // orders: the broker had it and did not lose it; Redis lost it pending
 	snapped, older uint8 // flags: snap is set; Redis has lost something
+	forged         uint8 // orders: a message waits that no API signed
 	left           budget
 }
 

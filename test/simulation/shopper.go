@@ -77,6 +77,7 @@ type crowd struct {
 	public   []string              // in the order of their acceptance
 	named    map[string]string     // shopper/sale/key -> public ID
 	expected []order.Order         // orders that only the queue knew
+	unwanted []order.Order         // orders that no API has signed
 	broken   []string
 }
 
@@ -375,6 +376,13 @@ func (c *crowd) record(id, status string, asked time.Time) {
 	default:
 		c.breachf("order %d was answered %s and then %s", t.ID, t.final, status)
 	}
+}
+
+// forged notes an order that must get no verdict.
+func (c *crowd) forged(o order.Order) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unwanted = append(c.unwanted, o)
 }
 
 // expect notes an order that only the queue knows, and that must get a verdict.

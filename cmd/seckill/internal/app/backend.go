@@ -68,6 +68,7 @@ type eventTopic interface {
 }
 
 type publisherOptions struct {
+	signer  *order.Signer
 	guard   func(func() error) error
 	observe func(outcome string, batch int, took time.Duration)
 	tracer  *telemetry.Tracer
@@ -121,6 +122,15 @@ func eventOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
 	return opts
 }
 
+// newSigner returns what signs and verifies the messages of the orders' topic.
+func newSigner(cfg config.Config) (*order.Signer, error) {
+	s, err := order.NewSigner(cfg.RocketMQ.Namespace+"%"+cfg.RocketMQ.Topic, cfg.Messages.Keys...)
+	if err != nil {
+		return nil, badSetting("SECKILL_MESSAGE_KEYS", err)
+	}
+	return s, nil
+}
+
 // rocketQueue is RocketMQ as an orderQueue.
 type rocketQueue struct {
 	*rocketmq.Admin
@@ -131,7 +141,7 @@ type rocketQueue struct {
 func (q *rocketQueue) events() (eventTopic, error) { return rocketmq.NewEventPublisher(q.eventOpts) }
 
 func (q *rocketQueue) publisher(o publisherOptions) (publisher, error) {
-	return rocketmq.NewPublisher(q.opts, rocketmq.PublisherOptions{Guard: o.guard, Observe: o.observe, Tracer: o.tracer})
+	return rocketmq.NewPublisher(q.opts, rocketmq.PublisherOptions{Signer: o.signer, Guard: o.guard, Observe: o.observe, Tracer: o.tracer})
 }
 
 func (q *rocketQueue) subscriber(o subscriberOptions) (subscriber, error) {

@@ -48,8 +48,14 @@ func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, l
 		Workers: cfg.Consumer.Workers, Batch: cfg.Consumer.Batch, Linger: cfg.Consumer.Linger, Rate: cfg.Consumer.DrainRate,
 		Tracer: b.tracer, Topic: cfg.RocketMQ.Topic, Metrics: reg, Log: log,
 	})
-	receiver := consumer.NewReceiver(c.pool, b.store, log)
-	var err error
+	signer, err := newSigner(cfg)
+	if err != nil {
+		return nil, err
+	}
+	receiver := consumer.NewReceiver(c.pool, consumer.ReceiverOptions{
+		Signer: signer, DeadLetters: b.store, UnsignedUntil: cfg.Messages.UnsignedUntil, NewerWait: cfg.Messages.NewerWait,
+		Metrics: reg, Log: log,
+	})
 	if c.subscriber, err = b.queue.subscriber(subscriberOptions{receiver.Handle, cfg.Consumer.DrainTimeout, b.tracer != nil}); err != nil {
 		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
 	}

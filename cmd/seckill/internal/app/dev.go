@@ -154,6 +154,7 @@ func DevConfig() (config.Config, error) {
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Admin.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
+	cfg.Messages.Keys = [][]byte{[]byte(rand.Text() + rand.Text())}
 	cfg.API.Pages = true
 	cfg.API.PaymentSecrets = [][]byte{[]byte(rand.Text() + rand.Text())}
 	return cfg, nil
@@ -209,7 +210,7 @@ type memoryPublisher struct {
 
 func (d memoryPublisher) Publish(ctx context.Context, o order.Order) error {
 	span := d.opts.tracer.Create(ctx, devTopic, int64(o.ID))
-	m := queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o), Traceparent: span.Traceparent()}
+	m := queue.Message{ID: o.ID.String(), Body: d.opts.signer.Append(nil, o), Traceparent: span.Traceparent()}
 	err := d.opts.guard(func() error { return d.queue.PublishMessage(ctx, m) })
 	span.End(err)
 	return err

@@ -204,7 +204,9 @@ func TestWrongWordsAndSettingsAreUsageErrorsThatSayWhatToDo(t *testing.T) {
 		{[]string{"api"}, []string{"SECKILL_CONSUMER_WORKERS=0"}, "from 1 to 64"},
 		{[]string{"consumer"}, []string{
 			"SECKILL_CONSUMER_WORKERS=5", "SECKILL_MYSQL_DSN=x@tcp(127.0.0.1:1)/x", "SECKILL_REDIS_ADDRS=127.0.0.1:1", "SECKILL_ROCKETMQ_NAMESERVERS=127.0.0.1:1",
+			"SECKILL_MESSAGE_KEYS=" + testSecret,
 		}, "SECKILL_CONSUMER_WORKERS=5 needs SECKILL_MYSQL_MAX_CONNS=9 or more, not 8"},
+		{[]string{"consumer"}, []string{"SECKILL_MYSQL_DSN=x@tcp(127.0.0.1:1)/x", "SECKILL_REDIS_ADDRS=127.0.0.1:1", "SECKILL_ROCKETMQ_NAMESERVERS=127.0.0.1:1"}, "\nSECKILL_MESSAGE_KEYS: "},
 		{[]string{"sale", "open"}, nil, "accepts 1 arg"},
 		{[]string{"sale", "open", "first"}, nil, `decimal number, got "first"`},
 		{[]string{"sale", "create"}, nil, "-f"},
