@@ -73,18 +73,14 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 	if err != nil {
 		return nil, api.Options{}, badSetting("SECKILL_ID_KEYS", err)
 	}
-	signer, err := newSigner(cfg)
-	if err != nil {
-		return nil, api.Options{}, err
-	}
 	ledger := stock.New(b.redis)
 	a := &APIRole{cfg: cfg, log: log, started: time.Now(), eviction: newEviction(b.redis, reg, log), ids: newIDSource(b.store, log), backlog: newBacklog(b.queue, cfg.API.BacklogLimit, log)}
 	watch := newWatch(reg)
 	a.redis = newRedisGuard(b.redis, watch, breaker.Options{Log: log})
 	a.mysql = breaker.New(watch.options("mysql", breaker.Options{Probe: b.store.Ping, Failed: mysqlFault, Log: log}))
 	a.queue = breaker.New(watch.options("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
-	if a.publisher, err = b.queue.publisher(publisherOptions{signer: signer, guard: a.queue.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
-		return nil, api.Options{}, badSetting("SECKILL_ROCKETMQ_*", err)
+	if err := a.openPublisher(b, publisherOptions{guard: a.queue.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
+		return nil, api.Options{}, err
 	}
 	registerBacklog(reg, a.backlog)
 	a.catalog = catalog.New(b.store.Sales, partialLedger{ledger, a.redis}, log)
@@ -113,6 +109,17 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 		opts.Challenge = challenge
 	}
 	return a, opts, nil
+}
+
+// openPublisher opens the publisher of the orders, which signs them.
+func (a *APIRole) openPublisher(b *backend, o publisherOptions) (err error) {
+	if o.signer, err = newSigner(a.cfg); err != nil {
+		return err
+	}
+	if a.publisher, err = b.queue.publisher(o); err != nil {
+		return badSetting("SECKILL_ROCKETMQ_*", err)
+	}
+	return nil
 }
 
 // mysqlFault reports whether an error is a fault of MySQL. That a sale does not
