@@ -75,6 +75,9 @@ type RocketMQ struct {
 	EventTopic  string
 	Group       string
 	Queues      int
+	TLS         bool
+	CAFile      string
+	ServerName  string // in certificates; empty: the host of each address
 }
 
 // Messages are the messages of orders, from API to consumer.

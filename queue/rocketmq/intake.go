@@ -63,12 +63,16 @@ func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
 	if _, err := s.rpc.route(ctx, s.opts.NameServers, s.opts.Topic); err != nil {
 		return nil, err
 	}
+	servers, err := s.gate.nameServers(s.opts.NameServers)
+	if err != nil {
+		return nil, err
+	}
 	in := &intake{
 		s: s, handle: func(batch []Message) error { return s.handle(hctx, batch) }, opened: time.Now(),
 		closing: make(chan struct{}), closed: make(chan struct{}), next: make(map[string]int64),
 	}
 	c, err := client.NewPushConsumer(
-		consumer.WithNameServer(s.opts.resolvers()),
+		consumer.WithNameServer(resolvers(servers)),
 		consumer.WithGroupName(s.opts.Group),
 		consumer.WithInstance(instanceName()),
 		consumer.WithCredentials(primitive.Credentials{AccessKey: s.opts.AccessKey, SecretKey: s.opts.SecretKey}),

@@ -42,6 +42,7 @@ var (
 type link struct {
 	opts Options
 	rpc  *caller
+	gate *gateway
 	pick *picker
 
 	cur  atomic.Pointer[connection]
@@ -60,7 +61,7 @@ type connection struct {
 }
 
 func newLink(opts Options) *link {
-	return &link{opts: opts, rpc: newCaller(opts), pick: newPicker(), wake: make(chan struct{}, 1)}
+	return &link{opts: opts, rpc: newCaller(opts), gate: newGateway(opts), pick: newPicker(), wake: make(chan struct{}, 1)}
 }
 
 // try sends one batch once, within tryTimeout and a little.
@@ -228,7 +229,11 @@ func (l *link) connect(ctx context.Context) error {
 	if _, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.ProbeTopic); err != nil {
 		return err
 	}
-	c, err := l.opts.newProducer(l.pick)
+	servers, err := l.gate.nameServers(l.opts.NameServers)
+	if err != nil {
+		return err
+	}
+	c, err := l.opts.newProducer(servers, l.pick)
 	if err != nil {
 		return err
 	}
@@ -248,9 +253,9 @@ func (l *link) connect(ctx context.Context) error {
 	return nil
 }
 
-func (o Options) newProducer(pick *picker) (client.Producer, error) {
+func (o Options) newProducer(nameServers []string, pick *picker) (client.Producer, error) {
 	c, err := client.NewProducer(
-		producer.WithNameServer(o.resolvers()),
+		producer.WithNameServer(resolvers(nameServers)),
 		producer.WithGroupName("SECKILL_PUBLISH"),
 		producer.WithInstanceName(instanceName()),
 		producer.WithCredentials(primitive.Credentials{AccessKey: o.AccessKey, SecretKey: o.SecretKey}),
@@ -287,6 +292,7 @@ func (l *link) close(ctx context.Context) {
 		_ = c.client.Shutdown()
 	}
 	l.rpc.close()
+	l.gate.close()
 	done := make(chan struct{})
 	go func() { l.calls.Wait(); close(done) }()
 	select {

@@ -48,6 +48,7 @@ type Subscriber struct {
 	opts  Options
 	sopts SubscriberOptions
 	rpc   *caller
+	gate  *gateway
 	watch *watch
 
 	slots  chan struct{} // bounds handlers across rebuilds
@@ -74,7 +75,7 @@ func NewSubscriber(opts Options, sopts SubscriberOptions) (*Subscriber, error) {
 		sopts.Observe = func(string, int) {}
 	}
 	setUpClient(opts.Log)
-	s := &Subscriber{opts: opts, sopts: sopts, rpc: newCaller(opts), slots: make(chan struct{}, sopts.Handlers)}
+	s := &Subscriber{opts: opts, sopts: sopts, rpc: newCaller(opts), gate: newGateway(opts), slots: make(chan struct{}, sopts.Handlers)}
 	s.watch = newWatch(opts, s.rpc)
 	return s, nil
 }
@@ -87,6 +88,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: a subscriber runs once", ErrOptions)
 	}
 	defer s.rpc.close()
+	defer s.gate.close()
 	hctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	tick := time.NewTicker(checkEvery)

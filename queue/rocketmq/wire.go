@@ -30,6 +30,7 @@ const maxAnswer = 16 << 20
 // for concurrent use.
 type caller struct {
 	accessKey, secretKey string
+	dial                 func(ctx context.Context, addr string) (net.Conn, error)
 	// lost is called when an established connection broke; may be nil.
 	lost func(addr string)
 
@@ -38,7 +39,7 @@ type caller struct {
 }
 
 func newCaller(o Options) *caller {
-	return &caller{accessKey: o.AccessKey, secretKey: o.SecretKey, wires: make(map[string]*wire)}
+	return &caller{accessKey: o.AccessKey, secretKey: o.SecretKey, dial: o.dial, wires: make(map[string]*wire)}
 }
 
 // wire is the connection to one address. The caller must hold lock to use it.
@@ -140,8 +141,7 @@ func (w *wire) drop() {
 // connection.
 func (c *caller) exchange(ctx context.Context, w *wire, addr string, code int, ext map[string]string) (_ answer, err error) {
 	if w.conn == nil {
-		var d net.Dialer
-		if w.conn, err = d.DialContext(ctx, "tcp", addr); err != nil {
+		if w.conn, err = c.dial(ctx, addr); err != nil {
 			w.conn = nil
 			return answer{}, err
 		}

@@ -147,7 +147,7 @@ func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 		}
 	})
 	p, err := client.NewProducer(
-		producer.WithNameServer(Options{NameServers: []string{addr}}.resolvers()),
+		producer.WithNameServer(resolvers([]string{addr})),
 		producer.WithInstanceName(instanceName()),
 		producer.WithCredentials(primitive.Credentials{AccessKey: "me", SecretKey: "secret"}),
 	)
@@ -219,7 +219,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		again, err := o.checked()
 		require.NoError(t, err)
 		require.Equal(t, o, again, "the namespace is put before a name once")
-		_, err = client.NewProducer(producer.WithNameServer(o.resolvers()), producer.WithInstanceName(instanceName()))
+		_, err = client.NewProducer(producer.WithNameServer(resolvers(o.NameServers)), producer.WithInstanceName(instanceName()))
 		require.NoError(t, err, "the client refuses %s", addr)
 	}
 }

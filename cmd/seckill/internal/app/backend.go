@@ -91,14 +91,17 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	opts := rocketOptions(cfg.RocketMQ, log)
-	admin, err := rocketmq.NewAdmin(opts)
+	orders, events, err := rocketOptions(cfg.RocketMQ, log)
+	if err != nil {
+		return nil, errors.Join(err, db.Close(), rdb.Close())
+	}
+	admin, err := rocketmq.NewAdmin(orders)
 	if err != nil {
 		return nil, errors.Join(badSetting("SECKILL_ROCKETMQ_*", err), db.Close(), rdb.Close())
 	}
 	store := mysql.NewStore(db, log)
 	return &backend{
-		redis: rdb, db: db, store: store, operators: store, queue: &rocketQueue{admin, opts, eventOptions(cfg.RocketMQ, log)},
+		redis: rdb, db: db, store: store, operators: store, queue: &rocketQueue{admin, orders, events},
 		close: func() {
 			admin.Close()
 			if err := errors.Join(rdb.Close(), db.Close()); err != nil {
@@ -108,18 +111,21 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	}, nil
 }
 
-func rocketOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
-	return rocketmq.Options{
+// rocketOptions returns the options of the topics of orders and of order events.
+func rocketOptions(c config.RocketMQ, log *slog.Logger) (orders, events rocketmq.Options, err error) {
+	orders = rocketmq.Options{
 		NameServers: c.NameServers, AccessKey: c.AccessKey, SecretKey: c.SecretKey,
 		Namespace: c.Namespace, Topic: c.Topic, ProbeTopic: c.ProbeTopic, Group: c.Group, Log: log,
 	}
-}
-
-// eventOptions returns the options of the topic of order events.
-func eventOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
-	opts := rocketOptions(c, log)
-	opts.Topic, opts.Group = c.EventTopic, ""
-	return opts
+	if c.TLS {
+		if orders.TLS, err = tlsConfig(c.CAFile); err != nil {
+			return orders, events, badSetting("SECKILL_ROCKETMQ_CA_FILE", err)
+		}
+		orders.TLS.ServerName = c.ServerName
+	}
+	events = orders
+	events.Topic, events.Group = c.EventTopic, ""
+	return orders, events, nil
 }
 
 // newSigner returns what signs and verifies the messages of the orders' topic.

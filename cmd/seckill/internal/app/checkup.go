@@ -35,10 +35,14 @@ func WithCheckup(cfg config.Config, log *slog.Logger, line func(fleet.Instance) 
 	}
 	defer b.close()
 	c := &Checkup{cfg: cfg, backend: b, service: newService(cfg, b, log), line: line}
+	orders, events, err := rocketOptions(cfg.RocketMQ, log)
+	if err != nil {
+		return err
+	}
 	for _, a := range []struct {
 		admin **rocketmq.Admin
 		opts  rocketmq.Options
-	}{{&c.orders, rocketOptions(cfg.RocketMQ, log)}, {&c.events, eventOptions(cfg.RocketMQ, log)}} {
+	}{{&c.orders, orders}, {&c.events, events}} {
 		if *a.admin, err = rocketmq.NewAdmin(a.opts); err != nil {
 			return badSetting("SECKILL_ROCKETMQ_*", err)
 		}

@@ -121,6 +121,9 @@ func explainRocketMQ(err error) string {
 	case strings.Contains(err.Error(), "AclException"), strings.Contains(err.Error(), "signature"):
 		return "RocketMQ refuses the key: correct SECKILL_ROCKETMQ_ACCESS_KEY and SECKILL_ROCKETMQ_SECRET_KEY, or the permissions of the key"
 	}
+	if _, wrongHost := errors.AsType[x509.HostnameError](err); wrongHost {
+		return "the certificate is for another name: set SECKILL_ROCKETMQ_TLS_SERVER_NAME to the one that name servers and brokers have in theirs, or give each a certificate for its address (of a broker, brokerIP1)"
+	}
 	if advice := network(err, "SECKILL_ROCKETMQ_NAMESERVERS"); advice != "" {
 		return advice + ". If this is the broker's address, check that it advertises one (brokerIP1) that is reachable from here"
 	}
