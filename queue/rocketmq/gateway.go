@@ -30,7 +30,7 @@ import (
 type gateway struct {
 	dial   func(ctx context.Context, addr string) (net.Conn, error)
 	log    *slog.Logger
-	failed rate.Sometimes // log lines
+	failed rate.Sometimes  // log lines
 	ctx    context.Context //nolint:containedctx // of the connections: it ends with the gateway, not with a call
 	stop   context.CancelFunc
 	work   sync.WaitGroup

@@ -101,7 +101,7 @@ func encrypted(t *testing.T, a authority, name string) string {
 	run := func(role, class string, args ...string) {
 		home := filepath.Join(dir, role)
 		require.NoError(t, os.MkdirAll(home, 0o700))
-		cmd := exec.Command(java, append([]string{ //nolint:noctx // it ends by a signal
+		cmd := exec.Command(java, append([]string{
 			"--add-exports", "java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens", "java.base/java.nio=ALL-UNNAMED",
 			"-Duser.home=" + home, "-Drmq.logback.configurationFile=rmq." + role + ".logback.xml", "-XX:+UseSerialGC", "-Xms256m", "-Xmx256m",
 			"-Dtls.enable=true", "-Dtls.server.mode=enforcing", "-Dtls.config.file=" + conf, "-cp", lib + "/*", class,
