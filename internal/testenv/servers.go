@@ -58,6 +58,7 @@ func Promtool(tb testing.TB) string {
 // RocketMQ returns the folder with RocketMQ's jars that scripts/up fetched, and Java.
 func RocketMQ(tb testing.TB) (lib, java string) {
 	tb.Helper()
+	needsServers(tb)
 	lib = upwards(tb, ".run/rocketmq/lib")
 	java, err := exec.LookPath("java")
 	if lib == "" || err != nil {
