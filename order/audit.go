@@ -68,6 +68,17 @@ func DiscardEntry(by Operator, cmd string, d DeadLetter) AuditEntry {
 	}
 }
 
+// RefundedEntry is the audit entry of a payment whose money an operator returned.
+func (p PaymentRecord) RefundedEntry(by Operator, cmd string) AuditEntry {
+	return AuditEntry{
+		By: by, Action: "refunded", SaleID: p.SaleID, Target: "payment " + p.EventID, Command: cmd,
+		Before: document(map[string]json.RawMessage{
+			"order_id": document(p.OrderID.String()), "amount_minor": document(p.AmountMinor), "currency": document(p.Currency), "reason": document(p.Reason),
+		}),
+		After: document(map[string]json.RawMessage{"refunded_at": document(p.RefundedAt)}),
+	}
+}
+
 func saleTarget(id int64) string { return fmt.Sprintf("sale %d", id) }
 
 // values are the fields that operators change, by name, as JSON.

@@ -16,6 +16,7 @@ type Change struct {
 	Seq      uint64
 	Verdicts []Verdict   // of orders, in ID order; their Seq is this one's
 	Sale     *SaleEffect // nil when only orders changed
+	Refund   *Refund     // a payment to be refunded: nothing changed then
 }
 
 // SaleEffect is what a change did to the sale itself.
@@ -64,7 +65,7 @@ var (
 // ErrBadChange is the error of a change that cannot be read.
 var ErrBadChange = errors.New("order: malformed change")
 
-// EncodeChange returns the body of c: everything but its sale and seq.
+// EncodeChange returns the body of c: everything but its sale, seq and refund.
 func EncodeChange(c Change) []byte {
 	b := make([]byte, 1, 16+len(c.Verdicts)*32)
 	b[0] = changeVersion

@@ -5,6 +5,7 @@ type Report struct {
 	Tally
 
 	Amounts map[Status]int64 // in the currency's minor unit
+	Refunds []RefundSum      // by currency
 }
 
 // Tally are the sums over a sale's rows.

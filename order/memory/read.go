@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"seckill/order"
@@ -68,6 +69,9 @@ func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int
 	bodies := s.changes[saleID]
 	for seq := after + 1; seq <= uint64(len(bodies)) && len(cs) < limit; seq++ {
 		c, err := order.DecodeChange(saleID, seq, bodies[seq-1])
+		if err == nil {
+			c.Refund, err = order.DecodeRefund(s.refunds[saleID][seq-1])
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -117,6 +121,7 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	for _, o := range records {
 		r.Amounts[o.Status] += int64(o.Quantity) * o.UnitPrice
 	}
+	r.Refunds = s.refundSums(saleID)
 	for records := range slices.Chunk(records, order.ReportPage) {
 		if page == nil || err != nil {
 			break
@@ -124,6 +129,21 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 		err = page(records)
 	}
 	return r, err
+}
+
+func (s *Store) refundSums(saleID int64) (sums []order.RefundSum) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byCurrency := map[string]order.RefundSum{}
+	for _, p := range s.payments {
+		if p.SaleID == saleID && p.Outcome == order.OutcomeRefundRequired {
+			byCurrency[p.Currency] = byCurrency[p.Currency].Add(p)
+		}
+	}
+	for _, currency := range slices.Sorted(maps.Keys(byCurrency)) {
+		sums = append(sums, byCurrency[currency])
+	}
+	return sums
 }
 
 // Tally is as in order/mysql.

@@ -24,11 +24,12 @@ type Store struct {
 	orders      map[order.ID]*order.Record
 	shoppers    map[shopper][]*order.Record // all orders of a shopper in a sale
 	changes     map[int64][][]byte          // by sale; the first has seq 1
+	refunds     map[int64][][]byte          // of each of them
 	changedAt   map[int64][]time.Time       // when each of them was
 	cursors     map[int64]cursor            // of events, by sale
 	commands    map[string]order.Command
 	deadLetters map[deadLetterKey]order.DeadLetter
-	payments    map[string]payment
+	payments    map[string]order.PaymentRecord
 	audit       []order.AuditEntry
 	limits      order.Limits
 }
@@ -45,11 +46,12 @@ func NewStore() *Store {
 		orders:      make(map[order.ID]*order.Record),
 		shoppers:    make(map[shopper][]*order.Record),
 		changes:     make(map[int64][][]byte),
+		refunds:     make(map[int64][][]byte),
 		changedAt:   make(map[int64][]time.Time),
 		cursors:     make(map[int64]cursor),
 		commands:    make(map[string]order.Command),
 		deadLetters: make(map[deadLetterKey]order.DeadLetter),
-		payments:    make(map[string]payment),
+		payments:    make(map[string]order.PaymentRecord),
 		limits:      order.Limits{Generation: 1},
 	}
 }
@@ -147,6 +149,7 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 // log appends a change and returns its seq.
 func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
+	s.refunds[c.SaleID] = append(s.refunds[c.SaleID], order.EncodeRefund(c.Refund))
 	s.changedAt[c.SaleID] = append(s.changedAt[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
 }

@@ -110,16 +110,16 @@ func (s *Store) timedChanges(ctx context.Context, saleID int64, after uint64, or
 			return nil
 		}
 		var c order.TimedChange
-		var body sql.RawBytes
-		if err := rows.Scan(&c.Seq, &body, &c.At); err != nil {
+		var body, refund sql.RawBytes
+		if err := rows.Scan(&c.Seq, &body, &refund, &c.At); err != nil {
 			return err
 		}
-		c.Change, err = order.DecodeChange(saleID, c.Seq, body)
+		c.Change, err = decodeChange(saleID, c.Seq, body, refund)
 		cs = append(cs, c)
 		page := order.EventPage(cs, orders)
 		cs, more = page, len(page) < len(cs)
 		return err
-	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
+	}, `SELECT seq, changes, refund, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
 	if err != nil {
 		return nil, false, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}

@@ -131,16 +131,24 @@ func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit i
 	var cs []order.Change
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var seq uint64
-		var body sql.RawBytes
-		if err := rows.Scan(&seq, &body); err != nil {
+		var body, refund sql.RawBytes
+		if err := rows.Scan(&seq, &body, &refund); err != nil {
 			return err
 		}
-		c, err := order.DecodeChange(saleID, seq, body)
+		c, err := decodeChange(saleID, seq, body, refund)
 		cs = append(cs, c)
 		return err
-	}, `SELECT seq, changes FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
+	}, `SELECT seq, changes, refund FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}
 	return cs, nil
+}
+
+func decodeChange(saleID int64, seq uint64, body, refund []byte) (order.Change, error) {
+	c, err := order.DecodeChange(saleID, seq, body)
+	if err == nil {
+		c.Refund, err = order.DecodeRefund(refund)
+	}
+	return c, err
 }

@@ -25,6 +25,9 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 			r.Amounts[status] = amount
 			return err
 		}, `SELECT status, SUM(quantity * unit_price) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
+		if err == nil {
+			r.Refunds, err = refundSums(ctx, tx, saleID)
+		}
 		if err != nil || page == nil {
 			return err
 		}
@@ -47,6 +50,18 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 		return order.Report{}, fmt.Errorf("mysql: report of sale %d: %w", saleID, err)
 	}
 	return r, nil
+}
+
+func refundSums(ctx context.Context, tx *sql.Tx, saleID int64) (sums []order.RefundSum, err error) {
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		var r order.RefundSum
+		err := rows.Scan(&r.Currency, &r.Due, &r.DueMinor, &r.Refunded, &r.RefundedMinor)
+		sums = append(sums, r)
+		return err
+	}, `SELECT currency, SUM(refunded_at IS NULL), SUM(IF(refunded_at IS NULL, amount_minor, 0)),
+			SUM(refunded_at IS NOT NULL), SUM(IF(refunded_at IS NULL, 0, amount_minor))
+		FROM payments WHERE sale_id = ? AND outcome = 'refund_required' GROUP BY currency ORDER BY currency`, saleID)
+	return sums, err
 }
 
 // Snapshot returns a sale and passes all its live orders to page, by ID, at most 1,000

@@ -137,10 +137,12 @@ func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 	return uint64(epoch), nil
 }
 
+const insertChange = `INSERT INTO sale_changes (sale_id, seq, changes, refund) VALUES (?, ?, ?, ?)`
+
 // writeChange appends to the log of changes. It is a transaction's last statement for a
 // sale.
 func writeChange(ctx context.Context, tx *sql.Tx, c order.Change) error {
-	_, _, err := exec(ctx, tx, `INSERT INTO sale_changes (sale_id, seq, changes) VALUES (?, ?, ?)`, c.SaleID, c.Seq, order.EncodeChange(c))
+	_, _, err := exec(ctx, tx, insertChange, c.SaleID, c.Seq, order.EncodeChange(c), order.EncodeRefund(c.Refund))
 	return err
 }
 

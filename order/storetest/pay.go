@@ -125,7 +125,7 @@ func payOnce(t *testing.T, s *suite) {
 		require.Equal(t, order.OutcomeRefundRequired, s.pay(t, surplus).Outcome)
 	}
 	require.Equal(t, 8, s.available(t, sale.ID))
-	require.Equal(t, uint64(2), s.check(t, sale)[sale.ID])
+	require.Equal(t, uint64(3), s.check(t, sale)[sale.ID], "the surplus payment is a change that changes nothing")
 }
 
 func payLate(t *testing.T, s *suite) {
@@ -175,7 +175,7 @@ func payWrongly(t *testing.T, s *suite) {
 		require.ErrorIs(t, err, bad.want, name)
 		require.Equal(t, order.StatusConfirmed, s.record(t, o.ID).Status, name)
 	}
-	require.Equal(t, order.OutcomePaid, s.pay(t, right).Outcome, "nothing wrong was kept")
+	require.Equal(t, order.OutcomePaid, s.pay(t, right).Outcome, "what was wrong is corrected")
 	stolen := s.payment(t, other)
 	stolen.EventID = right.EventID
 	_, err := s.store.Pay(t.Context(), stolen)

@@ -51,6 +51,10 @@ type Store interface {
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
+	Payments(ctx context.Context, q order.PaymentQuery) ([]order.PaymentRecord, error)
+	Refunded(ctx context.Context, by order.Operator, cmd, event string) (order.PaymentRecord, error)
+	OpenRefunds(ctx context.Context) (order.RefundCount, error)
+	AdoptPayments(ctx context.Context) (int, error)
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Orders(ctx context.Context, q order.Query) ([]order.Record, order.ID, error)
 	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
@@ -121,6 +125,10 @@ func Run(t *testing.T, store Store) {
 		"an order is paid once":                                   payOnce,
 		"a late payment requires a refund":                        payLate,
 		"a wrong payment pays nothing":                            payWrongly,
+		"what is to be refunded is listed":                        refundsListed,
+		"a refund is marked once":                                 refundsMarked,
+		"a wrong amount may be corrected until it is refunded":    wrongAmountCorrected,
+		"a payment to be refunded is an event":                    eventsOfRefunds,
 		"unpaid orders expire":                                    expireUnpaid,
 		"one scan reads past many small changes":                  expireLooksAhead,
 		"of payment, cancellation and expiry one wins":            oneWins,
