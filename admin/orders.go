@@ -39,6 +39,8 @@ type FoundOrder struct {
 	Entry *stock.Entry
 	// DeadLetters are those under its ID.
 	DeadLetters []order.DeadLetter
+	// Payments are those of the order, newest first, if a single order was requested.
+	Payments []order.PaymentRecord
 	// Sale is its sale in both stores, if a single order was requested.
 	Sale *SaleStatus
 }
@@ -122,6 +124,9 @@ func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []FoundOrd
 	return append(unsettled, page...)
 }
 
+// paymentsShown is how many payments of an order are shown. It has one, rarely more.
+const paymentsShown = 100
+
 // Order returns an order from both stores. One without a row in MySQL is found in
 // Redis if its sale and shopper are given. The error is order.ErrNotFound if
 // neither store nor the dead letters have it.
@@ -129,6 +134,9 @@ func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper 
 	f := FoundOrder{Order: order.Order{ID: id, SaleID: saleID, ShopperID: shopper}}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
 		if f.DeadLetters, err = s.deadLetters.DeadLettersNamed(ctx, id.String()); err != nil {
+			return nil, err
+		}
+		if f.Payments, err = s.payments.Payments(ctx, order.PaymentQuery{OrderID: id, Limit: paymentsShown}); err != nil {
 			return nil, err
 		}
 		return s.orders.Find(ctx, []order.ID{id})
@@ -206,6 +214,7 @@ type OrderView struct {
 	Redis       string           `json:"redis,omitempty"`
 	Sale        *SaleView        `json:"sale,omitempty"`
 	DeadLetters []DeadLetterView `json:"dead_letters,omitempty"`
+	Payments    []PaymentView    `json:"payments,omitempty"`
 	// Where is a sentence that says where the order is.
 	Where string `json:"where,omitempty"`
 }
@@ -235,6 +244,9 @@ func ViewOrder(f FoundOrder) OrderView {
 		if d.IsVerdict() && f.Row == nil {
 			v.Status, v.Reason = string(order.StatusRejected), Printable(d.Reason)
 		}
+	}
+	for _, p := range f.Payments {
+		v.Payments = append(v.Payments, ViewPayment(p))
 	}
 	if f.Sale != nil {
 		sale := ViewStatus(*f.Sale)

@@ -47,22 +47,24 @@ func (s *Service) Export(ctx context.Context, c Call, saleID int64, page func([]
 
 // ReportView is the JSON of a report. Available units are in no live order.
 type ReportView struct {
-	ID          string  `json:"id"`
-	ExternalID  string  `json:"external_id,omitempty"`
-	Title       string  `json:"title"`
-	SKU         string  `json:"sku"`
-	State       string  `json:"state"`
-	PriceMinor  int64   `json:"price_minor"`
-	Currency    string  `json:"currency"`
-	Total       int64   `json:"total"`
-	Available   int64   `json:"available"`
-	LiveUnits   int64   `json:"live_units"` // sold: confirmed and paid
-	Confirmed   SumView `json:"confirmed"`  // and not paid yet
-	Paid        SumView `json:"paid"`
-	Cancelled   SumView `json:"cancelled"`
-	Rejected    SumView `json:"rejected"`
-	DeadLetters int64   `json:"dead_letters"`
-	Final       bool    `json:"final"` // ended, and nothing is unpaid: only refunds are still to come
+	ID         string  `json:"id"`
+	ExternalID string  `json:"external_id,omitempty"`
+	Title      string  `json:"title"`
+	SKU        string  `json:"sku"`
+	State      string  `json:"state"`
+	PriceMinor int64   `json:"price_minor"`
+	Currency   string  `json:"currency"`
+	Total      int64   `json:"total"`
+	Available  int64   `json:"available"`
+	LiveUnits  int64   `json:"live_units"` // sold: confirmed and paid
+	Confirmed  SumView `json:"confirmed"`  // and not paid yet
+	Paid       SumView `json:"paid"`
+	Cancelled  SumView `json:"cancelled"`
+	Rejected   SumView `json:"rejected"`
+	// Refunds are its payments that pay no order, by currency.
+	Refunds     []RefundView `json:"refunds"`
+	DeadLetters int64        `json:"dead_letters"`
+	Final       bool         `json:"final"` // ended, and nothing is unpaid: only refunds are still to come
 }
 
 // SumView is the JSON of a sum of orders.
@@ -70,6 +72,16 @@ type SumView struct {
 	Orders      int64 `json:"orders"`
 	Units       int64 `json:"units"`
 	AmountMinor int64 `json:"amount_minor"`
+}
+
+// RefundView is the JSON of payments that pay no order: those that are due to be
+// refunded, and those that were.
+type RefundView struct {
+	Currency      string `json:"currency"`
+	Due           int64  `json:"due"`
+	DueMinor      int64  `json:"due_minor"`
+	Refunded      int64  `json:"refunded"`
+	RefundedMinor int64  `json:"refunded_minor"`
 }
 
 // ViewReport returns the JSON of r.
@@ -83,6 +95,7 @@ func ViewReport(r order.Report) ReportView {
 		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency,
 		Total: int64(s.Total), Available: int64(s.Available), LiveUnits: r.LiveUnits,
 		Confirmed: sum(order.StatusConfirmed), Paid: sum(order.StatusPaid), Cancelled: sum(order.StatusCancelled), Rejected: sum(order.StatusRejected),
+		Refunds:     Views(r.Refunds, func(s order.RefundSum) RefundView { return RefundView(s) }),
 		DeadLetters: r.DeadLetters, Final: ended && r.Orders[order.StatusConfirmed] == 0,
 	}
 }

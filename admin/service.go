@@ -71,6 +71,7 @@ type Options struct {
 	Orders      orders
 	Search      search
 	DeadLetters deadLetters
+	Payments    payments
 	Reports     reports
 	Ledger      ledger
 	Entries     entries
@@ -93,6 +94,7 @@ type Service struct {
 	orders      orders
 	search      search
 	deadLetters deadLetters
+	payments    payments
 	reports     reports
 	ledger      ledger
 	entries     entries
@@ -110,7 +112,7 @@ type Service struct {
 func New(o Options) *Service {
 	return &Service{
 		operations: o.Operations, sales: o.Sales, auditLog: o.AuditLog, orders: o.Orders, search: o.Search,
-		deadLetters: o.DeadLetters, reports: o.Reports, ledger: o.Ledger, entries: o.Entries, loader: o.Loader,
+		deadLetters: o.DeadLetters, payments: o.Payments, reports: o.Reports, ledger: o.Ledger, entries: o.Entries, loader: o.Loader,
 		tail: o.Tail, auditor: o.Auditor, rebuilder: o.Rebuilder, limits: o.Limits, limitRules: o.LimitRules,
 		fleet: o.Fleet, log: o.Log,
 	}

@@ -81,6 +81,9 @@ func (h *Handler) routes() {
 		"GET dead-letters/{id}":          h.showDeadLetter,
 		"POST dead-letters/{id}/discard": h.discardDeadLetter,
 
+		"GET payments":                h.listPayments,
+		"POST payments/{id}/refunded": h.refundedPayment,
+
 		"GET limits":    h.showLimits,
 		"PATCH limits":  h.changeLimits,
 		"GET instances": h.listInstances,

@@ -119,8 +119,26 @@ func (in *input) positive(name string) int64 {
 
 // page reads cursor and limit.
 func (in *input) page() (before int64, limit int) {
+	return in.positive("cursor"), in.limit()
+}
+
+func (in *input) limit() int {
 	n := in.number("limit", maxLimit, "must be 1 to "+strconv.Itoa(maxLimit))
-	return in.positive("cursor"), int(cmp.Or(n, pageSize))
+	return int(cmp.Or(n, pageSize))
+}
+
+// flag reads true or false; false if it was not sent.
+func (in *input) flag(name string) bool {
+	switch in.query.Get(name) {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	if in.query.Has(name) {
+		in.fail(invalid("?"+name, "must be true or false"))
+	}
+	return false
 }
 
 // saleID reads the sale's ID in the path.

@@ -82,6 +82,14 @@ func (s *store) CountDeadLetters(ctx context.Context) (order.DeadLetterCount, er
 	return ask(ctx, s, "letters", reads, func() (order.DeadLetterCount, error) { return s.inner.CountDeadLetters(ctx) })
 }
 
+func (s *store) OpenRefunds(ctx context.Context) (order.RefundCount, error) {
+	return ask(ctx, s, "refunds", reads, func() (order.RefundCount, error) { return s.inner.OpenRefunds(ctx) })
+}
+
+func (s *store) AdoptPayments(ctx context.Context) (int, error) {
+	return ask(ctx, s, "adopt payments", writes, func() (int, error) { return s.inner.AdoptPayments(ctx) })
+}
+
 func (s *store) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
 	return ask(ctx, s, "operate", writes, func() (order.Sale, error) { return s.inner.Operate(ctx, op) })
 }

@@ -35,12 +35,13 @@ type ConsumerRole struct {
 	expirer     *reconcile.Expirer
 	extender    *reconcile.Extender
 	janitor     *reconcile.Janitor
+	payments    payments
 	events      *events // nil when none are sent
 }
 
 func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (*ConsumerRole, error) {
 	ledger := stock.New(b.redis)
-	c := &ConsumerRole{log: log, mostWorkers: cfg.MySQL.MostWorkers(), eviction: newEviction(b.redis, reg, log)}
+	c := &ConsumerRole{log: log, payments: b.store, mostWorkers: cfg.MySQL.MostWorkers(), eviction: newEviction(b.redis, reg, log)}
 	c.redis = newRedisGuard(b.redis, newWatch(reg), breaker.Options{Log: log})
 	sales := partialLedger{ledger, c.redis}
 	c.pool = consumer.NewPool(consumer.Options{
@@ -77,6 +78,15 @@ func (c *ConsumerRole) details() []string {
 	return append(lines, c.eviction.line())
 }
 
+// adoptPayments fills in what the version before did not record of payments.
+func (c *ConsumerRole) adoptPayments(ctx context.Context) error {
+	for {
+		if n, err := c.payments.AdoptPayments(ctx); n == 0 || err != nil {
+			return err
+		}
+	}
+}
+
 // run works until ctx is done. Then everything that feeds the pool stops and drains
 // first, then the pool, so that delivered messages are settled and acknowledged.
 func (c *ConsumerRole) run(ctx context.Context) error {
@@ -96,6 +106,7 @@ func (c *ConsumerRole) run(ctx context.Context) error {
 	g.Go(func() error { return loop.EverySecond(feed, c.log, "expire", c.expirer.Step) })
 	g.Go(func() error { return loop.EverySecond(feed, c.log, "extend pay", c.extender.Step) })
 	g.Go(func() error { return loop.EverySecond(feed, c.log, "end and close", c.janitor.Step) })
+	g.Go(func() error { return loop.EverySecond(feed, c.log, "adopt payments", c.adoptPayments) })
 	if c.events != nil {
 		g.Go(func() error { return c.events.run(feed) })
 	}

@@ -75,6 +75,8 @@ type paymentStore interface {
 }
 
 type payments interface {
+	OpenRefunds(ctx context.Context) (order.RefundCount, error)
+	AdoptPayments(ctx context.Context) (int, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
@@ -109,6 +111,7 @@ type operatorStore interface { //nolint:interfacebloat // the parts of one store
 	orderAdmin
 	auditLog
 	deadLetters
+	paymentAdmin
 	limitStore
 }
 
@@ -133,6 +136,11 @@ type deadLetters interface {
 	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
 	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
+}
+
+type paymentAdmin interface {
+	Payments(ctx context.Context, q order.PaymentQuery) ([]order.PaymentRecord, error)
+	Refunded(ctx context.Context, by order.Operator, cmd, event string) (order.PaymentRecord, error)
 }
 
 type limitStore interface {

@@ -85,7 +85,7 @@ func newRoot(p *process) *cobra.Command {
 		commands []*cobra.Command
 	}{
 		{"Processes", []*cobra.Command{newDev(p), newAPI(p), newConsumer(p), newMigrate(p), newHealthcheck(p)}},
-		{"Sales and orders", []*cobra.Command{newSale(p), newOrder(p), newEvents(p), newPay(p), newToken(p)}},
+		{"Sales and orders", []*cobra.Command{newSale(p), newOrder(p), newPayments(p), newEvents(p), newPay(p), newToken(p)}},
 		{"Operation", []*cobra.Command{
 			newPreflight(p), newDoctor(p), newInstances(p), newLimits(p), newAudit(p), newRebuild(p), newDeadLetters(p), newAuditLog(p),
 		}},

@@ -20,9 +20,14 @@ import (
 
 func newEvents(p *process) *cobra.Command {
 	return group("events", "Read the order events that other systems get", newEventsTail(p), &cobra.Command{
-		Use: "schema", Short: "Print the JSON schema of events", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := p.stdout.Write(event.Schema)
+		Use: "schema [order | refund]", Short: "Print the JSON schema of the events of orders, or of payments to be refunded",
+		Args: cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"order", "refund"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema := event.Schema
+			if len(args) == 1 && args[0] == "refund" {
+				schema = event.RefundSchema
+			}
+			_, err := p.stdout.Write(schema)
 			return err
 		},
 	})
@@ -125,6 +130,12 @@ func (p *process) showEvent(m queue.Message, sale int64) (shown bool, err error)
 // written it, so no text of it is printed unescaped.
 func eventLine(e event.Event) string {
 	d, safe := e.Data, admin.Printable
+	if pay := d.Payment; pay != nil {
+		return strings.Join([]string{
+			safe(e.Time), "refund   ", "order " + safe(d.OrderID), "sale " + safe(d.SaleID), fmt.Sprintf("#%d", d.Sequence), "shopper " + safe(d.ShopperID),
+			fmt.Sprintf("%d %s", pay.AmountMinor, safe(pay.Currency)), safe(string(pay.Reason)), "payment " + safe(pay.EventID),
+		}, "  ")
+	}
 	return strings.TrimRight(strings.Join([]string{
 		safe(e.Time), fmt.Sprintf("%-9s", safe(string(d.Status))), "order " + safe(d.OrderID), "sale " + safe(d.SaleID), fmt.Sprintf("#%d", d.Sequence),
 		"shopper " + safe(d.ShopperID), fmt.Sprintf("%d x %s", d.Quantity, dash(safe(d.SKU))),

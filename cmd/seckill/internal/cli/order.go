@@ -64,7 +64,7 @@ func (p *process) showOrder(v admin.OrderView) error {
 	if p.json {
 		return writeJSON(p.stdout, v)
 	}
-	return p.listFields([][2]string{
+	fields := [][2]string{
 		{"id", v.ID},
 		{"sale", dash(v.SaleID)},
 		{"shopper", dash(admin.Printable(v.ShopperID))},
@@ -78,7 +78,24 @@ func (p *process) showOrder(v admin.OrderView) error {
 		{"redis", dash(v.Redis)},
 		{"dead letters", strconv.Itoa(len(v.DeadLetters))},
 		{"where", dash(v.Where)},
-	})
+	}
+	for _, pay := range v.Payments {
+		fields = append(fields, [2]string{"payment", paymentLine(pay)})
+	}
+	return p.listFields(fields)
+}
+
+// paymentLine says of a payment of an order what became of it.
+func paymentLine(v admin.PaymentView) string {
+	line := fmt.Sprintf("%s at %s, event %s: ", v.Amount, v.ReceivedAt, admin.Printable(v.EventID))
+	switch {
+	case v.Reason == "":
+		return line + v.Outcome
+	case v.RefundDue:
+		return line + "TO BE REFUNDED (" + v.Reason + ")"
+	default:
+		return line + "refunded at " + v.RefundedAt + " (" + v.Reason + ")"
+	}
 }
 
 func newOrderList(p *process) *cobra.Command {

@@ -66,6 +66,10 @@ func (p *process) showReport(v admin.ReportView) error {
 	}{{"confirmed, unpaid", v.Confirmed}, {"paid", v.Paid}, {"cancelled", v.Cancelled}, {"rejected", v.Rejected}} {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", row.name, row.Orders, row.Units, money(row.AmountMinor, v.Currency))
 	}
+	for _, r := range v.Refunds {
+		fmt.Fprintf(t, "to be refunded\t%d payments\t\t%s\n", r.Due, money(r.DueMinor, r.Currency))
+		fmt.Fprintf(t, "refunded\t%d payments\t\t%s\n", r.Refunded, money(r.RefundedMinor, r.Currency))
+	}
 	fmt.Fprintf(t, "dead letters\t%d\n", v.DeadLetters)
 	if err := t.Flush(); err != nil {
 		return err
