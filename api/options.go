@@ -8,6 +8,7 @@ import (
 
 	"seckill/catalog"
 	"seckill/internal/auth"
+	"seckill/internal/denial"
 	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/stock"
@@ -116,6 +117,7 @@ type Options struct {
 
 	Tracer  *telemetry.Tracer // nil: no traces
 	Metrics *Metrics          // nil: metrics that nobody reads
+	Denials *denial.Recorder  // nil: refused credentials are logged, and nobody reads their number
 	Log     *slog.Logger
 
 	Pages          bool           // serve the sample page of shoppers, and the document as a page

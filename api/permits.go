@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
 	"seckill/internal/appendjson"
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/internal/strictjson"
 )
@@ -68,21 +70,26 @@ func (p *Permits) issue(saleID int64, shopper string, now time.Time) (string, ti
 	return base64.RawURLEncoding.EncodeToString(b[:]), until
 }
 
-// good reports whether a permit was issued for this purchase and has not expired.
-func (p *Permits) good(permit string, saleID int64, shopper string, now time.Time) bool {
+// fault returns why a permit does not allow this purchase, as package denial names it;
+// empty for one that was issued for it and has not expired. An expired one is said to
+// be that only if it is genuine.
+func (p *Permits) fault(permit string, saleID int64, shopper string, now time.Time) string {
 	if len(permit) != base64.RawURLEncoding.EncodedLen(permitSize) {
-		return false
+		return "malformed"
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(permit)
-	if err != nil || len(b) != permitSize || !now.Before(time.UnixMilli(int64(binary.BigEndian.Uint64(b)))) {
-		return false
+	if err != nil || len(b) != permitSize {
+		return "malformed"
 	}
-	for _, key := range p.keys {
-		if hmac.Equal(b[8:], permitSum(key, b[:8], saleID, shopper)) {
-			return true
-		}
+	genuine := func(key []byte) bool { return hmac.Equal(b[8:], permitSum(key, b[:8], saleID, shopper)) }
+	switch {
+	case !slices.ContainsFunc(p.keys, genuine):
+		return "forged"
+	case !now.Before(time.UnixMilli(int64(binary.BigEndian.Uint64(b)))):
+		return "expired"
+	default:
+		return ""
 	}
-	return false
 }
 
 func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
@@ -96,13 +103,17 @@ func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
 // checkPermit refuses a purchase without the permit that its sale requires.
 func (s *Server) checkPermit(r *http.Request, sale *catalog.Snapshot, shopper string) error {
 	values := r.Header[HeaderPermit]
-	switch {
-	case len(values) == 0:
-		return problem.New(permitRequired, nil)
-	case len(values) > 1 || !s.permits.good(values[0], sale.ID, shopper, s.catalog.Now()):
-		return problem.New(permitInvalid, nil)
+	switch len(values) {
+	case 0:
+		return problem.New(permitRequired, denial.New(denial.Permit, "missing", nil))
+	case 1:
+		if fault := s.permits.fault(values[0], sale.ID, shopper, s.catalog.Now()); fault != "" {
+			return problem.New(permitInvalid, denial.New(denial.Permit, fault, nil))
+		}
+		return nil
+	default:
+		return problem.New(permitInvalid, denial.New(denial.Permit, "malformed", nil))
 	}
-	return nil
 }
 
 // issuePermit answers POST /v1/sales/{id}/permits. What would refuse the purchase
@@ -162,7 +173,7 @@ func (s *Server) checkChallenge(r *http.Request, shopper, answer string) error {
 		return nil
 	}
 	if answer == "" {
-		return problem.New(challengeFailed, nil)
+		return problem.New(challengeFailed, denial.New(denial.Challenge, "missing", nil))
 	}
 	if !s.checks.enter(shopper) {
 		return tooOften(time.Second)
@@ -175,7 +186,7 @@ func (s *Server) checkChallenge(r *http.Request, shopper, answer string) error {
 	case err != nil:
 		return &problem.Failure{Type: dependencyDown, Detail: &challengeUnchecked, Cause: err}
 	case !passed:
-		return problem.New(challengeFailed, nil)
+		return problem.New(challengeFailed, denial.New(denial.Challenge, "failed", nil))
 	}
 	return nil
 }

@@ -125,9 +125,9 @@ func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
 	require.EqualValues(t, stock, report.Paid)
 	require.Zero(t, report.Available+report.Confirmed)
 	require.Equal(t, stock, c.count(t, `SELECT COUNT(DISTINCT order_id) FROM payments JOIN orders ON orders.id = order_id
-		WHERE sale_id = ? AND status = 'paid' AND outcome = 'paid'`), "each paid order has a payment")
+		WHERE orders.sale_id = ? AND status = 'paid' AND outcome = 'paid'`), "each paid order has a payment")
 	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM payments JOIN orders ON orders.id = order_id
-		WHERE sale_id = ? AND outcome = 'paid' AND status <> 'paid'`))
+		WHERE orders.sale_id = ? AND outcome = 'paid' AND status <> 'paid'`))
 	due := refunds.Load() + 3
 	require.EqualValues(t, due, c.count(t, `SELECT COUNT(*) FROM payments WHERE sale_id = ? AND outcome = 'refund_required'`))
 	t.Logf("%d cancelled, %d to be refunded", report.Cancelled, due)

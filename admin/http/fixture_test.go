@@ -21,6 +21,7 @@ import (
 	"seckill/audit"
 	"seckill/fleet"
 	"seckill/internal/config"
+	"seckill/internal/denial"
 	"seckill/order"
 	"seckill/order/memory"
 	queuememory "seckill/queue/memory"
@@ -65,7 +66,7 @@ func newAdminAPI(t *testing.T) *adminAPI {
 // reopen creates the API again with the current options.
 func (d *adminAPI) reopen() {
 	d.service = admin.New(d.opts)
-	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, d.opts.Log)
+	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, denial.NewRecorder(nil, d.opts.Log, denial.Operator), d.opts.Log)
 }
 
 // fakeTokens are those of operators whose tokens are their names.

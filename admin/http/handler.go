@@ -4,12 +4,14 @@ package adminhttp
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 
 	"seckill/admin"
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/internal/readcache"
 	"seckill/order"
@@ -39,6 +41,7 @@ const Prefix = "/admin/v1/"
 type Handler struct {
 	service   *admin.Service
 	tokens    tokens
+	denials   *denial.Recorder
 	log       *slog.Logger
 	mux       *http.ServeMux
 	served    []string
@@ -46,9 +49,10 @@ type Handler struct {
 	liveViews *readcache.Cache[admin.LiveView]
 }
 
-// NewHandler returns the HTTP API of a Service.
-func NewHandler(s *admin.Service, t tokens, log *slog.Logger) *Handler {
-	h := &Handler{service: s, tokens: t, log: log, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
+// NewHandler returns the HTTP API of a Service. denials records the tokens that it
+// refuses.
+func NewHandler(s *admin.Service, t tokens, denials *denial.Recorder, log *slog.Logger) *Handler {
+	h := &Handler{service: s, tokens: t, denials: denials, log: log, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
 	h.liveViews = newLiveCache(s)
 	h.routes()
 	return h
@@ -137,19 +141,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // operator returns who sent the request, if they may.
 func (h *Handler) operator(r *http.Request) (order.Operator, error) {
 	values := r.Header["Authorization"]
-	if len(values) != 1 {
-		return order.Operator{}, problem.New(unauthenticated, nil)
+	if len(values) == 0 {
+		return order.Operator{}, problem.New(unauthenticated, denial.New(denial.Operator, "no_token", nil))
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return order.Operator{}, problem.New(unauthenticated, nil)
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return order.Operator{}, problem.New(unauthenticated, denial.New(denial.Operator, "malformed", nil))
 	}
 	by, err := h.tokens.Operator(token)
 	switch {
 	case err != nil:
-		return by, problem.New(unauthenticated, nil)
+		return by, problem.New(unauthenticated, denial.OfToken(denial.Operator, err))
 	case !slices.Contains(Roles(), by.Role), by.Role != Operate && r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return by, problem.New(forbidden, nil)
+		return by, problem.New(forbidden, denial.New(denial.Operator, "role", fmt.Errorf("%q with the role %q", by.Name, by.Role)))
 	}
 	return by, nil
 }

@@ -64,7 +64,7 @@ const callsPerView = 3
 // newSlowAPI returns the API on slow servers, and a function that gets a live view.
 func newSlowAPI() (servers *slowServers, look func(ctx context.Context, saleID int) *httptest.ResponseRecorder) {
 	servers = &slowServers{}
-	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), fakeTokens{}, slog.New(slog.DiscardHandler))
+	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), fakeTokens{}, nil, slog.New(slog.DiscardHandler))
 	return servers, func(ctx context.Context, saleID int) *httptest.ResponseRecorder {
 		req := httptest.NewRequestWithContext(ctx, http.MethodGet, adminhttp.Prefix+"live?sale_id="+strconv.Itoa(saleID), http.NoBody)
 		req.Header.Set("Authorization", "Bearer victor")

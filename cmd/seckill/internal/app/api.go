@@ -102,7 +102,7 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 		Payments: payment.New(b.store, ledger, a.mysql.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: a.gate, Quiet: a.backlog.few,
-		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
+		Metrics: api.NewMetrics(reg), Denials: api.NewDenials(reg, log), Tracer: b.tracer, Log: log,
 		Limits: limits(cfg.API, 1), Pages: cfg.API.Pages, CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	}
 	if challenge != nil {

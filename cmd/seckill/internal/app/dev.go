@@ -72,7 +72,7 @@ func runDev(ctx context.Context, cfg config.Config, tracer *telemetry.Tracer, lo
 	if err != nil {
 		return err
 	}
-	operators, err := newAdminAPI(cfg, b, log)
+	operators, err := newAdminAPI(cfg, b, reg, log)
 	if err != nil {
 		return err
 	}

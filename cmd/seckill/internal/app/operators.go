@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"seckill/admin"
 	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/internal/config"
+	"seckill/internal/denial"
 	"seckill/order/mysql"
 	"seckill/reconcile"
 	"seckill/stock"
@@ -32,7 +35,7 @@ func limitRules(cfg config.Config) admin.LimitRules {
 }
 
 // newAdminAPI returns the operators' API; nil where no key of theirs is set.
-func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler, error) {
+func newAdminAPI(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (http.Handler, error) {
 	if len(cfg.Admin.JWTSecrets)+len(cfg.Admin.JWTPublicKeys) == 0 {
 		log.Info("admin API is off: no SECKILL_ADMIN_JWT_SECRETS or SECKILL_ADMIN_JWT_PUBLIC_KEYS")
 		return nil, nil //nolint:nilnil // off is no error
@@ -41,7 +44,7 @@ func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler,
 	if err != nil {
 		return nil, &SettingError{err}
 	}
-	return adminhttp.NewHandler(newService(cfg, b, log), tokens, log), nil
+	return adminhttp.NewHandler(newService(cfg, b, log), tokens, denial.NewRecorder(reg, log, denial.Operator), log), nil
 }
 
 // WithServers calls fn with a service on all servers.
