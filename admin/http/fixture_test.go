@@ -3,7 +3,6 @@ package adminhttp_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +19,7 @@ import (
 	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/fleet"
+	"seckill/internal/auth"
 	"seckill/internal/config"
 	"seckill/internal/denial"
 	"seckill/order"
@@ -76,7 +76,7 @@ func (fakeTokens) Operator(token string) (order.Operator, error) {
 	roles := map[string]string{"alice": adminhttp.Operate, "bob": adminhttp.Operate, "victor": adminhttp.Viewer, "nobody": ""}
 	role, ok := roles[token]
 	if !ok {
-		return order.Operator{}, errors.New("no such token")
+		return order.Operator{}, auth.Refused("signature")
 	}
 	return order.Operator{Name: token, Role: role}, nil
 }

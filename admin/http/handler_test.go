@@ -1,13 +1,18 @@
 package adminhttp_test
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	adminhttp "seckill/admin/http"
+	"seckill/internal/denial"
+	"seckill/internal/testenv"
 	"seckill/order"
 )
 
@@ -50,6 +55,36 @@ func TestRolesDecideWhoMayReadAndWhoMayChange(t *testing.T) {
 	require.Len(t, entries, 3, "create, open, pause: refused requests changed nothing")
 	r = d.as("victor", post, path(id, "/end"), "", "Accept-Language", "zh-CN,en;q=0.5")
 	require.Contains(t, r.text, "无权限")
+}
+
+func TestAnOperatorsRefusedTokenIsCountedAndItsCauseLogged(t *testing.T) {
+	t.Parallel()
+	d := newAdminAPI(t)
+	logs, reg := &testenv.Logs{}, prometheus.NewRegistry()
+	log := slog.New(slog.NewTextHandler(logs, nil))
+	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, denial.NewRecorder(reg, log, denial.Operator), log)
+	require.Equal(t, 401, d.as("", http.MethodGet, "sales", "").status)
+	require.Equal(t, 401, d.as("forged", http.MethodGet, "orders?sale_id=1", "").status)
+	require.Equal(t, 401, d.as("alice", http.MethodGet, "sales", "", "Authorization", "Bearer bob").status)
+	require.Equal(t, 403, d.as("victor", http.MethodPost, "sales/pause", "").status)
+	require.Equal(t, 403, d.as("nobody", http.MethodGet, "sales", "").status)
+	require.Equal(t, 200, d.as("alice", http.MethodGet, "sales", "").status)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	counted := map[string]float64{}
+	for _, m := range families[0].GetMetric() {
+		if n := m.GetCounter().GetValue(); n > 0 {
+			counted[m.GetLabel()[0].GetValue()] = n
+		}
+	}
+	require.Equal(t, map[string]float64{"no_token": 1, "signature": 1, "malformed": 1, "role": 2}, counted)
+	for _, line := range []string{
+		`msg=refused kind=operator cause=signature route="GET /admin/v1/orders" address=192.0.2.1`,
+		`msg=refused kind=operator cause=role route="POST /admin/v1/sales/pause" address=192.0.2.1 detail="\"victor\" with the role \"viewer\""`,
+	} {
+		require.Contains(t, logs.String(), line)
+	}
+	require.NotContains(t, logs.String(), "forged")
 }
 
 func TestActionsOnASaleReachRedisAtOnce(t *testing.T) {

@@ -170,18 +170,28 @@ func (r *Recorder) Record(ctx context.Context, err error, attrs ...slog.Attr) {
 		return
 	}
 	attrs = append([]slog.Attr{slog.String("kind", string(e.Kind)), slog.String("cause", e.Cause)}, attrs...)
-	if k, ok := errors.AsType[interface {
-		error
-		KeyID() string
-	}](e.Err); ok {
-		attrs = append(attrs, slog.String("kid", k.KeyID()))
-	} else if e.Err != nil {
-		attrs = append(attrs, slog.String("detail", e.Err.Error()))
-	}
+	attrs = append(attrs, e.details()...)
 	if n := s.skipped.Swap(0); n > 0 {
 		attrs = append(attrs, slog.Int64("lines_skipped", n))
 	}
 	r.log.LogAttrs(ctx, slog.LevelWarn, "refused", attrs...)
+}
+
+// details are what the log has besides the cause: the kid of a token, or what is known
+// of any other refusal.
+func (e *Error) details() []slog.Attr {
+	token, ok := errors.AsType[interface {
+		error
+		KeyID() string
+	}](e.Err)
+	switch {
+	case ok && token.KeyID() != "":
+		return []slog.Attr{slog.String("kid", token.KeyID())}
+	case ok || e.Err == nil:
+		return nil
+	default:
+		return []slog.Attr{slog.String("detail", e.Err.Error())}
+	}
 }
 
 // ipv6Subscriber is the size of the network that one subscriber has.

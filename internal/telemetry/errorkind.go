@@ -62,6 +62,7 @@ var sentinels = map[string]bool{
 	"the file is empty":                           true,
 	"the session is not as the protocol needs it": true,
 	"there is no such limit":                      true,
+	"too far from the server's time":              true, // of a callback
 
 	"order: changed meanwhile":                    true,
 	"lookup: closed":                              true,

@@ -71,6 +71,15 @@ func TestTailShowsEventsToProgramsAsTheyAre(t *testing.T) {
 	require.Equal(t, "8-3-512", e.ID)
 }
 
+func TestTailShowsThePaymentToBeRefunded(t *testing.T) {
+	t.Parallel()
+	e := event.Event{SpecVersion: "1.0", ID: "7-4-512", Type: event.RefundType, Time: "2026-11-11T12:00:00.120Z", Data: event.Data{
+		OrderID: "512", SaleID: "7", ShopperID: "42", Status: "cancelled", AmountMinor: 9900, Currency: "CNY", Sequence: 4,
+		Payment: &event.Payment{EventID: "evt\x1b[2J", AmountMinor: 50, Currency: "USD", Reason: "wrong_amount"},
+	}}
+	require.Equal(t, `2026-11-11T12:00:00.120Z  refund     order 512  sale 7  #4  shopper 42  50 USD  wrong_amount  payment "evt\x1b[2J"`, eventLine(e))
+}
+
 // TestTailEscapesEveryText: another program writes to the topic, and every text of its
 // event would clear the screen and start a line.
 func TestTailEscapesEveryText(t *testing.T) {
@@ -120,6 +129,11 @@ func TestTailReportsThatTheBrokerIsDown(t *testing.T) {
 	code, out, _ := command(t, nil, "events", "schema")
 	require.Zero(t, code)
 	require.Equal(t, string(event.Schema), out)
+	code, out, _ = command(t, nil, "events", "schema", "refund")
+	require.Zero(t, code)
+	require.Equal(t, string(event.RefundSchema), out)
+	code, _, _ = command(t, nil, "events", "schema", "payment")
+	require.Equal(t, exitUsage, code)
 }
 
 type failingReader struct{}
