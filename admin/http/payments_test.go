@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -61,7 +62,7 @@ func TestMoneyToReturnIsListedUntilAnOperatorHasReturnedIt(t *testing.T) {
 	for _, v := range due {
 		require.NotEmpty(t, v.ReceivedAt)
 		require.Equal(t, admin.PaymentView{
-			EventID: v.EventID, OrderID: late.ID.String(), SaleID: fmt.Sprint(id), ShopperID: "zoe", AmountMinor: 9900, Amount: "¥99.00", Currency: "CNY",
+			EventID: v.EventID, OrderID: late.ID.String(), SaleID: strconv.FormatInt(id, 10), ShopperID: "zoe", AmountMinor: 9900, Amount: "¥99.00", Currency: "CNY",
 			Outcome: "refund_required", Reason: "paid", RefundDue: true, ReceivedAt: v.ReceivedAt,
 		}, v)
 	}

@@ -35,7 +35,7 @@ type ConsumerRole struct {
 	expirer     *reconcile.Expirer
 	extender    *reconcile.Extender
 	janitor     *reconcile.Janitor
-	payments    payments
+	payments    refunds
 	events      *events // nil when none are sent
 }
 

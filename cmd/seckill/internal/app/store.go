@@ -72,11 +72,15 @@ type settler interface {
 type paymentStore interface {
 	payments
 	deadlines
+	refunds
+}
+
+type refunds interface {
+	OpenRefunds(ctx context.Context) (order.RefundCount, error)
+	AdoptPayments(ctx context.Context) (int, error)
 }
 
 type payments interface {
-	OpenRefunds(ctx context.Context) (order.RefundCount, error)
-	AdoptPayments(ctx context.Context) (int, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
