@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -86,6 +87,24 @@ func TestPaymentService_LeavesToTheTailWhatCannotBeWrittenToRedis(t *testing.T) 
 	require.NoError(t, tail.Step(t.Context()))
 	require.NoError(t, tail.Step(t.Context()))
 	require.EqualValues(t, 1, s.meta(t).Available)
+	require.Empty(t, s.audit(t).Discrepancies)
+}
+
+func TestPaymentService_MovesTheCursorOverAPaymentToBeRefunded(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	os := s.buy(t, 1)
+	payments := payment.New(s.store, s.ledger, unguarded, quiet())
+	_, err := payments.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err)
+	before := s.meta(t)
+	for i, amount := range []int64{1, 2} { // too late, and of a wrong amount
+		_, err := payments.Pay(t.Context(), order.Payment{EventID: strconv.Itoa(i), OrderID: os[0].ID, AmountMinor: amount, Currency: "CNY"})
+		require.Equal(t, amount == 2, errors.Is(err, order.ErrAmount))
+	}
+	after := s.meta(t)
+	require.Equal(t, before.Applied+2, after.Applied, "later changes need not wait for the tail")
+	require.Equal(t, before.Available, after.Available)
 	require.Empty(t, s.audit(t).Discrepancies)
 }
 
