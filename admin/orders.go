@@ -198,6 +198,7 @@ type OrderView struct {
 	Status      string `json:"status"`
 	Reason      string `json:"reason,omitempty"`
 	AmountMinor int64  `json:"amount_minor,omitempty"`
+	Amount      string `json:"amount,omitempty"` // as people write it; of a single order
 	ReservedAt  string `json:"reserved_at"` // when its ID was made
 	DecidedAt   string `json:"decided_at,omitempty"`
 	PayBy       string `json:"pay_by,omitempty"`
@@ -239,6 +240,9 @@ func ViewOrder(f FoundOrder) OrderView {
 	if f.Sale != nil {
 		sale := ViewStatus(*f.Sale)
 		v.Sale, v.Where = &sale, where(f)
+		if f.Row != nil {
+			v.Amount = order.Money(v.AmountMinor, sale.Currency)
+		}
 	}
 	return v
 }

@@ -54,6 +54,7 @@ type ReportView struct {
 	State       string  `json:"state"`
 	PriceMinor  int64   `json:"price_minor"`
 	Currency    string  `json:"currency"`
+	Price       string  `json:"price"` // as people write it: ¥99.00
 	Total       int64   `json:"total"`
 	Available   int64   `json:"available"`
 	LiveUnits   int64   `json:"live_units"` // sold: confirmed and paid
@@ -67,20 +68,21 @@ type ReportView struct {
 
 // SumView is the JSON of a sum of orders.
 type SumView struct {
-	Orders      int64 `json:"orders"`
-	Units       int64 `json:"units"`
-	AmountMinor int64 `json:"amount_minor"`
+	Orders      int64  `json:"orders"`
+	Units       int64  `json:"units"`
+	AmountMinor int64  `json:"amount_minor"`
+	Amount      string `json:"amount"` // as people write it
 }
 
 // ViewReport returns the JSON of r.
 func ViewReport(r order.Report) ReportView {
 	s := r.Sale
 	sum := func(status order.Status) SumView {
-		return SumView{r.Orders[status], r.Units[status], r.Amounts[status]}
+		return SumView{r.Orders[status], r.Units[status], r.Amounts[status], order.Money(r.Amounts[status], s.Currency)}
 	}
 	ended := s.State == order.SaleEnded || s.State == order.SaleClosed
 	return ReportView{
-		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency,
+		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU, State: string(s.State), PriceMinor: s.PriceMinor, Currency: s.Currency, Price: order.Money(s.PriceMinor, s.Currency),
 		Total: int64(s.Total), Available: int64(s.Available), LiveUnits: r.LiveUnits,
 		Confirmed: sum(order.StatusConfirmed), Paid: sum(order.StatusPaid), Cancelled: sum(order.StatusCancelled), Rejected: sum(order.StatusRejected),
 		DeadLetters: r.DeadLetters, Final: ended && r.Orders[order.StatusConfirmed] == 0,

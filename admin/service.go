@@ -47,6 +47,11 @@ type sales interface {
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
 }
 
+// names finds sales by ID or external ID.
+type names interface {
+	SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error)
+}
+
 // ledger is Redis.
 type ledger interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
@@ -67,6 +72,7 @@ type tail interface {
 type Options struct {
 	Operations  operations
 	Sales       sales
+	Names       names
 	AuditLog    auditLog
 	Orders      orders
 	Search      search
@@ -89,6 +95,7 @@ type Options struct {
 type Service struct {
 	operations  operations
 	sales       sales
+	names       names
 	auditLog    auditLog
 	orders      orders
 	search      search
@@ -109,7 +116,7 @@ type Service struct {
 // New returns a Service.
 func New(o Options) *Service {
 	return &Service{
-		operations: o.Operations, sales: o.Sales, auditLog: o.AuditLog, orders: o.Orders, search: o.Search,
+		operations: o.Operations, sales: o.Sales, names: o.Names, auditLog: o.AuditLog, orders: o.Orders, search: o.Search,
 		deadLetters: o.DeadLetters, reports: o.Reports, ledger: o.Ledger, entries: o.Entries, loader: o.Loader,
 		tail: o.Tail, auditor: o.Auditor, rebuilder: o.Rebuilder, limits: o.Limits, limitRules: o.LimitRules,
 		fleet: o.Fleet, log: o.Log,

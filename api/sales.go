@@ -165,7 +165,7 @@ var errTooManyReads = errors.New("api: too many reads of unknown sales")
 // closedSales reads the sales that the local copy no longer has: their orders
 // are still polled and listed. It asks MySQL once for a sale that exists, once a
 // second for one that does not, and at a bounded rate for all together.
-type closedSales = readcache.Cache[order.Sale]
+type closedSales = readcache.Cache[int64, order.Sale]
 
 // newClosedSales returns a cache whose Get returns order.ErrNotFound for a sale
 // that does not exist; any other error means that MySQL did not answer.

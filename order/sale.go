@@ -91,7 +91,7 @@ func (s Sale) Validate() error {
 	}
 	check(s.Title != "" && len(s.Title) <= 200 && utf8.ValidString(s.Title), "title", "must be 1 to 200 bytes of UTF-8")
 	check(len(s.SKU) <= 64 && utf8.ValidString(s.SKU), "sku", "must be at most 64 bytes of UTF-8")
-	check(len(s.ExternalID) <= 64 && printable(s.ExternalID, '!'), "external_id", "must be at most 64 printable ASCII characters")
+	check(validExternalID(s.ExternalID), "external_id", "must be at most 64 printable ASCII characters")
 	check(s.PriceMinor >= 0 && s.PriceMinor <= 1e12, "price_minor", "must be 0 to 1e12, not %d", s.PriceMinor)
 	check(isCurrency(s.Currency), "currency", "must be a code of ISO 4217 such as CNY, not %q", s.Currency)
 	check(s.Total >= 0 && s.Total <= 1e9, "stock", "must be 0 to 1e9, not %d", s.Total)
@@ -103,6 +103,8 @@ func (s Sale) Validate() error {
 	check(s.PayWithin >= time.Second && s.PayWithin <= 30*24*time.Hour, "pay_within", "must be 1s to 720h, not %s", s.PayWithin)
 	return errors.Join(errs...)
 }
+
+func validExternalID(s string) bool { return len(s) <= 64 && printable(s, '!') }
 
 // ParseClaim splits the claim that a sale requires. A token satisfies "name" if it
 // has a claim of that name that is true, and "name=value" if the claim is that

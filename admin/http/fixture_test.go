@@ -53,7 +53,7 @@ func newAdminAPI(t *testing.T) *adminAPI {
 	own, err := config.Load(nil, "")
 	require.NoError(t, err)
 	d.opts = admin.Options{
-		Operations: d.store, Sales: d.store, AuditLog: d.store, Orders: d.store, Search: d.store, DeadLetters: d.store, Reports: d.store,
+		Operations: d.store, Sales: d.store, Names: d.store, AuditLog: d.store, Orders: d.store, Search: d.store, DeadLetters: d.store, Reports: d.store,
 		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
 		Auditor: audit.NewAuditor(d.store, d.ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader),
 		Limits: d.store, LimitRules: admin.LimitRules{Configured: own.Limits(), Parse: config.ParseLimit}, Fleet: d.fleet, Log: log,

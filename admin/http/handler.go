@@ -11,7 +11,6 @@ import (
 
 	"seckill/admin"
 	"seckill/internal/problem"
-	"seckill/internal/readcache"
 	"seckill/order"
 )
 
@@ -43,7 +42,7 @@ type Handler struct {
 	mux       *http.ServeMux
 	served    []string
 	heavy     chan struct{} // bounds handlers that read whole sales
-	liveViews *readcache.Cache[admin.LiveView]
+	liveViews *liveCache
 }
 
 // NewHandler returns the HTTP API of a Service.
@@ -66,7 +65,8 @@ func (h *Handler) routes() {
 	for pattern, e := range map[string]endpoint{
 		"GET sales":                h.listSales,
 		"POST sales":               h.createSale,
-		"POST sales/pause":         h.pauseAll,
+		"POST sales/pause":         h.moveAll("pause"),
+		"POST sales/resume":        h.moveAll("resume"),
 		"GET sales/{id}":           h.showSale,
 		"PATCH sales/{id}":         h.changeSale,
 		"POST sales/{id}/{action}": h.moveSale,

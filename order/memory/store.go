@@ -130,6 +130,19 @@ func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64
 	return ids[:min(len(ids), limit)], nil
 }
 
+// SalesNamed is as in order/mysql.
+func (s *Store) SalesNamed(_ context.Context, n order.SaleName) ([]order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sales []order.Sale
+	for _, sale := range s.sales {
+		if n.Is(*sale) {
+			sales = append(sales, *sale)
+		}
+	}
+	return sales, nil
+}
+
 // SalesBefore is as in order/mysql.
 func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order.Sale, error) {
 	s.mu.Lock()

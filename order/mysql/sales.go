@@ -25,6 +25,20 @@ func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	return sale, nil
 }
 
+// SalesNamed returns the sales with that name, at most one by each kind of ID.
+func (s *Store) SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error) {
+	var sales []order.Sale
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		sale, err := scanSale(rows)
+		sales = append(sales, sale)
+		return err
+	}, `SELECT `+saleColumns+` FROM sales WHERE id = ? OR external_id = ?`, n.ID, nullable(n.External))
+	if err != nil {
+		return nil, fmt.Errorf("mysql: sale %s: %w", n, err)
+	}
+	return sales, nil
+}
+
 // Sales returns the sales that are not closed, newest first, at most MaxSales. If there
 // are more, which is logged, sales that start later are left out until their time
 // comes.

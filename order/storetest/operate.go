@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -241,6 +242,46 @@ func operatorCancels(t *testing.T, s *suite) {
 	require.Contains(t, string(entries[0].Before), `"reason":"unreadable"`)
 	require.Equal(t, []string{"cancel", "order " + o.ID.String(), by.Name}, []string{entries[1].Action, entries[1].Target, entries[1].By.Name})
 	require.Equal(t, 10, s.available(t, sale.ID))
+}
+
+func salesNamed(t *testing.T, s *suite) {
+	sale := s.sale(t, 1, 1)
+	id := strconv.FormatInt(sale.ID, 10)
+	pick := func(text string) (order.Sale, error) {
+		n, err := order.ParseSaleName(text)
+		require.NoError(t, err)
+		found, err := s.store.SalesNamed(t.Context(), n)
+		require.NoError(t, err)
+		return n.Pick(found)
+	}
+	for _, text := range []string{id, "id:" + id, sale.ExternalID, "ext:" + sale.ExternalID} {
+		found, err := pick(text)
+		require.NoError(t, err, text)
+		require.Equal(t, sale, found, text)
+	}
+	for _, text := range []string{"ext:" + id, "ext:nobody-" + id, strings.ToUpper(sale.ExternalID), s.id(t).String()} {
+		_, err := pick(text)
+		require.ErrorIs(t, err, order.ErrNotFound, text)
+	}
+
+	twin := s.draft(t, 1, 1)
+	twin.ExternalID = id
+	twin, err := s.store.CreateSale(t.Context(), twin)
+	require.NoError(t, err)
+	_, err = pick(id)
+	require.ErrorIs(t, err, order.ErrConflict, "no sale is guessed")
+	for text, want := range map[string]int64{"id:" + id: sale.ID, "ext:" + id: twin.ID} {
+		found, err := pick(text)
+		require.NoError(t, err)
+		require.Equal(t, want, found.ID)
+	}
+
+	anonymous := s.draft(t, 1, 1)
+	anonymous.ExternalID = ""
+	_, err = s.store.CreateSale(t.Context(), anonymous)
+	require.NoError(t, err)
+	_, err = pick("id:" + s.id(t).String())
+	require.ErrorIs(t, err, order.ErrNotFound, "no external ID is no name")
 }
 
 func salesPages(t *testing.T, s *suite) {

@@ -28,6 +28,7 @@ type Store interface {
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
 	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
+	SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error)
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
@@ -103,6 +104,7 @@ func Run(t *testing.T, store Store) {
 		"an extension holds before the rows have it":              extendHolds,
 		"limits are changed by generation and logged":             limitsChange,
 		"orders are found by sale, reference and shopper":         ordersFound,
+		"a sale is found by each of its names":                    salesNamed,
 		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
 		"node IDs are used once":                                  nodeIDsUnique,

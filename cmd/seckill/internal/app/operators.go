@@ -20,7 +20,7 @@ func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service 
 	ledger := stock.New(b.redis)
 	loader := reconcile.NewLoader(b.store, b.store, ledger, b.queue, log)
 	return admin.New(admin.Options{
-		Operations: b.operators, Sales: b.operators, AuditLog: b.operators, Orders: b.operators, Search: b.operators, DeadLetters: b.operators, Reports: b.operators,
+		Operations: b.operators, Sales: b.operators, Names: b.operators, AuditLog: b.operators, Orders: b.operators, Search: b.operators, DeadLetters: b.operators, Reports: b.operators,
 		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.store, ledger),
 		Auditor: audit.NewAuditor(b.store, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.store, ledger, loader), Log: log,
 		Limits: b.operators, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
@@ -64,7 +64,7 @@ func WithStores(cfg config.Config, log *slog.Logger, fn func(*admin.Service) err
 	return withDB(cfg.MySQL, func(db *sql.DB) error {
 		store := mysql.NewStore(db, log)
 		return fn(admin.New(admin.Options{
-			Sales: store, Ledger: stock.New(rdb), Limits: store, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, rdb), Log: log,
+			Sales: store, Names: store, Ledger: stock.New(rdb), Limits: store, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, rdb), Log: log,
 		}))
 	})
 }
@@ -73,7 +73,7 @@ func WithStores(cfg config.Config, log *slog.Logger, fn func(*admin.Service) err
 func WithMySQL(cfg config.Config, log *slog.Logger, fn func(*admin.Service) error) error {
 	return withDB(cfg.MySQL, func(db *sql.DB) error {
 		store := mysql.NewStore(db, log)
-		return fn(admin.New(admin.Options{Sales: store, AuditLog: store, DeadLetters: store, Log: log}))
+		return fn(admin.New(admin.Options{Sales: store, Names: store, AuditLog: store, DeadLetters: store, Log: log}))
 	})
 }
 
