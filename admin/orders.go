@@ -19,7 +19,7 @@ type orders interface {
 // search finds orders by shopper or reference.
 type search interface {
 	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
-	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
 
@@ -65,21 +65,27 @@ func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []FoundOrder, 
 		return nil, 0, ErrQuery
 	case q.SaleID == 0:
 		rs, err := s.acrossSales(ctx, q)
-		return found(rs), 0, err
+		return found(rs), after(rs, q.Limit), err
 	case q.Shopper != "":
 		rs, err := ask(ctx, func(ctx context.Context) ([]order.Record, error) {
 			return s.search.ByShopper(ctx, q.SaleID, q.Shopper, q.Before, q.Limit)
 		})
-		if len(rs) == q.Limit {
-			next = rs[q.Limit-1].ID
-		}
-		return s.withEntries(ctx, q, found(rs)), next, err
+		return s.withEntries(ctx, q, found(rs)), after(rs, q.Limit), err
 	}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
 		rs, next, err = s.search.Orders(ctx, order.Query{SaleID: q.SaleID, Reference: q.Reference, Before: q.Before, Limit: q.Limit})
 		return rs, err
 	})
 	return found(rs), next, err
+}
+
+// after returns the ID to continue from after a page of at most so many; a full one may
+// have a successor.
+func after(rs []order.Record, limit int) order.ID {
+	if len(rs) < limit {
+		return 0
+	}
+	return rs[limit-1].ID
 }
 
 func found(rs []order.Record) []FoundOrder {
@@ -97,7 +103,7 @@ func (s *Service) acrossSales(ctx context.Context, q OrderQuery) ([]order.Record
 		if err != nil {
 			return nil, err
 		}
-		return s.search.OfShopper(ctx, order.SaleIDs(sales), q.Shopper, q.Limit)
+		return s.search.OfShopper(ctx, order.SaleIDs(sales), q.Shopper, q.Before, q.Limit)
 	})
 }
 
@@ -199,7 +205,7 @@ type OrderView struct {
 	Reason      string `json:"reason,omitempty"`
 	AmountMinor int64  `json:"amount_minor,omitempty"`
 	Amount      string `json:"amount,omitempty"` // as people write it; of a single order
-	ReservedAt  string `json:"reserved_at"` // when its ID was made
+	ReservedAt  string `json:"reserved_at"`      // when its ID was made
 	DecidedAt   string `json:"decided_at,omitempty"`
 	PayBy       string `json:"pay_by,omitempty"`
 	// Redis is its state in Redis: pending, settled, rejected, cancelled; empty if

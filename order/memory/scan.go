@@ -77,10 +77,10 @@ func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, 
 }
 
 // OfShopper is as in order/mysql.
-func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, id string, limit int) ([]order.Record, error) {
+func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, id string, before order.ID, limit int) ([]order.Record, error) {
 	var found []order.Record
 	for _, sale := range saleIDs {
-		rs, err := s.ByShopper(ctx, sale, id, 0, limit)
+		rs, err := s.ByShopper(ctx, sale, id, before, limit)
 		if err != nil {
 			return nil, err
 		}

@@ -54,7 +54,7 @@ type Store interface {
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Orders(ctx context.Context, q order.Query) ([]order.Record, order.ID, error)
-	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error)
 	Extended(ctx context.Context, sale order.Sale) error
 	Limits(ctx context.Context) (order.Limits, error)

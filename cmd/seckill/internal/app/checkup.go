@@ -101,6 +101,11 @@ func (c *Checkup) readFleet(ctx context.Context) checkup.Fleet {
 	return f
 }
 
+// SaleID is admin.Service's.
+func (c *Checkup) SaleID(ctx context.Context, n order.SaleName) (int64, error) {
+	return c.service.SaleID(ctx, n)
+}
+
 // Preflight examines everything that a sale needs; what it cannot read is a
 // finding too. The error is order.ErrNotFound: there is no such sale.
 func (c *Checkup) Preflight(ctx context.Context, id int64) ([]checkup.Finding, error) {

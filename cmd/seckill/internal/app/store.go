@@ -106,6 +106,7 @@ type eventCursors interface {
 type operatorStore interface { //nolint:interfacebloat // the parts of one store
 	store
 	saleAdmin
+	saleNames
 	orderAdmin
 	auditLog
 	deadLetters
@@ -118,9 +119,13 @@ type saleAdmin interface {
 	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
 }
 
+type saleNames interface {
+	SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error)
+}
+
 type orderAdmin interface {
 	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
-	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
 }
 

@@ -15,6 +15,7 @@ import (
 	"seckill/cmd/seckill/internal/checkup"
 	"seckill/fleet"
 	"seckill/internal/config"
+	"seckill/order"
 )
 
 func newDoctor(p *process) *cobra.Command {
@@ -49,8 +50,16 @@ running API knows it; its window, price and limits; memory in Redis for its orde
 queues for the running processes; at least two processes of each role. Every line is ok, warn or FAIL, and
 says what to do. It changes nothing. Exit code 0: nothing fails; 5: a server is down; 3: there is no such
 sale; 1: anything else.`,
-		RunE: withSale(func(c *cobra.Command, id int64) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			n, err := order.ParseSaleName(args[0])
+			if err != nil {
+				return &usageError{err}
+			}
 			return p.withCheckup(func(check *app.Checkup) error {
+				id, err := named(n, func() (int64, error) { return check.SaleID(c.Context(), n) })
+				if err != nil {
+					return err
+				}
 				found, err := check.Preflight(c.Context(), id)
 				if err != nil {
 					return ofSale(id, err)
@@ -60,7 +69,7 @@ sale; 1: anything else.`,
 				}
 				return verdict(found)
 			})
-		}),
+		},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"seckill/admin"
 	"seckill/cmd/seckill/internal/app"
 	"seckill/event"
+	"seckill/order"
 	"seckill/queue"
 )
 
@@ -37,13 +38,24 @@ type tail struct {
 
 func newEventsTail(p *process) *cobra.Command {
 	var t tail
+	var sale saleFlag
 	c := &cobra.Command{
 		Use: "tail", Short: "Show order events as they are published, until interrupted", Args: cobra.NoArgs,
 		Long: `Show order events as they are published, until interrupted. It joins no consumer group, so it does not disturb
 other readers. With --json each line is an event as it is in the topic, without line breaks; see docs/events.md.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if t.limit < 0 || t.sale < 0 {
-				return &usageError{errors.New("--limit and --sale are positive numbers")}
+			if t.limit < 0 {
+				return &usageError{errors.New("--limit is a positive number")}
+			}
+			// An event has the sale's ID: to follow it, no database is needed.
+			if t.sale = sale.name.ID; t.sale == 0 && sale.name.External != "" {
+				err := p.withMySQL(func(s *admin.Service) (err error) {
+					t.sale, err = sale.id(c.Context(), s)
+					return err
+				})
+				if err != nil {
+					return err
+				}
 			}
 			cfg, err := p.settings("rocketmq_nameservers")
 			if err != nil {
@@ -56,7 +68,7 @@ other readers. With --json each line is an event as it is in the topic, without 
 			return p.tailEvents(c.Context(), r, t)
 		},
 	}
-	c.Flags().Int64Var(&t.sale, "sale", 0, "only events of this sale")
+	c.Flags().Var(&sale, "sale", "only events of this sale; a number is its ID, and ext:NAME needs MySQL")
 	c.Flags().IntVar(&t.limit, "limit", 0, "end after this many events; 0: never")
 	c.Flags().BoolVar(&t.fromStart, "from-start", false, "begin with the oldest event that the broker has")
 	return c
@@ -128,6 +140,6 @@ func eventLine(e event.Event) string {
 	return strings.TrimRight(strings.Join([]string{
 		safe(e.Time), fmt.Sprintf("%-9s", safe(string(d.Status))), "order " + safe(d.OrderID), "sale " + safe(d.SaleID), fmt.Sprintf("#%d", d.Sequence),
 		"shopper " + safe(d.ShopperID), fmt.Sprintf("%d x %s", d.Quantity, dash(safe(d.SKU))),
-		fmt.Sprintf("%d %s", d.AmountMinor, safe(d.Currency)), safe(string(d.Reason)), safe(d.Reference),
+		fmt.Sprintf("%s (%d)", order.Money(d.AmountMinor, safe(d.Currency)), d.AmountMinor), safe(string(d.Reason)), safe(d.Reference),
 	}, "  "), " ")
 }

@@ -55,8 +55,8 @@ func TestTailShowsEventsToPeople(t *testing.T) {
 	t.Parallel()
 	out, errs, err := tailed(t, &process{}, tail{sale: 7})
 	require.NoError(t, err, "interrupted")
-	require.Equal(t, "2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 42  2 x cup-1  19800 CNY    cart-1\n"+
-		"2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 44  2 x cup-1  19800 CNY    \"\\x1b[2J\"\n", out)
+	require.Equal(t, "2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 42  2 x cup-1  ¥198.00 (19800)    cart-1\n"+
+		"2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 44  2 x cup-1  ¥198.00 (19800)    \"\\x1b[2J\"\n", out)
 	require.Contains(t, errs, "message stranger: event: no order event")
 }
 
