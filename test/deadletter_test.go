@@ -62,15 +62,15 @@ func (s *shop) proveDeadLetters(t *testing.T, o order.Order) {
 	_, err := s.db.Exec(`INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
 		VALUES (?, ?, 'b', '', 'collision', '', '', NOW(3))`, int64(o.ID)+1, o.SaleID)
 	require.NoError(t, err)
-	_, code = command(t, s.env, "", "dead-letters", "discard", (o.ID + 1).String())
+	_, code = command(t, s.env, "", "dead-letters", "discard", (o.ID + 1).String(), "--yes")
 	require.Equal(t, 1, code, "a verdict stays")
 	require.Len(t, s.deadLetters(t), 2)
 
-	_, code = command(t, s.env, "", "dead-letters", "discard", name)
+	_, code = command(t, s.env, "", "dead-letters", "discard", name, "--yes")
 	require.Zero(t, code)
-	for _, word := range []string{"show", "discard"} {
-		_, code = command(t, s.env, "", "dead-letters", word, name)
-		require.Equal(t, 3, code, word)
+	for _, words := range [][]string{{"show", name}, {"discard", name, "--yes"}} {
+		_, code = command(t, s.env, "", append([]string{"dead-letters"}, words...)...)
+		require.Equal(t, 3, code, words)
 	}
 	require.Len(t, s.deadLetters(t), 1)
 }

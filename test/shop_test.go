@@ -162,7 +162,11 @@ func (s *shop) sale(terms saleTerms) string {
 // steer is `sale open|pause|resume|end`; it waits until every API knows.
 func (s *shop) steer(word, sale string) {
 	s.t.Helper()
-	out, code := command(s.t, s.env, "", "sale", word, sale)
+	args := []string{"sale", word, sale}
+	if word == "end" {
+		args = append(args, "--yes") // nobody is there to be asked
+	}
+	out, code := command(s.t, s.env, "", args...)
 	require.Zero(s.t, code, out)
 	time.Sleep(300 * time.Millisecond)
 }
