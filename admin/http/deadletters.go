@@ -9,7 +9,7 @@ import (
 func (h *Handler) listDeadLetters(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := queryOf(r, "sale_id", "limit")
 	_, limit := in.page()
-	sale := h.saleFilter(in)
+	sale := h.saleFilter(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

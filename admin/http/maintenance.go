@@ -25,7 +25,7 @@ func (h *Handler) limited(e endpoint) endpoint {
 
 func (h *Handler) audit(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id := h.sale(in)
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -52,7 +52,7 @@ const rebuildTimeout = 10 * time.Minute
 func (h *Handler) rebuild(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
 	c := in.call()
-	id := h.sale(in)
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

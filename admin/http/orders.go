@@ -14,7 +14,7 @@ func (h *Handler) listOrders(_ http.ResponseWriter, r *http.Request) (any, error
 	q := admin.OrderQuery{
 		Shopper: in.query.Get("shopper"), Reference: in.query.Get("reference"), Before: order.ID(before), Limit: limit,
 	}
-	q.SaleID = h.saleFilter(in)
+	q.SaleID = h.saleFilter(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -39,7 +39,7 @@ func ParseOrderID(s string) (order.ID, error) {
 func (h *Handler) showOrder(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := queryOf(r, "sale_id", "shopper")
 	id := in.orderID()
-	sale := h.saleFilter(in)
+	sale := h.saleFilter(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

@@ -2,6 +2,7 @@ package adminhttp
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -127,7 +128,7 @@ func (in *input) page() (before int64, limit int) {
 
 // sale reads the sale in the path: its ID or its external ID. Call it after all else
 // is read: it asks MySQL.
-func (h *Handler) sale(in *input) int64 {
+func (h *Handler) sale(ctx context.Context, in *input) int64 {
 	if in.err != nil {
 		return 0
 	}
@@ -136,7 +137,7 @@ func (h *Handler) sale(in *input) int64 {
 		in.fail(problem.New(notFound, err))
 		return 0
 	}
-	id, err := h.service.SaleID(in.Context(), n)
+	id, err := h.service.SaleID(ctx, n)
 	in.failSale(n, err)
 	return id
 }
@@ -164,12 +165,12 @@ func (in *input) saleName(name string) order.SaleName {
 
 // saleFilter reads the parameter sale_id of a list; 0 if it was not sent. Call it after
 // all else is read: it asks MySQL.
-func (h *Handler) saleFilter(in *input) int64 {
+func (h *Handler) saleFilter(ctx context.Context, in *input) int64 {
 	n := in.saleName("sale_id")
 	if in.err != nil || n == (order.SaleName{}) {
 		return 0
 	}
-	id, err := h.service.SaleFilter(in.Context(), n)
+	id, err := h.service.SaleFilter(ctx, n)
 	in.failSale(n, err)
 	return id
 }

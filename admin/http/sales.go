@@ -26,7 +26,7 @@ func (h *Handler) listSales(_ http.ResponseWriter, r *http.Request) (any, error)
 
 func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id := h.sale(in)
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -97,7 +97,7 @@ func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
-	id := h.sale(in)
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -135,7 +135,7 @@ func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) (any, error) 
 	if err := b.done(); err != nil {
 		return nil, err
 	}
-	id := h.sale(in)
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

@@ -82,7 +82,9 @@ func newRoot(p *process) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (YAML); SECKILL_* variables override it")
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "output for programs")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{fmt.Errorf("%w%s", err, flagRemark(c, err))} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w%s", err, flagRemark(c, err))}
+	})
 	for _, group := range []struct {
 		title    string
 		commands []*cobra.Command

@@ -333,9 +333,11 @@ func TestOfAllSalesEachOutcomeIsTold(t *testing.T) {
 // noLedger is a Redis that is down.
 type noLedger struct{}
 
-func (noLedger) Metas(context.Context, []int64) ([]stock.Meta, error) { return nil, io.ErrUnexpectedEOF }
-func (noLedger) Announce(context.Context, int64) error                { return io.ErrUnexpectedEOF }
-func (noLedger) Load(context.Context, int64) error                    { return io.ErrUnexpectedEOF }
+func (noLedger) Metas(context.Context, []int64) ([]stock.Meta, error) {
+	return nil, io.ErrUnexpectedEOF
+}
+func (noLedger) Announce(context.Context, int64) error { return io.ErrUnexpectedEOF }
+func (noLedger) Load(context.Context, int64) error     { return io.ErrUnexpectedEOF }
 
 func TestAListThatIsCutSaysSo(t *testing.T) {
 	t.Parallel()
