@@ -63,3 +63,24 @@ type DeadLetterCount struct {
 // IsVerdict reports whether d is the verdict on its order, which polls and the
 // sweeper read, and not just a message.
 func (d DeadLetter) IsVerdict() bool { return d.MessageID == "" && d.OrderID != 0 }
+
+// DeadLetterQuery selects dead letters, newest first.
+type DeadLetterQuery struct {
+	SaleID int64            // 0: of all sales
+	After  DeadLetterCursor // of the last one of the page before; zero: from the newest
+	Limit  int
+}
+
+// DeadLetterCursor is the position of a dead letter in their list.
+type DeadLetterCursor struct {
+	At        time.Time
+	OrderID   ID
+	SaleID    int64
+	ShopperID string
+	MessageID string
+}
+
+// Cursor returns the position of d.
+func (d DeadLetter) Cursor() DeadLetterCursor {
+	return DeadLetterCursor{d.CreatedAt, d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+}

@@ -3,6 +3,7 @@ package adminhttp_test
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -226,7 +227,13 @@ func TestListsComeInPages(t *testing.T) {
 	for range 5 {
 		d.sale(1)
 	}
-	for list, want := range map[string]int{"sales": 5, "audit-log": 10, "audit-log?actor=alice": 10, "audit-log?actor=bob": 0} {
+	for i := range 5 {
+		require.NoError(t, d.store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: "\xff" + strconv.Itoa(i), Reason: "malformed"}))
+	}
+	for _, bad := range []string{"7", "e30", "%%"} {
+		require.Contains(t, []int{400, 422}, d.as("alice", http.MethodGet, "dead-letters?cursor="+bad, "").status, bad)
+	}
+	for list, want := range map[string]int{"sales": 5, "dead-letters": 5, "audit-log": 10, "audit-log?actor=alice": 10, "audit-log?actor=bob": 0} {
 		seen, cursor := map[string]bool{}, ""
 		for more := true; more; more = cursor != "" {
 			sep := "?"

@@ -122,8 +122,12 @@ func (in *input) positive(name string) int64 {
 
 // page reads cursor and limit.
 func (in *input) page() (before int64, limit int) {
+	return in.positive("cursor"), in.limit()
+}
+
+func (in *input) limit() int {
 	n := in.number("limit", maxLimit, "must be 1 to "+strconv.Itoa(maxLimit))
-	return in.positive("cursor"), int(cmp.Or(n, pageSize))
+	return int(cmp.Or(n, pageSize))
 }
 
 // sale reads the sale in the path: its ID or its external ID. Call it after all else

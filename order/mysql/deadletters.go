@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"seckill/order"
 )
@@ -54,9 +55,12 @@ func (t *settling) addCollisions(ctx context.Context) error {
 	return nil
 }
 
-// DeadLetters returns the dead letters of a sale, or of all for sale 0, newest
-// first.
-func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
+// DeadLetters returns dead letters, newest first.
+func (s *Store) DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error) {
+	after := q.After
+	if after == (order.DeadLetterCursor{}) {
+		after.At = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
 	var found []order.DeadLetter
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var d order.DeadLetter
@@ -64,7 +68,9 @@ func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]ord
 		found = append(found, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
-		WHERE ? = 0 OR sale_id = ? ORDER BY created_at DESC, order_id DESC LIMIT ?`, saleID, saleID, limit)
+		WHERE (? = 0 OR sale_id = ?) AND (created_at, order_id, sale_id, shopper_id, message_id) < (?, ?, ?, ?, ?)
+		ORDER BY created_at DESC, order_id DESC, sale_id DESC, shopper_id DESC, message_id DESC LIMIT ?`,
+		q.SaleID, q.SaleID, after.At, int64(after.OrderID), after.SaleID, []byte(after.ShopperID), []byte(after.MessageID), q.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}

@@ -95,7 +95,7 @@ func (s *suite) compareSale(t *testing.T, r replayed) {
 	}
 	require.EqualValues(t, len(r.orders), rows, "every row is in the log")
 
-	letters, err := s.store.DeadLetters(t.Context(), r.sale.ID, 100_000)
+	letters, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{SaleID: r.sale.ID, Limit: 100_000})
 	require.NoError(t, err)
 	require.Len(t, letters, int(tally.DeadLetters))
 	letters = slices.DeleteFunc(letters, func(d order.DeadLetter) bool { return d.Reason != string(order.ReasonCollision) })

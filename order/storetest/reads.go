@@ -140,7 +140,7 @@ func deadLettersAdded(t *testing.T, s *suite) {
 		require.NoError(t, s.store.AddDeadLetter(t.Context(), letter))
 		require.NoError(t, s.store.AddDeadLetter(t.Context(), other))
 	}
-	letters, err := s.store.DeadLetters(t.Context(), saleID, 10)
+	letters, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{SaleID: saleID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, letters, 2)
 	for _, got := range letters {
@@ -153,7 +153,18 @@ func deadLettersAdded(t *testing.T, s *suite) {
 		require.Equal(t, letter.Fitted(), got)
 		require.Len(t, got.Detail, 512)
 	}
-	letters, err = s.store.DeadLetters(t.Context(), 0, 1)
+	newest, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{Limit: 1})
 	require.NoError(t, err)
-	require.Len(t, letters, 1)
+	require.Len(t, newest, 1)
+	var paged []order.DeadLetter
+	q := order.DeadLetterQuery{SaleID: saleID, Limit: 1}
+	for page := letters[:1]; len(page) > 0; q.After = page[0].Cursor() {
+		require.LessOrEqual(t, len(paged), 2, "pages end")
+		page, err = s.store.DeadLetters(t.Context(), q)
+		require.NoError(t, err)
+		if paged = append(paged, page...); len(page) == 0 {
+			break
+		}
+	}
+	require.Equal(t, letters, paged, "also those of the same millisecond")
 }

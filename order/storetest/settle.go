@@ -236,7 +236,7 @@ func settlePoison(t *testing.T, s *suite) {
 	require.Equal(t, 9, s.available(t, sale.ID))
 	require.Zero(t, s.record(t, batch[2].ID).Quantity)
 
-	letters, err := s.store.DeadLetters(t.Context(), sale.ID, 10)
+	letters, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{SaleID: sale.ID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
 	require.Equal(t, batch[5].ID, letters[0].OrderID)

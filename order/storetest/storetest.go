@@ -39,7 +39,7 @@ type Store interface {
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)
 	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
-	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
+	DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error)
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)

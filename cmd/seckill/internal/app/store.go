@@ -135,7 +135,7 @@ type auditLog interface {
 }
 
 type deadLetters interface {
-	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
+	DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error)
 	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 }

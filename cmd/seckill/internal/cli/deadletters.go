@@ -45,7 +45,7 @@ func newDeadLettersList(p *process) *cobra.Command {
 }
 
 func (p *process) listDeadLetters(ctx context.Context, s *admin.Service, saleID int64, limit int) error {
-	found, err := s.DeadLetters(ctx, saleID, limit+1)
+	found, err := s.DeadLetters(ctx, order.DeadLetterQuery{SaleID: saleID, Limit: limit + 1})
 	if err != nil {
 		return err
 	}
