@@ -36,6 +36,7 @@ type office struct {
 
 	p              *process
 	stdout, stderr *bytes.Buffer
+	meanwhile      func() // somebody else, while a question waits
 }
 
 func newOffice(t *testing.T) *office {
@@ -146,6 +147,9 @@ func (o *office) answering(answer string, run func() error) (shown string, err e
 			}
 			text.Write(b[:n])
 		}
+		if o.meanwhile != nil {
+			o.meanwhile()
+		}
 		_, _ = io.WriteString(person, answer+"\n")
 		seen <- text.String()
 	}()
@@ -194,18 +198,29 @@ func TestWhatWasShownIsWhatIsChanged(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	sale := o.sale("drop")
-	_, err := o.answering("drop", func() error {
+	end := func() error {
 		return o.run(func(c *cobra.Command, s *admin.Service, id int64) error {
-			version, err := o.p.confirmSale(c.Context(), s, id, "")
-			require.NoError(t, err)
-			o.steer(sale.ID, "pause") // somebody else
-			call := thisCall()
-			call.IfVersion = version
-			return o.p.steer(c.Context(), s, call, id, moving("end"))
+			return o.p.steerForGood(c.Context(), s, &sure{}, id, "", moving("end"))
 		}, "drop")
-	})
+	}
+	o.meanwhile = func() { o.steer(sale.ID, "pause") }
+	_, err := o.answering("drop", end)
 	require.ErrorIs(t, err, order.ErrStale)
 	require.ErrorContains(t, err, "changed meanwhile")
+	o.meanwhile = nil
+	_, err = o.answering("drop", end)
+	require.NoError(t, err)
+}
+
+func TestASaleWithoutExternalIDIsNotConfirmedByNothing(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	sale := o.sale("")
+	_, err := o.answering("", func() error {
+		_, err := o.p.confirmSale(t.Context(), o.service, sale.ID, "")
+		return err
+	})
+	require.ErrorIs(t, err, errNotConfirmed)
 }
 
 func TestAQuestionEndsWithCtrlC(t *testing.T) {
