@@ -52,11 +52,24 @@ func TestAnOperatorNamesSalesAsTheShopDoes(t *testing.T) {
 
 	require.Contains(t, run(0, "sale", "show", "20261111"), digits)
 	for _, words := range [][]string{
-		{"sale", "show", "drop-7"}, {"sale", "pause", "ext:drop-7"}, {"sale", "resume", "id:" + id}, {"sale", "pause", "--all"}, {"sale", "resume", "--all"},
-		{"sale", "restock", "drop-7", "--units", "5"}, {"sale", "restock", "drop-7", "--units", "-5", "--yes"}, {"sale", "extend-pay", "drop-7", "--by", "5m", "--yes"},
-		{"sale", "watch", "drop-7", "--count", "1"}, {"sale", "report", "drop-7"}, {"sale", "report", "drop-7", "--csv"},
-		{"audit", "drop-7"}, {"rebuild", "drop-7"}, {"order", "list", "--sale", "drop-7"}, {"order", "show", o.ID.String(), "--sale", "drop-7", "--shopper", "zoe"},
-		{"audit-log", "--sale", "drop-7"}, {"dead-letters", "list", "--sale", "drop-7"}, {"events", "tail", "--sale", "drop-7", "--limit", "1", "--from-start"},
+		{"sale", "show", "drop-7"},
+		{"sale", "pause", "ext:drop-7"},
+		{"sale", "resume", "id:" + id},
+		{"sale", "pause", "--all"},
+		{"sale", "resume", "--all"},
+		{"sale", "restock", "drop-7", "--units", "5"},
+		{"sale", "restock", "drop-7", "--units", "-5", "--yes"},
+		{"sale", "extend-pay", "drop-7", "--by", "5m", "--yes"},
+		{"sale", "watch", "drop-7", "--count", "1"},
+		{"sale", "report", "drop-7"},
+		{"sale", "report", "drop-7", "--csv"},
+		{"audit", "drop-7"},
+		{"rebuild", "drop-7"},
+		{"order", "list", "--sale", "drop-7"},
+		{"order", "show", o.ID.String(), "--sale", "drop-7", "--shopper", "zoe"},
+		{"audit-log", "--sale", "drop-7"},
+		{"dead-letters", "list", "--sale", "drop-7"},
+		{"events", "tail", "--sale", "drop-7", "--limit", "1", "--from-start"},
 	} {
 		out := run(0, words...)
 		if words[0] != "dead-letters" && words[len(words)-1] != "--csv" { // which say nothing of the sale
