@@ -28,6 +28,8 @@ const (
 	rebuildMax   = 30 * time.Second
 	warmTimeout  = 3 * time.Second
 	lingerOld    = 2 * time.Second // a replaced producer, for its tries in progress
+
+	publishGroup = "SECKILL_PUBLISH" // of all producers; the broker does not know it
 )
 
 var (
@@ -45,7 +47,8 @@ type link struct {
 	pick *picker
 
 	cur  atomic.Pointer[connection]
-	wake chan struct{} // something is wrong: check
+	why  atomic.Pointer[error] // the last connect failed
+	wake chan struct{}         // something is wrong: check
 
 	timeouts atomic.Int32 // tries in a row without a response
 	wrong    atomic.Bool  // the current producer must be replaced
@@ -78,7 +81,7 @@ func (l *link) tryAt(ctx context.Context, topic string, at place, batch []byte) 
 func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) {
 	c := l.cur.Load()
 	if c == nil {
-		return refused, errNotConnected
+		return refused, l.notConnected()
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
@@ -92,6 +95,14 @@ func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) 
 	o := outcomeOf(status, err)
 	l.learn(o, err, m)
 	return o, err
+}
+
+// notConnected is the error of a send without a connection, with its cause.
+func (l *link) notConnected() error {
+	if why := l.why.Load(); why != nil {
+		return fmt.Errorf("%w: %w", errNotConnected, *why)
+	}
+	return errNotConnected
 }
 
 // bounded runs a call of the client and stops waiting after limit, with errStuck. The
@@ -156,6 +167,7 @@ func (l *link) run(ctx context.Context) {
 			gap = l.nextGap(gap)
 			continue
 		}
+		l.why.Store(&err)
 		if !logged {
 			l.opts.Log.LogAttrs(ctx, slog.LevelWarn, "producer not connected", slog.Any("err", err))
 			logged = true
@@ -251,7 +263,7 @@ func (l *link) connect(ctx context.Context) error {
 func (o Options) newProducer(pick *picker) (client.Producer, error) {
 	c, err := client.NewProducer(
 		producer.WithNameServer(o.resolvers()),
-		producer.WithGroupName("SECKILL_PUBLISH"),
+		producer.WithGroupName(publishGroup),
 		producer.WithInstanceName(instanceName()),
 		producer.WithCredentials(primitive.Credentials{AccessKey: o.AccessKey, SecretKey: o.SecretKey}),
 		producer.WithQueueSelector(pick),

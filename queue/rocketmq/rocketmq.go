@@ -99,11 +99,17 @@ func (o Options) checked() (Options, error) {
 		if !nameRE.MatchString(strings.TrimPrefix(*name, o.Namespace+"%")) {
 			return o, fmt.Errorf("%w: topic or group %q", ErrOptions, *name)
 		}
-		if o.Namespace != "" && !strings.HasPrefix(*name, o.Namespace+"%") {
-			*name = o.Namespace + "%" + *name
-		}
+		*name = o.named(*name)
 	}
 	return o, nil
+}
+
+// named returns name with the namespace in front, once.
+func (o Options) named(name string) string {
+	if o.Namespace == "" || strings.HasPrefix(name, o.Namespace+"%") {
+		return name
+	}
+	return o.Namespace + "%" + name
 }
 
 // checkAddr returns the host:port of a name server's address.

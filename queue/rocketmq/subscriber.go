@@ -53,6 +53,7 @@ type Subscriber struct {
 	slots  chan struct{} // bounds handlers across rebuilds
 	active atomic.Int64  // deliveries in progress or waiting
 	ran    atomic.Bool
+	now    atomic.Pointer[intake] // nil while there is none
 }
 
 // NewSubscriber checks the options; Run connects. The error is ErrOptions.
@@ -106,6 +107,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 				continue
 			}
 			logged = false
+			s.now.Store(in)
 			s.sopts.Observe("opened", 0)
 		}
 		in.persist()
@@ -114,6 +116,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		if why != "" && s.watch.routed && time.Since(in.opened) >= gap {
 			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
 			gap = nextReopen(gap, in)
+			s.now.Store(nil)
 			in.close(rebuildDrain, func() {})
 			in, why = nil, ""
 			s.watch.reset()
@@ -129,6 +132,26 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		in.close(s.sopts.DrainTimeout, cancel)
 	}
 	return nil
+}
+
+// Client returns the name of the consumer that is connected now, as in Member; "" for
+// none. A consumer that replaces another has a new name.
+func (s *Subscriber) Client() string {
+	if in := s.now.Load(); in != nil {
+		return in.name
+	}
+	return ""
+}
+
+// Joined reports whether the broker counts this consumer among those of the group: only
+// then does it get queues.
+func (s *Subscriber) Joined() bool {
+	in := s.now.Load()
+	if in == nil {
+		return false
+	}
+	_, assigned := in.progress()
+	return assigned
 }
 
 // nextReopen returns the minimum age of the next consumer before it may be replaced:

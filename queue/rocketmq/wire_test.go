@@ -162,7 +162,7 @@ func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 	delete(ext, "Signature")
 	delete(ext, "AccessKey")
 	c := newCaller(Options{AccessKey: "me", SecretKey: "secret"})
-	signed := c.sign(ext)
+	signed := c.sign(ext, nil)
 	require.Equal(t, theirs, signed["Signature"])
 	require.Equal(t, "me", signed["AccessKey"])
 	require.NotContains(t, ext, "Signature", "the caller's map was written to")

@@ -1,0 +1,119 @@
+package testenv
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Broker starts a RocketMQ name server and a broker for one test, from the files that
+// scripts/up fetched. settings are lines of the broker's configuration, which override
+// those of deploy/rocketmq. It returns the addresses of both; they may need seconds to
+// answer. Both end with the test.
+func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
+	tb.Helper()
+	needsServers(tb)
+	lib := upwards(tb, ".run/rocketmq/lib")
+	if lib == "" {
+		missingf(tb, "no RocketMQ: scripts/up fetches it")
+	}
+	dir := tb.TempDir()
+	names, listen := freePort(tb, 0), freePort(tb, -2, 0, 1)
+	nameServer, broker = loopbackAt(names), loopbackAt(listen)
+	placeholders := strings.NewReplacer("@NAMESRV_PORT@", strconv.Itoa(names), "@BROKER_PORT@", strconv.Itoa(listen),
+		"@BROKER_IP@", "127.0.0.1", "@FLUSH@", "ASYNC_FLUSH", "@DATA@", dir)
+	for _, s := range []struct {
+		name, heap, class string
+		more              []string
+	}{
+		{"namesrv", "128m", "org.apache.rocketmq.namesrv.NamesrvStartup", nil},
+		{"broker", "512m", "org.apache.rocketmq.broker.BrokerStartup", settings},
+	} {
+		given, err := os.ReadFile(filepath.Join(filepath.Dir(upwards(tb, "go.mod")), "deploy/rocketmq", s.name+".conf"))
+		if err != nil {
+			tb.Fatalf("%v", err)
+		}
+		conf := filepath.Join(dir, s.name+".conf")
+		text := placeholders.Replace(string(given)) + "\n" + strings.Join(s.more, "\n") + "\n"
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			tb.Fatalf("%v", err)
+		}
+		background(tb, java(tb), "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
+			"-Duser.home="+dir, "-Drmq.logback.configurationFile=rmq."+s.name+".logback.xml", "-XX:+UseSerialGC", "-Xmx"+s.heap,
+			"-cp", lib+"/*", s.class, "-c", conf)
+	}
+	for _, addr := range []string{nameServer, broker} {
+		awaitPort(tb, addr, time.Minute)
+	}
+	return nameServer, broker
+}
+
+// java returns the version that RocketMQ was tried with, or another one.
+func java(tb testing.TB) string {
+	tb.Helper()
+	if found, _ := filepath.Glob("/usr/lib/jvm/java-17-openjdk-*/bin/java"); len(found) > 0 {
+		return found[0]
+	}
+	path, err := exec.LookPath("java")
+	if err != nil {
+		missingf(tb, "no java: scripts/up installs it")
+	}
+	return path
+}
+
+// background starts a program that ends with the test.
+func background(tb testing.TB, program string, args ...string) {
+	tb.Helper()
+	c := exec.CommandContext(tb.Context(), program, args...)
+	c.Env = append(os.Environ(), "ROCKETMQ_HOME="+tb.TempDir())
+	if err := c.Start(); err != nil {
+		tb.Fatalf("start %s: %v", program, err)
+	}
+	tb.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+}
+
+// freePort returns a port that is free, as those at the offsets from it. It is below
+// those of outgoing connections.
+func freePort(tb testing.TB, offsets ...int) int {
+	tb.Helper()
+	for range 1000 {
+		port, free := 22_000+rand.IntN(10_000), true
+		for _, o := range offsets {
+			ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", loopbackAt(port+o))
+			if err != nil {
+				free = false
+				break
+			}
+			_ = ln.Close()
+		}
+		if free {
+			return port
+		}
+	}
+	tb.Fatalf("no free port")
+	return 0
+}
+
+func loopbackAt(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// awaitPort waits until something listens at addr.
+func awaitPort(tb testing.TB, addr string, patience time.Duration) {
+	tb.Helper()
+	for until := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(tb.Context(), "tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(until) {
+			tb.Fatalf("nothing answers at %s: %v", addr, err)
+		}
+	}
+}
