@@ -1,0 +1,168 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"seckill/order"
+)
+
+// Errors of a rehearsal of which no command failed.
+var (
+	// ErrUnheard: a published message did not reach a subscriber.
+	ErrUnheard = errors.New("stock: a message was published, and the subscriber did not get it")
+	// ErrNotUndone: the units of a rejected reservation did not come back.
+	ErrNotUndone = errors.New("stock: a reservation was not undone")
+)
+
+const (
+	rehearsalTTL   = 30 * time.Second
+	rehearsalUnits = 3 // more than the order has: neither end of the stock is reached, which would be announced
+
+	// hearWithin is how long a message may take to the subscriber.
+	hearWithin = 2 * time.Second
+)
+
+// Rehearse does what an order does to Redis: a reservation by the script, its
+// rejection, which gives the units back, and the result published and heard. On a
+// Cluster, it does so on every master. It uses the scripts, key names and channels
+// of sales with the ID of a sale that cannot be, and leaves nothing.
+func (l *Ledger) Rehearse(ctx context.Context) error {
+	sales, err := l.rehearsalSales(ctx)
+	if err != nil {
+		return fmt.Errorf("find the masters: %w", err)
+	}
+	for node, sale := range sales {
+		if err := l.rehearse(ctx, sale); err != nil {
+			if node != "" {
+				return fmt.Errorf("master %s: %w", node, err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) rehearse(ctx context.Context, sale int64) error {
+	sub := l.rdb.Subscribe(ctx, resultsChannel, salesChannel)
+	defer sub.Close()
+	for range 2 { // one confirmation for each channel; else the error of SUBSCRIBE
+		if _, err := sub.Receive(ctx); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	k := keysOf(sale)
+	defer l.rdb.Unlink(context.WithoutCancel(ctx), k.meta, k.orders, k.due) // at the latest, they expire
+	o := order.Order{ID: order.ID(rand.Int64()), SaleID: sale, ShopperID: "rehearsal", Quantity: 1}
+	if err := l.reserveAndUndo(ctx, k, o); err != nil {
+		return err
+	}
+	// Not a sale: every version ignores it.
+	if err := l.rdb.Publish(ctx, salesChannel, "rehearsal").Err(); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return hear(ctx, sub, o)
+}
+
+// reserveAndUndo reserves the order in a sale of its own, and rejects it, which also
+// publishes its result.
+func (l *Ledger) reserveAndUndo(ctx context.Context, k keys, o order.Order) error {
+	fields := []any{
+		rehearsalTTL.Milliseconds(), "state", string(order.SaleOpen), "starts", 0, "ends", int64(math.MaxInt32) * 1000, "limit", 1, "units", 1, "price", 0,
+		"total", rehearsalUnits, "available", rehearsalUnits, "pending", 0, "settled", 0, "epoch", 0, "applied", 0,
+	}
+	if err := rehearseScript.Run(ctx, l.rdb, []string{k.meta, k.orders, k.due}, fields...).Err(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	rs, err := l.Reserve(ctx, o.SaleID, []order.Order{o})
+	if err == nil {
+		err = rs[0].Err
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.Replay(ctx, []order.Verdict{{Order: o, Status: order.StatusRejected, Reason: order.ReasonVoid}}); err != nil {
+		return err
+	}
+	ms, err := l.Metas(ctx, []int64{o.SaleID})
+	if err == nil && (ms[0].Available != rehearsalUnits || ms[0].Pending != 0) {
+		err = fmt.Errorf("%w: %d of %d units available", ErrNotUndone, ms[0].Available, rehearsalUnits)
+	}
+	return err
+}
+
+// hear waits for the result of the order and for the message about sales.
+func hear(ctx context.Context, sub *redis.PubSub, o order.Order) error {
+	ctx, cancel := context.WithTimeout(ctx, hearWithin)
+	defer cancel()
+	for result, sale := false, false; !result || !sale; {
+		m, err := sub.ReceiveMessage(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ErrUnheard
+		case err != nil:
+			return fmt.Errorf("hear: %w", err)
+		case m.Channel == salesChannel:
+			sale = sale || m.Payload == "rehearsal"
+		default:
+			of, ids, ok := decodeResults(m.Payload)
+			result = result || ok && of == o.SaleID && ids[0] == o.ID
+		}
+	}
+	return nil
+}
+
+// rehearsalSales returns a sale for each master of a Cluster, by its address; else
+// one, for "". IDs of sales are positive.
+func (l *Ledger) rehearsalSales(ctx context.Context) (map[string]int64, error) {
+	random := func() int64 { return -rand.Int64N(math.MaxInt64) - 1 }
+	if _, ok := l.rdb.(*redis.ClusterClient); !ok {
+		return map[string]int64{"": random()}, nil
+	}
+	slots, err := l.rdb.ClusterSlots(ctx).Result()
+	if err != nil {
+		return nil, err
+	}
+	nodes := map[string]bool{}
+	sales := map[string]int64{}
+	for _, s := range slots {
+		if len(s.Nodes) > 0 {
+			nodes[s.Nodes[0].Addr] = true // the master
+		}
+	}
+	for len(sales) < len(nodes) {
+		id := random()
+		slot := slotOf(keysOf(id).meta)
+		for _, s := range slots {
+			if slot >= s.Start && slot <= s.End && len(s.Nodes) > 0 {
+				sales[s.Nodes[0].Addr] = id
+			}
+		}
+	}
+	return sales, nil
+}
+
+// slotOf returns the slot of a key in a Cluster: CRC16 (XMODEM) of its hash tag.
+func slotOf(key string) int {
+	_, tag, _ := strings.Cut(key, "{")
+	tag, _, _ = strings.Cut(tag, "}")
+	crc := uint16(0)
+	for _, b := range []byte(tag) {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc % 16384)
+}
