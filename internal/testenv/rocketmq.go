@@ -1,9 +1,6 @@
 package testenv
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +42,7 @@ func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			tb.Fatalf("%v", err)
 		}
-		background(tb, java(tb), "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
+		background(tb, []string{"ROCKETMQ_HOME=" + dir}, java(tb), "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
 			"-Duser.home="+dir, "-Drmq.logback.configurationFile=rmq."+s.name+".logback.xml", "-XX:+UseSerialGC", "-Xmx"+s.heap,
 			"-cp", lib+"/*", s.class, "-c", conf)
 	}
@@ -66,54 +63,4 @@ func java(tb testing.TB) string {
 		missingf(tb, "no java: scripts/up installs it")
 	}
 	return path
-}
-
-// background starts a program that ends with the test.
-func background(tb testing.TB, program string, args ...string) {
-	tb.Helper()
-	c := exec.CommandContext(tb.Context(), program, args...)
-	c.Env = append(os.Environ(), "ROCKETMQ_HOME="+tb.TempDir())
-	if err := c.Start(); err != nil {
-		tb.Fatalf("start %s: %v", program, err)
-	}
-	tb.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-}
-
-// freePort returns a port that is free, as those at the offsets from it. It is below
-// those of outgoing connections.
-func freePort(tb testing.TB, offsets ...int) int {
-	tb.Helper()
-	for range 1000 {
-		port, free := 22_000+rand.IntN(10_000), true
-		for _, o := range offsets {
-			ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", loopbackAt(port+o))
-			if err != nil {
-				free = false
-				break
-			}
-			_ = ln.Close()
-		}
-		if free {
-			return port
-		}
-	}
-	tb.Fatalf("no free port")
-	return 0
-}
-
-func loopbackAt(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
-
-// awaitPort waits until something listens at addr.
-func awaitPort(tb testing.TB, addr string, patience time.Duration) {
-	tb.Helper()
-	for until := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(tb.Context(), "tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		if time.Now().After(until) {
-			tb.Fatalf("nothing answers at %s: %v", addr, err)
-		}
-	}
 }

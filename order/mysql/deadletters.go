@@ -15,8 +15,10 @@ const insertDeadLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_i
 // sale, shopper and message stays as it is.
 func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
 	return s.retry(ctx, "add dead letter", func(int) error {
-		_, err := addDeadLetter(ctx, s.db, d)
-		return err
+		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := addDeadLetter(ctx, tx, d)
+			return err
+		})
 	})
 }
 

@@ -145,7 +145,7 @@ func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID)
 // Extended records that all rows of a sale have its PayWithin, unless the sale has
 // another PayWithin by now.
 func (s *Store) Extended(ctx context.Context, sale order.Sale) error {
-	_, _, err := exec(ctx, s.db, `UPDATE sales SET extending = 0 WHERE id = ? AND pay_within = ?`, sale.ID, seconds(sale.PayWithin))
+	_, _, err := s.exec(ctx, `UPDATE sales SET extending = 0 WHERE id = ? AND pay_within = ?`, sale.ID, seconds(sale.PayWithin))
 	if err != nil {
 		return fmt.Errorf("mysql: extend pay of sale %d: %w", sale.ID, err)
 	}

@@ -127,7 +127,7 @@ func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*ord
 // RaiseEpoch starts a load of the sale into Redis and returns its number. It is a
 // transaction of its own, so that no order waits for the load.
 func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
-	n, epoch, err := exec(ctx, s.db, `UPDATE sales SET epoch = LAST_INSERT_ID(epoch + 1) WHERE id = ?`, id)
+	n, epoch, err := s.exec(ctx, `UPDATE sales SET epoch = LAST_INSERT_ID(epoch + 1) WHERE id = ?`, id)
 	if err == nil && n == 0 {
 		err = order.ErrNotFound
 	}

@@ -88,7 +88,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // NextNodeID returns a node ID that no process had before. It is committed: a
 // connection without autocommit is not used (see setUp).
 func (s *Store) NextNodeID(ctx context.Context) (int64, error) {
-	_, n, err := exec(ctx, s.db, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
+	_, n, err := s.exec(ctx, `UPDATE counters SET n = LAST_INSERT_ID(n + 1) WHERE name = 'worker'`)
 	if err != nil {
 		return 0, fmt.Errorf("mysql: next node ID: %w", err)
 	}
