@@ -14,6 +14,9 @@ import (
 // errRehearsed rolls a rehearsal back.
 var errRehearsed = errors.New("rehearsed")
 
+// ErrEngine is the error of tables that cannot roll back.
+var ErrEngine = errors.New("some tables are not InnoDB, so nothing that is written to them can be rolled back")
+
 // Rehearse settles an order of a new sale as a consumer does, in a transaction that it
 // rolls back. The sale has the ID of one that cannot be, so that it meets no lock.
 func (s *Store) Rehearse(ctx context.Context) error {
@@ -24,6 +27,9 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	}
 	o := order.Order{ID: order.ID(-rand.Int64()), SaleID: sale.ID, ShopperID: "rehearsal", Quantity: 1}
 	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := transactional(ctx, tx); err != nil {
+			return err
+		}
 		if _, err := create(ctx, tx, order.Creation{Sale: sale}); err != nil {
 			return fmt.Errorf("insert sale: %w", err)
 		}
@@ -37,4 +43,15 @@ func (s *Store) Rehearse(ctx context.Context) error {
 		return fmt.Errorf("mysql: rehearse: %w", err)
 	}
 	return nil
+}
+
+// transactional returns ErrEngine, with their names, for tables without transactions.
+func transactional(ctx context.Context, tx *sql.Tx) error {
+	var other sql.NullString
+	err := tx.QueryRowContext(ctx, `SELECT GROUP_CONCAT(CONCAT(table_name, ' is ', engine) SEPARATOR ', ') FROM information_schema.tables
+		WHERE table_schema = DATABASE() AND table_name IN ('sales', 'orders', 'sale_changes', 'payments', 'dead_letters') AND engine <> 'InnoDB'`).Scan(&other)
+	if err == nil && other.Valid {
+		err = fmt.Errorf("%w: %s", ErrEngine, other.String)
+	}
+	return err
 }

@@ -54,7 +54,9 @@ func (e *permissionError) Error() string {
 	return fmt.Sprintf("rocketmq: no queue of topic %s may be %s: its permission, or the broker's brokerPermission, forbids it", e.topic, word)
 }
 
-func (e *permissionError) Is(target error) bool { return target == ErrNoTopic || target == ErrPermission }
+func (e *permissionError) Is(target error) bool {
+	return target == ErrNoTopic || target == ErrPermission
+}
 
 // shard is one master broker's part of a topic.
 type shard struct {

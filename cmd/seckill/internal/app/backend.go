@@ -90,16 +90,18 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	opts := rocketOptions(cfg.RocketMQ, log)
+	opts, eventOpts := rocketOptions(cfg.RocketMQ, log), eventOptions(cfg.RocketMQ, log)
 	admin, err := rocketmq.NewAdmin(opts)
-	if err != nil {
+	eventAdmin, failed := rocketmq.NewAdmin(eventOpts)
+	if err := errors.Join(err, failed); err != nil {
 		return nil, errors.Join(badSetting("SECKILL_ROCKETMQ_*", err), db.Close(), rdb.Close())
 	}
 	store := mysql.NewStore(db, log)
 	return &backend{
-		redis: rdb, db: db, store: store, operators: store, queue: &rocketQueue{admin, opts, eventOptions(cfg.RocketMQ, log)},
+		redis: rdb, db: db, store: store, operators: store, queue: &rocketQueue{admin, opts, eventAdmin, eventOpts},
 		close: func() {
 			admin.Close()
+			eventAdmin.Close()
 			if err := errors.Join(rdb.Close(), db.Close()); err != nil {
 				log.Warn("closing connections", "err", err)
 			}
@@ -124,8 +126,9 @@ func eventOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
 // rocketQueue is RocketMQ as an orderQueue.
 type rocketQueue struct {
 	*rocketmq.Admin
-	opts      rocketmq.Options
-	eventOpts rocketmq.Options
+	opts       rocketmq.Options
+	eventAdmin *rocketmq.Admin
+	eventOpts  rocketmq.Options
 }
 
 func (q *rocketQueue) events() (eventTopic, error) { return rocketmq.NewEventPublisher(q.eventOpts) }

@@ -49,7 +49,20 @@ func WithCheckup(cfg config.Config, log *slog.Logger, line func(fleet.Instance) 
 
 // Doctor examines the servers and the processes that live.
 func (c *Checkup) Doctor(ctx context.Context) []checkup.Finding {
-	return append(c.servers(ctx), c.fleet(ctx).Check()...)
+	found, f := c.servers(ctx), c.fleet(ctx)
+	return slices.Concat(found, f.Check(), c.shared(ctx, f))
+}
+
+// shared examines what the processes share with each other.
+func (c *Checkup) shared(ctx context.Context, f checkup.Fleet) []checkup.Finding {
+	if f.InstancesErr != nil { // who they are is not known
+		return nil
+	}
+	is := f.Instances
+	if len(is) == 0 { // those to come: an API and a consumer
+		is = []fleet.Instance{{MaxMySQLConns: c.cfg.MySQL.MaxConns}, {MaxMySQLConns: c.cfg.MySQL.MaxConns}}
+	}
+	return []checkup.Finding{checkup.MySQLPools(ctx, c.backend.db, is), checkup.Group(ctx, c.orders, f.Instances)}
 }
 
 // servers examines all servers at once: for each one that is down that takes as
@@ -116,11 +129,9 @@ func (c *Checkup) Preflight(ctx context.Context, id int64) ([]checkup.Finding, e
 	}
 	found = append(found, c.servers(ctx)...)
 	f := c.fleet(ctx)
-	found = append(found, f.Check()...)
-	found = append(found, f.Roles()...)
+	found = slices.Concat(found, f.Check(), f.Roles(), c.shared(ctx, f))
 	if f.InstancesErr == nil { // otherwise their number is not known
 		found = append(found,
-			checkup.MySQLPools(ctx, c.backend.db, f.Instances),
 			checkup.RedisPools(ctx, c.backend.redis, f.Instances),
 			checkup.Queues(ctx, c.orders, f.Consumers()))
 	}

@@ -28,6 +28,7 @@ type ConsumerRole struct {
 	subscriber  subscriber
 	redis       *redisGuard
 	eviction    *eviction
+	rehearsed   *rehearsals
 	loader      *reconcile.Loader
 	tail        *reconcile.Tail
 	sweeper     *reconcile.Sweeper
@@ -63,18 +64,21 @@ func newConsumerRole(cfg config.Config, b *backend, reg prometheus.Registerer, l
 	if cfg.Consumer.Events {
 		c.events, err = newRelay(cfg, b, reg, log)
 	}
+	c.rehearsed = rehearseConsumer(cfg, b, c.subscriber, reg, log)
 	return c, err
 }
 
 // ready: it takes work from a queue, not traffic; a process that is up is ready.
 func (c *ConsumerRole) ready() error { return nil }
 
+func (c *ConsumerRole) degraded() error { return c.rehearsed.fault() }
+
 func (c *ConsumerRole) details() []string {
 	var lines []string
 	for _, b := range c.redis.breakers() {
 		lines = append(lines, b.Name()+": "+state(b.Ready()))
 	}
-	return append(lines, c.eviction.line())
+	return append(append(lines, c.rehearsed.lines()...), c.eviction.line())
 }
 
 // run works until ctx is done. Then everything that feeds the pool stops and drains
@@ -89,6 +93,7 @@ func (c *ConsumerRole) run(ctx context.Context) error {
 	g.Go(func() error { return c.subscriber.Run(feed) })
 	g.Go(func() error { return c.redis.run(feed) })
 	g.Go(func() error { return c.eviction.run(feed) })
+	g.Go(func() error { return c.rehearsed.run(feed) })
 	g.Go(func() error { return c.loader.Run(feed) })
 	g.Go(func() error { return c.auditor.Run(feed) })
 	g.Go(func() error { return loop.EverySecond(feed, c.log, "tail", c.tail.Step) })

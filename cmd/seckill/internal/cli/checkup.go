@@ -147,7 +147,11 @@ func newHealthcheck(p *process) *cobra.Command {
 			if resp.StatusCode != http.StatusOK {
 				return fmt.Errorf("not ready: %s", strings.TrimSpace(string(body)))
 			}
-			_, err = fmt.Fprintln(p.stdout, "ready")
+			said := "ready"
+			if more := strings.TrimSpace(string(body)); more != "ok" { // why orders fail all the same
+				said += ", but " + plain(more)
+			}
+			_, err = fmt.Fprintln(p.stdout, said)
 			return err
 		},
 	}
