@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,12 +14,18 @@ import (
 // background starts a program that ends with the test.
 func background(tb testing.TB, env []string, program string, args ...string) {
 	tb.Helper()
-	c := exec.CommandContext(tb.Context(), program, args...)
+	c := exec.CommandContext(context.WithoutCancel(tb.Context()), program, args...) // cleanups of the test may use it
 	c.Env = append(os.Environ(), env...)
 	if err := c.Start(); err != nil {
 		tb.Fatalf("start %s: %v", program, err)
 	}
 	tb.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+}
+
+// FreePort returns a port that is free.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	return freePort(tb, 0)
 }
 
 // freePort returns a port that is free, as those at the offsets from it. It is below

@@ -1,6 +1,12 @@
 package testenv
 
 import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +56,43 @@ func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 		awaitPort(tb, addr, time.Minute)
 	}
 	return nameServer, broker
+}
+
+// Codes of requests for AskBroker.
+const (
+	BrokerTopic  = 17 // with the fields of a topic: make or change it
+	BrokerConfig = 25 // name=value in the body: change the configuration
+	BrokerGroup  = 200
+)
+
+// AskBroker makes one request of RocketMQ's own protocol, which must succeed.
+func AskBroker(tb testing.TB, addr string, code int, fields map[string]string, body string) {
+	tb.Helper()
+	head, err := json.Marshal(map[string]any{"code": code, "language": "OTHER", "version": 399, "opaque": 1, "flag": 0, "extFields": fields})
+	must(tb, err)
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.WithoutCancel(tb.Context()), "tcp", addr) // cleanups call it, too
+	must(tb, err)
+	defer conn.Close()
+	must(tb, conn.SetDeadline(time.Now().Add(5*time.Second)))
+	frame := binary.BigEndian.AppendUint32(nil, uint32(4+len(head)+len(body)))
+	frame = binary.BigEndian.AppendUint32(frame, uint32(len(head)))
+	_, err = conn.Write(append(append(frame, head...), body...))
+	must(tb, err)
+	var sizes [8]byte
+	in := bufio.NewReader(conn)
+	_, err = io.ReadFull(in, sizes[:])
+	must(tb, err)
+	answer := make([]byte, binary.BigEndian.Uint32(sizes[4:])&0xffffff)
+	_, err = io.ReadFull(in, answer)
+	must(tb, err)
+	var got struct {
+		Code   int    `json:"code"`
+		Remark string `json:"remark"`
+	}
+	must(tb, json.Unmarshal(answer, &got))
+	if got.Code != 0 {
+		tb.Fatalf("the broker answers %d to request %d: %s", got.Code, code, got.Remark)
+	}
 }
 
 // java returns the version that RocketMQ was tried with, or another one.

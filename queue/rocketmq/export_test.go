@@ -2,7 +2,6 @@ package rocketmq
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -67,13 +66,3 @@ func (a *Admin) RemoveTopics(ctx context.Context) {
 
 // Connected reports whether there is a producer.
 func (p *EventPublisher) Connected() bool { return p.link.cur.Load() != nil }
-
-// Configure changes the configuration of every broker while it runs: name=value.
-func (a *Admin) Configure(ctx context.Context, line string) error {
-	masters, err := a.rpc.masters(ctx, a.opts.NameServers)
-	for _, addr := range masters {
-		_, failed := a.rpc.callWith(ctx, addr, 25, nil, []byte(line))
-		err = errors.Join(err, failed)
-	}
-	return err
-}

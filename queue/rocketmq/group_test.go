@@ -25,15 +25,9 @@ func subscribe(t *testing.T, o rocketmq.Options) (s *rocketmq.Subscriber, delive
 	return s, delivered
 }
 
-// set changes the configuration of a broker while it runs.
-func set(t *testing.T, admin *rocketmq.Admin, line string) {
-	t.Helper()
-	require.NoError(t, admin.Configure(t.Context(), line))
-}
-
 func TestABrokerThatCreatesNoGroupsGetsThemWithTheTopics(t *testing.T) {
 	t.Parallel()
-	nameServer, _ := testenv.Broker(t, "autoCreateSubscriptionGroup=false")
+	nameServer, broker := testenv.Broker(t, "autoCreateSubscriptionGroup=false")
 	o := rocketmq.Options{NameServers: []string{nameServer}, Topic: "orders", Group: "settlers", Namespace: "shop"}
 	grouped, err := rocketmq.NewAdmin(o)
 	require.NoError(t, err)
@@ -90,10 +84,10 @@ func TestABrokerThatCreatesNoGroupsGetsThemWithTheTopics(t *testing.T) {
 	require.NotEqual(t, s.Client(), strange.Client())
 
 	// What the broker forbids.
-	set(t, grouped, "brokerPermission=4")
+	testenv.AskBroker(t, broker, testenv.BrokerConfig, nil, "brokerPermission=4")
 	require.ErrorIs(t, grouped.TrySend(t.Context()), rocketmq.ErrPermission)
 	require.NoError(t, grouped.TryReceive(t.Context()))
-	set(t, grouped, "brokerPermission=2")
+	testenv.AskBroker(t, broker, testenv.BrokerConfig, nil, "brokerPermission=2")
 	require.ErrorIs(t, grouped.TryReceive(t.Context()), rocketmq.ErrPermission)
 }
 

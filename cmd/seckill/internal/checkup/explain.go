@@ -2,8 +2,10 @@ package checkup
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -47,7 +49,10 @@ func network(err error, setting string) string {
 	var wrongHost x509.HostnameError
 	var name *net.DNSError
 	var netErr net.Error
+	var noTLS tls.RecordHeaderError
 	switch {
+	case errors.As(err, &noTLS):
+		return "the server has no TLS at this port: configure it there, or switch it off in the settings (…_TLS=false); the address is in " + setting
 	case errors.As(err, &unknown), errors.As(err, &wrongHost):
 		return "its certificate is not trusted: check its CA_FILE setting, and whether the certificate is for the name in " + setting
 	case errors.As(err, &name):
@@ -55,9 +60,9 @@ func network(err error, setting string) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at this address: start the server (scripts/up starts one on this machine), or correct " + setting
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return "no answer in time: the host is down, a firewall drops packets, or the server hangs; check " + setting
-	case errors.Is(err, syscall.ECONNRESET):
-		return "the server closes the connection: check whether it requires TLS, and whether a proxy is in between"
+		return "no answer in time: the host is down, a firewall drops packets, or the server hangs; check " + setting + " and, if TLS is on in the settings, whether the server has it at this port"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the server closes the connection: all its connections may be in use (maxclients, max_connections), it may require TLS, or a proxy is in between"
 	}
 	return ""
 }
@@ -95,7 +100,7 @@ var mysqlAdvice = []struct {
 	numbers []uint16
 	advice  string
 }{
-	{[]uint16{1045, 1698}, "the user or password is wrong: correct SECKILL_MYSQL_DSN, or create the user"},
+	{[]uint16{1045, 1698}, "the user or password is wrong: correct SECKILL_MYSQL_DSN, or create the user. If it is right, the user may be required to use TLS: set SECKILL_MYSQL_TLS=true"},
 	{[]uint16{1044, 1142, 1143, 1370}, "the user lacks privileges: GRANT ALL ON its database"},
 	{[]uint16{1049}, "create the database with CREATE DATABASE, then run `seckill migrate up`; or correct SECKILL_MYSQL_DSN"},
 	{[]uint16{1040}, "all connections of the server are in use: raise max_connections, or lower SECKILL_MYSQL_MAX_CONNS of the processes"},
@@ -120,8 +125,8 @@ var redisAdvice = []struct{ says, advice string }{
 	{"NOAUTH", "Redis requires a password: set SECKILL_REDIS_PASSWORD"},
 	{"WRONGPASS", "the user or password is wrong: correct SECKILL_REDIS_USERNAME and SECKILL_REDIS_PASSWORD"},
 	{"without any password configured", "Redis has no password: unset SECKILL_REDIS_PASSWORD, or configure one with requirepass"},
-	{"NOPERM", permissionAdvice},
-	{"The user executing the script", permissionAdvice},
+	{"NOPERM", PermissionAdvice},
+	{"The user executing the script", PermissionAdvice},
 	{"LOADING", "Redis is loading its data after a start: wait until it is done"},
 	{"MASTERDOWN", "Redis is a replica without its master: connect to the master, or configure the Sentinels"},
 	{"READONLY", "Redis is a replica: connect to the master, or configure the Sentinels and SECKILL_REDIS_SENTINEL_MASTER"},
@@ -138,12 +143,15 @@ var redisAdvice = []struct{ says, advice string }{
 	{"unknown command", "Redis lacks or has renamed a command: remove rename-command from its configuration; it must be Redis 7 or later, without a proxy in between"},
 }
 
-const permissionAdvice = "the user lacks permissions: ACL SETUSER it with ~seckill:* &seckill:* +@all -@admin -@dangerous +info +keys"
+// PermissionAdvice is what to do about a user of Redis that lacks rights.
+const PermissionAdvice = "the user lacks permissions: ACL SETUSER it with ~seckill:* &seckill:* +@all -@admin -@dangerous +info +cluster"
 
 func explainRedis(err error) string {
 	switch {
 	case errors.Is(err, stock.ErrUnheard):
 		return "a proxy in between does not pass publish and subscribe on, or the addresses are different servers: connect to the servers directly"
+	case errors.Is(err, errNoMaster):
+		return "no slot of the Cluster is served: CLUSTER NODES shows which node is down, redis-cli --cluster create makes one"
 	case errors.Is(err, stock.ErrNotUndone):
 		return "another program writes to the keys seckill:*, or the addresses are different servers: give this program a Redis of its own"
 	}

@@ -2,6 +2,7 @@ package checkup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,8 +44,13 @@ func nodes(ctx context.Context, rdb redis.UniversalClient) ([]node, error) {
 		})
 		return all, err
 	})
+	if err == nil && len(all) == 0 {
+		err = errNoMaster
+	}
 	return all, err
 }
+
+var errNoMaster = errors.New("the Cluster has no master that serves slots")
 
 func parseInfo(text string) node {
 	n := node{}
