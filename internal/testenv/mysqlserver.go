@@ -35,6 +35,15 @@ func SQLServers(t *testing.T, settings []string, test func(t *testing.T, s *SQLS
 	}
 }
 
+// MariaDB is SQLServers for a MariaDB alone.
+func MariaDB(tb testing.TB, settings ...string) *SQLServer {
+	tb.Helper()
+	needsServers(tb)
+	addr := loopbackAt(freePort(tb, 0))
+	startMariaDB(tb, addr, settings...)
+	return newSQLServer(tb, addr)
+}
+
 func newSQLServer(tb testing.TB, addr string) *SQLServer {
 	tb.Helper()
 	awaitPort(tb, addr, time.Minute)

@@ -48,7 +48,8 @@ type part struct {
 
 // rehearsals try what a role does to its servers, every three seconds: a server may
 // answer and still refuse whatever an order needs. The results are kept, so that
-// asking for them costs nothing. A nil *rehearsals has no faults.
+// asking for them costs nothing. Without parts, where the servers are embedded, there
+// are no faults.
 type rehearsals struct {
 	parts []*part
 	// others returns the other processes of the role; nil if it has no use for them.
@@ -67,6 +68,7 @@ func newRehearsals(reg prometheus.Registerer, log *slog.Logger, parts ...*part) 
 		Name: "seckill_rehearsal_failing",
 		Help: "1 if this process cannot do a part of an order's way, tried without effect every 3 s: redis, mysql, send, receive, events; group: the consumers' group has foreign members or subscriptions.",
 	}, []string{"part"})
+	failing.WithLabelValues("redis") // exported without parts, too
 	for _, p := range parts {
 		p.failing = failing.WithLabelValues(p.name)
 	}
@@ -75,10 +77,7 @@ func newRehearsals(reg prometheus.Registerer, log *slog.Logger, parts ...*part) 
 
 // run tries all parts at once, and again after a while, until ctx is done.
 func (r *rehearsals) run(ctx context.Context) error {
-	if r == nil {
-		return nil
-	}
-	for {
+	for len(r.parts) > 0 {
 		var all sync.WaitGroup
 		for _, p := range r.parts {
 			all.Go(func() { r.rehearse(ctx, p) })
@@ -89,6 +88,7 @@ func (r *rehearsals) run(ctx context.Context) error {
 			return nil //nolint:nilerr // the end of ctx is no failure
 		}
 	}
+	return nil
 }
 
 func (r *rehearsals) rehearse(ctx context.Context, p *part) {
@@ -148,9 +148,6 @@ func (r *rehearsals) judge(ctx context.Context) {
 
 // fault returns what this process cannot do, with the servers' reasons; nil for nothing.
 func (r *rehearsals) fault() error {
-	if r == nil {
-		return nil
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var texts []string
@@ -168,20 +165,14 @@ func (r *rehearsals) fault() error {
 // tried reports whether all parts have been tried, and whether what fails has been
 // judged.
 func (r *rehearsals) tried() bool {
-	if r == nil {
-		return true
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.done && (len(r.faults) == 0 || time.Since(r.since) >= localAfter)
+	return len(r.parts) == 0 || r.done && (len(r.faults) == 0 || time.Since(r.since) >= localAfter)
 }
 
 // own returns the fault if other processes of the role do not have it: then they should
 // get the requests.
 func (r *rehearsals) own() error {
-	if r == nil {
-		return nil
-	}
 	r.mu.Lock()
 	local := r.local
 	r.mu.Unlock()
@@ -193,9 +184,6 @@ func (r *rehearsals) own() error {
 
 // lines describes each part, for people.
 func (r *rehearsals) lines() (lines []string) {
-	if r == nil {
-		return nil
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.parts {
@@ -240,21 +228,15 @@ func full(db *sql.DB) bool {
 	return s.InUse >= s.MaxOpenConnections
 }
 
-// rehearseAPI returns the rehearsals of an API; nil where the servers are embedded.
+// rehearseAPI returns the rehearsals of an API.
 func rehearseAPI(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) *rehearsals {
 	rocket, ok := b.queue.(*rocketQueue)
 	if !ok {
-		return nil
+		return newRehearsals(reg, log)
 	}
 	r := newRehearsals(reg, log, append(b.stores(),
 		&part{name: "send", try: rocket.TrySend},
-		&part{name: "receive", try: lasting(joinWithin, func(ctx context.Context) error {
-			g, err := rocket.Group(ctx)
-			if err == nil && len(g.Members) == 0 {
-				return fmt.Errorf("no consumer is connected to group %s: nothing is delivered", cfg.RocketMQ.Group)
-			}
-			return err
-		})})...)
+		&part{name: "receive", try: lasting(joinWithin, rocket.hasConsumers)})...)
 	shop := newFleet(cfg, b.redis)
 	r.others = func(ctx context.Context) (others []fleet.Instance, err error) {
 		all, err := shop.Instances(ctx)
@@ -288,13 +270,12 @@ func lasting(d time.Duration, try func(context.Context) error) func(context.Cont
 
 var errNotJoined = errors.New("the broker does not count this consumer among those of the group: it gets no queues")
 
-// rehearseConsumer returns the rehearsals of a consumer; nil where the servers are
-// embedded.
+// rehearseConsumer returns the rehearsals of a consumer.
 func rehearseConsumer(cfg config.Config, b *backend, s subscriber, reg prometheus.Registerer, log *slog.Logger) *rehearsals {
 	rocket, ok := b.queue.(*rocketQueue)
 	joined, _ := s.(*rocketmq.Subscriber)
 	if !ok || joined == nil {
-		return nil
+		return newRehearsals(reg, log)
 	}
 	shop := newFleet(cfg, b.redis)
 	join := lasting(joinWithin, func(context.Context) error {
@@ -307,22 +288,35 @@ func rehearseConsumer(cfg config.Config, b *backend, s subscriber, reg prometheu
 		&part{name: "receive", try: func(ctx context.Context) error {
 			return errors.Join(rocket.TryReceive(ctx), join(ctx))
 		}},
-		&part{name: "group", try: lasting(joinWithin, func(ctx context.Context) error {
-			running, err := shop.Instances(ctx)
-			if err != nil {
-				return nil //nolint:nilerr // who is ours is not known, and another part fails
-			}
-			g, err := rocket.Group(ctx)
-			if err != nil {
-				return nil //nolint:nilerr // receive fails as well
-			}
-			if foreign := checkup.Foreign(g, running); foreign != "" {
-				return errors.New(foreign)
-			}
-			return nil
-		})})
+		&part{name: "group", try: lasting(joinWithin, func(ctx context.Context) error { return rocket.isOurs(ctx, shop) })})
 	if cfg.Consumer.Events {
 		parts = append(parts, &part{name: "events", try: rocket.eventAdmin.TrySend})
 	}
 	return newRehearsals(reg, log, parts...)
+}
+
+// hasConsumers is an error while nothing is delivered to anybody.
+func (q *rocketQueue) hasConsumers(ctx context.Context) error {
+	g, err := q.Group(ctx)
+	if err == nil && len(g.Members) == 0 {
+		return fmt.Errorf("no consumer is connected to group %s: nothing is delivered", q.opts.Group)
+	}
+	return err
+}
+
+// isOurs is an error while others take part in the group. It is none while that is not
+// known: then another part fails.
+func (q *rocketQueue) isOurs(ctx context.Context, shop *fleet.Fleet) error {
+	running, err := shop.Instances(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	g, err := q.Group(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	if foreign := checkup.Foreign(g, running); foreign != "" {
+		return errors.New(foreign)
+	}
+	return nil
 }

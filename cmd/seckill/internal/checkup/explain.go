@@ -51,6 +51,8 @@ func network(err error, setting string) string {
 	var netErr net.Error
 	var noTLS tls.RecordHeaderError
 	switch {
+	case strings.Contains(err.Error(), "remote error: tls:"):
+		return "the server and this program agree on no TLS: the server must speak TLS 1.2 or later; or it requires a client's certificate"
 	case errors.As(err, &noTLS):
 		return "the server has no TLS at this port: configure it there, or switch it off in the settings (…_TLS=false); the address is in " + setting
 	case errors.As(err, &unknown), errors.As(err, &wrongHost):
@@ -144,7 +146,7 @@ var redisAdvice = []struct{ says, advice string }{
 }
 
 // PermissionAdvice is what to do about a user of Redis that lacks rights.
-const PermissionAdvice = "the user lacks permissions: ACL SETUSER it with ~seckill:* &seckill:* +@all -@admin -@dangerous +info +cluster"
+const PermissionAdvice = "the user lacks permissions: ACL SETUSER it with ~seckill:* &seckill:* +@all -@admin -@dangerous +info, on a Cluster also +cluster|shards +cluster|slots"
 
 func explainRedis(err error) string {
 	switch {
