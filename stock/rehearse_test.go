@@ -51,7 +51,7 @@ func TestARehearsalLeavesNothing(t *testing.T) {
 type killer struct {
 	left  int
 	kill  func()
-	alive context.Context //nolint:containedctx // of the process
+	alive context.Context // of the process
 }
 
 func (k *killer) DialHook(next redis.DialHook) redis.DialHook { return next }

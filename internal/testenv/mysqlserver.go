@@ -64,7 +64,7 @@ func startMariaDB(tb testing.TB, addr string, settings ...string) {
 	if _, err := exec.LookPath("mariadbd"); err != nil {
 		missingf(tb, "no mariadbd: scripts/up installs it")
 	}
-	dir := shortDir(tb)
+	dir := tb.TempDir()
 	data := filepath.Join(dir, "data")
 	out, err := exec.CommandContext(tb.Context(), "mariadb-install-db", append([]string{"--no-defaults", "--datadir=" + data, "--skip-test-db"}, asUser()...)...).CombinedOutput()
 	if err != nil {
@@ -79,7 +79,7 @@ func startMySQL8(tb testing.TB, addr string, settings ...string) {
 	if home == "" {
 		missingf(tb, "no MySQL 8.0: scripts/up --both fetches it")
 	}
-	dir := shortDir(tb)
+	dir := tb.TempDir()
 	library, program := []string{"LD_LIBRARY_PATH=" + filepath.Join(home, "lib")}, filepath.Join(home, "bin/mysqld")
 	messages := "--lc-messages-dir=" + filepath.Join(home, "share")
 	c := exec.CommandContext(tb.Context(), program, append([]string{"--no-defaults", "--initialize-insecure", "--datadir=" + filepath.Join(dir, "data"), messages}, asUser()...)...)
@@ -104,18 +104,9 @@ GRANT ALL ON seckill.* TO shop@'127.0.0.1';
 `, identified), 0o600))
 	return append([]string{
 		"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--port=" + port, "--bind-address=" + host,
-		"--socket=" + filepath.Join(dir, "s"), "--pid-file=" + filepath.Join(dir, "pid"), "--tmpdir=" + dir, "--init-file=" + first,
+		"--socket=s", "--pid-file=pid", "--tmpdir=" + dir, "--init-file=" + first,
 		"--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1",
 	}, asUser()...)
-}
-
-// shortDir is a folder whose path leaves room for the name of a socket.
-func shortDir(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.MkdirTemp("", "sql")
-	must(tb, err)
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // asUser is what the servers want to be told by root.

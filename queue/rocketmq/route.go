@@ -105,7 +105,7 @@ func (c *caller) routeFor(ctx context.Context, servers []string, topic string, u
 	}
 	shards, err := parseRoute(a.body, use)
 	if err == nil && len(shards) == 0 {
-		if any, _ := parseRoute(a.body, toRead|toWrite); len(any) > 0 {
+		if some, _ := parseRoute(a.body, toRead|toWrite); len(some) > 0 {
 			return nil, &permissionError{topic, use}
 		}
 		err = ErrNoTopic

@@ -63,12 +63,20 @@ type rehearsals struct {
 	local  bool      // others of the role have none
 }
 
-func newRehearsals(reg prometheus.Registerer, log *slog.Logger, parts ...*part) *rehearsals {
+// The parts that each role exports, whether or not it has them.
+var (
+	apiParts      = []string{"redis", "mysql", "send", "receive"}
+	consumerParts = []string{"redis", "mysql", "receive", "group", "events"}
+)
+
+func newRehearsals(reg prometheus.Registerer, log *slog.Logger, exported []string, parts ...*part) *rehearsals {
 	failing := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "seckill_rehearsal_failing",
 		Help: "1 if this process cannot do a part of an order's way, tried without effect every 3 s: redis, mysql, send, receive, events; group: the consumers' group has foreign members or subscriptions.",
 	}, []string{"part"})
-	failing.WithLabelValues("redis") // exported without parts, too
+	for _, name := range exported {
+		failing.WithLabelValues(name)
+	}
 	for _, p := range parts {
 		p.failing = failing.WithLabelValues(p.name)
 	}
@@ -232,9 +240,9 @@ func full(db *sql.DB) bool {
 func rehearseAPI(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) *rehearsals {
 	rocket, ok := b.queue.(*rocketQueue)
 	if !ok {
-		return newRehearsals(reg, log)
+		return newRehearsals(reg, log, apiParts)
 	}
-	r := newRehearsals(reg, log, append(b.stores(),
+	r := newRehearsals(reg, log, apiParts, append(b.stores(),
 		&part{name: "send", try: rocket.TrySend},
 		&part{name: "receive", try: lasting(joinWithin, rocket.hasConsumers)})...)
 	shop := newFleet(cfg, b.redis)
@@ -275,7 +283,7 @@ func rehearseConsumer(cfg config.Config, b *backend, s subscriber, reg prometheu
 	rocket, ok := b.queue.(*rocketQueue)
 	joined, _ := s.(*rocketmq.Subscriber)
 	if !ok || joined == nil {
-		return newRehearsals(reg, log)
+		return newRehearsals(reg, log, consumerParts)
 	}
 	shop := newFleet(cfg, b.redis)
 	join := lasting(joinWithin, func(context.Context) error {
@@ -292,7 +300,7 @@ func rehearseConsumer(cfg config.Config, b *backend, s subscriber, reg prometheu
 	if cfg.Consumer.Events {
 		parts = append(parts, &part{name: "events", try: rocket.eventAdmin.TrySend})
 	}
-	return newRehearsals(reg, log, parts...)
+	return newRehearsals(reg, log, consumerParts, parts...)
 }
 
 // hasConsumers is an error while nothing is delivered to anybody.
