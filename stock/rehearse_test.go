@@ -2,6 +2,7 @@ package stock_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -122,6 +123,23 @@ func TestARehearsalFailsWhereverAPurchaseWould(t *testing.T) {
 			require.ErrorContains(t, stock.New(rdb).Rehearse(t.Context()), says)
 		})
 	}
+}
+
+// As behind a balancer that spreads connections over servers that are none of one Cluster.
+func TestARehearsalHearsWhatItPublishes(t *testing.T) {
+	t.Parallel()
+	here, elsewhere := testenv.RedisServer(t), testenv.RedisServer(t)
+	dials := 0
+	o := *here.Options()
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials++; dials == 1 { // the subscription
+			addr = elsewhere.Options().Addr
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	rdb := redis.NewClient(&o)
+	t.Cleanup(func() { _ = rdb.Close() })
+	require.ErrorIs(t, stock.New(rdb).Rehearse(t.Context()), stock.ErrUnheard)
 }
 
 func TestARehearsalOnAClusterTriesEveryMaster(t *testing.T) {

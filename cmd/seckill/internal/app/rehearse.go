@@ -24,7 +24,7 @@ import (
 
 const (
 	rehearseEvery   = 3 * time.Second
-	rehearseTimeout = 2 * time.Second // of one part
+	rehearseTimeout = 3 * time.Second // of one part
 	// localAfter is how long a fault lasts before it can be called this process' own:
 	// by then every other process has noticed one that all have, and said so in a
 	// heartbeat.
