@@ -50,11 +50,11 @@ func WithCheckup(cfg config.Config, log *slog.Logger, line func(fleet.Instance) 
 // Doctor examines the servers and the processes that live.
 func (c *Checkup) Doctor(ctx context.Context) []checkup.Finding {
 	found, f := c.servers(ctx), c.fleet(ctx)
-	return slices.Concat(found, f.Check(), c.shared(ctx, f))
+	return slices.Concat(found, f.Check(), c.shared(ctx, f, found))
 }
 
 // shared examines what the processes share with each other.
-func (c *Checkup) shared(ctx context.Context, f checkup.Fleet) []checkup.Finding {
+func (c *Checkup) shared(ctx context.Context, f checkup.Fleet, servers []checkup.Finding) []checkup.Finding {
 	if f.InstancesErr != nil { // who they are is not known
 		return nil
 	}
@@ -62,7 +62,13 @@ func (c *Checkup) shared(ctx context.Context, f checkup.Fleet) []checkup.Finding
 	if len(is) == 0 { // those to come: an API and a consumer
 		is = []fleet.Instance{{MaxMySQLConns: c.cfg.MySQL.MaxConns}, {MaxMySQLConns: c.cfg.MySQL.MaxConns}}
 	}
-	return []checkup.Finding{checkup.MySQLPools(ctx, c.backend.db, is), checkup.Group(ctx, c.orders, f.Instances)}
+	found := []checkup.Finding{checkup.MySQLPools(ctx, c.backend.db, is)}
+	// A Redis that refuses heartbeats loses the instances: then members of the group
+	// are strangers all.
+	if !slices.ContainsFunc(servers, func(f checkup.Finding) bool { return f.Name == checkup.RedisOrders && !f.OK }) {
+		found = append(found, checkup.Group(ctx, c.orders, f.Instances))
+	}
+	return found
 }
 
 // servers examines all servers at once: for each one that is down that takes as
@@ -127,9 +133,8 @@ func (c *Checkup) Preflight(ctx context.Context, id int64) ([]checkup.Finding, e
 	} else {
 		found = c.sale(ctx, s)
 	}
-	found = append(found, c.servers(ctx)...)
-	f := c.fleet(ctx)
-	found = slices.Concat(found, f.Check(), f.Roles(), c.shared(ctx, f))
+	servers, f := c.servers(ctx), c.fleet(ctx)
+	found = slices.Concat(found, servers, f.Check(), f.Roles(), c.shared(ctx, f, servers))
 	if f.InstancesErr == nil { // otherwise their number is not known
 		found = append(found,
 			checkup.RedisPools(ctx, c.backend.redis, f.Instances),

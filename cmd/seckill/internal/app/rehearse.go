@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -296,7 +297,7 @@ func rehearseConsumer(cfg config.Config, b *backend, s subscriber, reg prometheu
 		&part{name: "receive", try: func(ctx context.Context) error {
 			return errors.Join(rocket.TryReceive(ctx), join(ctx))
 		}},
-		&part{name: "group", try: lasting(joinWithin, func(ctx context.Context) error { return rocket.isOurs(ctx, shop) })})
+		&part{name: "group", try: lasting(joinWithin, func(ctx context.Context) error { return rocket.isOurs(ctx, shop, joined.Client()) })})
 	if cfg.Consumer.Events {
 		parts = append(parts, &part{name: "events", try: rocket.eventAdmin.TrySend})
 	}
@@ -313,10 +314,11 @@ func (q *rocketQueue) hasConsumers(ctx context.Context) error {
 }
 
 // isOurs is an error while others take part in the group. It is none while that is not
-// known: then another part fails.
-func (q *rocketQueue) isOurs(ctx context.Context, shop *fleet.Fleet) error {
+// known: then another part fails. self is this process' member: while it is not listed,
+// Redis takes no heartbeats, and the list says nothing.
+func (q *rocketQueue) isOurs(ctx context.Context, shop *fleet.Fleet, self string) error {
 	running, err := shop.Instances(ctx)
-	if err != nil {
+	if err != nil || !slices.ContainsFunc(running, func(i fleet.Instance) bool { return i.QueueClient == self }) {
 		return nil //nolint:nilerr // see above
 	}
 	g, err := q.Group(ctx)

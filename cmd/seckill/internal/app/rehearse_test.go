@@ -18,6 +18,7 @@ import (
 	"seckill/fleet"
 	"seckill/internal/config"
 	"seckill/internal/testenv"
+	"seckill/order"
 	"seckill/queue/rocketmq"
 )
 
@@ -212,10 +213,20 @@ func TestBothRolesNoticeWhatTheirServersRefuse(t *testing.T) {
 	require.ErrorContains(t, rocket.hasConsumers(t.Context()), "no consumer is connected to group nobodys")
 
 	// A member that no process of ours is.
-	require.NoError(t, rocket.isOurs(t.Context(), shop))
 	subscribe(t, rocketmq.Options{NameServers: []string{nameServer}, Topic: base["ROCKETMQ_TOPIC"], Group: "nobodys"})
 	require.NoError(t, rocket.hasConsumers(t.Context()))
-	require.ErrorContains(t, rocket.isOurs(t.Context(), shop), "none of the running consumers: ")
+	require.NoError(t, rocket.isOurs(t.Context(), shop, "me"), "whose heartbeats Redis does not take: nor those of others")
+	self := fleet.NewMember(fleet.Options{
+		Fleet: shop, Metrics: prometheus.NewRegistry(), Log: log, Self: fleet.Instance{Role: fleet.RoleConsumer},
+		Limits: func(context.Context) (order.Limits, error) { return order.Limits{}, nil },
+		Look:   func(i *fleet.Instance) fleet.Totals { i.QueueClient = "me"; return fleet.Totals{} },
+		Apply:  func(order.Limits, int) error { return nil },
+	})
+	testenv.Start(t, self.Run)
+	require.Eventually(t, func() bool {
+		err := rocket.isOurs(t.Context(), shop, "me")
+		return err != nil && strings.Contains(err.Error(), "none of the running consumers: ")
+	}, 5*time.Second, 50*time.Millisecond)
 }
 
 func TestMembersOfAGroupAreComparedWithTheProcesses(t *testing.T) {

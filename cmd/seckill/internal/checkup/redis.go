@@ -93,9 +93,13 @@ func redisMode(rdb redis.UniversalClient, all []node) Finding {
 		"it is a Cluster: %v; SECKILL_REDIS_CLUSTER is %v", is, cluster)
 }
 
+// RedisOrders is the name of the finding about a Redis that takes no orders, and
+// whatever else is written to it.
+const RedisOrders = "redis orders"
+
 // redisOrders rehearses an order, on every master.
 func redisOrders(ctx context.Context, rdb redis.UniversalClient) Finding {
-	const name = "redis orders"
+	const name = RedisOrders
 	_, took, err := ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, stock.New(rdb).Rehearse(ctx) })
 	if err != nil {
 		return failure(name, explainRedis(err), "%s", err)
