@@ -48,7 +48,6 @@ type APIRole struct {
 	up        func(net.Addr)           // is called with the address when it serves; may be nil
 	addr      atomic.Pointer[net.Addr] // where it serves shoppers
 	reached   atomic.Bool              // RocketMQ has responded once
-	judged    atomic.Bool              // the start is over: a fault that all APIs have is no reason not to be ready
 	stopping  atomic.Bool
 }
 
@@ -149,10 +148,9 @@ func (a *APIRole) ready() error {
 	if !a.reached.Load() && time.Since(a.started) < reachWithin {
 		return errNotReached
 	}
-	if !a.judged.Load() && !a.rehearsed.tried() && time.Since(a.started) < judgeWithin {
+	if !a.rehearsed.tried() && time.Since(a.started) < judgeWithin {
 		return cmp.Or(a.rehearsed.fault(), errNotTried)
 	}
-	a.judged.Store(true)
 	if err := a.rehearsed.own(); err != nil {
 		return fmt.Errorf("other APIs can sell, and this one cannot: %w", err)
 	}

@@ -59,6 +59,7 @@ type rehearsals struct {
 
 	mu     sync.Mutex
 	done   bool // all parts have been tried
+	judged bool // and whose fault it is, if any failed, was decided once
 	faults map[string]error
 	since  time.Time // of the oldest fault
 	local  bool      // others of the role have none
@@ -153,6 +154,7 @@ func (r *rehearsals) judge(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done, r.local = true, local
+	r.judged = r.judged || lasts || len(r.faults) == 0
 }
 
 // fault returns what this process cannot do, with the servers' reasons; nil for nothing.
@@ -171,12 +173,12 @@ func (r *rehearsals) fault() error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// tried reports whether all parts have been tried, and whether what fails has been
-// judged.
+// tried reports whether all parts have been tried and, if one failed, whether other
+// processes can do better has been decided.
 func (r *rehearsals) tried() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.parts) == 0 || r.done && (len(r.faults) == 0 || time.Since(r.since) >= localAfter)
+	return len(r.parts) == 0 || r.judged
 }
 
 // own returns the fault if other processes of the role do not have it: then they should
