@@ -7,7 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,6 +26,10 @@ var (
 const (
 	rehearsalTTL   = 30 * time.Second
 	rehearsalUnits = 3 // more than the order has: neither end of the stock is reached, which would be announced
+
+	// rehearsalTries bounds the search for a sale on each master: one with a hundredth of
+	// the slots is found for sure, one without any never.
+	rehearsalTries = 2000
 
 	// hearWithin is how long a message may take to the subscriber.
 	hearWithin = 2 * time.Second
@@ -120,50 +124,29 @@ func hear(ctx context.Context, sub *redis.PubSub, o order.Order) error {
 	return nil
 }
 
-// rehearsalSales returns a sale for each master of a Cluster, by its address; else
-// one, for "". IDs of sales are positive.
+// rehearsalSales returns a sale for each master of a Cluster that serves slots, by its
+// address; else one, for "". IDs of sales are positive.
 func (l *Ledger) rehearsalSales(ctx context.Context) (map[string]int64, error) {
 	random := func() int64 { return -rand.Int64N(math.MaxInt64) - 1 }
-	if _, ok := l.rdb.(*redis.ClusterClient); !ok {
+	cluster, ok := l.rdb.(*redis.ClusterClient)
+	if !ok {
 		return map[string]int64{"": random()}, nil
 	}
-	slots, err := l.rdb.ClusterSlots(ctx).Result()
-	if err != nil {
+	var masters atomic.Int64
+	if err := cluster.ForEachMaster(ctx, func(context.Context, *redis.Client) error { masters.Add(1); return nil }); err != nil {
 		return nil, err
 	}
-	nodes := map[string]bool{}
 	sales := map[string]int64{}
-	for _, s := range slots {
-		if len(s.Nodes) > 0 {
-			nodes[s.Nodes[0].Addr] = true // the master
-		}
-	}
-	for len(sales) < len(nodes) {
+	for range rehearsalTries {
 		id := random()
-		slot := slotOf(keysOf(id).meta)
-		for _, s := range slots {
-			if slot >= s.Start && slot <= s.End && len(s.Nodes) > 0 {
-				sales[s.Nodes[0].Addr] = id
-			}
+		c, err := cluster.MasterForKey(ctx, SlotKey(id))
+		if err != nil {
+			return nil, err
+		}
+		sales[c.Options().Addr] = id
+		if int64(len(sales)) == masters.Load() {
+			break
 		}
 	}
 	return sales, nil
-}
-
-// slotOf returns the slot of a key in a Cluster: CRC16 (XMODEM) of its hash tag.
-func slotOf(key string) int {
-	_, tag, _ := strings.Cut(key, "{")
-	tag, _, _ = strings.Cut(tag, "}")
-	crc := uint16(0)
-	for _, b := range []byte(tag) {
-		crc ^= uint16(b) << 8
-		for range 8 {
-			if crc&0x8000 != 0 {
-				crc = crc<<1 ^ 0x1021
-			} else {
-				crc <<= 1
-			}
-		}
-	}
-	return int(crc % 16384)
 }

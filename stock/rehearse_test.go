@@ -144,8 +144,8 @@ func TestARehearsalHearsWhatItPublishes(t *testing.T) {
 
 func TestARehearsalOnAClusterTriesEveryMaster(t *testing.T) {
 	t.Parallel()
-	nodes := testenv.RedisCluster(t, 3)
-	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Options().Addr}, MaxRetries: -1})
+	nodes := testenv.RedisCluster(t)
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr}, MaxRetries: -1})
 	t.Cleanup(func() { _ = rdb.Close() })
 	require.NoError(t, stock.New(rdb).Rehearse(t.Context()))
 	for _, n := range nodes {
@@ -155,7 +155,7 @@ func TestARehearsalOnAClusterTriesEveryMaster(t *testing.T) {
 	for _, n := range nodes {
 		require.NoError(t, n.ConfigSet(t.Context(), "min-replicas-to-write", "3").Err())
 		err := stock.New(rdb).Rehearse(t.Context())
-		require.ErrorContains(t, err, n.Options().Addr)
+		require.ErrorContains(t, err, n.Addr)
 		require.ErrorContains(t, err, "NOREPLICAS")
 		require.NoError(t, n.ConfigSet(t.Context(), "min-replicas-to-write", "0").Err())
 	}

@@ -28,7 +28,7 @@ func SQLServers(t *testing.T, settings []string, test func(t *testing.T, s *SQLS
 	for name, start := range map[string]func(testing.TB, string, ...string){"MariaDB": startMariaDB, "MySQL 8.0": startMySQL8} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := loopbackAt(freePort(t, 0))
+			addr := loopbackAt(freePorts(t, 0))
 			start(t, addr, settings...)
 			test(t, newSQLServer(t, addr))
 		})
@@ -39,7 +39,7 @@ func SQLServers(t *testing.T, settings []string, test func(t *testing.T, s *SQLS
 func MariaDB(tb testing.TB, settings ...string) *SQLServer {
 	tb.Helper()
 	needsServers(tb)
-	addr := loopbackAt(freePort(tb, 0))
+	addr := loopbackAt(freePorts(tb, 0))
 	startMariaDB(tb, addr, settings...)
 	return newSQLServer(tb, addr)
 }

@@ -25,12 +25,12 @@ func background(tb testing.TB, env []string, program string, args ...string) {
 // FreePort returns a port that is free.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
-	return freePort(tb, 0)
+	return freePorts(tb, 0)
 }
 
-// freePort returns a port that is free, as those at the offsets from it. It is below
+// freePorts returns a port that is free, as those at the offsets from it. It is below
 // those of outgoing connections.
-func freePort(tb testing.TB, offsets ...int) int {
+func freePorts(tb testing.TB, offsets ...int) int {
 	tb.Helper()
 	for range 1000 {
 		port, free := 22_000+rand.IntN(10_000), true
@@ -64,5 +64,12 @@ func awaitPort(tb testing.TB, addr string, patience time.Duration) {
 		if time.Now().After(until) {
 			tb.Fatalf("nothing answers at %s: %v", addr, err)
 		}
+	}
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatalf("%v", err)
 	}
 }

@@ -3,8 +3,6 @@ package testenv
 import (
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,43 +32,6 @@ func RedisServer(tb testing.TB, settings ...string) *redis.Client {
 		if time.Now().After(until) {
 			tb.Fatalf("the test's Redis does not answer: %v", err)
 		}
-	}
-}
-
-// RedisCluster starts a Cluster of so many masters, waits until all slots are served,
-// and returns a client of each.
-func RedisCluster(tb testing.TB, masters int) []*redis.Client {
-	tb.Helper()
-	nodes := make([]*redis.Client, masters)
-	for i := range nodes {
-		port := freePort(tb, 0, 10_000) // the second one is the Cluster's own
-		RedisServer(tb, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes")
-		nodes[i] = redis.NewClient(&redis.Options{Addr: loopbackAt(port)})
-		tb.Cleanup(func() { _ = nodes[i].Close() })
-		first, last := 16384*i/masters, 16384*(i+1)/masters-1
-		must(tb, nodes[i].ClusterAddSlotsRange(tb.Context(), first, last).Err())
-		must(tb, nodes[0].ClusterMeet(tb.Context(), "127.0.0.1", strconv.Itoa(port)).Err())
-	}
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		ready := 0
-		for _, n := range nodes {
-			if info := n.ClusterInfo(tb.Context()).Val(); strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_size:"+strconv.Itoa(masters)) {
-				ready++
-			}
-		}
-		if ready == masters {
-			return nodes
-		}
-		if time.Now().After(until) {
-			tb.Fatalf("the Cluster does not serve all slots")
-		}
-	}
-}
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatalf("%v", err)
 	}
 }
 

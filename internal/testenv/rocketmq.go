@@ -28,7 +28,7 @@ func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 		missingf(tb, "no RocketMQ: scripts/up fetches it")
 	}
 	dir := tb.TempDir()
-	names, listen := freePort(tb, 0), freePort(tb, -2, 0, 1)
+	names, listen := freePorts(tb, 0), freePorts(tb, -2, 0, 1)
 	nameServer, broker = loopbackAt(names), loopbackAt(listen)
 	placeholders := strings.NewReplacer("@NAMESRV_PORT@", strconv.Itoa(names), "@BROKER_PORT@", strconv.Itoa(listen),
 		"@BROKER_IP@", "127.0.0.1", "@FLUSH@", "ASYNC_FLUSH", "@DATA@", dir)

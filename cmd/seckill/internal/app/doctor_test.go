@@ -108,7 +108,7 @@ func makeTopics(t *testing.T, base env) {
 	t.Helper()
 	require.NoError(t, MakeTopics(t.Context(), config.RocketMQ{
 		NameServers: strings.Split(base["ROCKETMQ_NAMESERVERS"], ","), Topic: base["ROCKETMQ_TOPIC"], Group: base["ROCKETMQ_GROUP"],
-		EventTopic: base["ROCKETMQ_EVENT_TOPIC"], Queues: 2,
+		EventTopic: base["ROCKETMQ_EVENT_TOPIC"], Queues: 2, AccessKey: base["ROCKETMQ_ACCESS_KEY"], SecretKey: base["ROCKETMQ_SECRET_KEY"],
 	}, slog.New(slog.DiscardHandler)))
 }
 
@@ -291,5 +291,26 @@ func TestTheDoctorNamesABrokerThatIsNotWhereItSays(t *testing.T) {
 	}, 40*time.Second, 100*time.Millisecond)
 	diagnose(t, base, map[string]fault{
 		"an address that does not answer": {func(*testing.T) map[string]string { return env{"ROCKETMQ_NAMESERVERS": nameServer} }, "rocketmq", "127.0.0.2", "brokerIP1"},
+	})
+}
+
+func TestTheDoctorNamesAKeyThatTheBrokerRefuses(t *testing.T) {
+	t.Parallel()
+	const provider = "org.apache.rocketmq.auth.authentication.provider."
+	nameServer, _ := testenv.Broker(t, "authenticationEnabled=true", "authenticationProvider="+provider+"DefaultAuthenticationProvider",
+		"authenticationMetadataProvider="+provider+"LocalAuthenticationMetadataProvider", "authenticationWhitelist=28", "autoCreateSubscriptionGroup=false",
+		`initAuthenticationUser={"username":"shop","password":"secret-of-shop"}`, `innerClientAuthenticationCredentials={"accessKey":"shop","secretKey":"secret-of-shop"}`)
+	base := sharedBase(t)
+	base["ROCKETMQ_NAMESERVERS"], base["ROCKETMQ_ACCESS_KEY"], base["ROCKETMQ_SECRET_KEY"] = nameServer, "shop", "secret-of-shop"
+	makeTopics(t, base)
+	keys := func(access, secret string) func(*testing.T) map[string]string {
+		return func(*testing.T) map[string]string {
+			return env{"ROCKETMQ_ACCESS_KEY": access, "ROCKETMQ_SECRET_KEY": secret}
+		}
+	}
+	diagnose(t, base, map[string]fault{
+		"no key":       {keys("", ""), "rocketmq", "", "SECKILL_ROCKETMQ_ACCESS_KEY"},
+		"another user": {keys("other", "secret-of-shop"), "rocketmq", "", "SECKILL_ROCKETMQ_ACCESS_KEY"},
+		"a wrong key":  {keys("shop", "secret-of-other"), "rocketmq", "", "SECKILL_ROCKETMQ_ACCESS_KEY"},
 	})
 }

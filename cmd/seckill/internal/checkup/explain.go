@@ -187,7 +187,7 @@ func explainRocketMQ(err error) string {
 		return "the broker is overloaded, mostly by its disk: lower the load, or give it a faster disk; see its store.log"
 	case says("no permission"):
 		return "the group or the topic is closed: mqadmin updateSubGroup -d true for the group, or the permission 6 for the topic"
-	case says("AclException", "signature", "uthentication", "uthorization", "accessKey"):
+	case says("AclException", "signature", "uthentication", "uthorization", "accessKey", "username", "User:"):
 		return "RocketMQ refuses the key: correct SECKILL_ROCKETMQ_ACCESS_KEY and SECKILL_ROCKETMQ_SECRET_KEY, or the permissions of the key"
 	}
 	if advice := network(err, "SECKILL_ROCKETMQ_NAMESERVERS"); advice != "" {
