@@ -34,7 +34,7 @@ func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLe
 	}
 	var found []order.DeadLetter
 	for _, d := range s.deadLetters {
-		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && id > 0 && d.OrderID == id {
+		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && d.OrderID == id {
 			found = append(found, d)
 		}
 	}

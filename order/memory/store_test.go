@@ -11,3 +11,8 @@ func TestStoreConforms(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, memory.NewStore())
 }
+
+func TestAFullListOfSalesLeavesOutWhatNeedsNobodyYet(t *testing.T) {
+	t.Parallel()
+	storetest.FullList(t, memory.NewStore())
+}

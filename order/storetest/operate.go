@@ -222,6 +222,34 @@ func noteOnce(t *testing.T, s *suite) {
 	require.Equal(t, "sale", entries[0].Target)
 }
 
+// auditPages reads the whole log, to which other tests append meanwhile.
+func auditPages(t *testing.T, s *suite) {
+	by, sale := s.operator(t), s.sale(t, 1, 1)
+	var want, got []string // newest first
+	for range 5 {
+		cmd := s.id(t).String()
+		_, err := s.store.Note(t.Context(), order.AuditEntry{By: by, Action: "rebuild", SaleID: sale.ID, Command: cmd})
+		require.NoError(t, err)
+		want = append([]string{cmd}, want...)
+	}
+	for before := int64(0); ; {
+		page := s.auditLog(t, order.AuditQuery{Before: before, Limit: 2})
+		require.LessOrEqual(t, len(page), 2)
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			require.Positive(t, e.ID, "0 stands for the newest")
+			require.True(t, before == 0 || e.ID < before, "%d after %d", e.ID, before)
+			before = e.ID
+			if e.By == by {
+				got = append(got, e.Command)
+			}
+		}
+	}
+	require.Equal(t, want, got)
+}
+
 func operatorCancels(t *testing.T, s *suite) {
 	by, sale := s.operator(t), s.sale(t, 10, 1)
 	o := s.order(t, sale.ID, "a")

@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -186,6 +188,34 @@ func salesListed(t *testing.T, s *suite) {
 	require.NoError(t, err)
 	require.Contains(t, closed, a.ID)
 	require.Contains(t, closed, b.ID)
+}
+
+// FullList is a test for a store of its own, since a full list has no place for the
+// sales of others.
+func FullList(t *testing.T, store Store) {
+	t.Helper()
+	s := &suite{store: store, ids: order.NewIDMaker(rand.Int64N(1 << 13))}
+	create := func(startsIn time.Duration, to ...order.SaleState) int64 {
+		draft := s.draft(t, 1, 1)
+		draft.StartsAt, draft.EndsAt = time.Now().Add(startsIn), time.Now().Add(startsIn+time.Hour)
+		sale, err := store.CreateSale(t.Context(), draft)
+		require.NoError(t, err)
+		s.move(t, sale.ID, to...)
+		return sale.ID
+	}
+	wanted := []int64{create(0, order.SaleOpen), create(0, order.SaleEnded), create(30 * time.Minute)}
+	for range order.MaxSales - 2 { // what is made later would push out what was made first
+		create(2 * time.Hour)
+	}
+	sales, err := store.Sales(t.Context())
+	require.NoError(t, err)
+	require.Len(t, sales, order.MaxSales)
+	listed := make([]int64, 0, len(sales))
+	for _, sale := range sales {
+		listed = append(listed, sale.ID)
+	}
+	require.Subset(t, listed, wanted)
+	require.IsDecreasing(t, listed, "newest first")
 }
 
 func epochRises(t *testing.T, s *suite) {

@@ -98,6 +98,7 @@ func Run(t *testing.T, store Store) {
 		"what shoppers were promised is fixed once a sale opens":  changeFixed,
 		"a command makes one sale":                                createOnce,
 		"what is done elsewhere is noted once":                    noteOnce,
+		"the audit log comes in pages":                            auditPages,
 		"cancelled and discarded by an operator":                  operatorCancels,
 		"a voided sale keeps no unpaid order":                     voidCancels,
 		"an extension holds before the rows have it":              extendHolds,
