@@ -146,6 +146,9 @@ func eventsCursor(t *testing.T, s *suite) {
 	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p1", 2, lease))
 	c, _ = s.behind(t, sale.ID, false)
 	require.Equal(t, []any{uint64(2), uint64(1), "p1"}, []any{c.Seq, c.Behind(), c.Holder})
+	seq, held, err = s.store.HoldEvents(t.Context(), sale.ID, "p1", lease)
+	require.NoError(t, err)
+	require.Equal(t, []any{uint64(2), true}, []any{seq, held})
 
 	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p2", 1, lease))
 	c, _ = s.behind(t, sale.ID, false)

@@ -146,6 +146,15 @@ func changeFixed(t *testing.T, s *suite) {
 	require.ErrorIs(t, change(order.SalePatch{ExternalID: &other.ExternalID}), order.ErrConflict)
 	require.NoError(t, change(order.SalePatch{PriceMinor: &price, OrdersPerShopper: &slots, UnitsPerOrder: &units, PayWithin: &within}))
 	require.Equal(t, []any{int64(1), 2, 7, time.Hour, uint64(2)}, []any{sale.PriceMinor, sale.OrdersPerShopper, sale.UnitsPerOrder, sale.PayWithin, sale.Version})
+	for range 2 { // at once: the first order may have its store remember the terms
+		price++
+		require.NoError(t, change(order.SalePatch{PriceMinor: &price}))
+		early := s.order(t, sale.ID, s.id(t).String())
+		s.settle(t, early)
+		require.Equal(t, price, s.record(t, early.ID).UnitPrice)
+	}
+	price = 1
+	require.NoError(t, change(order.SalePatch{PriceMinor: &price}))
 
 	var err error
 	sale, err = s.operate(t, by, sale, order.Moving("open", order.SaleOpen))
