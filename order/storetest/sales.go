@@ -220,7 +220,7 @@ func FullList(t *testing.T, store Store) {
 	for _, sale := range sales {
 		listed = append(listed, sale.ID)
 	}
-	want := append(wanted, far[len(wanted):]...)
+	want := slices.Concat(wanted, far[len(wanted):])
 	slices.Reverse(want)
 	require.Equal(t, want, listed, "newest first, without the oldest of those that start in two hours")
 }

@@ -118,3 +118,33 @@ func TestAPingAsksEveryMaster(t *testing.T) {
 	t.Cleanup(a.Close)
 	require.NotErrorIs(t, a.Ping(t.Context()), ErrNoBroker, "no name server said so")
 }
+
+func TestTheBrokersOfAClusterAndTheirReplicas(t *testing.T) {
+	t.Parallel()
+	broker, _ := brokerWith(t, map[int]answer{
+		codeRuntimeInfo: {body: []byte(`{"table":{"brokerVersionDesc":"V5_5_0"}}`)}, codeBrokerConfig: {body: []byte("brokerRole=SYNC_MASTER\n")},
+	})
+	noConfig, _ := brokerWith(t, map[int]answer{codeRuntimeInfo: {body: []byte(`{}`)}, codeBrokerConfig: {code: 1, remark: "no config"}})
+	brokers := func(table string) ([]Broker, error) {
+		server, _ := brokerWith(t, map[int]answer{codeCluster: {body: []byte(`{"brokerAddrTable":{` + table + `}}`)}})
+		a, err := NewAdmin(Options{NameServers: []string{server}, Topic: "T", Group: "G"})
+		require.NoError(t, err)
+		t.Cleanup(a.Close)
+		return a.Brokers(t.Context())
+	}
+	orphan := `"a":{"brokerAddrs":{1:"` + nobody + `"}}`
+	found, err := brokers(orphan + `,"b":{"brokerAddrs":{0:"` + broker + `",1:"10.0.0.2:10911",2:"10.0.0.3:10911"}}`)
+	require.NoError(t, err)
+	require.Equal(t, []Broker{{Name: "b", Addr: broker, Replicas: 2, Version: "V5_5_0", Disk: -1, Role: "SYNC_MASTER"}}, found)
+	_, err = brokers(orphan)
+	require.ErrorIs(t, err, ErrNoBroker)
+	_, err = brokers(`"b":{"brokerAddrs":{0:"` + nobody + `"}}`)
+	require.ErrorContains(t, err, "broker b: ")
+	_, err = brokers(`"b":{"brokerAddrs":{0:"` + noConfig + `"}}`)
+	require.ErrorContains(t, err, "no config")
+	a, err := NewAdmin(Options{NameServers: []string{nobody}, Topic: "T", Group: "G"})
+	require.NoError(t, err)
+	t.Cleanup(a.Close)
+	_, err = a.Brokers(t.Context())
+	require.ErrorContains(t, err, "refused")
+}
