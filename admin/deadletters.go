@@ -13,16 +13,15 @@ import (
 
 // deadLetters reads and deletes dead letters.
 type deadLetters interface {
-	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
+	DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error)
 	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 }
 
-// DeadLetters returns the dead letters of a sale, or of all sales for 0, newest
-// first.
-func (s *Service) DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
+// DeadLetters returns dead letters, newest first.
+func (s *Service) DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error) {
 	return ask(ctx, func(ctx context.Context) ([]order.DeadLetter, error) {
-		return s.deadLetters.DeadLetters(ctx, saleID, limit)
+		return s.deadLetters.DeadLetters(ctx, q)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seckill/fleet"
+	"seckill/internal/suggest"
 	"seckill/order"
 )
 
@@ -85,7 +86,7 @@ func (s *Service) SetLimits(ctx context.Context, c Call, values map[string]*stri
 			}
 			parsed = &n
 		} else if !known {
-			errs = append(errs, &order.FieldError{Field: name, Detail: "there is no such limit"})
+			errs = append(errs, &order.FieldError{Field: name, Detail: "there is no such limit" + suggest.Remark(name, slices.Sorted(maps.Keys(s.limitRules.Configured)))})
 		}
 		change.Values[name] = parsed
 	}

@@ -19,7 +19,7 @@ type orders interface {
 // search finds orders by shopper or reference.
 type search interface {
 	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
-	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 }
 
@@ -39,6 +39,8 @@ type FoundOrder struct {
 	Entry *stock.Entry
 	// DeadLetters are those under its ID.
 	DeadLetters []order.DeadLetter
+	// Payments are those of the order, newest first, if a single order was requested.
+	Payments []order.PaymentRecord
 	// Sale is its sale in both stores, if a single order was requested.
 	Sale *SaleStatus
 }
@@ -65,21 +67,27 @@ func (s *Service) Orders(ctx context.Context, q OrderQuery) (page []FoundOrder, 
 		return nil, 0, ErrQuery
 	case q.SaleID == 0:
 		rs, err := s.acrossSales(ctx, q)
-		return found(rs), 0, err
+		return found(rs), after(rs, q.Limit), err
 	case q.Shopper != "":
 		rs, err := ask(ctx, func(ctx context.Context) ([]order.Record, error) {
 			return s.search.ByShopper(ctx, q.SaleID, q.Shopper, q.Before, q.Limit)
 		})
-		if len(rs) == q.Limit {
-			next = rs[q.Limit-1].ID
-		}
-		return s.withEntries(ctx, q, found(rs)), next, err
+		return s.withEntries(ctx, q, found(rs)), after(rs, q.Limit), err
 	}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
 		rs, next, err = s.search.Orders(ctx, order.Query{SaleID: q.SaleID, Reference: q.Reference, Before: q.Before, Limit: q.Limit})
 		return rs, err
 	})
 	return found(rs), next, err
+}
+
+// after returns the ID to continue from after a page of at most so many; a full one may
+// have a successor.
+func after(rs []order.Record, limit int) order.ID {
+	if len(rs) < limit {
+		return 0
+	}
+	return rs[limit-1].ID
 }
 
 func found(rs []order.Record) []FoundOrder {
@@ -97,7 +105,7 @@ func (s *Service) acrossSales(ctx context.Context, q OrderQuery) ([]order.Record
 		if err != nil {
 			return nil, err
 		}
-		return s.search.OfShopper(ctx, order.SaleIDs(sales), q.Shopper, q.Limit)
+		return s.search.OfShopper(ctx, order.SaleIDs(sales), q.Shopper, q.Before, q.Limit)
 	})
 }
 
@@ -122,6 +130,9 @@ func (s *Service) withEntries(ctx context.Context, q OrderQuery, page []FoundOrd
 	return append(unsettled, page...)
 }
 
+// paymentsShown is how many payments of an order are shown. It has one, rarely more.
+const paymentsShown = 100
+
 // Order returns an order from both stores. One without a row in MySQL is found in
 // Redis if its sale and shopper are given. The error is order.ErrNotFound if
 // neither store nor the dead letters have it.
@@ -129,6 +140,9 @@ func (s *Service) Order(ctx context.Context, id order.ID, saleID int64, shopper 
 	f := FoundOrder{Order: order.Order{ID: id, SaleID: saleID, ShopperID: shopper}}
 	rs, err := ask(ctx, func(ctx context.Context) (rs []order.Record, err error) {
 		if f.DeadLetters, err = s.deadLetters.DeadLettersNamed(ctx, id.String()); err != nil {
+			return nil, err
+		}
+		if f.Payments, err = s.payments.Payments(ctx, order.PaymentQuery{OrderID: id, Limit: paymentsShown}); err != nil {
 			return nil, err
 		}
 		return s.orders.Find(ctx, []order.ID{id})
@@ -198,7 +212,8 @@ type OrderView struct {
 	Status      string `json:"status"`
 	Reason      string `json:"reason,omitempty"`
 	AmountMinor int64  `json:"amount_minor,omitempty"`
-	ReservedAt  string `json:"reserved_at"` // when its ID was made
+	Amount      string `json:"amount,omitempty"` // as people write it; of a single order
+	ReservedAt  string `json:"reserved_at"`      // when its ID was made
 	DecidedAt   string `json:"decided_at,omitempty"`
 	PayBy       string `json:"pay_by,omitempty"`
 	// Redis is its state in Redis: pending, settled, rejected, cancelled; empty if
@@ -206,6 +221,7 @@ type OrderView struct {
 	Redis       string           `json:"redis,omitempty"`
 	Sale        *SaleView        `json:"sale,omitempty"`
 	DeadLetters []DeadLetterView `json:"dead_letters,omitempty"`
+	Payments    []PaymentView    `json:"payments,omitempty"`
 	// Where is a sentence that says where the order is.
 	Where string `json:"where,omitempty"`
 }
@@ -236,9 +252,15 @@ func ViewOrder(f FoundOrder) OrderView {
 			v.Status, v.Reason = string(order.StatusRejected), Printable(d.Reason)
 		}
 	}
+	for _, p := range f.Payments {
+		v.Payments = append(v.Payments, ViewPayment(p))
+	}
 	if f.Sale != nil {
 		sale := ViewStatus(*f.Sale)
 		v.Sale, v.Where = &sale, where(f)
+		if f.Row != nil {
+			v.Amount = order.Money(v.AmountMinor, sale.Currency)
+		}
 	}
 	return v
 }

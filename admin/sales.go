@@ -55,40 +55,51 @@ func (s *Service) operate(ctx context.Context, c Call, saleID int64, a order.Act
 	})
 }
 
-// PauseAll pauses every open sale, each in its own transaction, and returns those
-// that it paused. It skips a sale that is no longer open. The error joins those of
-// the sales that could not be paused; they stop none of the others. It continues
-// after the operator disconnects. Redis is updated once all are paused in MySQL,
-// so that a slow Redis keeps no sale open.
-func (s *Service) PauseAll(ctx context.Context, c Call) ([]Result, error) {
-	pausing, cancel := afterwards(ctx)
+// Outcome is what an action on all sales did to one of them.
+type Outcome struct {
+	Result
+
+	Err error // why it was not done; then Result has the sale as it was read
+}
+
+// MoveAll pauses every open sale, or resumes every paused one, each in its own
+// transaction; an error stops none of the others. It skips a sale that was moved
+// meanwhile, and continues after the operator disconnects. Redis is updated once all
+// are done in MySQL, so that a slow Redis keeps no sale open.
+func (s *Service) MoveAll(ctx context.Context, c Call, name string) ([]Outcome, error) {
+	from, known := map[string]order.SaleState{"pause": order.SaleOpen, "resume": order.SalePaused}[name]
+	if !known {
+		return nil, fmt.Errorf("%w: no action %q on all sales", order.ErrInvalid, name)
+	}
+	move, _ := Moves(name)
+	moving, cancel := afterwards(ctx)
 	defer cancel()
-	all, err := ask(pausing, s.sales.Sales)
+	all, err := ask(moving, s.sales.Sales)
 	if err != nil {
 		return nil, err
 	}
-	pause, _ := Moves("pause")
-	var paused []Result
-	var errs []error
+	var done []Outcome
 	for _, sale := range all {
-		if sale.State != order.SaleOpen {
+		if sale.State != from {
 			continue
 		}
-		is, err := s.operate(pausing, ofAll(c, sale), sale.ID, pause)
-		switch {
-		case errors.Is(err, order.ErrConflict): // ended meanwhile
-		case err != nil:
-			errs = append(errs, fmt.Errorf("pause sale %d: %w", sale.ID, err))
-		default:
-			paused = append(paused, Result{Sale: is})
+		is, err := s.operate(moving, ofAll(c, sale), sale.ID, move)
+		if errors.Is(err, order.ErrConflict) { // moved meanwhile
+			continue
 		}
+		if err != nil {
+			is, err = sale, fmt.Errorf("%s sale %d: %w", name, sale.ID, err)
+		}
+		done = append(done, Outcome{Result: Result{Sale: is}, Err: err})
 	}
 	updating, cancel := afterwards(ctx) // one timeout for all
 	defer cancel()
-	for i, p := range paused {
-		paused[i] = s.tell(updating, ofAll(c, p.Sale), pause.Name, p.Sale)
+	for i, o := range done {
+		if o.Err == nil {
+			done[i].Result = s.tell(updating, ofAll(c, o.Sale), name, o.Sale)
+		}
 	}
-	return paused, errors.Join(errs...)
+	return done, nil
 }
 
 // ofAll is the command on one sale within a command on all.
@@ -116,6 +127,32 @@ func (s *Service) Sale(ctx context.Context, id int64) (SaleStatus, error) {
 	return SaleStatus{Sale: sale, Meta: ms[0]}, nil
 }
 
+// SaleID returns the ID of the sale of that name. If MySQL is down, an ID is taken as
+// it is: what is done with it needs MySQL too, or can do without. The errors are
+// order.ErrNotFound, order.ErrConflict for a number that names two sales, and
+// *UnavailableError.
+func (s *Service) SaleID(ctx context.Context, n order.SaleName) (int64, error) {
+	found, err := ask(ctx, func(ctx context.Context) ([]order.Sale, error) { return s.names.SalesNamed(ctx, n) })
+	if _, down := errors.AsType[*UnavailableError](err); down && n.ID != 0 {
+		return n.ID, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	sale, err := n.Pick(found)
+	return sale.ID, err
+}
+
+// SaleFilter is SaleID for what is only looked for: an ID that no sale has is taken as
+// it is, since a dead letter may name such a sale.
+func (s *Service) SaleFilter(ctx context.Context, n order.SaleName) (int64, error) {
+	id, err := s.SaleID(ctx, n)
+	if errors.Is(err, order.ErrNotFound) && n.ID != 0 {
+		return n.ID, nil
+	}
+	return id, err
+}
+
 // Current returns the sales that are not closed, newest first.
 func (s *Service) Current(ctx context.Context) ([]order.Sale, error) {
 	return ask(ctx, s.sales.Sales)
@@ -129,27 +166,29 @@ func (s *Service) List(ctx context.Context, before int64, limit int) ([]order.Sa
 
 // SaleView is the JSON of a sale, in the HTTP API and on the command line.
 type SaleView struct {
-	ID               string     `json:"id"`
-	ExternalID       string     `json:"external_id,omitempty"`
-	Title            string     `json:"title"`
-	SKU              string     `json:"sku"`
-	PriceMinor       int64      `json:"price_minor"`
-	Currency         string     `json:"currency"`
-	State            string     `json:"state"`
-	StartsAt         string     `json:"starts_at"`
-	EndsAt           string     `json:"ends_at"`
-	OrdersPerShopper int        `json:"orders_per_shopper"`
-	UnitsPerOrder    int        `json:"units_per_order"`
-	RequirePermit    bool       `json:"require_permit,omitempty"`
-	RequireClaim     string     `json:"require_claim,omitempty"`
-	Total            int        `json:"total"`
-	Available        int        `json:"available"`
-	PayWithin        string     `json:"pay_within"`
-	Voided           bool       `json:"voided,omitempty"`
-	Version          uint64     `json:"version"`
-	Seq              uint64     `json:"seq"`
-	InForce          *bool      `json:"in_force,omitempty"` // of a change: false while Redis does not know it yet
-	Redis            *RedisView `json:"redis,omitempty"`
+	ID                 string     `json:"id"`
+	ExternalID         string     `json:"external_id,omitempty"`
+	Title              string     `json:"title"`
+	SKU                string     `json:"sku"`
+	PriceMinor         int64      `json:"price_minor"`
+	Currency           string     `json:"currency"`
+	Price              string     `json:"price"` // as people write it: ¥99.00
+	State              string     `json:"state"`
+	StartsAt           string     `json:"starts_at"`
+	EndsAt             string     `json:"ends_at"`
+	OrdersPerShopper   int        `json:"orders_per_shopper"`
+	UnitsPerOrder      int        `json:"units_per_order"`
+	AttemptsPerShopper int        `json:"attempts_per_shopper"` // 0: any number
+	RequirePermit      bool       `json:"require_permit,omitempty"`
+	RequireClaim       string     `json:"require_claim,omitempty"`
+	Total              int        `json:"total"`
+	Available          int        `json:"available"`
+	PayWithin          string     `json:"pay_within"`
+	Voided             bool       `json:"voided,omitempty"`
+	Version            uint64     `json:"version"`
+	Seq                uint64     `json:"seq"`
+	InForce            *bool      `json:"in_force,omitempty"` // of a change: false while Redis does not know it yet
+	Redis              *RedisView `json:"redis,omitempty"`
 }
 
 // RedisView is the JSON of a sale's state in Redis.
@@ -169,9 +208,9 @@ type RedisView struct {
 func ViewSale(s order.Sale) SaleView {
 	return SaleView{
 		ID: strconv.FormatInt(s.ID, 10), ExternalID: s.ExternalID, Title: s.Title, SKU: s.SKU,
-		PriceMinor: s.PriceMinor, Currency: s.Currency, State: string(s.State),
+		PriceMinor: s.PriceMinor, Currency: s.Currency, Price: order.Money(s.PriceMinor, s.Currency), State: string(s.State),
 		StartsAt: timestamp(s.StartsAt), EndsAt: timestamp(s.EndsAt),
-		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder,
+		OrdersPerShopper: s.OrdersPerShopper, UnitsPerOrder: s.UnitsPerOrder, AttemptsPerShopper: s.AttemptsPerShopper,
 		RequirePermit: s.RequirePermit, RequireClaim: s.RequireClaim,
 		Total: s.Total, Available: s.Available, PayWithin: s.PayWithin.String(), Voided: s.Voided, Version: s.Version, Seq: s.Seq,
 	}

@@ -47,6 +47,11 @@ type sales interface {
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
 }
 
+// names finds sales by ID or external ID.
+type names interface {
+	SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error)
+}
+
 // ledger is Redis.
 type ledger interface {
 	Metas(ctx context.Context, saleIDs []int64) ([]stock.Meta, error)
@@ -67,10 +72,12 @@ type tail interface {
 type Options struct {
 	Operations  operations
 	Sales       sales
+	Names       names
 	AuditLog    auditLog
 	Orders      orders
 	Search      search
 	DeadLetters deadLetters
+	Payments    payments
 	Reports     reports
 	Ledger      ledger
 	Entries     entries
@@ -89,10 +96,12 @@ type Options struct {
 type Service struct {
 	operations  operations
 	sales       sales
+	names       names
 	auditLog    auditLog
 	orders      orders
 	search      search
 	deadLetters deadLetters
+	payments    payments
 	reports     reports
 	ledger      ledger
 	entries     entries
@@ -109,8 +118,8 @@ type Service struct {
 // New returns a Service.
 func New(o Options) *Service {
 	return &Service{
-		operations: o.Operations, sales: o.Sales, auditLog: o.AuditLog, orders: o.Orders, search: o.Search,
-		deadLetters: o.DeadLetters, reports: o.Reports, ledger: o.Ledger, entries: o.Entries, loader: o.Loader,
+		operations: o.Operations, sales: o.Sales, names: o.Names, auditLog: o.AuditLog, orders: o.Orders, search: o.Search,
+		deadLetters: o.DeadLetters, payments: o.Payments, reports: o.Reports, ledger: o.Ledger, entries: o.Entries, loader: o.Loader,
 		tail: o.Tail, auditor: o.Auditor, rebuilder: o.Rebuilder, limits: o.Limits, limitRules: o.LimitRules,
 		fleet: o.Fleet, log: o.Log,
 	}

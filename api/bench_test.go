@@ -66,7 +66,7 @@ func BenchmarkAccepted(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		once()
-		s.world.asked, s.world.published = s.world.asked[:0], s.world.published[:0]
+		s.backends.asked, s.backends.published = s.backends.asked[:0], s.backends.published[:0]
 	}
 }
 
@@ -80,7 +80,7 @@ func BenchmarkAcceptedTraced(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				once()
-				s.world.asked, s.world.published = s.world.asked[:0], s.world.published[:0]
+				s.backends.asked, s.backends.published = s.backends.asked[:0], s.backends.published[:0]
 			}
 		})
 	}
@@ -101,9 +101,9 @@ func refusedPoll(tb testing.TB) func() {
 	w, r := &discard{h: http.Header{}}, request(http.MethodGet, "/v1/orders/"+s.publicID(mine(0)), "")
 	h := s.server.Handler()
 	h.ServeHTTP(w, r)
-	s.world.reset()
+	s.backends.reset()
 	tb.Cleanup(func() {
-		if calls := s.world.calls(); len(calls) > 0 {
+		if calls := s.backends.calls(); len(calls) > 0 {
 			tb.Errorf("a refused poll asked %v", calls)
 		}
 	})
@@ -119,14 +119,14 @@ func refusedPoll(tb testing.TB) func() {
 func BenchmarkPollPending(b *testing.B) {
 	s := newShop(b)
 	o := mine(0)
-	s.world.entries = pendingEntry(o)
+	s.backends.entries = pendingEntry(o)
 	w, r := &discard{h: http.Header{}}, request(http.MethodGet, "/v1/orders/"+s.publicID(o), "")
 	h := s.server.Handler()
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(w.h)
 		h.ServeHTTP(w, r)
-		s.world.asked = s.world.asked[:0]
+		s.backends.asked = s.backends.asked[:0]
 	}
 }
 

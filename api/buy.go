@@ -37,10 +37,9 @@ func (s *Server) buy(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if sale.RequirePermit {
-		if err := s.checkPermit(r, sale, shopper); err != nil {
-			return err
-		}
+	permitAt, err := s.checkPermit(r, sale, shopper)
+	if err != nil {
+		return err
 	}
 	p, err := readPurchase(r, sale)
 	if err != nil {
@@ -58,7 +57,7 @@ func (s *Server) buy(c echo.Context) error {
 		return notReserved(err)
 	}
 	o := order.Order{ID: id, SaleID: sale.ID, ShopperID: shopper, Quantity: p.quantity, Key: p.key, Reference: p.reference}
-	return s.accept(w, r, sale, o)
+	return s.accept(w, r, sale, stock.Purchase{Order: o, Attempts: sale.AttemptsPerShopper, PermitAt: permitAt})
 }
 
 // onSale finds the sale of a purchase in the local copy, unless the copy refuses
@@ -117,9 +116,9 @@ func (s *Server) checkGate(ctx context.Context, saleID int64) error {
 }
 
 // accept reserves the units, sends the order and answers.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, sale *catalog.Snapshot, o order.Order) error {
-	ctx := s.accepting.of(r.Context())
-	got, err := s.reserve(ctx, o)
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, sale *catalog.Snapshot, p stock.Purchase) error {
+	ctx, o := s.accepting.of(r.Context()), p.Order
+	got, err := s.reserve(ctx, p)
 	switch {
 	case errors.Is(got.Err, stock.ErrReplay) && got.Entry != nil:
 		return s.replay(ctx, w, r, o, got.Entry)
@@ -144,11 +143,11 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, sale *catalog.Sn
 }
 
 // reserve reserves the units. Its span covers the wait for a batch and the batch.
-func (s *Server) reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
+func (s *Server) reserve(ctx context.Context, p stock.Purchase) (stock.Reservation, error) {
 	ctx, span := s.tracer.Start(ctx, "reserve")
-	got, err := s.reserver.Reserve(ctx, o)
-	span.ID("seckill.sale.id", o.SaleID)
-	span.ID("seckill.order.id", int64(o.ID))
+	got, err := s.reserver.Reserve(ctx, p)
+	span.ID("seckill.sale.id", p.SaleID)
+	span.ID("seckill.order.id", int64(p.ID))
 	if got.Err != nil {
 		span.Text("seckill.refusal", got.Err.Error())
 	}

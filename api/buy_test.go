@@ -23,9 +23,9 @@ func TestAPurchaseIsReservedSentAndAnsweredWith202(t *testing.T) {
 	s := newShop(t)
 	a := s.buy(t, `{"quantity":2,"reference":"cart-77"}`)
 	require.Equal(t, http.StatusAccepted, a.StatusCode, a.text)
-	require.Equal(t, []string{"reserve", "publish"}, s.world.calls())
-	require.Len(t, s.world.published, 1)
-	o := s.world.published[0]
+	require.Equal(t, []string{"reserve", "publish"}, s.backends.calls())
+	require.Len(t, s.backends.published, 1)
+	o := s.backends.published[0]
 	require.Equal(t, order.Order{ID: o.ID, SaleID: openSale, ShopperID: "42", Quantity: 2, Reference: "cart-77"}, o)
 	require.Equal(t, s.publicID(o), a.str("id"))
 	require.Equal(t, "/v1/orders/"+a.str("id"), a.Header.Get("Location"))
@@ -45,12 +45,12 @@ func TestWhateverTheSendDidTheAnswerIs202(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
-			s.world.publishErr, s.world.urgentErr = errors.New("broker timeout"), urgent
+			s.backends.publishErr, s.backends.urgentErr = errors.New("broker timeout"), urgent
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // the shopper has left: what was reserved is carried on all the same
 			a := s.do(t, request(http.MethodPost, buyPath, "{}").WithContext(ctx))
 			require.Equal(t, http.StatusAccepted, a.StatusCode, a.text)
-			require.Equal(t, []string{"reserve", "publish", "urgent"}, s.world.calls())
+			require.Equal(t, []string{"reserve", "publish", "urgent"}, s.backends.calls())
 			require.Contains(t, s.logs.String(), "broker timeout")
 			require.NotContains(t, s.logs.String(), "context canceled")
 			if urgent != nil {
@@ -78,6 +78,9 @@ func TestWhatTheReservationSaysIsMapped(t *testing.T) {
 		{"paused", stock.Reservation{Err: stock.ErrPaused}, nil, 503, "sale-paused", `"orders_url"`, false},
 		{"not loaded", stock.Reservation{Err: stock.ErrNotLoaded}, nil, 503, "dependency-down", "nothing was reserved", false},
 		{"limit", stock.Reservation{Err: stock.ErrPurchaseLimit, Entry: held}, nil, 409, "purchase-limit", `"order_url":"/v1/orders/`, false},
+		{"attempts used", stock.Reservation{Err: stock.ErrAttemptsUsed}, nil, 409, "attempts-used", `"orders_url":"/v1/orders?sale_id=7001"`, false},
+		{"soon after a return", stock.Reservation{Err: stock.ErrReturnPause, Wait: 9100 * time.Millisecond}, nil, 429, "return-pause", `"orders_url"`, false},
+		{"permit spent", stock.Reservation{Err: stock.ErrPermitSpent}, nil, 403, "permit-invalid", "so it is spent", false},
 		{"unknown", stock.Reservation{}, stock.ErrUnknown, 503, "dependency-down", `"orders_url":"/v1/orders?sale_id=7001"`, true},
 		{"surely not", stock.Reservation{}, stock.ErrUnavailable, 503, "dependency-down", "nothing was reserved", false},
 		{"busy", stock.Reservation{}, stock.ErrBusy, 503, "overloaded", "", false},
@@ -86,14 +89,17 @@ func TestWhatTheReservationSaysIsMapped(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
-			s.world.reserve = func(order.Order) (stock.Reservation, error) {
+			s.backends.reserve = func(stock.Purchase) (stock.Reservation, error) {
 				return tt.res, tt.err
 			}
 			a := s.buy(t, "{}")
 			problem(t, a, tt.status, tt.code)
 			require.Contains(t, a.text, tt.extra)
-			require.Equal(t, []string{"reserve"}, s.world.calls(), "nothing is sent, nothing is given back")
-			require.Equal(t, tt.status == 503 || tt.code == "sale-not-open", a.Header.Get("Retry-After") != "")
+			require.Equal(t, []string{"reserve"}, s.backends.calls(), "nothing is sent, nothing is given back")
+			if tt.status == 429 {
+				require.Equal(t, "10", a.Header.Get("Retry-After"))
+			}
+			require.Equal(t, tt.status == 503 || tt.status == 429 || tt.code == "sale-not-open", a.Header.Get("Retry-After") != "")
 			require.Equal(t, tt.logged, s.logs.String() != "", s.logs.String())
 		})
 	}
@@ -120,13 +126,13 @@ func TestTheLocalCopyRefusesBeforeTheTokenIsRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, func(s *shop) {
-				m := s.world.metas[openSale]
-				tt.change(&s.world.sales[0], &m)
-				s.world.metas[openSale] = m
+				m := s.backends.metas[openSale]
+				tt.change(&s.backends.sales[0], &m)
+				s.backends.metas[openSale] = m
 			})
-			for _, behind := range []bool{false, true} {
+			for _, byEcho := range []bool{false, true} {
 				r := request(http.MethodPost, buyPath, "{}", "Authorization", "", "Date", "Mon, 01 Jan 2035 00:00:00 GMT")
-				if behind { // what the front leaves to Echo
+				if byEcho { // what the fast path leaves to Echo
 					r.URL.RawPath = r.URL.Path
 				}
 				a := s.do(t, r)
@@ -143,7 +149,7 @@ func TestTheLocalCopyRefusesBeforeTheTokenIsRead(t *testing.T) {
 			require.Equal(t, tt.code, zh.str("code"))
 			require.Equal(t, "zh-CN", zh.Header.Get("Content-Language"))
 			require.Regexp(t, `\p{Han}`, zh.str("title"))
-			require.Empty(t, s.world.calls(), "no store is asked")
+			require.Empty(t, s.backends.calls(), "no store is asked")
 		})
 	}
 }
@@ -162,9 +168,9 @@ func TestARefusalFollowsTheSale(t *testing.T) {
 	s := newShop(t)
 	for _, in := range []time.Duration{time.Hour, 2 * time.Hour} {
 		starts := time.Now().Add(in).UTC()
-		m := s.world.metas[openSale]
+		m := s.backends.metas[openSale]
 		m.StartsAt, m.EndsAt = starts, starts.Add(time.Hour)
-		s.world.metas[openSale] = m
+		s.backends.metas[openSale] = m
 		s.refresh(t)
 		require.Equal(t, starts.Format("2006-01-02T15:04:05.000Z"), s.buy(t, "").str("starts_at"))
 	}
@@ -186,7 +192,7 @@ func TestTheGatesStandInOrder(t *testing.T) {
 	s.catalog.MarkSoldOut(openSale)
 	problem(t, s.buy(t, "{}"), 409, "sold-out") // sold out before rate
 	problem(t, s.buy(t, strings.Repeat(" ", 5000)), 413, "too-large")
-	require.Empty(t, s.world.calls())
+	require.Empty(t, s.backends.calls())
 }
 
 func TestADependencyThatIsDownRefusesBeforeAnythingIsDeducted(t *testing.T) {
@@ -195,7 +201,7 @@ func TestADependencyThatIsDownRefusesBeforeAnythingIsDeducted(t *testing.T) {
 	a := s.buy(t, "{}")
 	problem(t, a, 503, "dependency-down")
 	require.NotEmpty(t, a.Header.Get("Retry-After"))
-	require.Empty(t, s.world.calls())
+	require.Empty(t, s.backends.calls())
 	require.Empty(t, s.logs.String(), "the breaker has said it")
 }
 
@@ -203,7 +209,7 @@ func TestPurchasesUnderWayAreCapped(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, func(s *shop) { s.opts.Limits.BuyInflight = 1 })
 	entered, release := make(chan struct{}), make(chan struct{})
-	s.world.reserve = func(order.Order) (stock.Reservation, error) {
+	s.backends.reserve = func(stock.Purchase) (stock.Reservation, error) {
 		close(entered)
 		<-release
 		return stock.Reservation{}, nil
@@ -218,16 +224,16 @@ func TestPurchasesUnderWayAreCapped(t *testing.T) {
 	close(release)
 	<-done
 	require.Equal(t, 202, first.Code)
-	s.world.reserve = nil
+	s.backends.reserve = nil
 	require.Equal(t, 202, s.buy(t, "{}").StatusCode, "the place is free again")
 }
 
 func TestAProcessWithoutIDsOrCatalogRefuses(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, func(s *shop) { s.world.idErr = order.ErrNodeIDRetired })
+	s := newShop(t, func(s *shop) { s.backends.idErr = order.ErrNodeIDRetired })
 	problem(t, s.buy(t, "{}"), 503, "dependency-down")
-	require.Empty(t, s.world.calls())
-	s = newShop(t, func(s *shop) { s.world.noCatalog = true })
+	require.Empty(t, s.backends.calls())
+	s = newShop(t, func(s *shop) { s.backends.noCatalog = true })
 	problem(t, s.buy(t, "{}"), 503, "dependency-down")
 	problem(t, s.get(t, "/v1/sales"), 503, "dependency-down")
 	problem(t, s.get(t, "/v1/sales/7001"), 503, "dependency-down")
@@ -266,11 +272,11 @@ func TestReplays(t *testing.T) {
 			if tt.state != stock.EntryPending {
 				e.Reference = "" // as Redis forgets it
 			}
-			s.world.entries, s.world.rowErr = []stock.Entry{e}, tt.rowErr
+			s.backends.entries, s.backends.rowErr = []stock.Entry{e}, tt.rowErr
 			if tt.row != nil {
-				s.world.rows[id] = *tt.row
+				s.backends.rows[id] = *tt.row
 			}
-			s.world.reserve = func(got order.Order) (stock.Reservation, error) {
+			s.backends.reserve = func(got stock.Purchase) (stock.Reservation, error) {
 				require.Equal(t, order.KeyDigest("k"), got.Key)
 				return stock.Reservation{Err: stock.ErrReplay, Entry: &e}, nil
 			}
@@ -281,7 +287,7 @@ func TestReplays(t *testing.T) {
 				require.Equal(t, "true", a.Header.Get("Idempotent-Replayed"))
 				require.Equal(t, "/v1/orders/"+s.publicID(o), a.Header.Get("Location"))
 			}
-			require.NotContains(t, s.world.calls(), "publish")
+			require.NotContains(t, s.backends.calls(), "publish")
 		})
 	}
 }
@@ -308,7 +314,7 @@ func TestBadTokens(t *testing.T) {
 			}
 			problem(t, s.get(t, "/v1/orders?sale_id=7001", "Authorization", header), 401, "unauthenticated")
 			problem(t, s.get(t, "/v1/orders/x", "Authorization", header), 401, "unauthenticated")
-			require.Empty(t, s.world.calls())
+			require.Empty(t, s.backends.calls())
 		})
 	}
 }

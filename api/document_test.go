@@ -56,7 +56,7 @@ func everywhere(s *shop, public string) []*http.Request {
 		request(http.MethodGet, "/v1/orders?sale_id=7001", ""),
 		request(http.MethodGet, "/v1/orders/"+public, ""),
 		request(http.MethodPost, "/v1/orders/"+public+"/cancel", "{}"),
-		Callback(newSecret, "evt_1", s.world.now(), paymentOf(public, 19800, "CNY")),
+		Callback(newSecret, "evt_1", s.backends.now(), paymentOf(public, 19800, "CNY")),
 		request(http.MethodGet, "/problems/sold-out", ""),
 		request(http.MethodGet, "/openapi.json", ""),
 		request(http.MethodGet, "/docs", ""),

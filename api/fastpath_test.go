@@ -22,7 +22,7 @@ func TestSalesAreShownAsTheContractSays(t *testing.T) {
 	a := s.get(t, "/v1/sales/7001", "Authorization", "")
 	require.Equal(t, 200, a.StatusCode, a.text)
 	require.Equal(t, "public, max-age=1", a.Header.Get("Cache-Control"))
-	sale := s.world.sales[0]
+	sale := s.backends.sales[0]
 	const layout = "2006-01-02T15:04:05.000Z"
 	want := map[string]any{
 		"id": "7001", "title": sale.Title, "sku": "s-1", "price_minor": 9900.0, "currency": "CNY", "state": "open",
@@ -33,7 +33,7 @@ func TestSalesAreShownAsTheContractSays(t *testing.T) {
 	list := s.get(t, "/v1/sales", "Authorization", "")
 	require.Equal(t, map[string]any{"sales": []any{want}}, list.body)
 	require.Equal(t, "public, max-age=1", list.Header.Get("Cache-Control"))
-	require.Empty(t, s.world.calls())
+	require.Empty(t, s.backends.calls())
 	problem(t, s.get(t, "/v1/sales/8"), 404, "not-found")
 	problem(t, s.get(t, "/v1/sales/x"), 404, "not-found")
 	s.catalog.MarkSoldOut(openSale)
@@ -42,7 +42,7 @@ func TestSalesAreShownAsTheContractSays(t *testing.T) {
 
 func TestTheTimeIsThatOfRedis(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, func(s *shop) { s.world.now = func() time.Time { return time.Now().Add(time.Hour) } })
+	s := newShop(t, func(s *shop) { s.backends.now = func() time.Time { return time.Now().Add(time.Hour) } })
 	got, _ := s.get(t, "/v1/time").body["unix_ms"].(float64)
 	require.InDelta(t, time.Now().Add(time.Hour).UnixMilli(), got, 5000)
 }
@@ -132,7 +132,7 @@ func TestShoppersOfAnyCaseAreTwo(t *testing.T) {
 		require.Equal(t, 429, s.buy(t, "", "Authorization", "bearer "+token(shopper)).StatusCode)
 		require.Equal(t, 429, s.do(t, request(http.MethodPost, "/v1/orders/x/cancel", "", "Authorization", "bearer "+token(shopper))).StatusCode)
 	}
-	require.Equal(t, "Abc", s.world.published[0].ShopperID)
+	require.Equal(t, "Abc", s.backends.published[0].ShopperID)
 }
 
 func TestAShoppersBucketFillsAgain(t *testing.T) {
@@ -233,7 +233,7 @@ func TestTheLimitOfAnAddressCoversEveryRoute(t *testing.T) {
 		t.Run(call.method+call.path, func(t *testing.T) {
 			t.Parallel()
 			s, _, _ := newPayments(t)
-			s.world.sales = append(s.world.sales, saleAt(7002))
+			s.backends.sales = append(s.backends.sales, saleAt(7002))
 			s.refresh(t)
 			s.catalog.MarkSoldOut(7002)
 			s.server.SetLimits(api.Limits{AddressRPS: 0.01, BuyInflight: 1, PollInflight: 1})
@@ -292,10 +292,10 @@ func TestWhatIsCounted(t *testing.T) {
 func TestOutagesDoNotFloodTheLog(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.world.reserve = nil
+	s.backends.reserve = nil
 	began := time.Now()
 	for range 200 {
-		s.world.set(func() { s.world.idErr = stock.ErrUnknown })
+		s.backends.set(func() { s.backends.idErr = stock.ErrUnknown })
 		s.buy(t, "")
 	}
 	require.LessOrEqual(t, strings.Count(s.logs.String(), "\n"), 21+int(20*time.Since(began).Seconds()), "20 a second after the first 20")

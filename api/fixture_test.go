@@ -31,37 +31,37 @@ const (
 	secretKey       = "a secret of at least thirty-two bytes"
 )
 
-// shop is a Server on fakes, which count how often they are asked.
+// shop is a Server on fake backends.
 type shop struct {
-	opts    api.Options
-	catalog *catalog.Catalog
-	world   *world
-	logs    *testenv.Logs
-	server  *api.Server
-	h       http.Handler
+	opts     api.Options
+	catalog  *catalog.Catalog
+	backends *backends
+	logs     *testenv.Logs
+	server   *api.Server
+	h        http.Handler
 }
 
 // newShop returns a shop with one open sale of 100 units, 2 orders of up to 3.
 func newShop(tb testing.TB, change ...func(*shop)) *shop {
 	tb.Helper()
-	w := &world{sales: []order.Sale{saleAt(openSale)}, metas: map[int64]stock.Meta{}, rows: map[order.ID]order.Record{}, now: time.Now}
-	w.metas[openSale] = metaOf(w.sales[0])
+	b := &backends{sales: []order.Sale{saleAt(openSale)}, metas: map[int64]stock.Meta{}, rows: map[order.ID]order.Record{}, now: time.Now}
+	b.metas[openSale] = metaOf(b.sales[0])
 	sealer, err := order.NewSealer(bytes.Repeat([]byte{7}, 32))
 	require.NoError(tb, err)
 	verifier, err := auth.New(auth.Options{Secrets: map[string][]byte{"": []byte(secretKey)}, Issuer: "iss", Audience: "aud"})
 	require.NoError(tb, err)
 	permits, err := api.NewPermits([][]byte{[]byte(secretKey)}, 2*minute)
 	require.NoError(tb, err)
-	s := &shop{world: w, logs: &testenv.Logs{}}
+	s := &shop{backends: b, logs: &testenv.Logs{}}
 	log := slog.New(slog.NewJSONHandler(s.logs, nil))
 	s.opts = api.Options{
-		Reserver: w, Publisher: w, Stock: w, Results: w, Lookup: w, Orders: w, IDs: w, Sealer: sealer, Tokens: verifier, Permits: permits, Log: log,
+		Reserver: b, Publisher: b, Stock: b, Results: b, Lookup: b, Orders: b, IDs: b, Sealer: sealer, Tokens: verifier, Permits: permits, Log: log,
 		Pages: true, Limits: api.Limits{BuyInflight: 10, PollInflight: 10, HeldPolls: 10},
 	}
 	for _, f := range change {
 		f(s)
 	}
-	s.catalog = catalog.New(w.list, w, log)
+	s.catalog = catalog.New(b.list, b, log)
 	s.opts.Catalog = s.catalog
 	s.reopen(tb)
 	return s
@@ -77,10 +77,10 @@ func (s *shop) reopen(tb testing.TB) {
 
 func (s *shop) refresh(tb testing.TB) {
 	tb.Helper()
-	if !s.world.noCatalog {
+	if !s.backends.noCatalog {
 		require.NoError(tb, s.catalog.Refresh(tb.Context()))
 	}
-	s.world.reset()
+	s.backends.reset()
 }
 
 func saleAt(id int64) order.Sale {
@@ -95,10 +95,10 @@ func metaOf(s order.Sale) stock.Meta {
 	return stock.Meta{Loaded: true, State: s.State, StartsAt: s.StartsAt, EndsAt: s.EndsAt, Total: int64(s.Total), Available: int64(s.Available)}
 }
 
-// world is every store behind the front.
-type world struct {
+// backends is all that a Server calls: Redis, the queue, the database and the IDs. It records the calls.
+type backends struct {
 	mu        sync.Mutex
-	asked     []string // which stores, in order
+	asked     []string // the names of the calls, in order
 	sales     []order.Sale
 	metas     map[int64]stock.Meta
 	entries   []stock.Entry
@@ -108,108 +108,108 @@ type world struct {
 	last      order.ID
 	now       func() time.Time
 	noCatalog bool
-	hangs     string // the store that answers when the caller gives up, and not before
+	hangs     string // the call that returns only when its context ends
 
-	reserve                                        func(order.Order) (stock.Reservation, error)
+	reserve                                        func(stock.Purchase) (stock.Reservation, error)
 	publishErr, urgentErr, entryErr, rowErr, idErr error
 	onResult                                       func(int64, []order.ID)
 }
 
-func (w *world) ask(what string) func() {
-	w.mu.Lock()
-	w.asked = append(w.asked, what)
-	return w.mu.Unlock
+func (b *backends) ask(what string) func() {
+	b.mu.Lock()
+	b.asked = append(b.asked, what)
+	return b.mu.Unlock
 }
 
-// wait is ask for a store that may hang.
-func (w *world) wait(ctx context.Context, what string) func() {
-	unlock := w.ask(what)
-	if w.hangs == what {
+// wait is ask for a call that may hang.
+func (b *backends) wait(ctx context.Context, what string) func() {
+	unlock := b.ask(what)
+	if b.hangs == what {
 		unlock()
 		<-ctx.Done()
-		w.mu.Lock()
+		b.mu.Lock()
 	}
 	return unlock
 }
 
-func (w *world) reset() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.asked = nil
+func (b *backends) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = nil
 }
 
-func (w *world) calls() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.asked)
+func (b *backends) calls() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.asked)
 }
 
-func (w *world) set(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (b *backends) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	f()
 }
 
-func (w *world) list(context.Context) ([]order.Sale, error) {
-	defer w.ask("sales")()
-	return w.sales, nil
+func (b *backends) list(context.Context) ([]order.Sale, error) {
+	defer b.ask("sales")()
+	return b.sales, nil
 }
 
-func (w *world) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
-	defer w.ask("metas")()
+func (b *backends) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
+	defer b.ask("metas")()
 	ms := make([]stock.Meta, len(ids))
 	for i, id := range ids {
-		ms[i] = w.metas[id]
-		ms[i].Now = w.now()
+		ms[i] = b.metas[id]
+		ms[i].Now = b.now()
 	}
 	return ms, nil
 }
 
-func (w *world) Now(context.Context) (time.Time, error) { return w.now(), nil }
+func (b *backends) Now(context.Context) (time.Time, error) { return b.now(), nil }
 
-func (w *world) Listen(ctx context.Context, onResult func(int64, []order.ID), _ func(int64)) error {
-	w.set(func() { w.onResult = onResult })
+func (b *backends) Listen(ctx context.Context, onResult func(int64, []order.ID), _ func(int64)) error {
+	b.set(func() { b.onResult = onResult })
 	<-ctx.Done()
 	return nil
 }
 
-func (w *world) Next() (order.ID, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.last = max(w.last+1, idAt(w.now()))
-	return w.last, w.idErr
+func (b *backends) Next() (order.ID, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = max(b.last+1, idAt(b.now()))
+	return b.last, b.idErr
 }
 
-func (w *world) Reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
-	defer w.ask("reserve")()
+func (b *backends) Reserve(ctx context.Context, p stock.Purchase) (stock.Reservation, error) {
+	defer b.ask("reserve")()
 	if ctx.Err() != nil {
 		return stock.Reservation{}, stock.ErrUnknown
 	}
-	if w.reserve != nil {
-		return w.reserve(o)
+	if b.reserve != nil {
+		return b.reserve(p)
 	}
 	return stock.Reservation{}, nil
 }
 
-func (w *world) Publish(ctx context.Context, o order.Order) error {
-	defer w.ask("publish")()
+func (b *backends) Publish(ctx context.Context, o order.Order) error {
+	defer b.ask("publish")()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w.published = append(w.published, o)
-	return w.publishErr
+	b.published = append(b.published, o)
+	return b.publishErr
 }
 
-func (w *world) Urgent(ctx context.Context, _ int64, _ ...order.Order) error {
-	defer w.ask("urgent")()
+func (b *backends) Urgent(ctx context.Context, _ int64, _ ...order.Order) error {
+	defer b.ask("urgent")()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return w.urgentErr
+	return b.urgentErr
 }
 
-func (w *world) Entry(ctx context.Context, _ int64, _ string, id order.ID) (stock.Entry, bool, error) {
-	es, err := w.Entries(ctx, 0, "")
+func (b *backends) Entry(ctx context.Context, _ int64, _ string, id order.ID) (stock.Entry, bool, error) {
+	es, err := b.Entries(ctx, 0, "")
 	for _, e := range es {
 		if e.ID == id {
 			return e, true, nil
@@ -218,62 +218,62 @@ func (w *world) Entry(ctx context.Context, _ int64, _ string, id order.ID) (stoc
 	return stock.Entry{}, false, err
 }
 
-func (w *world) Entries(ctx context.Context, _ int64, _ string) ([]stock.Entry, error) {
-	defer w.wait(ctx, "entries")()
+func (b *backends) Entries(ctx context.Context, _ int64, _ string) ([]stock.Entry, error) {
+	defer b.wait(ctx, "entries")()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if w.entryErr != nil {
-		return nil, w.entryErr
+	if b.entryErr != nil {
+		return nil, b.entryErr
 	}
-	return w.entries, nil
+	return b.entries, nil
 }
 
-func (w *world) Get(ctx context.Context, id order.ID) (order.Record, error) {
-	defer w.wait(ctx, "lookup")()
+func (b *backends) Get(ctx context.Context, id order.ID) (order.Record, error) {
+	defer b.wait(ctx, "lookup")()
 	if err := ctx.Err(); err != nil {
 		return order.Record{}, err
 	}
-	if w.rowErr != nil {
-		return order.Record{}, w.rowErr
+	if b.rowErr != nil {
+		return order.Record{}, b.rowErr
 	}
-	r, ok := w.rows[id]
+	r, ok := b.rows[id]
 	if !ok {
 		return r, order.ErrNotFound
 	}
 	return r, nil
 }
 
-func (w *world) ByShopper(ctx context.Context, _ int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
-	defer w.wait(ctx, "byshopper")()
+func (b *backends) ByShopper(ctx context.Context, _ int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
+	defer b.wait(ctx, "byshopper")()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	var rs []order.Record
-	for _, r := range w.rows {
+	for _, r := range b.rows {
 		if r.ShopperID == shopper && r.ID < before {
 			rs = append(rs, r)
 		}
 	}
 	slices.SortFunc(rs, func(a, b order.Record) int { return int(b.ID - a.ID) })
-	return rs[:min(limit, len(rs))], w.rowErr
+	return rs[:min(limit, len(rs))], b.rowErr
 }
 
-func (w *world) Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error) {
-	defer w.wait(ctx, "verdicts")()
+func (b *backends) Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error) {
+	defer b.wait(ctx, "verdicts")()
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	for _, v := range w.verdicts {
+	for _, v := range b.verdicts {
 		if order.Same(v.Order, os[0]) {
 			return []order.Verdict{v}, nil, nil
 		}
 	}
-	return nil, os, w.rowErr
+	return nil, os, b.rowErr
 }
 
-func (w *world) Sale(ctx context.Context, id int64) (order.Sale, error) {
-	defer w.wait(ctx, "sale")()
+func (b *backends) Sale(ctx context.Context, id int64) (order.Sale, error) {
+	defer b.wait(ctx, "sale")()
 	if err := ctx.Err(); err != nil {
 		return order.Sale{}, err
 	}

@@ -61,7 +61,8 @@ func FuzzPermit(f *testing.F) {
 		f.Add(permit, int64(7001), "42")
 	}
 	f.Fuzz(func(t *testing.T, permit string, saleID int64, shopper string) {
-		if p.good(permit, saleID, shopper, now) {
+		if issued, fault := p.check(permit, saleID, shopper, now); fault == "" {
+			require.Equal(t, now, issued)
 			require.Equal(t, good, permit)
 			require.Equal(t, int64(7001), saleID)
 			require.Equal(t, "42", shopper)

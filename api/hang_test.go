@@ -39,16 +39,16 @@ func TestAStoreThatHangsIsGivenUpAfterFiveSeconds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				shift := time.Until(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
-				s := newShop(t, func(s *shop) { s.world.now = func() time.Time { return time.Now().Add(shift) } })
-				o := order.Order{ID: idAt(s.world.now().Add(-tt.age)), SaleID: tt.sale, ShopperID: "42", Quantity: 1}
-				s.world.hangs = tt.hangs
+				s := newShop(t, func(s *shop) { s.backends.now = func() time.Time { return time.Now().Add(shift) } })
+				o := order.Order{ID: idAt(s.backends.now().Add(-tt.age)), SaleID: tt.sale, ShopperID: "42", Quantity: 1}
+				s.backends.hangs = tt.hangs
 				if tt.row {
-					s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
+					s.backends.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
 				}
 				began := time.Now()
 				a := s.get(t, tt.path(s, o))
 				require.LessOrEqual(t, time.Since(began), 5*time.Second)
-				require.Contains(t, s.world.calls(), tt.hangs)
+				require.Contains(t, s.backends.calls(), tt.hangs)
 				if tt.want == 503 {
 					problem(t, a, 503, "dependency-down")
 					require.NotEmpty(t, a.Header.Get("Retry-After"))
@@ -66,7 +66,7 @@ func TestALookInAHeldPollIsGivenUpAfterFiveSeconds(t *testing.T) {
 		began := time.Now()
 		a := s.held(t.Context(), o, "20s")
 		synctest.Wait()
-		s.world.set(func() { s.world.hangs, s.world.entries = "lookup", nil })
+		s.backends.set(func() { s.backends.hangs, s.backends.entries = "lookup", nil })
 		require.Contains(t, <-a, `"dependency-down"`)
 		require.Equal(t, 6*time.Second, time.Since(began))
 	})
@@ -78,9 +78,9 @@ func TestAHeldPollSearchesEveryFiveSecondsAndNotForAYoungOrder(t *testing.T) {
 		resolved := 0
 		s.opts.Resolver = resolveFunc(func(order.Order) (order.Verdict, bool, error) { resolved++; return order.Verdict{}, false, nil })
 		s.reopen(t)
-		s.world.set(func() { s.world.entries = nil })
+		s.backends.set(func() { s.backends.entries = nil })
 		searches := func() (n int) {
-			for _, c := range s.world.calls() {
+			for _, c := range s.backends.calls() {
 				if c == "verdicts" {
 					n++
 				}
@@ -92,6 +92,6 @@ func TestAHeldPollSearchesEveryFiveSecondsAndNotForAYoungOrder(t *testing.T) {
 		require.Contains(t, <-s.held(t.Context(), o, "19500ms"), `"pending"`)
 		require.Equal(t, 4, searches())
 		require.Equal(t, 4, resolved)
-		require.Greater(t, len(slices.DeleteFunc(s.world.calls(), func(c string) bool { return c != "lookup" })), 20, "the row is looked for all the same")
+		require.Greater(t, len(slices.DeleteFunc(s.backends.calls(), func(c string) bool { return c != "lookup" })), 20, "the row is looked for all the same")
 	})
 }

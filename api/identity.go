@@ -10,6 +10,7 @@ import (
 
 	"seckill/catalog"
 	"seckill/internal/auth"
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 )
 
@@ -18,15 +19,15 @@ import (
 func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
-		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Challenge: "Bearer"}
+		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Cause: denial.New(denial.Shopper, "no_token", nil), Challenge: "Bearer"}
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Challenge: "Bearer"}
+		return auth.Identity{}, &problem.Failure{Type: unauthenticated, Cause: denial.New(denial.Shopper, "malformed", nil), Challenge: "Bearer"}
 	}
 	who, err := s.tokens.Verify(token)
 	if err != nil {
-		return who, &problem.Failure{Type: unauthenticated, Cause: err, Challenge: `Bearer error="invalid_token"`}
+		return who, &problem.Failure{Type: unauthenticated, Cause: denial.OfToken(denial.Shopper, err), Challenge: `Bearer error="invalid_token"`}
 	}
 	if late, ok := s.shoppers.Take(who.Shopper); !ok {
 		return who, tooOften(late)
@@ -44,7 +45,7 @@ func (s *Server) shopper(r *http.Request) (string, error) {
 func (s *Server) buyer(r *http.Request, sale *catalog.Snapshot) (string, error) {
 	who, err := s.identify(r)
 	if err == nil && sale.RequireClaim != "" && !who.Holds(sale.RequireClaim) {
-		err = problem.New(forbidden, nil)
+		err = problem.New(forbidden, denial.New(denial.Shopper, "claim", nil))
 	}
 	return who.Shopper, err
 }
@@ -72,18 +73,12 @@ func (s *Server) addressLimit(r *http.Request, route string) error {
 	return nil
 }
 
-// address returns what the client's address counts as. IPv6 counts by /64, which
-// is what one subscriber has.
+// address returns what the client's address counts as.
 func (s *Server) address(r *http.Request) string {
-	ip, ok := s.clientAddr(r)
-	switch {
-	case !ok:
-		return r.RemoteAddr
-	case ip.Is6():
-		return netip.PrefixFrom(ip, 64).Masked().String()
-	default:
-		return ip.String()
+	if ip, ok := s.clientAddr(r); ok {
+		return denial.Source(ip)
 	}
+	return r.RemoteAddr
 }
 
 // clientIP returns the client's address; empty if it has none.

@@ -74,7 +74,7 @@ func TestBadBodies(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
 			problem(t, s.buy(t, tt.body), tt.status, tt.code)
-			require.Empty(t, s.world.calls())
+			require.Empty(t, s.backends.calls())
 		})
 	}
 }
@@ -103,7 +103,7 @@ func TestGoodBodies(t *testing.T) {
 			s := newShop(t)
 			a := s.buy(t, body)
 			require.Equal(t, 202, a.StatusCode, a.text)
-			o := s.world.published[0]
+			o := s.backends.published[0]
 			require.Equal(t, want, order.Order{Quantity: o.Quantity, Reference: o.Reference})
 			if want.Reference != "" {
 				require.Equal(t, want.Reference, a.str("reference"))
@@ -121,11 +121,11 @@ func TestIdempotencyKeys(t *testing.T) {
 		r := request(http.MethodPost, buyPath, "{}")
 		r.Header["Idempotency-Key"] = keys
 		problem(t, s.do(t, r), 400, "idempotency-key-invalid")
-		require.Empty(t, s.world.calls(), name)
+		require.Empty(t, s.backends.calls(), name)
 	}
 	s := newShop(t)
 	require.Equal(t, 202, s.buy(t, "", "Idempotency-Key", strings.Repeat("k", 64)).StatusCode)
-	require.Equal(t, order.KeyDigest(strings.Repeat("k", 64)), s.world.published[0].Key)
+	require.Equal(t, order.KeyDigest(strings.Repeat("k", 64)), s.backends.published[0].Key)
 }
 
 func TestMediaTypes(t *testing.T) {
@@ -142,7 +142,7 @@ func TestMediaTypes(t *testing.T) {
 		}
 		problem(t, a, 415, "unsupported-media")
 		require.Empty(t, a.Header.Get("Connection"))
-		require.Empty(t, s.world.calls())
+		require.Empty(t, s.backends.calls())
 	}
 	s := newShop(t)
 	for _, encoding := range []string{"gzip", "identity", "br"} {
@@ -170,7 +170,7 @@ func TestUnknownSalesAndPathsReachNoStore(t *testing.T) {
 	for _, path := range []string{"/admin", "/admin/v1/sales", "/metrics", "/debug/pprof/", "/livez", "/readyz", "/shopper/../api.go", "/etc/passwd"} {
 		problem(t, s.get(t, path), 404, "not-found")
 	}
-	s.world.reset()
+	s.backends.reset()
 	began := time.Now()
 	for id := range 500 {
 		problem(t, s.do(t, request(http.MethodPost, fmt.Sprintf("/v1/sales/%d/orders", id+100_000), "{}")), 404, "not-found")
@@ -178,7 +178,7 @@ func TestUnknownSalesAndPathsReachNoStore(t *testing.T) {
 	}
 	looks := 1 + int(time.Since(began)/time.Second) // more on a busy machine
 	asked := map[string]int{}
-	for _, what := range s.world.calls() {
+	for _, what := range s.backends.calls() {
 		asked[what]++
 	}
 	for what, times := range asked {
@@ -190,9 +190,9 @@ func TestUnknownSalesAndPathsReachNoStore(t *testing.T) {
 func TestASaleMadeAMomentAgoIsFound(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.world.set(func() {
-		s.world.sales = append(s.world.sales, saleAt(7002))
-		s.world.metas[7002] = metaOf(saleAt(7002))
+	s.backends.set(func() {
+		s.backends.sales = append(s.backends.sales, saleAt(7002))
+		s.backends.metas[7002] = metaOf(saleAt(7002))
 	})
 	require.Equal(t, 202, s.do(t, request(http.MethodPost, "/v1/sales/7002/orders", "{}")).StatusCode)
 }
@@ -213,7 +213,7 @@ func TestOtherMethodsAre405WithAllow(t *testing.T) {
 func TestAPanicIsA500LoggedOnce(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.world.reserve = func(order.Order) (stock.Reservation, error) { panic("boom") }
+	s.backends.reserve = func(stock.Purchase) (stock.Reservation, error) { panic("boom") }
 	a := s.buy(t, "{}", "X-Request-Id", "req-1")
 	problem(t, a, 500, "internal")
 	require.NotContains(t, a.text, "boom")

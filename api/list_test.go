@@ -17,12 +17,12 @@ func TestTheList(t *testing.T) {
 	base := mine(minute)
 	nth := func(n int) order.Order { o := base; o.ID += order.ID(n); return o }
 	for n := range 5 {
-		s.world.rows[nth(n).ID] = rowOf(nth(n), order.StatusConfirmed, "")
+		s.backends.rows[nth(n).ID] = rowOf(nth(n), order.StatusConfirmed, "")
 	}
 	foreign := nth(9)
 	foreign.ShopperID = "43"
-	s.world.rows[foreign.ID] = rowOf(foreign, order.StatusConfirmed, "")
-	s.world.entries = []stock.Entry{
+	s.backends.rows[foreign.ID] = rowOf(foreign, order.StatusConfirmed, "")
+	s.backends.entries = []stock.Entry{
 		{Order: nth(7), State: stock.EntryPending}, {Order: nth(2), State: stock.EntryPending}, // the row of the latter has come
 		{Order: nth(8), State: stock.EntryRejected},
 	}
@@ -65,13 +65,13 @@ func TestTheList(t *testing.T) {
 func TestTheListIsWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.world.entryErr = errors.New("redis away")
+	s.backends.entryErr = errors.New("redis away")
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
-	s.world.entryErr, s.world.rowErr = nil, errors.New("mysql away")
+	s.backends.entryErr, s.backends.rowErr = nil, errors.New("mysql away")
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
-	s.world.rowErr = context.Canceled
+	s.backends.rowErr = context.Canceled
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down") // the client has not left
-	s = newShop(t, func(s *shop) { s.world.metas[openSale] = stock.Meta{} })
+	s = newShop(t, func(s *shop) { s.backends.metas[openSale] = stock.Meta{} })
 	problem(t, s.get(t, "/v1/orders?sale_id=7001"), 503, "dependency-down")
 }
 
@@ -83,11 +83,11 @@ func TestListArguments(t *testing.T) {
 	for _, query := range []string{"", "sale_id=x", "sale_id=7001&limit=0", "sale_id=7001&limit=101", "sale_id=7001&limit=x", "sale_id=7001&cursor=5", "sale_id=7001&cursor=" + s.publicID(foreign), "sale_id=6000&cursor=" + s.publicID(mine(0))} {
 		problem(t, s.get(t, "/v1/orders?"+query), 422, "validation")
 	}
-	require.Empty(t, s.world.calls())
+	require.Empty(t, s.backends.calls())
 	require.JSONEq(t, `{"orders":[],"next_cursor":null}`, s.get(t, "/v1/orders?sale_id=6000").text, "a closed sale")
-	s.world.reset()
+	s.backends.reset()
 	for range 50 {
 		problem(t, s.get(t, "/v1/orders?sale_id=12345"), 404, "not-found")
 	}
-	require.LessOrEqual(t, len(s.world.calls()), 4, "an unknown sale is looked for once a second: %v", s.world.calls())
+	require.LessOrEqual(t, len(s.backends.calls()), 4, "an unknown sale is looked for once a second: %v", s.backends.calls())
 }

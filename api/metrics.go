@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/internal/telemetry"
 )
@@ -82,6 +84,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(m.requests, m.inflight, m.held, m.accepted, m.payments, refused, duration)
 	}
 	return m
+}
+
+// NewDenials returns the recorder of the credentials that the API refuses. It registers
+// with reg, unless reg is nil.
+func NewDenials(reg prometheus.Registerer, log *slog.Logger) *denial.Recorder {
+	return denial.NewRecorder(reg, log, denial.Shopper, denial.Payment, denial.Permit, denial.Challenge)
 }
 
 func (m *Metrics) route(path string) *routeMetrics {

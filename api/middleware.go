@@ -15,6 +15,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/internal/ratelimit"
 )
@@ -92,6 +93,13 @@ func (s *Server) answerError(c echo.Context, err error, requestID string) int {
 		s.errorLog.error(r.Context(), "request failed", slog.String("request_id", requestID), slog.String("route", c.Path()),
 			slog.String("path", clip(r.URL.Path)), slog.Int("status", f.Status), slog.Any("err", f.Cause))
 	}
+	denied := f.Cause
+	if c.Path() == routePay {
+		denied = paymentDenial(f)
+	}
+	if denied != nil {
+		s.recordDenial(r, denied, c.Path(), requestID)
+	}
 	if c.Path() == routeBuy {
 		s.metrics.refused[f.Type].Inc()
 	}
@@ -99,6 +107,13 @@ func (s *Server) answerError(c echo.Context, err error, requestID string) int {
 		writeFailure(w, r, f)
 	}
 	return w.Status
+}
+
+// recordDenial counts and logs the refusal of a credential.
+func (s *Server) recordDenial(r *http.Request, err error, route, requestID string) {
+	if _, ok := errors.AsType[*denial.Error](err); ok {
+		s.denials.Record(r.Context(), err, slog.String("route", route), slog.String("address", s.address(r)), slog.String("request_id", requestID))
+	}
 }
 
 // clip bounds the part of a request in a log line; slog escapes it.

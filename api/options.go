@@ -8,6 +8,7 @@ import (
 
 	"seckill/catalog"
 	"seckill/internal/auth"
+	"seckill/internal/denial"
 	"seckill/internal/telemetry"
 	"seckill/order"
 	"seckill/stock"
@@ -30,7 +31,7 @@ type clock interface {
 // reserver takes units. What it refuses is in the Reservation; any other error
 // means that there is none, or that the caller cannot know.
 type reserver interface {
-	Reserve(ctx context.Context, o order.Order) (stock.Reservation, error)
+	Reserve(ctx context.Context, p stock.Purchase) (stock.Reservation, error)
 }
 
 type publisher interface {
@@ -116,6 +117,7 @@ type Options struct {
 
 	Tracer  *telemetry.Tracer // nil: no traces
 	Metrics *Metrics          // nil: metrics that nobody reads
+	Denials *denial.Recorder  // nil: refused credentials are logged, and nobody reads their number
 	Log     *slog.Logger
 
 	Pages          bool           // serve the sample page of shoppers, and the document as a page

@@ -21,10 +21,10 @@ import (
 	"seckill/order"
 )
 
-// payments pays and cancels rows of the world.
+// payments is a fake that pays and cancels the orders of the backends.
 type payments struct {
-	world *world
-	err   error
+	backends *backends
+	err      error
 
 	mu      sync.Mutex
 	paid    []order.Payment
@@ -35,7 +35,7 @@ func (f *payments) Pay(ctx context.Context, p order.Payment) (order.Receipt, err
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.paid = append(f.paid, p)
-	r, err := f.world.Get(ctx, p.OrderID)
+	r, err := f.backends.Get(ctx, p.OrderID)
 	switch {
 	case f.err != nil:
 		return order.Receipt{}, f.err
@@ -47,7 +47,7 @@ func (f *payments) Pay(ctx context.Context, p order.Payment) (order.Receipt, err
 		return order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}, nil
 	}
 	r.Status = order.StatusPaid
-	f.world.set(func() { f.world.rows[r.ID] = r })
+	f.backends.set(func() { f.backends.rows[r.ID] = r })
 	return order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}, nil
 }
 
@@ -57,12 +57,12 @@ func (f *payments) Cancel(ctx context.Context, id order.ID) (order.Verdict, erro
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r, err := f.world.Get(ctx, id)
+	r, err := f.backends.Get(ctx, id)
 	if f.err != nil || err != nil {
 		return r.Verdict(), errors.Join(f.err, err)
 	}
 	r.Status = order.StatusCancelled
-	f.world.set(func() { f.world.rows[r.ID] = r })
+	f.backends.set(func() { f.backends.rows[r.ID] = r })
 	return r.Verdict(), nil
 }
 
@@ -77,11 +77,11 @@ func newPayments(t *testing.T) (*shop, *payments, order.Order) {
 	t.Helper()
 	f := &payments{}
 	s := newShop(t, func(s *shop) {
-		f.world = s.world
+		f.backends = s.backends
 		s.opts.Payments, s.opts.PaymentSecrets = f, [][]byte{newSecret, oldSecret}
 	})
 	o := mine(time.Second)
-	s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
+	s.backends.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
 	return s, f, o
 }
 
@@ -188,7 +188,7 @@ func TestWhatAPaymentMustNotPay(t *testing.T) {
 	}
 	for name, tt := range tests {
 		problem(t, s.do(t, tt.r), tt.status, tt.code)
-		require.Equal(t, order.StatusConfirmed, s.world.rows[o.ID].Status, name)
+		require.Equal(t, order.StatusConfirmed, s.backends.rows[o.ID].Status, name)
 	}
 	require.Len(t, f.paid, 4, "only what is signed and whole reaches the payments")
 	a := s.do(t, Callback(newSecret, "evt_1", now.Add(-5*minute+3*time.Second), good))
@@ -223,7 +223,7 @@ func TestAShopperCancelsAConfirmedOrder(t *testing.T) {
 		require.Equal(t, s.publicID(o), a.str("id"))
 		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 	}
-	require.Equal(t, order.StatusCancelled, s.world.rows[o.ID].Status)
+	require.Equal(t, order.StatusCancelled, s.backends.rows[o.ID].Status)
 }
 
 // Whatever shoppers cancel, and however long it takes, payments are booked.
@@ -240,7 +240,7 @@ func TestCancellationsDoNotKeepPaymentsOut(t *testing.T) {
 		for shopper := range 200 {
 			o := mine(time.Duration(10+shopper) * time.Second)
 			o.ShopperID = strconv.Itoa(1000 + shopper)
-			s.world.set(func() { s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "") })
+			s.backends.set(func() { s.backends.rows[o.ID] = rowOf(o, order.StatusConfirmed, "") })
 			for range 3 {
 				wg.Go(func() {
 					rec := httptest.NewRecorder()
@@ -265,9 +265,9 @@ func TestWhatAShopperCannotCancel(t *testing.T) {
 	t.Parallel()
 	s, f, confirmed := newPayments(t)
 	pending, paid, refused, nobody := mine(2*time.Second), mine(3*time.Second), mine(4*time.Second), mine(5*time.Second)
-	s.world.entries = pendingEntry(pending)
-	s.world.rows[paid.ID] = rowOf(paid, order.StatusPaid, "")
-	s.world.rows[refused.ID] = rowOf(refused, order.StatusRejected, order.ReasonSoldOut)
+	s.backends.entries = pendingEntry(pending)
+	s.backends.rows[paid.ID] = rowOf(paid, order.StatusPaid, "")
+	s.backends.rows[refused.ID] = rowOf(refused, order.StatusRejected, order.ReasonSoldOut)
 	other := confirmed
 	other.ShopperID = "43"
 	cancel := func(o order.Order, body string) answer {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/internal/webhook"
 	"seckill/order"
@@ -47,7 +48,7 @@ func (s *Server) pay(c echo.Context) error {
 	}
 	s.metrics.payments.WithLabelValues(string(receipt.Outcome)).Inc()
 	if receipt.Outcome == order.OutcomeRefundRequired {
-		s.log.WarnContext(ctx, "payment to be refunded", "event_id", p.EventID, "order_id", p.OrderID, "order_status", receipt.Verdict.Status)
+		s.log.WarnContext(ctx, "payment to be refunded", "event_id", p.EventID, "order_id", p.OrderID, "reason", receipt.Reason, "order_status", receipt.Verdict.Status)
 	}
 	w.Header()["Cache-Control"] = noStore
 	writeJSON(w, http.StatusOK, []byte(`{"outcome":"`+string(receipt.Outcome)+`"}`))
@@ -81,8 +82,11 @@ type payment struct {
 // readPayment reads a callback and accepts it only if it is signed and recent.
 func (s *Server) readPayment(r *http.Request) (payment, error) {
 	cb, err := webhook.Parse(r.Header, s.catalog.Now())
+	if errors.Is(err, webhook.ErrTime) {
+		return payment{}, signatureFailure("time", err)
+	}
 	if err != nil {
-		return payment{}, signatureFailure(err)
+		return payment{}, signatureFailure("header", err)
 	}
 	if err := checkMedia(r); err != nil {
 		return payment{}, err
@@ -94,7 +98,7 @@ func (s *Server) readPayment(r *http.Request) (payment, error) {
 		return payment{}, err
 	}
 	if !cb.SignedWith(s.paymentSecrets, body) {
-		return payment{}, signatureFailure(errors.New("the signature matches no secret"))
+		return payment{}, signatureFailure("signature", nil)
 	}
 	p, err := decodePayment(body)
 	if err != nil {
@@ -119,8 +123,24 @@ func (s *Server) readPayment(r *http.Request) (payment, error) {
 	return p, nil
 }
 
-func signatureFailure(cause error) *problem.Failure {
-	return &problem.Failure{Type: signatureInvalid, Cause: cause, Challenge: "Webhook", Close: true}
+func signatureFailure(cause string, err error) *problem.Failure {
+	return &problem.Failure{Type: signatureInvalid, Cause: denial.New(denial.Payment, cause, err), Challenge: "Webhook", Close: true}
+}
+
+// paymentDenials are the causes for which callbacks are refused that were not found to
+// be forged, by problem.
+var paymentDenials = map[*problem.Type]string{
+	malformedJSON: "body", unexpectedField: "body", validation: "body", tooLarge: "body", unsupportedMedia: "body", requestTimeout: "body",
+	notFound: "order_unknown", eventReused: "event_reused", wrongAmount: "wrong_amount", rateLimited: "rate_limited",
+}
+
+// paymentDenial returns the cause for which a callback was refused; nil if our own
+// trouble is the cause.
+func paymentDenial(f *problem.Failure) error {
+	if cause, ok := paymentDenials[f.Type]; ok {
+		return denial.New(denial.Payment, cause, nil)
+	}
+	return f.Cause
 }
 
 // orderOf finds the order that a callback names: by its public ID, which the shop

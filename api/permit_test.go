@@ -16,6 +16,7 @@ import (
 
 	"seckill/api"
 	"seckill/order"
+	"seckill/stock"
 )
 
 const permitPath = "/v1/sales/7001/permits"
@@ -24,10 +25,10 @@ const permitPath = "/v1/sales/7001/permits"
 func permitShop(tb testing.TB, change ...func(*shop)) *shop {
 	tb.Helper()
 	gated := func(s *shop) {
-		s.world.sales = append(s.world.sales, saleAt(7002))
-		s.world.metas[7002] = metaOf(saleAt(7002))
-		for i := range s.world.sales {
-			s.world.sales[i].RequirePermit = true
+		s.backends.sales = append(s.backends.sales, saleAt(7002))
+		s.backends.metas[7002] = metaOf(saleAt(7002))
+		for i := range s.backends.sales {
+			s.backends.sales[i].RequirePermit = true
 		}
 	}
 	return newShop(tb, append([]func(*shop){gated}, change...)...)
@@ -47,7 +48,7 @@ func TestAPermitIsForOneShopperOneSaleAndAShortTime(t *testing.T) {
 	until, err := time.Parse(time.RFC3339, a.str("expires_at"))
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(2*minute), until, 5*time.Second)
-	require.Empty(t, s.world.calls())
+	require.Empty(t, s.backends.calls())
 
 	good, path := a.str("permit"), buyPath
 	require.Len(t, good, 32)
@@ -65,12 +66,12 @@ func TestAPermitIsForOneShopperOneSaleAndAShortTime(t *testing.T) {
 	twice := request(http.MethodPost, path, "{}")
 	twice.Header[api.HeaderPermit] = []string{good, good}
 	problem(t, s.do(t, twice), 403, "permit-invalid")
-	require.Empty(t, s.world.calls(), "no store is asked")
+	require.Empty(t, s.backends.calls(), "no store is asked")
 
 	for range 2 {
-		require.Equal(t, 202, s.buy(t, "{}", api.HeaderPermit, good).StatusCode, "good as often as its shopper likes")
+		require.Equal(t, 202, s.buy(t, "{}", api.HeaderPermit, good).StatusCode, "a sale without a limit: good as often as its shopper likes")
 	}
-	s.world.set(func() { s.world.now = func() time.Time { return time.Now().Add(2*minute + time.Second) } })
+	s.backends.set(func() { s.backends.now = func() time.Time { return time.Now().Add(2*minute + time.Second) } })
 	s.refresh(t)
 	problem(t, s.buy(t, "{}", api.HeaderPermit, good), 403, "permit-invalid")
 }
@@ -78,9 +79,9 @@ func TestAPermitIsForOneShopperOneSaleAndAShortTime(t *testing.T) {
 func TestAPermitIsRefusedAsThePurchaseWouldBe(t *testing.T) {
 	t.Parallel()
 	early := permitShop(t, func(s *shop) {
-		m := s.world.metas[openSale]
+		m := s.backends.metas[openSale]
 		m.StartsAt = time.Now().Add(minute)
-		s.world.metas[openSale] = m
+		s.backends.metas[openSale] = m
 	})
 	a := early.permit(t, "", "Date", time.Now().Add(2*minute).UTC().Format(http.TimeFormat))
 	problem(t, a, 409, "sale-not-open")
@@ -108,6 +109,29 @@ func TestAPermitIsRefusedAsThePurchaseWouldBe(t *testing.T) {
 
 	shown := s.get(t, "/v1/sales/7002").body
 	require.Equal(t, true, shown["require_permit"])
+}
+
+// Redis decides whether a permit is spent: it gets the sale's limit, and when the
+// permit was issued.
+func TestAPurchaseComesOnTheTermsOfItsSaleAndPermit(t *testing.T) {
+	t.Parallel()
+	s := permitShop(t, func(s *shop) { s.backends.sales[0].AttemptsPerShopper = 3 })
+	a := s.permit(t, "")
+	until, err := time.Parse(time.RFC3339, a.str("expires_at"))
+	require.NoError(t, err)
+	var got stock.Purchase
+	s.backends.reserve = func(p stock.Purchase) (stock.Reservation, error) { got = p; return stock.Reservation{}, nil }
+	require.Equal(t, 202, s.buy(t, "{}", api.HeaderPermit, a.str("permit")).StatusCode)
+	require.Equal(t, 3, got.Attempts)
+	require.Equal(t, until.Add(-2*minute).UnixMilli(), got.PermitAt.UnixMilli())
+	require.EqualValues(t, 3, s.get(t, "/v1/sales/7001").body["attempts_per_shopper"])
+
+	free := newShop(t)
+	free.backends.reserve = s.backends.reserve
+	require.Equal(t, 202, free.buy(t, "{}", api.HeaderPermit, "whatever").StatusCode)
+	require.Zero(t, got.Attempts)
+	require.Zero(t, got.PermitAt)
+	require.NotContains(t, free.get(t, "/v1/sales").text, "attempts_per_shopper")
 }
 
 func TestPermitsAreLimited(t *testing.T) {
@@ -241,7 +265,7 @@ func TestASaleMayBeForTokensWithAClaim(t *testing.T) {
 	for required, may := range map[string]bool{"verified": true, "verified=true": false, "absent": false, "tier=gold": true, "tier=silver": false} {
 		t.Run(required, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, func(s *shop) { s.world.sales[0].RequireClaim = required })
+			s := newShop(t, func(s *shop) { s.backends.sales[0].RequireClaim = required })
 			bearer := "Bearer " + sign(jwt.SigningMethodHS256, []byte(secretKey), "", jwt.MapClaims{"verified": true, "tier": "gold"})
 			for range 2 { // the second time the token is known
 				a := s.buy(t, "", "Authorization", bearer)
@@ -250,7 +274,7 @@ func TestASaleMayBeForTokensWithAClaim(t *testing.T) {
 					continue
 				}
 				problem(t, a, 403, "forbidden")
-				require.Empty(t, s.world.calls())
+				require.Empty(t, s.backends.calls())
 			}
 			require.Equal(t, required, s.get(t, "/v1/sales/7001").str("require_claim"))
 			require.Equal(t, 200, s.get(t, "/v1/orders?sale_id=7001", "Authorization", bearer).StatusCode, "looking needs no claim")
@@ -260,7 +284,7 @@ func TestASaleMayBeForTokensWithAClaim(t *testing.T) {
 
 func TestAPermitNeedsTheClaimToo(t *testing.T) {
 	t.Parallel()
-	s := permitShop(t, func(s *shop) { s.world.sales[0].RequireClaim = "vip" })
+	s := permitShop(t, func(s *shop) { s.backends.sales[0].RequireClaim = "vip" })
 	problem(t, s.permit(t, ""), 403, "forbidden")
 }
 
@@ -268,7 +292,7 @@ func BenchmarkAcceptedWithPermitAndClaim(b *testing.B) {
 	for name, sale := range map[string]order.Sale{"permit": {RequirePermit: true}, "claim": {RequireClaim: "sub=42"}} {
 		b.Run(name, func(b *testing.B) {
 			s := newShop(b, func(s *shop) {
-				s.world.sales[0].RequirePermit, s.world.sales[0].RequireClaim = sale.RequirePermit, sale.RequireClaim
+				s.backends.sales[0].RequirePermit, s.backends.sales[0].RequireClaim = sale.RequirePermit, sale.RequireClaim
 			})
 			headers := []string{}
 			if sale.RequirePermit {
@@ -278,7 +302,7 @@ func BenchmarkAcceptedWithPermitAndClaim(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				once()
-				s.world.asked, s.world.published = s.world.asked[:0], s.world.published[:0]
+				s.backends.asked, s.backends.published = s.backends.asked[:0], s.backends.published[:0]
 			}
 		})
 	}

@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"seckill/catalog"
 	"seckill/internal/appendjson"
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/internal/strictjson"
 )
@@ -31,9 +33,13 @@ const (
 	challengeTimeout = 5 * time.Second
 )
 
-// Permits issues purchase permits and checks them without a store. A permit is base64url(expiry in Unix milliseconds, first 16 bytes of
-// HMAC-SHA256(key, expiry, sale ID, shopper)): 32 characters that are good for
-// one shopper, one sale and a short time, as often as that shopper likes.
+// Permits issues purchase permits and checks them without a store. A permit is
+// base64url(expiry in Unix milliseconds, first 16 bytes of HMAC-SHA256(key, expiry,
+// sale ID, shopper)): 32 characters that are good for one shopper, one sale and a
+// short time. In a sale with attempts_per_shopper it is spent when an order of the
+// shopper is returned: Redis compares the time at which it was issued with that of
+// the shopper's last return, which it has anyway. So nothing is kept of a permit, and
+// what is spent stays so as long as that time is known.
 type Permits struct {
 	keys  [][]byte
 	valid time.Duration
@@ -68,21 +74,28 @@ func (p *Permits) issue(saleID int64, shopper string, now time.Time) (string, ti
 	return base64.RawURLEncoding.EncodeToString(b[:]), until
 }
 
-// good reports whether a permit was issued for this purchase and has not expired.
-func (p *Permits) good(permit string, saleID int64, shopper string, now time.Time) bool {
+// check returns when a permit was issued, and why it does not allow this purchase, as
+// package denial names it; empty for one that was issued for it and has not expired. An
+// expired one is said to be that only if it is genuine. While processes differ in how
+// long permits are valid, the time is wrong by the difference.
+func (p *Permits) check(permit string, saleID int64, shopper string, now time.Time) (issued time.Time, fault string) {
 	if len(permit) != base64.RawURLEncoding.EncodedLen(permitSize) {
-		return false
+		return issued, "malformed"
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(permit)
-	if err != nil || len(b) != permitSize || !now.Before(time.UnixMilli(int64(binary.BigEndian.Uint64(b)))) {
-		return false
+	if err != nil || len(b) != permitSize {
+		return issued, "malformed"
 	}
-	for _, key := range p.keys {
-		if hmac.Equal(b[8:], permitSum(key, b[:8], saleID, shopper)) {
-			return true
-		}
+	until := time.UnixMilli(int64(binary.BigEndian.Uint64(b)))
+	genuine := func(key []byte) bool { return hmac.Equal(b[8:], permitSum(key, b[:8], saleID, shopper)) }
+	switch {
+	case !slices.ContainsFunc(p.keys, genuine):
+		return issued, "forged"
+	case !now.Before(until):
+		return issued, "expired"
+	default:
+		return until.Add(-p.valid), ""
 	}
-	return false
 }
 
 func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
@@ -93,16 +106,24 @@ func permitSum(key, expiry []byte, saleID int64, shopper string) []byte {
 	return h.Sum(nil)[:permitMAC]
 }
 
-// checkPermit refuses a purchase without the permit that its sale requires.
-func (s *Server) checkPermit(r *http.Request, sale *catalog.Snapshot, shopper string) error {
-	values := r.Header[HeaderPermit]
-	switch {
-	case len(values) == 0:
-		return problem.New(permitRequired, nil)
-	case len(values) > 1 || !s.permits.good(values[0], sale.ID, shopper, s.catalog.Now()):
-		return problem.New(permitInvalid, nil)
+// checkPermit refuses a purchase without the permit that its sale requires, and
+// returns when the permit was issued; zero where none is required.
+func (s *Server) checkPermit(r *http.Request, sale *catalog.Snapshot, shopper string) (issued time.Time, err error) {
+	if !sale.RequirePermit {
+		return issued, nil
 	}
-	return nil
+	values := r.Header[HeaderPermit]
+	fault := "malformed"
+	switch len(values) {
+	case 0:
+		return issued, problem.New(permitRequired, denial.New(denial.Permit, "missing", nil))
+	case 1:
+		issued, fault = s.permits.check(values[0], sale.ID, shopper, s.catalog.Now())
+	}
+	if fault != "" {
+		return issued, problem.New(permitInvalid, denial.New(denial.Permit, fault, nil))
+	}
+	return issued, nil
 }
 
 // issuePermit answers POST /v1/sales/{id}/permits. What would refuse the purchase
@@ -162,7 +183,7 @@ func (s *Server) checkChallenge(r *http.Request, shopper, answer string) error {
 		return nil
 	}
 	if answer == "" {
-		return problem.New(challengeFailed, nil)
+		return problem.New(challengeFailed, denial.New(denial.Challenge, "missing", nil))
 	}
 	if !s.checks.enter(shopper) {
 		return tooOften(time.Second)
@@ -175,7 +196,7 @@ func (s *Server) checkChallenge(r *http.Request, shopper, answer string) error {
 	case err != nil:
 		return &problem.Failure{Type: dependencyDown, Detail: &challengeUnchecked, Cause: err}
 	case !passed:
-		return problem.New(challengeFailed, nil)
+		return problem.New(challengeFailed, denial.New(denial.Challenge, "failed", nil))
 	}
 	return nil
 }

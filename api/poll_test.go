@@ -43,44 +43,45 @@ func TestWhatAPollSays(t *testing.T) {
 	tests := []struct {
 		name     string
 		o        order.Order
-		setup    func(*world)
+		setup    func(*backends)
 		resolve  resolveFunc
 		status   int
 		want     string // order status, or problem code
 		problem  string
 		resolved bool
 	}{
-		{"reserved", young, func(w *world) { w.entries = pendingEntry(young) }, nil, 200, "pending", "", false},
-		{"reserved, MySQL away", young, func(w *world) { w.entries, w.rowErr = pendingEntry(young), away }, nil, 200, "pending", "", false},
-		{"confirmed", young, func(w *world) { w.rows[young.ID] = rowOf(young, "confirmed", "") }, nil, 200, "confirmed", "", false},
-		{"confirmed, Redis away", young, func(w *world) { w.entryErr, w.rows[young.ID] = away, rowOf(young, "confirmed", "") }, nil, 200, "confirmed", "", false},
-		{"paid, though Redis says settled", young, func(w *world) {
-			w.entries = []stock.Entry{{Order: young, State: stock.EntrySettled}}
-			w.rows[young.ID] = rowOf(young, "paid", "")
+		{"reserved", young, func(b *backends) { b.entries = pendingEntry(young) }, nil, 200, "pending", "", false},
+		{"reserved, MySQL away", young, func(b *backends) { b.entries, b.rowErr = pendingEntry(young), away }, nil, 200, "pending", "", false},
+		{"confirmed", young, func(b *backends) { b.rows[young.ID] = rowOf(young, "confirmed", "") }, nil, 200, "confirmed", "", false},
+		{"confirmed, Redis away", young, func(b *backends) { b.entryErr, b.rows[young.ID] = away, rowOf(young, "confirmed", "") }, nil, 200, "confirmed", "", false},
+		{"paid, though Redis says settled", young, func(b *backends) {
+			b.entries = []stock.Entry{{Order: young, State: stock.EntrySettled}}
+			b.rows[young.ID] = rowOf(young, "paid", "")
 		}, nil, 200, "paid", "", false},
-		{"cancelled", young, func(w *world) { w.rows[young.ID] = rowOf(young, "cancelled", "") }, nil, 200, "cancelled", "", false},
-		{"sold out", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "sold_out") }, nil, 200, "rejected", "sold-out", false},
-		{"over the limit", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "purchase_limit") }, nil, 200, "rejected", "purchase-limit", false},
-		{"void", young, func(w *world) { w.rows[young.ID] = rowOf(young, "rejected", "void") }, nil, 200, "rejected", "order-failed", false},
-		{"nowhere yet", young, func(*world) {}, never, 200, "pending", "", false},
-		{"nowhere yet, a dead letter in sight", young, func(w *world) { w.verdicts = []order.Verdict{collided(young)} }, never, 200, "pending", "", false},
-		{"nowhere, a dead letter", late, func(w *world) { w.verdicts = []order.Verdict{collided(late)} }, never, 200, "rejected", "order-failed", false},
-		{"given back, a dead letter", young, func(w *world) {
-			w.entries = []stock.Entry{{Order: young, State: stock.EntryRejected}}
-			w.verdicts = []order.Verdict{collided(young)}
+		{"cancelled", young, func(b *backends) { b.rows[young.ID] = rowOf(young, "cancelled", "") }, nil, 200, "cancelled", "", false},
+		{"sold out", young, func(b *backends) { b.rows[young.ID] = rowOf(young, "rejected", "sold_out") }, nil, 200, "rejected", "sold-out", false},
+		{"over the limit", young, func(b *backends) { b.rows[young.ID] = rowOf(young, "rejected", "purchase_limit") }, nil, 200, "rejected", "purchase-limit", false},
+		{"no attempts left", young, func(b *backends) { b.rows[young.ID] = rowOf(young, "rejected", "attempts_used") }, nil, 200, "rejected", "attempts-used", false},
+		{"void", young, func(b *backends) { b.rows[young.ID] = rowOf(young, "rejected", "void") }, nil, 200, "rejected", "order-failed", false},
+		{"nowhere yet", young, func(*backends) {}, never, 200, "pending", "", false},
+		{"nowhere yet, a dead letter in sight", young, func(b *backends) { b.verdicts = []order.Verdict{collided(young)} }, never, 200, "pending", "", false},
+		{"nowhere, a dead letter", late, func(b *backends) { b.verdicts = []order.Verdict{collided(late)} }, never, 200, "rejected", "order-failed", false},
+		{"given back, a dead letter", young, func(b *backends) {
+			b.entries = []stock.Entry{{Order: young, State: stock.EntryRejected}}
+			b.verdicts = []order.Verdict{collided(young)}
 		}, never, 200, "rejected", "order-failed", false},
-		{"nowhere, Redis away", old, func(w *world) { w.entryErr = away }, never, 200, "pending", "", false},
-		{"nowhere, MySQL away", old, func(w *world) { w.rowErr = away }, never, 503, "dependency-down", "", false},
-		{"both away", old, func(w *world) { w.entryErr, w.rowErr = away, away }, never, 503, "dependency-down", "", false},
-		{"nowhere for long, still possible", old, func(*world) {}, stillPossible, 200, "pending", "", true},
-		{"nowhere for long, the resolver cannot tell", old, func(*world) {}, cannotTell, 200, "pending", "", true},
-		{"nowhere, and of the future", order.Order{ID: idAt(time.Now().Add(time.Hour)), SaleID: openSale, ShopperID: "42", Quantity: 1}, func(*world) {}, voided, 200, "rejected", "order-failed", true},
-		{"nowhere for long, voided", old, func(*world) {}, voided, 200, "rejected", "order-failed", true},
-		{"settled in Redis, no row", old, func(w *world) { w.entries = []stock.Entry{{Order: old, State: stock.EntrySettled}} }, never, 200, "pending", "", false},
-		{"ID taken by another", young, func(w *world) { w.rows[young.ID] = rowOf(other, "confirmed", "") }, stillPossible, 200, "pending", "", true},
-		{"ID taken by another, decided", young, func(w *world) {
-			w.rows[young.ID] = rowOf(other, "confirmed", "")
-			w.verdicts = []order.Verdict{collided(young)}
+		{"nowhere, Redis away", old, func(b *backends) { b.entryErr = away }, never, 200, "pending", "", false},
+		{"nowhere, MySQL away", old, func(b *backends) { b.rowErr = away }, never, 503, "dependency-down", "", false},
+		{"both away", old, func(b *backends) { b.entryErr, b.rowErr = away, away }, never, 503, "dependency-down", "", false},
+		{"nowhere for long, still possible", old, func(*backends) {}, stillPossible, 200, "pending", "", true},
+		{"nowhere for long, the resolver cannot tell", old, func(*backends) {}, cannotTell, 200, "pending", "", true},
+		{"nowhere, and of the future", order.Order{ID: idAt(time.Now().Add(time.Hour)), SaleID: openSale, ShopperID: "42", Quantity: 1}, func(*backends) {}, voided, 200, "rejected", "order-failed", true},
+		{"nowhere for long, voided", old, func(*backends) {}, voided, 200, "rejected", "order-failed", true},
+		{"settled in Redis, no row", old, func(b *backends) { b.entries = []stock.Entry{{Order: old, State: stock.EntrySettled}} }, never, 200, "pending", "", false},
+		{"ID taken by another", young, func(b *backends) { b.rows[young.ID] = rowOf(other, "confirmed", "") }, stillPossible, 200, "pending", "", true},
+		{"ID taken by another, decided", young, func(b *backends) {
+			b.rows[young.ID] = rowOf(other, "confirmed", "")
+			b.verdicts = []order.Verdict{collided(young)}
 		}, nil, 200, "rejected", "order-failed", false},
 	}
 	for _, tt := range tests {
@@ -88,13 +89,13 @@ func TestWhatAPollSays(t *testing.T) {
 			t.Parallel()
 			resolved := false
 			s := newShop(t, func(s *shop) {
-				s.world.now = func() time.Time { return began } // however long it waited for its turn
+				s.backends.now = func() time.Time { return began } // however long it waited for its turn
 				s.opts.Resolver = resolveFunc(func(o order.Order) (order.Verdict, bool, error) {
 					resolved = true
 					return tt.resolve(o)
 				})
 			})
-			tt.setup(s.world)
+			tt.setup(s.backends)
 			a := s.get(t, "/v1/orders/"+s.publicID(tt.o))
 			require.Equal(t, tt.status, a.StatusCode, a.text)
 			require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
@@ -163,7 +164,7 @@ func TestForgedForeignAndUnknownIDsAreOneAndTheSame404(t *testing.T) {
 	for _, text := range texts {
 		require.Equal(t, texts[0], text)
 	}
-	require.Empty(t, s.world.calls())
+	require.Empty(t, s.backends.calls())
 }
 
 func TestAClosedSalesOrderHasItsCurrency(t *testing.T) {
@@ -171,12 +172,12 @@ func TestAClosedSalesOrderHasItsCurrency(t *testing.T) {
 	s := newShop(t)
 	o := mine(time.Second)
 	o.SaleID = closedSale
-	s.world.rows[o.ID] = rowOf(o, order.StatusPaid, "")
+	s.backends.rows[o.ID] = rowOf(o, order.StatusPaid, "")
 	for range 3 {
 		require.Equal(t, "EUR", s.get(t, "/v1/orders/"+s.publicID(o)).str("currency"))
 	}
 	asked := 0
-	for _, c := range s.world.calls() {
+	for _, c := range s.backends.calls() {
 		if c == "sale" {
 			asked++
 		}
@@ -189,10 +190,10 @@ func TestAPollOfAClosedSaleBelievesNoRedisThatCameBackOlder(t *testing.T) {
 	s := newShop(t)
 	o := mine(time.Second)
 	o.SaleID = closedSale
-	s.world.rows[o.ID] = rowOf(o, order.StatusPaid, "")
-	s.world.entries = pendingEntry(o)
+	s.backends.rows[o.ID] = rowOf(o, order.StatusPaid, "")
+	s.backends.entries = pendingEntry(o)
 	require.Equal(t, "paid", s.get(t, "/v1/orders/"+s.publicID(o)).str("status"))
-	require.NotContains(t, s.world.calls(), "entries")
+	require.NotContains(t, s.backends.calls(), "entries")
 }
 
 func TestPollsBackOffWithTheOrdersAge(t *testing.T) {
@@ -200,7 +201,7 @@ func TestPollsBackOffWithTheOrdersAge(t *testing.T) {
 	s := newShop(t)
 	for age, most := range map[time.Duration]float64{0: 1000, 4 * time.Second: 2100, minute: 5000} {
 		o := mine(age)
-		s.world.entries = pendingEntry(o)
+		s.backends.entries = pendingEntry(o)
 		a := s.get(t, "/v1/orders/"+s.publicID(o))
 		after, _ := a.body["poll_after_ms"].(float64)
 		require.LessOrEqual(t, after, most)
@@ -212,7 +213,7 @@ func TestWaits(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	o := mine(0)
-	s.world.rows[o.ID] = rowOf(o, order.StatusPaid, "")
+	s.backends.rows[o.ID] = rowOf(o, order.StatusPaid, "")
 	for _, wait := range []string{"20s", "20", "0", "0s", "1m30s", "999999", ""} {
 		require.Equal(t, 200, s.get(t, "/v1/orders/"+s.publicID(o)+"?wait="+wait).StatusCode, wait)
 	}
@@ -269,15 +270,15 @@ func bubble(t *testing.T, fn func(t *testing.T, s *shop, o order.Order, stop con
 	synctest.Test(t, func(t *testing.T) {
 		shift := time.Until(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 		s := newShop(t, func(s *shop) {
-			s.world.now = func() time.Time { return time.Now().Add(shift) }
+			s.backends.now = func() time.Time { return time.Now().Add(shift) }
 			s.opts.Limits.HeldPolls = 2
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.server.Run(ctx) }()
 		synctest.Wait()
-		o := order.Order{ID: idAt(s.world.now()), SaleID: openSale, ShopperID: "42", Quantity: 1}
-		s.world.set(func() { s.world.entries = pendingEntry(o) })
+		o := order.Order{ID: idAt(s.backends.now()), SaleID: openSale, ShopperID: "42", Quantity: 1}
+		s.backends.set(func() { s.backends.entries = pendingEntry(o) })
 		fn(t, s, o, cancel)
 		cancel()
 		require.NoError(t, <-done)
@@ -286,7 +287,7 @@ func bubble(t *testing.T, fn func(t *testing.T, s *shop, o order.Order, stop con
 }
 
 func settle(s *shop, o order.Order) {
-	s.world.set(func() { s.world.entries, s.world.rows[o.ID] = nil, rowOf(o, order.StatusConfirmed, "") })
+	s.backends.set(func() { s.backends.entries, s.backends.rows[o.ID] = nil, rowOf(o, order.StatusConfirmed, "") })
 }
 
 func TestAResultWakesItsWaiters(t *testing.T) {
@@ -297,10 +298,10 @@ func TestAResultWakesItsWaiters(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, a)
 		settle(s, o)
-		s.world.onResult(openSale, []order.ID{o.ID + 1})
+		s.backends.onResult(openSale, []order.ID{o.ID + 1})
 		synctest.Wait()
 		require.Empty(t, a, "another order's result is none of theirs")
-		s.world.onResult(openSale, []order.ID{o.ID, o.ID + 1})
+		s.backends.onResult(openSale, []order.ID{o.ID, o.ID + 1})
 		require.Contains(t, <-a, `"confirmed"`)
 		require.Contains(t, <-b, `"confirmed"`)
 		require.Zero(t, time.Since(began))

@@ -59,6 +59,14 @@ var (
 	purchaseLimit = problem.NewType("purchase-limit", http.StatusConflict,
 		problem.NewText("Purchase limit reached", "You have reached the number of orders that one shopper may have in this sale."),
 		problem.NewText("已达购买上限", "您在本活动中的订单数已达上限。"))
+	attemptsUsed = problem.NewType("attempts-used", http.StatusConflict,
+		problem.NewText("No attempts left", "You have returned as many orders of this sale as it allows: orders that you cancelled or did not pay in time. It sells you no more. Your orders are under orders_url."),
+		problem.NewText("下单次数已用完", "您在本活动中取消或逾期未付的订单数已达上限，无法再次购买。已有订单请查看 orders_url。"))
+	returnPause = &problem.Type{
+		Code: "return-pause", Status: http.StatusTooManyRequests, RetryMin: 1, RetryMax: 10,
+		En: problem.NewText("Too soon after a return", "You returned an order of this sale a short time ago: you cancelled it or did not pay in time. You can buy again after Retry-After. Each return makes the pause longer."),
+		Zh: problem.NewText("退单后需稍候", "您刚刚取消了本活动的订单，或订单逾期未付。请按 Retry-After 稍后再购买；每次退单后的等待时间会更长。"),
+	}
 	saleEnded = problem.NewType("sale-ended", http.StatusGone,
 		problem.NewText("Sale ended", "The sale has ended. Your existing orders are under orders_url."),
 		problem.NewText("活动已结束", "活动已结束。已有订单请查看 orders_url。"))
@@ -156,6 +164,11 @@ var (
 		En: "You have an order in this sale with another quantity or reference; see order_url. For another purchase, send an Idempotency-Key.",
 		Zh: "您在本活动中已有一笔数量或业务编号（reference）不同的订单，见 order_url。如需另行下单，请发送 Idempotency-Key。",
 	}
+	// Of permit-invalid.
+	permitSpent = problem.Detail{
+		En: "You have returned an order of this sale since this permit was issued, so it is spent. Get another one from POST /v1/sales/{id}/permits.",
+		Zh: "该许可签发后您退过本活动的订单，许可已失效。请通过 POST /v1/sales/{id}/permits 重新获取。",
+	}
 	// Of purchase-limit.
 	limitHeld = problem.Detail{
 		En: "You have reached the number of orders that one shopper may have in this sale. One is at order_url, all are under orders_url.",
@@ -167,7 +180,7 @@ var (
 var problems = []*problem.Type{
 	malformedJSON, unexpectedField, keyInvalid, validation, keyReused, unauthenticated,
 	forbidden, permitRequired, permitInvalid, challengeFailed, notFound,
-	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, saleEnded,
-	unsupportedMedia, tooLarge, rateLimited, salePaused, overloaded, backlog, dependencyDown, internal, orderFailed,
+	methodNotAllowed, requestTimeout, saleNotOpen, soldOut, purchaseLimit, attemptsUsed, saleEnded,
+	unsupportedMedia, tooLarge, rateLimited, returnPause, salePaused, overloaded, backlog, dependencyDown, internal, orderFailed,
 	orderPending, orderPaid, paymentsOff, signatureInvalid, wrongAmount, eventReused,
 }

@@ -101,7 +101,14 @@ func (s *Server) refusedByRedis(sale *catalog.Snapshot, shopper string, got stoc
 	if kind, ok := refusalKind(got.Err); ok {
 		return kind.failure(sale, s.catalog.Now())
 	}
-	if !errors.Is(got.Err, stock.ErrPurchaseLimit) {
+	switch {
+	case errors.Is(got.Err, stock.ErrAttemptsUsed):
+		return &problem.Failure{Type: attemptsUsed, SaleID: sale.ID}
+	case errors.Is(got.Err, stock.ErrReturnPause):
+		return &problem.Failure{Type: returnPause, SaleID: sale.ID, Retry: problem.Seconds(seconds(got.Wait))}
+	case errors.Is(got.Err, stock.ErrPermitSpent):
+		return &problem.Failure{Type: permitInvalid, Detail: &permitSpent}
+	case !errors.Is(got.Err, stock.ErrPurchaseLimit):
 		return reservationUnknown(sale.ID, got.Err)
 	}
 	f := &problem.Failure{Type: purchaseLimit, SaleID: sale.ID}

@@ -21,7 +21,7 @@ func TestAPendingOrderThatIsAskedForAgainGoesToTheSweeperOnce(t *testing.T) {
 		age   time.Duration
 		state stock.EntryState
 		quiet func() bool
-		want  int // times that the sweeper is told, of two
+		want  int // calls of Urgent in two requests
 	}{
 		{"never sent", 3 * time.Second, stock.EntryPending, quiet, 1},
 		{"on its way", time.Second, stock.EntryPending, quiet, 0},
@@ -36,21 +36,21 @@ func TestAPendingOrderThatIsAskedForAgainGoesToTheSweeperOnce(t *testing.T) {
 			o := mine(tt.age)
 			s := newShop(t, func(s *shop) {
 				s.opts.Quiet = tt.quiet
-				s.world.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
-				s.world.reserve = func(order.Order) (stock.Reservation, error) {
+				s.backends.rows[o.ID] = rowOf(o, order.StatusConfirmed, "")
+				s.backends.reserve = func(stock.Purchase) (stock.Reservation, error) {
 					return stock.Reservation{Err: stock.ErrReplay, Entry: &stock.Entry{Order: o, State: tt.state}}, nil
 				}
 			})
 			for range 2 {
 				require.Equal(t, http.StatusAccepted, s.buy(t, `{"quantity":2,"reference":"cart"}`).StatusCode)
 			}
-			told := 0
-			for _, call := range s.world.calls() {
+			urgent := 0
+			for _, call := range s.backends.calls() {
 				if call == "urgent" {
-					told++
+					urgent++
 				}
 			}
-			require.Equal(t, tt.want, told)
+			require.Equal(t, tt.want, urgent)
 			require.NotContains(t, s.logs.String(), "not expedited")
 		})
 	}

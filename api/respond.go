@@ -88,6 +88,8 @@ func rejection(r order.Reason) *problem.Type {
 		return soldOut
 	case order.ReasonPurchaseLimit:
 		return purchaseLimit
+	case order.ReasonAttemptsUsed:
+		return attemptsUsed
 	default:
 		return orderFailed
 	}

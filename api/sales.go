@@ -120,6 +120,10 @@ func appendSale(b []byte, c *catalog.Snapshot, now time.Time) []byte {
 	b = strconv.AppendInt(b, int64(c.OrdersPerShopper), 10)
 	b = append(b, `,"units_per_order":`...)
 	b = strconv.AppendInt(b, int64(c.UnitsPerOrder), 10)
+	if c.AttemptsPerShopper > 0 {
+		b = append(b, `,"attempts_per_shopper":`...)
+		b = strconv.AppendInt(b, int64(c.AttemptsPerShopper), 10)
+	}
 	if c.RequirePermit {
 		b = append(b, `,"require_permit":true`...)
 	}
@@ -165,7 +169,7 @@ var errTooManyReads = errors.New("api: too many reads of unknown sales")
 // closedSales reads the sales that the local copy no longer has: their orders
 // are still polled and listed. It asks MySQL once for a sale that exists, once a
 // second for one that does not, and at a bounded rate for all together.
-type closedSales = readcache.Cache[order.Sale]
+type closedSales = readcache.Cache[int64, order.Sale]
 
 // newClosedSales returns a cache whose Get returns order.ErrNotFound for a sale
 // that does not exist; any other error means that MySQL did not answer.

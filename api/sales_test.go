@@ -99,11 +99,11 @@ func TestTheListOfSalesIsBuiltOnceASecondOrWhenItChanged(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		require.Contains(t, ask(), `"sold_out"`)
 		require.Equal(t, 2, counted.built)
-		s.world.sales = []order.Sale{saleAt(7002)}
+		s.backends.sales = []order.Sale{saleAt(7002)}
 		s.refresh(t)
 		require.Contains(t, ask(), `"7002"`)
 		require.Equal(t, 3, counted.built)
-		s.world.sales = nil
+		s.backends.sales = nil
 		s.refresh(t)
 		require.JSONEq(t, `{"sales":[]}`, ask())
 	})

@@ -23,6 +23,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
+	"seckill/internal/denial"
 	"seckill/internal/ratelimit"
 	"seckill/internal/telemetry"
 	"seckill/order"
@@ -73,6 +74,7 @@ type Server struct {
 	accepting   deadlines
 	requests    requestIDs
 	errorLog    *errorLog
+	denials     *denial.Recorder
 
 	mu       sync.Mutex
 	draining chan struct{} // closed while the server is not ready
@@ -86,6 +88,9 @@ func New(o Options) *Server {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
+	}
+	if o.Denials == nil {
+		o.Denials = NewDenials(nil, o.Log)
 	}
 	s := &Server{
 		catalog: o.Catalog, reserver: o.Reserver, publisher: o.Publisher, stock: o.Stock, results: o.Results,
@@ -105,6 +110,7 @@ func New(o Options) *Server {
 		accepting:   deadlines{within: acceptTimeout},
 		requests:    newRequestIDs(),
 		errorLog:    newErrorLog(o.Log),
+		denials:     o.Denials,
 		draining:    make(chan struct{}),
 	}
 	s.paying.limit.Store(payInflight)

@@ -60,7 +60,7 @@ func TestAPurchaseAgainstTheRealLedger(t *testing.T) {
 	require.Equal(t, "pending", poll.str("status"))
 	require.Equal(t, "r", poll.str("reference"))
 	problem(t, s.get(t, first.Header.Get("Location"), "Authorization", "Bearer "+token("2")), 404, "not-found")
-	require.Len(t, s.world.published, 2)
+	require.Len(t, s.backends.published, 2)
 }
 
 // What the program passes in fits.

@@ -63,9 +63,9 @@ func raw(t *testing.T, addr, text string) (int, string) {
 func TestOnTheWire(t *testing.T) {
 	t.Parallel()
 	s, _, o := newPayments(t)
-	s.world.sales = append(s.world.sales, saleAt(7002))
-	s.world.sales[1].RequirePermit = true
-	s.world.metas[7002] = metaOf(s.world.sales[1])
+	s.backends.sales = append(s.backends.sales, saleAt(7002))
+	s.backends.sales[1].RequirePermit = true
+	s.backends.metas[7002] = metaOf(s.backends.sales[1])
 	s.refresh(t)
 	addr := serve(t, s, 300*time.Millisecond)
 	bearer := "Authorization: Bearer " + token("42") + "\r\n"
@@ -117,7 +117,7 @@ func TestAHeldPollOutlivesTheDeadlineForReading(t *testing.T) {
 	s := newShop(t)
 	addr := serve(t, s, 200*time.Millisecond)
 	o := mine(0)
-	s.world.entries = pendingEntry(o)
+	s.backends.entries = pendingEntry(o)
 	began := time.Now()
 	status, body := raw(t, addr, "GET /v1/orders/"+s.publicID(o)+"?wait=1s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token("42")+"\r\n\r\n")
 	require.Equal(t, 200, status)
@@ -130,7 +130,7 @@ func TestAPollThatIsGivenUpIsNoEmptyAnswer(t *testing.T) {
 	s := newShop(t)
 	addr := serve(t, s, minute)
 	o := mine(0)
-	s.world.entries = pendingEntry(o)
+	s.backends.entries = pendingEntry(o)
 	c, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer c.Close()
@@ -164,7 +164,7 @@ func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	s := newShop(t)
 	addr := serve(t, s, minute)
 	o := mine(0)
-	s.world.rows[o.ID] = rowOf(o, "paid", "")
+	s.backends.rows[o.ID] = rowOf(o, "paid", "")
 	for _, path := range []string{"/v1/time", "/v1/sales", "/v1/sales/7001", "/v1/orders/" + s.publicID(o), "/v1/orders?sale_id=7001", "/problems/sold-out", "/", "/shopper/page.js", "/shopper/page.css", "/docs", "/openapi.json", "/v1/sales/8"} {
 		get, head := fetch(t, http.MethodGet, addr, path), fetch(t, http.MethodHead, addr, path)
 		require.NotEmpty(t, get.text, path)

@@ -24,6 +24,7 @@ type backgroundLedger interface {
 type backgroundStore interface {
 	auditStore
 	CountDeadLetters(ctx context.Context) (order.DeadLetterCount, error)
+	OpenRefunds(ctx context.Context) (order.RefundCount, error)
 }
 
 type healing interface {
@@ -105,6 +106,11 @@ func (b *Background) step(ctx, scanCtx context.Context) error {
 		return err
 	}
 	b.m.countDeadLetters(count)
+	refunds, err := b.store.OpenRefunds(ctx)
+	if err != nil {
+		return err
+	}
+	b.m.countRefunds(refunds)
 	ms, err := b.ledger.Metas(ctx, order.SaleIDs(ss))
 	listed, loaded := map[int64]bool{}, map[int64]bool{}
 	for i, s := range ss {

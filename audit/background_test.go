@@ -87,7 +87,7 @@ func (b *fixture) reserve(shopper string) order.Order {
 	b.Helper()
 	b.ids++
 	o := order.Order{ID: order.ID(b.ids), SaleID: b.sale.ID, ShopperID: shopper, Quantity: 1}
-	rs, err := b.ledger.Reserve(b.Context(), b.sale.ID, []order.Order{o})
+	rs, err := b.ledger.Reserve(b.Context(), b.sale.ID, stock.Purchases(o))
 	require.NoError(b, err)
 	require.NoError(b, rs[0].Err)
 	o.Slot = rs[0].Slot

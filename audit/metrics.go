@@ -20,6 +20,8 @@ type metrics struct {
 	oversold      prometheus.Gauge
 	healed        prometheus.Counter
 	deadLetters   *prometheus.GaugeVec
+	refunds       prometheus.Gauge
+	oldestRefund  prometheus.Gauge
 
 	mu    sync.Mutex
 	sales map[int64]*findings
@@ -44,7 +46,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		lastSuccess:   f.NewGauge(prometheus.GaugeOpts{Name: "seckill_audit_last_success_timestamp_seconds", Help: "When this process last scanned a sale, or had none to scan; take the maximum over all processes."}),
 		oversold:      f.NewGauge(prometheus.GaugeOpts{Name: "seckill_oversold_units", Help: "Units of live orders above the totals of their sales."}),
 		healed:        f.NewCounter(prometheus.CounterOpts{Name: "seckill_audit_healed_total", Help: "Orders that the audit repaired in Redis by replaying their result."}),
-		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Stored dead letters, up to 10,000: unreadable messages until they are discarded, and results of orders that cannot have a row."}, []string{"kind"}),
+		deadLetters:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "seckill_dead_letters", Help: "Stored dead letters, up to 10,000: refused messages until they are discarded, and results of orders that cannot have a row."}, []string{"kind"}),
+		refunds:       f.NewGauge(prometheus.GaugeOpts{Name: "seckill_refunds_open", Help: "Payments that pay no order and are not marked as refunded, up to 10,000; take the maximum over all processes."}),
+		oldestRefund:  f.NewGauge(prometheus.GaugeOpts{Name: "seckill_refunds_oldest_seconds", Help: "Age of the oldest payment that is not marked as refunded; 0 without one."}),
 		sales:         map[int64]*findings{},
 	}
 	for _, k := range kinds {
@@ -66,6 +70,11 @@ func (m *metrics) of(saleID int64) *findings {
 func (m *metrics) countDeadLetters(n order.DeadLetterCount) {
 	m.deadLetters.WithLabelValues("message").Set(float64(n.Messages))
 	m.deadLetters.WithLabelValues("verdict").Set(float64(n.Verdicts))
+}
+
+func (m *metrics) countRefunds(n order.RefundCount) {
+	m.refunds.Set(float64(n.Payments))
+	m.oldestRefund.Set(n.Oldest.Seconds())
 }
 
 // checked records what stands after a check of a sale's counters.

@@ -18,6 +18,7 @@ import (
 	"seckill/consumer"
 	"seckill/order"
 	"seckill/queue"
+	"seckill/queue/queuetest"
 )
 
 // mysql is a store that confirms everything, or does what a test asks.
@@ -29,6 +30,8 @@ type mysql struct {
 	most    atomic.Int64
 	seq     atomic.Uint64
 	known   atomic.Int64 // order that has its verdict already
+
+	full atomic.Bool // of dead letters
 
 	mu      sync.Mutex
 	tried   []int // sizes of batches, also of those that failed
@@ -67,6 +70,12 @@ func (m *mysql) Settle(_ context.Context, batch []order.Order) ([]order.Verdict,
 func (m *mysql) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	switch {
+	case m.down.Load():
+		return errDown
+	case m.full.Load():
+		return order.ErrFull
+	}
 	m.dead = append(m.dead, d)
 	return nil
 }
@@ -116,28 +125,35 @@ type rig struct {
 	redis    *redis
 	pool     *consumer.Pool
 	receiver *consumer.Receiver
+	metrics  *prometheus.Registry
 	rate     float64
 	change   func(*consumer.Options)
 	stop     func()
+
+	unsignedUntil time.Time
 }
 
 // start runs a pool in the test's bubble; stop waits for it.
 func start(t *testing.T, workers int, change func(*rig)) *rig {
 	t.Helper()
-	r := &rig{mysql: &mysql{took: 5 * time.Millisecond}, redis: &redis{}}
+	r := &rig{mysql: &mysql{took: 5 * time.Millisecond}, redis: &redis{}, metrics: prometheus.NewRegistry()}
 	if change != nil {
 		change(r)
 	}
 	log := slog.New(slog.DiscardHandler)
 	o := consumer.Options{
 		Orders: r.mysql, Ledger: r.redis, Workers: workers, Batch: 256, Rate: r.rate, Linger: 10 * time.Millisecond,
-		Metrics: prometheus.NewRegistry(), Log: log,
+		Metrics: r.metrics, Log: log,
 	}
 	if r.change != nil {
 		r.change(&o)
 	}
 	r.pool = consumer.NewPool(o)
-	r.receiver = consumer.NewReceiver(r.pool, r.mysql, log)
+	ro := consumer.ReceiverOptions{
+		Signer: queuetest.Signer(), DeadLetters: r.mysql, UnsignedUntil: r.unsignedUntil, NewerWait: 10 * time.Minute,
+		Metrics: o.Metrics, Log: log,
+	}
+	r.receiver = consumer.NewReceiver(r.pool, ro)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.pool.Run(ctx) }()
@@ -149,7 +165,7 @@ func message(id int64) queue.Message { return messageOf(1, id) }
 
 func messageOf(sale, id int64) queue.Message {
 	o := order.Order{ID: order.ID(id), SaleID: sale, ShopperID: strconv.FormatInt(id, 10), Quantity: 1}
-	return queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o)}
+	return queue.Message{ID: o.ID.String(), Body: queuetest.Signer().Append(nil, o), StoredAt: time.Now()}
 }
 
 func delivery(from, n int64) []queue.Message {
@@ -302,35 +318,6 @@ func TestMySQLAwayBlocksAndLosesNothing(t *testing.T) {
 		r.mysql.down.Store(false)
 		require.NoError(t, <-acked)
 		require.Equal(t, 10, r.mysql.settled())
-	})
-}
-
-func TestGarbageIsSetAsideAndItsNeighboursSettle(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, 1, nil)
-		defer r.stop()
-		ms := append(delivery(1, 2), queue.Message{ID: "not-ours", Body: []byte("{")}, queue.Message{ID: "77", Body: nil})
-		require.NoError(t, r.receiver.Handle(t.Context(), ms))
-		require.Equal(t, 2, r.mysql.settled())
-		require.Len(t, r.mysql.dead, 2)
-		require.Equal(t, "not-ours", r.mysql.dead[0].MessageID)
-		require.Equal(t, "unreadable", r.mysql.dead[0].Reason)
-		require.EqualValues(t, 77, r.mysql.dead[1].OrderID, "its ID is all that can be read of it")
-	})
-}
-
-func TestAMessageOfANewerVersionWaitsAndIsNeverADeadLetter(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, 1, nil)
-		defer r.stop()
-		newer := message(9)
-		newer.Body[0] = 2
-		err := r.receiver.Handle(t.Context(), append(delivery(1, 2), newer))
-		require.ErrorIs(t, err, order.ErrNewerVersion)
-		require.Equal(t, 2, r.mysql.settled(), "its neighbours do not wait with it")
-		require.Empty(t, r.mysql.dead)
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"seckill/order"
 	ordersql "seckill/order/mysql"
 	"seckill/queue"
+	"seckill/queue/queuetest"
 )
 
 func TestASaleThatCannotBeSettledHoldsUpNoOther(t *testing.T) {
@@ -136,7 +137,9 @@ func TestASaleWhoseLogIsAheadOfItsRowHoldsUpNoOther(t *testing.T) {
 			Orders: store, Ledger: &redis{}, Workers: workers, Batch: 64, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		receiver := consumer.NewReceiver(pool, store, slog.New(slog.DiscardHandler))
+		receiver := consumer.NewReceiver(pool, consumer.ReceiverOptions{
+			Signer: queuetest.Signer(), DeadLetters: store, NewerWait: time.Minute, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		})
 		var running sync.WaitGroup
 		defer running.Wait()
 		defer cancel()
@@ -149,7 +152,7 @@ func TestASaleWhoseLogIsAheadOfItsRowHoldsUpNoOther(t *testing.T) {
 					return err
 				}
 				o := order.Order{ID: id, SaleID: sale, ShopperID: fmt.Sprint(id, "-", i), Quantity: 1}
-				ms = append(ms, queue.Message{ID: id.String(), Body: order.AppendMessage(nil, o)})
+				ms = append(ms, queue.Message{ID: id.String(), Body: queuetest.Signer().Append(nil, o)})
 			}
 			return receiver.Handle(ctx, ms)
 		}

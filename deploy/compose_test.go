@@ -142,6 +142,7 @@ func (s system) checkRequired(svc types.ServiceConfig, c config.Config) (found [
 	}
 	if svc.Command[0] != "migrate" {
 		needs["SECKILL_REDIS_ADDRS"] = len(c.Redis.Addrs) > 0
+		needs["SECKILL_MESSAGE_KEYS"] = len(c.Messages.Keys) > 0
 	}
 	if svc.Command[0] == "api" {
 		needs["SECKILL_JWT_SECRETS"] = len(c.Auth.JWTSecrets) > 0

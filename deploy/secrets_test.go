@@ -83,7 +83,7 @@ func TestTheUserOfRedisMayDoWhatTheProgramDoes(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, load.Finish(t.Context(), sale))
 	o := order.Order{ID: 1 << 20, SaleID: 7, ShopperID: "42", Quantity: 1}
-	rs, err := l.Reserve(t.Context(), 7, []order.Order{o})
+	rs, err := l.Reserve(t.Context(), 7, stock.Purchases(o))
 	require.NoError(t, err)
 	require.NoError(t, rs[0].Err)
 	o.Slot = rs[0].Slot

@@ -22,12 +22,16 @@ func eventOf(e order.Event, seal Seal) Event {
 	v := Event{
 		SpecVersion: specVersion, ID: sale + "-" + strconv.FormatUint(e.Seq, 10) + "-" + id, Source: "/sales/" + sale,
 		Type: "seckill.order." + string(e.Status), Subject: id, Time: timestamp(e.At),
-		DataContentType: "application/json", DataSchema: "urn:seckill:order-event:1#data",
+		DataContentType: "application/json", DataSchema: orderSchema,
 		Data: Data{
 			OrderID: id, SaleID: sale, ShopperID: e.ShopperID, Reference: e.Reference, SKU: e.SKU, Status: e.Status, Reason: e.Reason,
 			Quantity: e.Quantity, UnitPriceMinor: e.UnitPrice, AmountMinor: e.UnitPrice * int64(e.Quantity), Currency: e.Currency,
 			Sequence: e.Seq, CreatedAt: timestamp(e.ID.Time()),
 		},
+	}
+	if r := e.Refund; r != nil {
+		v.Type, v.DataSchema = RefundType, refundSchema
+		v.Data.Payment = &Payment{EventID: r.EventID, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Why}
 	}
 	if seal != nil {
 		v.Data.PublicID = seal(e.ID, e.SaleID, e.ShopperID)
@@ -39,5 +43,9 @@ func eventOf(e order.Event, seal Seal) Event {
 func message(e order.Event, seal Seal) queue.EventMessage {
 	v := eventOf(e, seal)
 	body, _ := json.Marshal(v) //nolint:errchkjson // strings and numbers cannot fail
-	return queue.EventMessage{ID: v.ID, OrderID: e.ID, Status: e.Status, Body: body}
+	m := queue.EventMessage{ID: v.ID, OrderID: e.ID, Status: e.Status, Body: body}
+	if e.Refund != nil {
+		m.Status = refundTag
+	}
+	return m
 }

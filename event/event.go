@@ -1,6 +1,7 @@
 // Package event publishes order events for other systems. Every verdict and every
-// later change of an order becomes a CloudEvent: it is sent at least once, and the
-// events of one order are sent in the order of its changes.
+// later change of an order becomes a CloudEvent, as does every payment of it that is
+// to be refunded: it is sent at least once, and the events of one order are sent in
+// the order of its changes.
 //
 // The log of changes is the outbox. Once a second each process finds the sales
 // that have changes after their row in event_cursors, takes those that no other
@@ -24,14 +25,27 @@ import (
 	"seckill/order"
 )
 
-// Schema is the JSON schema of every event.
-//
-//go:embed order-event.v1.schema.json
-var Schema []byte
+// Schema is the JSON schema of the events of orders, RefundSchema that of the events of
+// payments to be refunded.
+var (
+	//go:embed order-event.v1.schema.json
+	Schema []byte
+	//go:embed refund-event.v1.schema.json
+	RefundSchema []byte
+)
 
-const specVersion = "1.0"
+const (
+	specVersion  = "1.0"
+	orderSchema  = "urn:seckill:order-event:1#data"
+	refundSchema = "urn:seckill:refund-event:1#data"
+	// RefundType is the type of an event that tells of a payment to be refunded.
+	RefundType = "seckill.payment.refund_required"
+	// refundTag stands in place of the order's status, so that whoever filters by
+	// statuses does not get it.
+	refundTag = order.Status(order.OutcomeRefundRequired)
+)
 
-// Event is a CloudEvent in structured JSON mode. Schema documents the fields.
+// Event is a CloudEvent in structured JSON mode. Its schema documents the fields.
 type Event struct {
 	SpecVersion     string `json:"specversion"`
 	ID              string `json:"id"`
@@ -60,6 +74,15 @@ type Data struct {
 	Currency       string       `json:"currency"`
 	Sequence       uint64       `json:"sequence"`
 	CreatedAt      string       `json:"created_at"`
+	Payment        *Payment     `json:"payment,omitempty"` // of RefundType only
+}
+
+// Payment is one that is to be refunded.
+type Payment struct {
+	EventID     string             `json:"event_id"` // the provider's
+	AmountMinor int64              `json:"amount_minor"`
+	Currency    string             `json:"currency"`
+	Reason      order.RefundReason `json:"reason"`
 }
 
 // Parse parses the body of a message. It ignores fields that a newer version

@@ -14,17 +14,27 @@ import (
 	"seckill/order"
 )
 
-// schema is the published one.
+// schema is the published one of order events.
 func schema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(event.Schema))
+	return compiled(t, event.Schema, "urn:seckill:order-event:1")
+}
+
+func refundSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	return compiled(t, event.RefundSchema, "urn:seckill:refund-event:1")
+}
+
+func compiled(t *testing.T, text []byte, name string) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	require.NoError(t, err)
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	require.NoError(t, c.AddResource("urn:seckill:order-event:1", doc))
-	s, err := c.Compile("urn:seckill:order-event:1")
+	require.NoError(t, c.AddResource(name, doc))
+	s, err := c.Compile(name)
 	require.NoError(t, err)
-	_, err = c.Compile("urn:seckill:order-event:1#data") // the address in dataschema
+	_, err = c.Compile(name + "#data") // the address in dataschema
 	require.NoError(t, err)
 	return s
 }
@@ -78,11 +88,33 @@ func TestEveryKindOfEventMatchesTheSchema(t *testing.T) {
 		e.Status = status
 		validates(t, s, encoded(e, nil))
 	}
-	for _, reason := range []order.Reason{order.ReasonSoldOut, order.ReasonPurchaseLimit, order.ReasonPoison, order.ReasonVoid} {
+	for _, reason := range []order.Reason{order.ReasonSoldOut, order.ReasonPurchaseLimit, order.ReasonAttemptsUsed, order.ReasonPoison, order.ReasonVoid} {
 		e := sample()
 		e.Status, e.Reason, e.Quantity, e.Reference, e.SKU = order.StatusRejected, reason, 0, "", ""
 		validates(t, s, encoded(e, nil))
 	}
+}
+
+func TestAPaymentToBeRefundedIsAnEventOfItsOwnKind(t *testing.T) {
+	t.Parallel()
+	for _, why := range []order.RefundReason{order.RefundCancelled, order.RefundRejected, order.RefundPaid, order.RefundVoided, order.RefundWrongAmount} {
+		e := sample()
+		e.Status = order.StatusCancelled
+		e.Refund = &order.Refund{EventID: "evt_1", OrderID: e.ID, AmountMinor: 50, Currency: "USD", Why: why}
+		validates(t, refundSchema(t), encoded(e, nil))
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded(e, nil)))
+		require.NoError(t, err)
+		require.Error(t, schema(t).Validate(doc), "it is no order event")
+		read, err := event.Parse(encoded(e, nil))
+		require.NoError(t, err)
+		require.Equal(t, event.RefundType, read.Type)
+		require.Equal(t, &event.Payment{EventID: "evt_1", AmountMinor: 50, Currency: "USD", Reason: why}, read.Data.Payment)
+		require.Equal(t, int64(19800), read.Data.AmountMinor, "the order is told of as ever")
+		require.Equal(t, order.StatusCancelled, read.Data.Status)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded(sample(), nil)))
+	require.NoError(t, err)
+	require.Error(t, refundSchema(t).Validate(doc), "an order event is none")
 }
 
 func TestTheSchemaRejectsInvalidEvents(t *testing.T) {

@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return 0
 	})
 	m.events = f.NewCounterVec(prometheus.CounterOpts{Name: "seckill_events_published_total", Help: "Order events that the broker has stored, including duplicates."}, []string{"status"})
-	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected, order.StatusPaid, order.StatusCancelled} {
+	for _, s := range []order.Status{order.StatusConfirmed, order.StatusRejected, order.StatusPaid, order.StatusCancelled, refundTag} {
 		m.events.WithLabelValues(string(s))
 	}
 	return m

@@ -136,16 +136,23 @@ func TestEveryChangeOfAnOrderLeavesInItsOrderAndKeepsTheSchema(t *testing.T) {
 	require.NoError(t, err)
 	_, err = f.store.Void(t.Context(), order.Order{ID: 5000, SaleID: sale, ShopperID: "v", Quantity: 1})
 	require.NoError(t, err)
+	_, err = f.store.Pay(t.Context(), order.Payment{EventID: "late", OrderID: os[0].ID, AmountMinor: 100, Currency: "CNY"})
+	require.NoError(t, err)
 	r, reg := f.relay(f.store, out)
 	require.NoError(t, r.Step(t.Context()))
-	require.Equal(t, []string{"77-1-1001", "77-1-1002", "77-1-1003", "77-2-1001", "77-3-1002", "77-4-5000"}, out.ids())
-	for _, m := range out.ms {
-		validates(t, s, m.Body)
+	require.Equal(t, []string{"77-1-1001", "77-1-1002", "77-1-1003", "77-2-1001", "77-3-1002", "77-4-5000", "77-5-1001"}, out.ids())
+	for i, m := range out.ms {
+		schema := s
+		if i == 6 {
+			schema = refundSchema(t)
+			require.Equal(t, order.Status("refund_required"), m.Status, "who filters by statuses does not get it")
+		}
+		validates(t, schema, m.Body)
 		require.True(t, strings.HasSuffix(m.ID, "-"+m.OrderID.String()))
 	}
-	require.Equal(t, map[string]float64{"cancelled": 1, "confirmed": 3, "paid": 1, "rejected": 1}, values(t, reg, "seckill_events_published_total"))
+	require.Equal(t, map[string]float64{"cancelled": 1, "confirmed": 3, "paid": 1, "refund_required": 1, "rejected": 1}, values(t, reg, "seckill_events_published_total"))
 	require.NoError(t, r.Step(t.Context()))
-	require.Len(t, out.ids(), 6, "each once as long as nothing fails")
+	require.Len(t, out.ids(), 7, "each once as long as nothing fails")
 }
 
 func TestTheCursorMovesOnlyOverWhatIsStored(t *testing.T) {

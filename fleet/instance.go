@@ -42,7 +42,13 @@ type Instance struct {
 	SalesFingerprint string `json:"sales_digest,omitempty"`
 	// BreakersOpen are the servers that it does not call at present.
 	BreakersOpen []string `json:"breakers_open,omitempty"`
-	Load         Load     `json:"load"`
+	// Fault is what it cannot do of an order's way at present, with the server's
+	// reason, as by Brief; empty for none.
+	Fault string `json:"fault,omitempty"`
+	// QueueClient is the name of a consumer among the members of its group; empty
+	// while it has none, or of an earlier version.
+	QueueClient string `json:"queue_client,omitempty"`
+	Load        Load   `json:"load"`
 }
 
 // Under reports whether all limits of that generation are in force in it.
@@ -50,11 +56,11 @@ func (i Instance) Under(generation uint64) bool {
 	return i.Generation == generation && i.LimitsRefused == ""
 }
 
-// maxRefused bounds the text of refused limits in a heartbeat, in bytes.
-const maxRefused = 300
+// maxBrief bounds the text of an error in a heartbeat, in bytes.
+const maxBrief = 300
 
-// refusal formats the error of refused limits for a heartbeat; empty for none.
-func refusal(err error) string {
+// Brief formats an error for a heartbeat, in printable ASCII; empty for none.
+func Brief(err error) string {
 	if err == nil {
 		return ""
 	}
@@ -64,10 +70,10 @@ func refusal(err error) string {
 		}
 		return r
 	}, strings.ReplaceAll(err.Error(), "\n", "; "))
-	if len(said) > maxRefused {
-		said = said[:maxRefused-3] + "..."
+	if len(said) > maxBrief {
+		said = said[:maxBrief-3] + "..."
 	}
-	return cmp.Or(said, "refused")
+	return cmp.Or(said, "no reason given")
 }
 
 // Load is the load of an instance. Rates and times are over the last 5 s. Fields of

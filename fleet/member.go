@@ -137,7 +137,7 @@ func (m *Member) heartbeat(ctx context.Context) error {
 // apply puts the limits in force. The caller must hold m.mu.
 func (m *Member) apply() error {
 	err := m.putInForce(m.limits, m.apis.now)
-	m.refused = refusal(err)
+	m.refused = Brief(err)
 	if err == nil {
 		m.whole = m.limits.Generation
 		m.generation.Set(float64(m.whole))

@@ -32,7 +32,7 @@ const refusedLatency = new Trend('refused_latency', true);
 const timeToResult = new Trend('time_to_result', true);
 
 const again = ['sale-not-open', 'rate-limited', 'overloaded', 'backlog', 'sale-paused', 'dependency-down'];
-const final = ['sold-out', 'purchase-limit', 'sale-ended'];
+const final = ['sold-out', 'purchase-limit', 'attempts-used', 'sale-ended'];
 
 // options returns k6's. Every run has the thresholds of all: no error, nobody left without an answer, k6
 // sent what it was to send. Bounds are [p95, p99] in milliseconds.

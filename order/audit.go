@@ -68,6 +68,17 @@ func DiscardEntry(by Operator, cmd string, d DeadLetter) AuditEntry {
 	}
 }
 
+// RefundedEntry is the audit entry of a payment whose money an operator returned.
+func (p PaymentRecord) RefundedEntry(by Operator, cmd string) AuditEntry {
+	return AuditEntry{
+		By: by, Action: "refunded", SaleID: p.SaleID, Target: "payment " + p.EventID, Command: cmd,
+		Before: document(map[string]json.RawMessage{
+			"order_id": document(p.OrderID.String()), "amount_minor": document(p.AmountMinor), "currency": document(p.Currency), "reason": document(p.Reason),
+		}),
+		After: document(map[string]json.RawMessage{"refunded_at": document(p.RefundedAt)}),
+	}
+}
+
 func saleTarget(id int64) string { return fmt.Sprintf("sale %d", id) }
 
 // values are the fields that operators change, by name, as JSON.
@@ -76,7 +87,8 @@ func (s Sale) values() map[string]json.RawMessage {
 	for name, v := range map[string]any{
 		"external_id": s.ExternalID, "title": s.Title, "sku": s.SKU, "price_minor": s.PriceMinor, "currency": s.Currency,
 		"total": s.Total, "available": s.Available, "orders_per_shopper": s.OrdersPerShopper, "units_per_order": s.UnitsPerOrder,
-		"starts_at": s.StartsAt, "ends_at": s.EndsAt, "pay_within": s.PayWithin.String(),
+		"attempts_per_shopper": s.AttemptsPerShopper,
+		"starts_at":            s.StartsAt, "ends_at": s.EndsAt, "pay_within": s.PayWithin.String(),
 		"require_permit": s.RequirePermit, "require_claim": s.RequireClaim,
 		"state": s.State, "voided": s.Voided, "version": s.Version,
 	} {

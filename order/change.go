@@ -16,6 +16,7 @@ type Change struct {
 	Seq      uint64
 	Verdicts []Verdict   // of orders, in ID order; their Seq is this one's
 	Sale     *SaleEffect // nil when only orders changed
+	Refund   *Refund     // a payment to be refunded: nothing changed then
 }
 
 // SaleEffect is what a change did to the sale itself.
@@ -49,6 +50,9 @@ func Changes(vs []Verdict) []Change {
 // as a zig-zag varint, slot, quantity, shopper with its length and, if flagged,
 // the 8-byte digest of the idempotency key, which adopting the order needs.
 // Without a key, an order takes about 18 bytes; as JSON it would take 80.
+//
+// How many orders a shopper has returned stands apart, see EncodeReturned: the
+// version before could not read it here.
 const (
 	changeVersion = 1
 	keyFlag       = 1 << 3
@@ -64,7 +68,7 @@ var (
 // ErrBadChange is the error of a change that cannot be read.
 var ErrBadChange = errors.New("order: malformed change")
 
-// EncodeChange returns the body of c: everything but its sale and seq.
+// EncodeChange returns the body of c: everything but its sale, seq and refund.
 func EncodeChange(c Change) []byte {
 	b := make([]byte, 1, 16+len(c.Verdicts)*32)
 	b[0] = changeVersion
@@ -76,7 +80,11 @@ func EncodeChange(c Change) []byte {
 	}
 	var last ID
 	for _, v := range c.Verdicts {
-		head := byte(slices.Index(statusCodes, v.Status)<<4 | slices.Index(reasonCodes, v.Reason))
+		reason := v.Reason
+		if reason == ReasonAttemptsUsed {
+			reason = ReasonPurchaseLimit
+		}
+		head := byte(slices.Index(statusCodes, v.Status)<<4 | slices.Index(reasonCodes, reason))
 		if v.Key != 0 {
 			head |= keyFlag
 		}
@@ -94,8 +102,23 @@ func EncodeChange(c Change) []byte {
 	return b
 }
 
-// DecodeChange reads what EncodeChange wrote. The error is ErrBadChange.
-func DecodeChange(saleID int64, seq uint64, body []byte) (Change, error) {
+// EncodeReturned returns what c says of returned orders, nil for nothing: for each
+// verdict with a count its index and the count, as varints. The version before does
+// not read it: it takes the reason attempts_used for purchase_limit, and counts
+// nothing.
+func EncodeReturned(c Change) (b []byte) {
+	for i, v := range c.Verdicts {
+		if v.Returned > 0 {
+			b = binary.AppendUvarint(b, uint64(i))
+			b = binary.AppendUvarint(b, uint64(v.Returned))
+		}
+	}
+	return b
+}
+
+// DecodeChange reads what EncodeChange and EncodeReturned wrote. The error is
+// ErrBadChange.
+func DecodeChange(saleID int64, seq uint64, body, returned []byte) (Change, error) {
 	c := Change{SaleID: saleID, Seq: seq}
 	if len(body) == 0 || body[0] != changeVersion {
 		return c, fmt.Errorf("%w: sale %d seq %d", ErrBadChange, saleID, seq)
@@ -124,10 +147,26 @@ func DecodeChange(saleID int64, seq uint64, body []byte) (Change, error) {
 		}
 		c.Verdicts = append(c.Verdicts, v)
 	}
-	if r.bad {
+	if r.bad || !c.addReturned(returned) {
 		return c, fmt.Errorf("%w: sale %d seq %d", ErrBadChange, saleID, seq)
 	}
 	return c, nil
+}
+
+// addReturned adds what EncodeReturned wrote, and reports whether it could be read.
+func (c *Change) addReturned(b []byte) bool {
+	r := changeReader{b: b}
+	for len(r.b) > 0 && !r.bad {
+		i, n := r.uvarint(), r.uvarint()
+		if r.bad || i >= uint64(len(c.Verdicts)) || n == 0 || n > MaxReturns {
+			return false
+		}
+		v := &c.Verdicts[i]
+		if v.Returned = int(n); v.Reason == ReasonPurchaseLimit {
+			v.Reason = ReasonAttemptsUsed
+		}
+	}
+	return !r.bad
 }
 
 func millis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

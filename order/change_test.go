@@ -36,11 +36,11 @@ func TestAChangeReadsAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	c := aChange()
 	body := order.EncodeChange(c)
-	got, err := order.DecodeChange(9, 7, body)
+	got, err := order.DecodeChange(9, 7, body, nil)
 	require.NoError(t, err)
 	require.Equal(t, c, got)
 	c.Sale = nil
-	got, err = order.DecodeChange(9, 7, order.EncodeChange(c))
+	got, err = order.DecodeChange(9, 7, order.EncodeChange(c), nil)
 	require.NoError(t, err)
 	require.Equal(t, c, got)
 }
@@ -60,8 +60,35 @@ func TestAnOrderInAChangeTakesAboutTwentyBytes(t *testing.T) {
 func TestADamagedChangeIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "\x02", "\x01\x10", "\x01\x10\x02\x00", "\x01\x60\x02\x00\x01\x01a", "\x01\x50\x02\x00\x01\x01a", "\x01\x16\x02\x00\x01\x01a", "\x01\x17\x02\x00\x01\x01a", "\x01\xf6\x00\x00\x00", "\x01\xff\x00\x00\x00", "\x01\xf1\x00\x00"} {
-		_, err := order.DecodeChange(1, 1, []byte(body))
+		_, err := order.DecodeChange(1, 1, []byte(body), nil)
 		require.ErrorIs(t, err, order.ErrBadChange, "%q", body)
+	}
+}
+
+// The body is what the version before reads: it must find nothing new there.
+func TestWhatWasReturnedStandsApartFromTheChange(t *testing.T) {
+	t.Parallel()
+	c := order.Change{SaleID: 9, Seq: 7}
+	add := func(id order.ID, status order.Status, reason order.Reason, returned int) {
+		o := order.Order{ID: id, SaleID: 9, ShopperID: "a", Quantity: 1}
+		c.Verdicts = append(c.Verdicts, order.Verdict{Order: o, Status: status, Reason: reason, Seq: 7, Returned: returned})
+	}
+	add(1, order.StatusRejected, order.ReasonPurchaseLimit, 0)
+	add(2, order.StatusCancelled, "", 300)
+	add(3, order.StatusRejected, order.ReasonAttemptsUsed, 3)
+	add(4, order.StatusConfirmed, "", 0)
+	body, returned := order.EncodeChange(c), order.EncodeReturned(c)
+	got, err := order.DecodeChange(9, 7, body, returned)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+	before, err := order.DecodeChange(9, 7, body, nil)
+	require.NoError(t, err)
+	require.Equal(t, order.ReasonPurchaseLimit, before.Verdicts[2].Reason)
+	c.Verdicts = c.Verdicts[3:]
+	require.Nil(t, order.EncodeReturned(c))
+	for _, bad := range []string{"\x04\x01", "\x01", "\x01\x00", "\x80", "\x01\x80\x80\x04"} {
+		_, err := order.DecodeChange(9, 7, body, []byte(bad))
+		require.ErrorIs(t, err, order.ErrBadChange, "%q", bad)
 	}
 }
 
@@ -84,11 +111,11 @@ func FuzzDecodeChange(f *testing.F) {
 	f.Add([]byte("\x01"))
 	f.Add([]byte("\x01\xf1\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, err := order.DecodeChange(9, 7, body)
+		c, err := order.DecodeChange(9, 7, body, nil)
 		if err != nil {
 			return
 		}
-		again, err := order.DecodeChange(9, 7, order.EncodeChange(c))
+		again, err := order.DecodeChange(9, 7, order.EncodeChange(c), nil)
 		require.NoError(t, err)
 		require.Equal(t, c, again)
 	})
@@ -106,7 +133,7 @@ func BenchmarkDecodeChange(b *testing.B) {
 	body := order.EncodeChange(aChange())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := order.DecodeChange(9, 7, body); err != nil {
+		if _, err := order.DecodeChange(9, 7, body, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,12 +1,13 @@
 package order
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
 
-// DeadLetter is a message that could not be read or, with an empty MessageID, the
-// verdict on an order that can have no row.
+// DeadLetter is a message that is no order of ours or cannot be read or, with an empty
+// MessageID, the verdict on an order that can have no row.
 type DeadLetter struct {
 	MessageID string
 	OrderID   ID    // 0 where unknown
@@ -51,15 +52,44 @@ func (d DeadLetter) Fitted() DeadLetter {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
+// MaxStoredDeadLetters is how many dead letters of messages a store keeps, so that a flood
+// of them does not fill a disk. Several processes together may exceed it a little.
+const MaxStoredDeadLetters = 10_000
+
+// ErrFull is the error of a message that comes when there are MaxStoredDeadLetters. A
+// verdict is stored nevertheless.
+var ErrFull = errors.New("order: too many dead letters are stored, discard some")
+
 // MaxDeadLetters is how many dead letters DeadLettersNamed returns.
 const MaxDeadLetters = 100
 
 // DeadLetterCount is the number of dead letters.
 type DeadLetterCount struct {
-	Messages int // unreadable messages; operators discard them
+	Messages int // refused messages; operators discard them
 	Verdicts int // on orders that can have no row; they stay
 }
 
 // IsVerdict reports whether d is the verdict on its order, which polls and the
 // sweeper read, and not just a message.
 func (d DeadLetter) IsVerdict() bool { return d.MessageID == "" && d.OrderID != 0 }
+
+// DeadLetterQuery selects dead letters, newest first.
+type DeadLetterQuery struct {
+	SaleID int64            // 0: of all sales
+	After  DeadLetterCursor // of the last one of the page before; zero: from the newest
+	Limit  int
+}
+
+// DeadLetterCursor is the position of a dead letter in their list.
+type DeadLetterCursor struct {
+	At        time.Time
+	OrderID   ID
+	SaleID    int64
+	ShopperID string
+	MessageID string
+}
+
+// Cursor returns the position of d.
+func (d DeadLetter) Cursor() DeadLetterCursor {
+	return DeadLetterCursor{d.CreatedAt, d.OrderID, d.SaleID, d.ShopperID, d.MessageID}
+}

@@ -15,6 +15,7 @@ type Event struct {
 	UnitPrice int64     // in the currency's minor unit
 	Currency  string
 	SKU       string
+	Refund    *Refund // a payment of the order that is to be refunded; nil for a verdict
 }
 
 // EventCursor is how far the events of a sale are published.
@@ -55,16 +56,21 @@ func EventPage(cs []TimedChange, orders int) []TimedChange {
 // letter informs the operators.
 func Events(cs []TimedChange, sale Sale, rows map[ID]Record) []Event {
 	var es []Event
+	add := func(c TimedChange, v Verdict) {
+		e := Event{Verdict: v, At: c.At, UnitPrice: sale.PriceMinor, Currency: sale.Currency, SKU: sale.SKU, Refund: c.Refund}
+		if r, ok := rows[v.ID]; ok {
+			e.Reference, e.UnitPrice = r.Reference, r.UnitPrice
+		}
+		es = append(es, e)
+	}
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
-			if v.Reason == ReasonCollision {
-				continue
+			if v.Reason != ReasonCollision {
+				add(c, v)
 			}
-			e := Event{Verdict: v, At: c.At, UnitPrice: sale.PriceMinor, Currency: sale.Currency, SKU: sale.SKU}
-			if r, ok := rows[v.ID]; ok {
-				e.Reference, e.UnitPrice = r.Reference, r.UnitPrice
-			}
-			es = append(es, e)
+		}
+		if c.Refund != nil {
+			add(c, c.Refund.verdict(c.SaleID, c.Seq))
 		}
 	}
 	return es
@@ -76,6 +82,9 @@ func IDsOf(cs []TimedChange) []ID {
 	for _, c := range cs {
 		for _, v := range c.Verdicts {
 			ids = append(ids, v.ID)
+		}
+		if c.Refund != nil {
+			ids = append(ids, c.Refund.OrderID)
 		}
 	}
 	slices.Sort(ids)

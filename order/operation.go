@@ -110,23 +110,25 @@ func Extending(within, by time.Duration) Action {
 
 // SalePatch are the fields of a sale to change; nil leaves a field as it is.
 type SalePatch struct {
-	ExternalID       *string        `json:"external_id,omitempty"`
-	Title            *string        `json:"title,omitempty"`
-	SKU              *string        `json:"sku,omitempty"`
-	PriceMinor       *int64         `json:"price_minor,omitempty"`
-	Currency         *string        `json:"currency,omitempty"`
-	OrdersPerShopper *int           `json:"orders_per_shopper,omitempty"`
-	UnitsPerOrder    *int           `json:"units_per_order,omitempty"`
-	StartsAt         *time.Time     `json:"starts_at,omitempty"`
-	EndsAt           *time.Time     `json:"ends_at,omitempty"`
-	PayWithin        *time.Duration `json:"pay_within,omitempty"`
-	RequirePermit    *bool          `json:"require_permit,omitempty"`
-	RequireClaim     *string        `json:"require_claim,omitempty"`
+	ExternalID         *string        `json:"external_id,omitempty"`
+	Title              *string        `json:"title,omitempty"`
+	SKU                *string        `json:"sku,omitempty"`
+	PriceMinor         *int64         `json:"price_minor,omitempty"`
+	Currency           *string        `json:"currency,omitempty"`
+	OrdersPerShopper   *int           `json:"orders_per_shopper,omitempty"`
+	UnitsPerOrder      *int           `json:"units_per_order,omitempty"`
+	AttemptsPerShopper *int           `json:"attempts_per_shopper,omitempty"`
+	StartsAt           *time.Time     `json:"starts_at,omitempty"`
+	EndsAt             *time.Time     `json:"ends_at,omitempty"`
+	PayWithin          *time.Duration `json:"pay_within,omitempty"`
+	RequirePermit      *bool          `json:"require_permit,omitempty"`
+	RequireClaim       *string        `json:"require_claim,omitempty"`
 }
 
 // Changing changes fields of a sale. Price, limits and pay_within are fixed once
-// the sale is open, and the window once it has ended: ErrConflict. A field that is
-// out of range is a *FieldError.
+// the sale is open, and the window once it has ended: ErrConflict. Of the limits,
+// attempts_per_shopper may still be raised or lifted: that takes nothing from
+// anybody. A field that is out of range is a *FieldError.
 func Changing(p SalePatch) Action {
 	digest := sha256.Sum256(document(p))
 	return Action{"change", "change " + hex.EncodeToString(digest[:16]), func(s *Sale) (*SaleEffect, error) {
@@ -154,6 +156,7 @@ func (p SalePatch) Over(s Sale) Sale {
 	set(&s.Currency, p.Currency)
 	set(&s.OrdersPerShopper, p.OrdersPerShopper)
 	set(&s.UnitsPerOrder, p.UnitsPerOrder)
+	set(&s.AttemptsPerShopper, p.AttemptsPerShopper)
 	set(&s.PayWithin, p.PayWithin)
 	set(&s.RequirePermit, p.RequirePermit)
 	set(&s.RequireClaim, p.RequireClaim)
@@ -188,11 +191,19 @@ func (s *Sale) allows(next Sale) error {
 			fixed("orders_per_shopper", s.OrdersPerShopper != next.OrdersPerShopper),
 			fixed("units_per_order", s.UnitsPerOrder != next.UnitsPerOrder),
 			fixed("pay_within", s.PayWithin != next.PayWithin))
+		if s.lowers(next) {
+			errs = append(errs, fmt.Errorf("%w: sale %d is %s: its attempts_per_shopper cannot become less any more", ErrConflict, s.ID, s.State))
+		}
 	}
 	if !s.State.Loaded() && s.State != SaleScheduled {
 		errs = append(errs, fixed("window", s.StartsAt != next.StartsAt || s.EndsAt != next.EndsAt))
 	}
 	return errors.Join(errs...)
+}
+
+// lowers reports whether next allows fewer attempts than s.
+func (s *Sale) lowers(next Sale) bool {
+	return next.AttemptsPerShopper != 0 && (s.AttemptsPerShopper == 0 || next.AttemptsPerShopper < s.AttemptsPerShopper)
 }
 
 // Creation is an operator's command to create a sale.

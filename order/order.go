@@ -76,6 +76,7 @@ const (
 	ReasonNone          Reason = ""
 	ReasonSoldOut       Reason = "sold_out"
 	ReasonPurchaseLimit Reason = "purchase_limit"
+	ReasonAttemptsUsed  Reason = "attempts_used"
 	ReasonPoison        Reason = "poison"
 	ReasonVoid          Reason = "void"
 	ReasonCollision     Reason = "collision"
@@ -148,6 +149,10 @@ type Verdict struct {
 	// Seq is the change of the sale that recorded the verdict. It is 0 when the
 	// verdict was only read, or when there is no such sale.
 	Seq uint64
+	// Returned is how many orders of the sale its shopper had returned, see Returns: with
+	// this one if that was returned, and where it was rejected for them. It is 0
+	// otherwise, and when the verdict was only read.
+	Returned int
 }
 
 // Record is an order's row.

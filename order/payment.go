@@ -15,11 +15,11 @@ type Payment struct {
 	Currency    string
 }
 
-// Outcome is the result of a payment. It never changes.
+// Outcome is the result of a payment. It never changes, except for a payment of a
+// wrong amount that comes again with the right one.
 type Outcome string
 
-// The outcomes. A refund is required when the order cannot be paid: it is cancelled,
-// rejected, or paid by another event.
+// The outcomes. A refund is required when the order cannot be paid: see RefundReason.
 const (
 	OutcomePaid           Outcome = "paid"
 	OutcomeRefundRequired Outcome = "refund_required"
@@ -28,12 +28,17 @@ const (
 // Receipt answers a payment.
 type Receipt struct {
 	Outcome Outcome
+	Reason  RefundReason // of OutcomeRefundRequired only
 	// Verdict is the order's. Only the call that paid it sets Seq.
 	Verdict Verdict
+	// RefundSeq is the change of the sale that recorded a payment to be refunded; 0 if
+	// there is none, or if another call recorded it.
+	RefundSeq uint64
 }
 
 // ErrAmount is the error of a payment whose amount or currency is not the order's.
-// It pays nothing and is not kept.
+// It pays nothing, and is recorded as one to be refunded unless it comes again with
+// the right amount.
 var ErrAmount = errors.New("order: wrong amount or currency")
 
 const maxEventSize = 128

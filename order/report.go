@@ -5,6 +5,8 @@ type Report struct {
 	Tally
 
 	Amounts map[Status]int64 // in the currency's minor unit
+	Returns []ReturnedTimes  // by Times; those that nobody reached are left out
+	Refunds []RefundSum      // by currency
 }
 
 // Tally are the sums over a sale's rows.

@@ -40,6 +40,8 @@ func TestASaleNamesEachFieldThatIsOutOfRange(t *testing.T) {
 		{"stock", func(s *order.Sale) { s.Total = -1 }},
 		{"stock", func(s *order.Sale) { s.Total = 1e9 + 1 }},
 		{"orders_per_shopper", func(s *order.Sale) { s.OrdersPerShopper = 0 }},
+		{"attempts_per_shopper", func(s *order.Sale) { s.AttemptsPerShopper = -1 }},
+		{"attempts_per_shopper", func(s *order.Sale) { s.AttemptsPerShopper = order.MaxAttempts + 1 }},
 		{"orders_per_shopper", func(s *order.Sale) { s.OrdersPerShopper = order.MaxSlots + 1 }},
 		{"units_per_order", func(s *order.Sale) { s.UnitsPerOrder = 0 }},
 		{"units_per_order", func(s *order.Sale) { s.UnitsPerOrder = order.MaxQuantity + 1 }},

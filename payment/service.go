@@ -40,10 +40,15 @@ func (s *Service) Cancel(ctx context.Context, id order.ID) (v order.Verdict, err
 	return v, err
 }
 
-// Pay records a payment of an order in both stores.
+// Pay records a payment of an order in both stores. One to be refunded changes nothing
+// in Redis but the sale's cursor, at which later changes would wait for the tail.
 func (s *Service) Pay(ctx context.Context, p order.Payment) (r order.Receipt, err error) {
 	err = s.ask(func() error { r, err = s.store.Pay(ctx, p); return err })
-	stock.WriteBack(ctx, s.ledger, s.log, r.Verdict)
+	cs := order.Changes([]order.Verdict{r.Verdict})
+	if r.RefundSeq > 0 {
+		cs = append(cs, order.Change{SaleID: r.Verdict.SaleID, Seq: r.RefundSeq})
+	}
+	stock.WriteBackChanges(ctx, s.ledger, s.log, cs)
 	return r, err
 }
 

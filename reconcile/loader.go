@@ -19,7 +19,7 @@ import (
 type loadStore interface {
 	sales
 	RaiseEpoch(ctx context.Context, saleID int64) (uint64, error)
-	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
+	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error)
 }
 
 type opener interface {
@@ -199,15 +199,16 @@ func (l *Loader) load(ctx context.Context, saleID int64) error {
 		return fmt.Errorf("begin to load sale %d: %w", saleID, err)
 	}
 	kept := time.Now()
-	sale, err := l.store.Snapshot(ctx, saleID, func(rs []order.Record) error {
-		if time.Since(kept) > loadLease/3 {
-			kept = time.Now()
-			if err := l.ledger.Keep(ctx, saleID, loadName, loadLease); err != nil {
-				return err
-			}
+	keep := func() error {
+		if time.Since(kept) <= loadLease/3 {
+			return nil
 		}
-		return into.Add(ctx, rs)
-	})
+		kept = time.Now()
+		return l.ledger.Keep(ctx, saleID, loadName, loadLease)
+	}
+	sale, err := l.store.Snapshot(ctx, saleID,
+		func(rs []order.Record) error { return errors.Join(keep(), into.Add(ctx, rs)) },
+		func(rs []order.Returns) error { return errors.Join(keep(), into.AddReturns(ctx, rs)) })
 	if err == nil {
 		err = failpoint.Hit(ctx, failpoint.BeforeRename)
 	}

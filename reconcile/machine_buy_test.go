@@ -31,10 +31,10 @@ func (m *machine) buy() {
 		}
 		batch = append(batch, o)
 	}
-	rs, err := m.ledger.Reserve(m.ctx(), m.saleID, batch)
+	rs, err := m.ledger.Reserve(m.ctx(), m.saleID, stock.Purchases(batch...))
 	require.NoError(m.t, err)
 	if rapid.IntRange(0, 4).Draw(m.t, "answer lost") == 0 {
-		again, err := m.ledger.Reserve(m.ctx(), m.saleID, batch)
+		again, err := m.ledger.Reserve(m.ctx(), m.saleID, stock.Purchases(batch...))
 		require.NoError(m.t, err)
 		for i := range rs { // a refusal may have another reason, once its neighbours in the call hold slots
 			require.Equal(m.t, rs[i].Err == nil, again[i].Err == nil, "the same call again: %v, %v", rs[i].Err, again[i].Err)

@@ -130,7 +130,8 @@ func (m *machine) slowLoad() {
 	require.NoError(m.t, err)
 	m.slow, err = m.ledger.Begin(m.ctx(), order.Sale{ID: m.saleID, Epoch: epoch})
 	require.NoError(m.t, err)
-	m.slowSale, err = m.store.Snapshot(m.ctx(), m.saleID, func(rs []order.Record) error { return m.slow.Add(m.ctx(), rs) })
+	m.slowSale, err = m.store.Snapshot(m.ctx(), m.saleID, func(rs []order.Record) error { return m.slow.Add(m.ctx(), rs) },
+		func(rs []order.Returns) error { return m.slow.AddReturns(m.ctx(), rs) })
 	require.NoError(m.t, err)
 }
 

@@ -1,10 +1,12 @@
 package reconcile_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -86,6 +88,24 @@ func TestPaymentService_LeavesToTheTailWhatCannotBeWrittenToRedis(t *testing.T) 
 	require.NoError(t, tail.Step(t.Context()))
 	require.NoError(t, tail.Step(t.Context()))
 	require.EqualValues(t, 1, s.meta(t).Available)
+	require.Empty(t, s.audit(t).Discrepancies)
+}
+
+func TestPaymentService_MovesTheCursorOverAPaymentToBeRefunded(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, 1)
+	os := s.buy(t, 1)
+	payments := payment.New(s.store, s.ledger, unguarded, quiet())
+	_, err := payments.Cancel(t.Context(), os[0].ID)
+	require.NoError(t, err)
+	before := s.meta(t)
+	for i, amount := range []int64{1, 2} { // too late, and of a wrong amount
+		_, err := payments.Pay(t.Context(), order.Payment{EventID: strconv.Itoa(i), OrderID: os[0].ID, AmountMinor: amount, Currency: "CNY"})
+		require.Equal(t, amount == 2, errors.Is(err, order.ErrAmount))
+	}
+	after := s.meta(t)
+	require.Equal(t, before.Applied+2, after.Applied, "later changes need not wait for the tail")
+	require.Equal(t, before.Available, after.Available)
 	require.Empty(t, s.audit(t).Discrepancies)
 }
 
@@ -180,7 +200,7 @@ func TestASaleIsEndedOnTimeAndClosedAnHourLater(t *testing.T) {
 	require.Equal(t, order.SaleEnded, at(65*time.Minute), "the consumers have not passed it")
 	s.queue.at.Store(7)
 	require.Equal(t, order.SaleEnded, at(65*time.Minute+30*time.Second), "not asked every second")
-	require.Equal(t, order.SaleClosed, at(67*time.Minute))
+	require.Equal(t, order.SaleClosed, at(66*time.Minute))
 	require.False(t, s.meta(t).Loaded)
 	require.Empty(t, s.redis.Keys())
 	require.Empty(t, s.audit(t).Discrepancies)
@@ -281,8 +301,8 @@ func TestAnExtensionReachesTheRowsOnce(t *testing.T) {
 		require.False(t, extended())
 		time.Sleep(17 * time.Second) // 1 s of remembered terms, four waits for locks of 4 s each
 		require.False(t, extended(), "rows of the old time may still be written")
-		time.Sleep(4 * time.Second)
-		require.True(t, extended())
+		time.Sleep(3 * time.Second)
+		require.True(t, extended(), "20 s after it was first seen")
 	})
 	rows, err := s.store.Find(t.Context(), []order.ID{os[0].ID, os[599].ID})
 	require.NoError(t, err)
@@ -291,6 +311,29 @@ func TestAnExtensionReachesTheRowsOnce(t *testing.T) {
 	for _, r := range rows {
 		require.Equal(t, r.DecidedAt.Add(sale.PayWithin), r.PayBy)
 	}
+}
+
+// noPages is a store whose rows cannot be moved.
+type noPages struct{ *memory.Store }
+
+func (noPages) ExtendPage(ctx context.Context, _ order.Sale, _ order.ID) (order.ID, error) {
+	return 0, cmp.Or(ctx.Err(), errors.New("no page"))
+}
+
+func TestAnExtensionThatFailsIsAnErrorAndAnInterruptedOneIsNot(t *testing.T) {
+	t.Parallel()
+	s := open(t, 1, 1)
+	_, err := s.store.Operate(t.Context(), order.Operation{Command: "extend", SaleID: s.sale.ID, Action: order.Extending(0, time.Hour)})
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		extender := reconcile.NewExtender(noPages{s.store}, quiet())
+		require.NoError(t, extender.Step(t.Context()))
+		time.Sleep(20 * time.Second)
+		require.ErrorContains(t, extender.Step(t.Context()), "no page")
+		ending, end := context.WithCancel(t.Context())
+		end()
+		require.NoError(t, extender.Step(ending))
+	})
 }
 
 // outrun is a store in which an operator acts right after the sales were read.

@@ -76,7 +76,7 @@ func (s *shop) reserve(t *testing.T, n int) []order.Order {
 	for i := range os {
 		os[i] = s.order(t, fmt.Sprintf("s%d-%d", i, time.Now().UnixNano()))
 	}
-	rs, err := s.ledger.Reserve(t.Context(), s.sale.ID, os)
+	rs, err := s.ledger.Reserve(t.Context(), s.sale.ID, stock.Purchases(os...))
 	require.NoError(t, err)
 	for _, r := range rs {
 		require.NoError(t, r.Err)

@@ -1,10 +1,10 @@
--- add.lua writes a page of live orders into a load that nobody sees yet. A
--- repeated page changes nothing. The field ' n' counts the orders written; no
--- shopper has this name.
+-- add.lua writes a page of live orders, or of what shoppers have returned, into a
+-- load that nobody sees yet. A repeated page changes nothing. The field ' n' counts
+-- the entries written; no shopper has this name.
 --   KEYS  load
---   ARGV  milliseconds until an abandoned load disappears, then per order:
+--   ARGV  milliseconds until an abandoned load disappears, then per entry:
 --         shopper, entry
---   Returns {orders written so far, shoppers written so far}.
+--   Returns {entries written so far, shoppers written so far}.
 local shoppers, lists = {}, {}
 for i = 2, #ARGV, 2 do
   local s = ARGV[i]

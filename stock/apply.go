@@ -12,7 +12,7 @@ import (
 )
 
 // Apply writes committed changes to Redis: T5, T6 and T8 for the orders, the
-// effect on the sale, and the cursor. Each change is one script call; all calls
+// effect on the sale, what shoppers have returned, and the cursor. Each change is one script call; all calls
 // share a pipeline. The changes of a sale must be in seq order. Apply may be
 // repeated, late and by any process: a change takes effect once. The orders of a
 // change ahead of the cursor are applied at once. A change that has an effect on
@@ -55,9 +55,17 @@ const replayAtOnce = 256
 // applyCall returns the call of apply.lua for a change; Seq 0 is a replay.
 func applyCall(c order.Change) call {
 	k := keysOf(c.SaleID)
-	args := make([]any, 0, 5+3*len(c.Verdicts))
+	args := make([]any, 0, 6+3*len(c.Verdicts))
 	args = append(args, strconv.FormatUint(c.Seq, 10))
 	args = append(args, saleArgs(c.Sale)...)
+	returned := len(args)
+	args = append(args, 0)
+	for i := range c.Verdicts {
+		if v := &c.Verdicts[i]; v.Returned > 0 {
+			args = append(args, &v.ShopperID, v.Returned)
+		}
+	}
+	args[returned] = len(args) - returned - 1
 	for i := range c.Verdicts {
 		v := &c.Verdicts[i]
 		if state, ok := stateOf(v.Status); ok {

@@ -3,7 +3,8 @@
 --   KEYS  meta, orders
 --   ARGV  seq of the change, 0 for a replay of verdicts that were only read;
 --         units, state, starts, ends of the sale effect (units '' for none);
---         then per order: shopper, quantity, and the entry that its row stands
+--         2 x the number of shoppers who returned orders, then for each of them:
+--         shopper, orders returned; then per order: shopper, quantity, and the entry that its row stands
 --         for (S, R, C), with the same quantity
 --   Returns {'not_loaded'}, or {status, available before, after, entries changed}:
 --     next      next in line: applied, and the cursor moved past it
@@ -17,6 +18,8 @@
 -- order died since then and was trimmed.
 -- When Redis loses its last writes, all keys of a sale go back together. So the
 -- cursor and the marks always match the entries.
+-- Of what a shopper has returned the highest number counts that any change has
+-- told, applied for the first time or again.
 -- A shopper's last 4 dead entries are kept. While a mark is outstanding, none is
 -- dropped: a cancellation may be marked before its confirmation has come, and
 -- only the entry keeps that confirmation from adopting the order.
@@ -57,7 +60,8 @@ end
 local may_trim = seen <= applied
 
 local shoppers, values, set = {}, {}, {}
-for i = 6, #ARGV, 3 do shoppers[#shoppers + 1] = ARGV[i] end
+local first_order = 7 + tonumber(ARGV[6])
+for i = first_order, #ARGV, 3 do shoppers[#shoppers + 1] = ARGV[i] end
 for i, v in ipairs(read_all(KEYS[2], shoppers)) do values[shoppers[i]] = v end
 
 local available, pending, settled, changed = 0, 0, 0, 0
@@ -108,7 +112,7 @@ end
 local function trim(list)
   local dead = 0
   for i = #list, 1, -1 do
-    if not live(list[i]) then
+    if not live(list[i]) and list[i].id ~= returns_id then
       dead = dead + 1
       if dead > dead_most then table.remove(list, i) end
     end
@@ -145,7 +149,7 @@ local function apply_order(value, q, text)
 end
 
 local lists = {} -- by the index of their text in set
-for i = 6, #ARGV, 3 do
+for i = first_order, #ARGV, 3 do
   local s = ARGV[i]
   local value, list = apply_order(values[s], ARGV[i + 1], ARGV[i + 2])
   if value then
@@ -153,6 +157,22 @@ for i = 6, #ARGV, 3 do
     changed = changed + 1
     set[#set + 1] = s
     set[#set + 1] = value
+    lists[#set] = list
+  end
+end
+for i = 7, first_order - 1, 2 do
+  local s, n = ARGV[i], ARGV[i + 1]
+  local list = parse(values[s])
+  local e = find(list, returns_id)
+  if not e then
+    e = { state = 'C', id = returns_id, slot = '-', q = '0' }
+    list[#list + 1] = e
+  end
+  if tonumber(n) > tonumber(e.q) then
+    e.q, e.tail = n, ',,' .. string.format('%.0f', now_ms())
+    values[s] = join(list)
+    set[#set + 1] = s
+    set[#set + 1] = values[s]
     lists[#set] = list
   end
 end

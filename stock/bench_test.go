@@ -57,7 +57,7 @@ func BenchmarkReserve(b *testing.B) {
 		run(b, func(l *stock.Ledger) (func(context.Context, order.Order) error, func()) {
 			c := stock.NewCollector(l, stock.CollectorOptions{})
 			return func(ctx context.Context, o order.Order) error {
-				r, err := c.Reserve(ctx, o)
+				r, err := c.Reserve(ctx, stock.Purchase{Order: o, Attempts: 3})
 				if err == nil {
 					err = r.Err
 				}
@@ -68,7 +68,7 @@ func BenchmarkReserve(b *testing.B) {
 	b.Run("one_call_each", func(b *testing.B) {
 		run(b, func(l *stock.Ledger) (func(context.Context, order.Order) error, func()) {
 			return func(ctx context.Context, o order.Order) error {
-				rs, err := l.Reserve(ctx, o.SaleID, []order.Order{o})
+				rs, err := l.Reserve(ctx, o.SaleID, []stock.Purchase{{Order: o, Attempts: 3}})
 				if err == nil {
 					err = rs[0].Err
 				}
@@ -119,7 +119,11 @@ func BenchmarkLedger(b *testing.B) {
 			used[name] += redisCPU(b, rdb) - start
 		}
 		step("reserve", all, func(os []order.Order) error {
-			_, err := l.Reserve(b.Context(), sale.ID, os)
+			ps := stock.Purchases(os...)
+			for i := range ps {
+				ps[i].Attempts = 3
+			}
+			_, err := l.Reserve(b.Context(), sale.ID, ps)
 			return err
 		})
 		step("apply", all, func(os []order.Order) error {

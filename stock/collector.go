@@ -11,7 +11,6 @@ import (
 
 	"seckill/internal/batching"
 	"seckill/internal/telemetry"
-	"seckill/order"
 )
 
 // CollectorOptions are the settings of a Collector; zero means the default.
@@ -64,7 +63,7 @@ func orDefault[T int | time.Duration](v *T, d T) {
 
 // reserver is the batch call: Ledger.Reserve.
 type reserver interface {
-	Reserve(ctx context.Context, saleID int64, os []order.Order) ([]Reservation, error)
+	Reserve(ctx context.Context, saleID int64, ps []Purchase) ([]Reservation, error)
 }
 
 // Collector puts reservations that arrive at the same time into one script call
@@ -92,7 +91,7 @@ type saleQueue struct {
 // request is one waiting order. It goes back to the pool when neither the caller
 // nor the batch needs it; the last of the two puts it there.
 type request struct {
-	order  order.Order
+	order  Purchase
 	result Reservation
 	err    error          // there is no result
 	span   telemetry.Span // of the caller
@@ -123,11 +122,11 @@ func NewCollector(ledger reserver, opts CollectorOptions) *Collector {
 // Reservation. An error means that there is no answer: ErrBusy and
 // ErrUnavailable when nothing was taken, ErrUnknown when the batch and its one
 // repetition failed or ctx ended while they ran.
-func (c *Collector) Reserve(ctx context.Context, o order.Order) (Reservation, error) {
+func (c *Collector) Reserve(ctx context.Context, p Purchase) (Reservation, error) {
 	r, _ := c.pool.Get().(*request)
-	r.order, r.result, r.err, r.span = o, Reservation{}, nil, c.opts.Tracer.Current(ctx)
+	r.order, r.result, r.err, r.span = p, Reservation{}, nil, c.opts.Tracer.Current(ctx)
 	r.state.Store(waiting)
-	if err := c.enqueue(o.SaleID, r); err != nil { //nolint:contextcheck // the batch has many callers: none of their contexts ends it
+	if err := c.enqueue(p.SaleID, r); err != nil { //nolint:contextcheck // the batch has many callers: none of their contexts ends it
 		c.pool.Put(r)
 		return Reservation{}, err
 	}
@@ -244,7 +243,7 @@ type batch struct {
 	*Collector
 	sale     int64
 	requests []*request
-	orders   []order.Order
+	orders   []Purchase
 	spans    []telemetry.Span // of the callers, if tracing is on
 }
 

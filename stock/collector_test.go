@@ -31,7 +31,7 @@ type fake struct {
 	answer  func(call int) error
 }
 
-func (f *fake) Reserve(ctx context.Context, _ int64, os []order.Order) ([]stock.Reservation, error) {
+func (f *fake) Reserve(ctx context.Context, _ int64, os []stock.Purchase) ([]stock.Reservation, error) {
 	ids := make([]order.ID, len(os))
 	rs := make([]stock.Reservation, len(os))
 	for i, o := range os {
@@ -56,8 +56,8 @@ func (f *fake) Reserve(ctx context.Context, _ int64, os []order.Order) ([]stock.
 	return rs, nil
 }
 
-func numbered(sale int64, id int) order.Order {
-	return order.Order{ID: order.ID(id), SaleID: sale, ShopperID: fmt.Sprint("s", id), Quantity: 1}
+func numbered(sale int64, id int) stock.Purchase {
+	return stock.Purchase{Order: order.Order{ID: order.ID(id), SaleID: sale, ShopperID: fmt.Sprint("s", id), Quantity: 1}}
 }
 
 // inBubble runs a test with a collector in a bubble of its own time.
@@ -240,16 +240,16 @@ func TestTheCollectorObservesAndMarksASaleSoldOut(t *testing.T) {
 		}})
 		defer c.Close()
 		flag := func() bool { s, _ := cat.Get(f.sale.ID); return s.SoldOut() }
-		_, err := c.Reserve(f.Context(), f.order("ann"))
+		_, err := c.Reserve(f.Context(), stock.Purchase{Order: f.order("ann")})
 		require.NoError(f, err)
 		require.False(f, flag())
-		_, err = c.Reserve(f.Context(), f.order("bob", units(2)))
+		_, err = c.Reserve(f.Context(), stock.Purchase{Order: f.order("bob", units(2))})
 		require.NoError(f, err)
 		require.False(f, flag(), "too few for this order, not for all")
-		_, err = c.Reserve(f.Context(), f.order("cid"))
+		_, err = c.Reserve(f.Context(), stock.Purchase{Order: f.order("cid")})
 		require.NoError(f, err)
 		require.True(f, flag())
-		r, err := c.Reserve(f.Context(), f.order("dan"))
+		r, err := c.Reserve(f.Context(), stock.Purchase{Order: f.order("dan")})
 		require.NoError(f, err)
 		require.ErrorIs(f, r.Err, stock.ErrSoldOut)
 		require.EqualValues(f, 4, batches.Load())
@@ -274,7 +274,7 @@ func TestTheCollectorUnderLoadAnswersEachOrderItsOwn(t *testing.T) {
 				if j%5 == 0 {
 					time.AfterFunc(time.Duration(rand.IntN(200))*time.Microsecond, cancel)
 				}
-				r, err := c.Reserve(ctx, o)
+				r, err := c.Reserve(ctx, stock.Purchase{Order: o})
 				cancel()
 				e, held, lookErr := f.l.Entry(t.Context(), o.SaleID, o.ShopperID, o.ID)
 				switch {

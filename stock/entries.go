@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -69,6 +70,25 @@ func (l *Ledger) Entries(ctx context.Context, saleID int64, shopper string) ([]E
 		return nil, fmt.Errorf("read entries in sale %d: %w", saleID, err)
 	}
 	return parseEntries(saleID, shopper, value)
+}
+
+// Returned returns how many orders of a sale a shopper has returned, as far as Redis
+// knows.
+func (l *Ledger) Returned(ctx context.Context, saleID int64, shopper string) (int, error) {
+	value, err := l.rdb.HGet(ctx, keysOf(saleID).orders, shopper).Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read returns in sale %d: %w", saleID, err)
+	}
+	for text := range strings.SplitSeq(value, "\n") {
+		e, err := parseEntry(saleID, shopper, text)
+		if err != nil || e.ID == returnsID {
+			return e.Quantity, err
+		}
+	}
+	return 0, nil
 }
 
 // Entry returns the entry of one order; false when it is absent.

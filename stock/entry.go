@@ -32,6 +32,15 @@ type Entry struct {
 	State EntryState
 }
 
+// returnsID is the ID under which a shopper's entries hold what the shopper has
+// returned, see entry.lua.
+const returnsID = 1
+
+// returnsEntry formats what a shopper has returned.
+func returnsEntry(r *order.Returns) string {
+	return fmt.Sprintf("C%d,-,%d,,%d", returnsID, r.Orders, r.At.UnixMilli())
+}
+
 // noSlot is the Slot of an entry that holds none.
 const noSlot = -1
 
@@ -69,7 +78,7 @@ func parseEntry(saleID int64, shopper, text string) (Entry, error) {
 	return e, nil
 }
 
-// parseEntries reads all entries of a shopper.
+// parseEntries reads all entries of a shopper, without what was returned.
 func parseEntries(saleID int64, shopper, value string) ([]Entry, error) {
 	var es []Entry
 	for text := range strings.SplitSeq(value, "\n") {
@@ -77,7 +86,9 @@ func parseEntries(saleID int64, shopper, value string) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		es = append(es, e)
+		if e.ID != returnsID {
+			es = append(es, e)
+		}
 	}
 	return es, nil
 }

@@ -3,6 +3,11 @@
 --   <state><order ID>,<slot or ->,<quantity>[,<key>[,<reference>]]
 --   P pending, S settled; R rejected and C cancelled are dead: they hold
 --   nothing and are final. A change of state moves no other entry.
+-- One dead entry is no order: C1,-,<n>,,<ms> says how many orders the shopper has
+-- returned, and when the last one came back, by the time of Redis. No order has the
+-- ID 1. A program that does not know it takes it for a cancelled order, and may
+-- drop it: MySQL has the count.
+local returns_id = '1'
 
 -- parse returns the entries of one shopper; none if the value is missing.
 local function parse(value)

@@ -85,7 +85,7 @@ func keyed(key uint64) func(*order.Order) { return func(o *order.Order) { o.Key 
 
 func (f *fixture) reserve(os ...order.Order) []stock.Reservation {
 	f.Helper()
-	rs, err := f.l.Reserve(f.Context(), f.sale.ID, os)
+	rs, err := f.l.Reserve(f.Context(), f.sale.ID, stock.Purchases(os...))
 	require.NoError(f, err)
 	require.Len(f, rs, len(os))
 	return rs

@@ -17,7 +17,7 @@ type Loading struct {
 	ledger   *Ledger
 	sale     int64
 	key      string
-	orders   int64
+	entries  int64 // orders, and what shoppers have returned
 	shoppers int64
 	units    int64
 }
@@ -47,9 +47,25 @@ func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
 			continue
 		}
 		args = append(args, &r.ShopperID, entryOf(EntrySettled, &r.Order))
-		ld.orders++
+		ld.entries++
 		ld.units += int64(r.Quantity)
 	}
+	return ld.add(ctx, args)
+}
+
+// AddReturns writes what shoppers have returned. It returns ErrIncomplete as Add does.
+func (ld *Loading) AddReturns(ctx context.Context, rs []order.Returns) error {
+	args := make([]any, 1, 1+2*len(rs))
+	args[0] = loadTTL.Milliseconds()
+	for i := range rs {
+		args = append(args, &rs[i].ShopperID, returnsEntry(&rs[i]))
+	}
+	ld.entries += int64(len(rs))
+	return ld.add(ctx, args)
+}
+
+// add writes a page.
+func (ld *Loading) add(ctx context.Context, args []any) error {
 	if len(args) == 1 {
 		return nil
 	}
@@ -57,8 +73,8 @@ func (ld *Loading) Add(ctx context.Context, rs []order.Record) error {
 	if err == nil && len(counts) != 2 {
 		err = fmt.Errorf("%w: %d values", errReply, len(counts))
 	}
-	if err == nil && counts[0] != ld.orders {
-		err = fmt.Errorf("%w: %d of %d orders", ErrIncomplete, counts[0], ld.orders)
+	if err == nil && counts[0] != ld.entries {
+		err = fmt.Errorf("%w: %d of %d entries", ErrIncomplete, counts[0], ld.entries)
 	}
 	if err != nil {
 		return fmt.Errorf("load sale %d: %w", ld.sale, err)
@@ -92,7 +108,7 @@ func (ld *Loading) Finish(ctx context.Context, sale order.Sale) error {
 
 func (ld *Loading) metaArgs(sale order.Sale) []any {
 	return []any{
-		ld.orders, ld.shoppers,
+		ld.entries, ld.shoppers,
 		"state", string(sale.State), "starts", sale.StartsAt.UnixMilli(), "ends", sale.EndsAt.UnixMilli(),
 		"limit", sale.OrdersPerShopper, "units", sale.UnitsPerOrder, "price", sale.PriceMinor,
 		"total", sale.Total, "available", int64(sale.Total) - ld.units, "pending", 0, "settled", ld.units,

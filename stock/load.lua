@@ -1,6 +1,6 @@
 -- load.lua makes a complete load visible and the sale ready, in one step.
 --   KEYS  meta, orders, due, urgent, load
---   ARGV  orders written, shoppers written, then fields and values of meta
+--   ARGV  entries written, shoppers written, then fields and values of meta
 --   Returns 'ok'; 'loaded' when the sale is loaded, under any epoch; or
 --   'incomplete' when Redis has lost a part of the load. Unless it returns 'ok',
 --   it deletes the load and changes nothing else.

@@ -35,6 +35,9 @@ var withdrawSource string
 //go:embed meta.lua
 var metaSource string
 
+//go:embed rehearse.lua
+var rehearseSource string
+
 var (
 	reserveScript  = redis.NewScript(entrySource + reserveSource)
 	urgentScript   = redis.NewScript(entrySource + urgentSource)
@@ -44,6 +47,7 @@ var (
 	loadScript     = redis.NewScript(loadSource)
 	metaScript     = redis.NewScript(metaSource)
 	withdrawScript = redis.NewScript(withdrawSource)
+	rehearseScript = redis.NewScript(rehearseSource)
 )
 
 // notLoaded is the reply of a script when the sale has no meta.

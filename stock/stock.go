@@ -57,6 +57,12 @@ var (
 	ErrReplay = errors.New("stock: key names an earlier order")
 	// ErrPurchaseLimit: the shopper holds as many live orders as allowed.
 	ErrPurchaseLimit = errors.New("stock: purchase limit reached")
+	// ErrAttemptsUsed: the shopper has returned as many orders as the sale allows.
+	ErrAttemptsUsed = errors.New("stock: attempts used")
+	// ErrReturnPause: the shopper returned an order a short time ago.
+	ErrReturnPause = errors.New("stock: too soon after a return")
+	// ErrPermitSpent: the shopper has returned an order since the permit was issued.
+	ErrPermitSpent = errors.New("stock: permit spent")
 )
 
 // Failures of a reservation.

@@ -11,7 +11,6 @@ import (
 	"seckill/internal/telemetry"
 	"seckill/internal/telemetry/telemetrytest"
 	"seckill/internal/testenv"
-	"seckill/order"
 	"seckill/stock"
 )
 
@@ -59,7 +58,7 @@ func TestWhatRedisIsAskedWithinATraceIsPartOfIt(t *testing.T) {
 	ctx, span := telemetrytest.Request(t, tracer)
 	o := f.order("a shopper nobody may know")
 	reserve := func() {
-		_, err := f.l.Reserve(ctx, f.sale.ID, []order.Order{o})
+		_, err := f.l.Reserve(ctx, f.sale.ID, stock.Purchases(o))
 		require.NoError(t, err)
 	}
 	reserve()

@@ -279,7 +279,7 @@ func (b *badShop) adminPort(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotFound, status("/v1/sales", "Bearer "+b.token))
 	for name, setting := range map[string]string{
-		"no token key": "SECKILL_JWT_SECRETS=", "a short token key": "SECKILL_JWT_SECRETS=secret", "no ID key": "SECKILL_ID_KEYS=", "a short ID key": "SECKILL_ID_KEYS=abcdef",
+		"no token key": "SECKILL_JWT_SECRETS=", "a short token key": "SECKILL_JWT_SECRETS=secret", "no ID key": "SECKILL_ID_KEYS=", "a short ID key": "SECKILL_ID_KEYS=abcdef", "no message key": "SECKILL_MESSAGE_KEYS=", "a short message key": "SECKILL_MESSAGE_KEYS=abcdef",
 		"a short payment secret": "SECKILL_PAYMENT_SECRETS=secret", "a challenge without its secret": "SECKILL_CHALLENGE_URL=https://x/",
 	} {
 		_, code := command(t, append(slices.Clone(b.env), setting), "", "api", "--listen", freeAddr(t), "--admin-listen", freeAddr(t))
@@ -307,7 +307,7 @@ func (b *badShop) logged(t *testing.T) string {
 	require.Greater(t, len(password), 8)
 	for name, secret := range map[string]string{
 		"a token": b.token, "its signature": b.token[strings.LastIndexByte(b.token, '.')+1:], "any token": "eyJ", "the key of tokens": b.setting("SECKILL_JWT_SECRETS"),
-		"the key of IDs": b.setting("SECKILL_ID_KEYS"), "the provider's secret": paymentSecret, "the captcha's": "provider-secret", "the operators'": operatorSecret, "MySQL's password": password, "a shopper": privateShopper,
+		"the key of IDs": b.setting("SECKILL_ID_KEYS"), "the key of messages": b.setting("SECKILL_MESSAGE_KEYS"), "the provider's secret": paymentSecret, "the captcha's": "provider-secret", "the operators'": operatorSecret, "MySQL's password": password, "a shopper": privateShopper,
 	} {
 		require.NotContains(t, string(text), secret, name)
 	}

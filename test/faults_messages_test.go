@@ -68,7 +68,8 @@ func strangers(rng *rand.Rand) fault {
 	}}
 }
 
-// poisonMessages are bytes that are no order, and orders that no sale allows.
+// poisonMessages are bytes that are no order, orders that no sale allows, and orders of
+// a sale that no API has signed.
 func poisonMessages(*rand.Rand) fault {
 	return fault{what: "poison", begin: func(a *testbed) error {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -77,6 +78,9 @@ func poisonMessages(*rand.Rand) fault {
 		sale, _ := strconv.ParseInt(c.sale, 10, 64)
 		for i := range 10 {
 			_ = a.outside.Inject(ctx, "poison-"+strconv.Itoa(i), []byte(strings.Repeat("\x00\xff{", i*50)))
+			if err := a.forge(ctx, c, sale, i); err != nil {
+				return err
+			}
 			for k, o := range []order.Order{
 				{SaleID: sale, ShopperID: "poison", Quantity: 1000},
 				{SaleID: 1, ShopperID: "poison", Quantity: 1},
@@ -95,4 +99,27 @@ func poisonMessages(*rand.Rand) fault {
 		}
 		return nil
 	}}
+}
+
+// forge puts well-formed orders of a sale into the queue: without a MAC, with one of
+// zeros, and one that claims a newer version.
+func (a *testbed) forge(ctx context.Context, c *trackedCrowd, sale int64, n int) error {
+	for k := range 3 {
+		id, err := a.ids.Next()
+		if err != nil {
+			return err
+		}
+		body := order.AppendMessage(nil, order.Order{ID: id, SaleID: sale, ShopperID: "forger-" + strconv.Itoa(n), Quantity: 1, Slot: k % c.perShopper})
+		switch k {
+		case 1:
+			body = append(body, make([]byte, 16)...)
+		case 2:
+			body = append([]byte{2}, body[1:]...)
+		}
+		c.hmu.Lock()
+		c.forged[id] = true
+		c.hmu.Unlock()
+		_ = a.outside.Inject(ctx, id.String(), body)
+	}
+	return nil
 }

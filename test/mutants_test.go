@@ -32,6 +32,7 @@ var hunted = map[string][]string{
 	"out-of-order":         {"strangers-unwritten"},
 	"key-dropped":          {},
 	"cursor-first":         {"broker-frozen"},
+	"no-mac":               {"poison"},
 }
 
 // TestMutantsAreCaught runs each mutant until a promise is broken, at most

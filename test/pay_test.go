@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"seckill/admin"
 	"seckill/internal/webhook"
 )
 
@@ -124,12 +125,47 @@ func TestUnpaidUnitsComeBackAndAreBoughtByOthers(t *testing.T) {
 	require.EqualValues(t, stock, report.Paid)
 	require.Zero(t, report.Available+report.Confirmed)
 	require.Equal(t, stock, c.count(t, `SELECT COUNT(DISTINCT order_id) FROM payments JOIN orders ON orders.id = order_id
-		WHERE sale_id = ? AND status = 'paid' AND outcome = 'paid'`), "each paid order has a payment")
+		WHERE orders.sale_id = ? AND status = 'paid' AND outcome = 'paid'`), "each paid order has a payment")
 	require.Zero(t, c.count(t, `SELECT COUNT(*) FROM payments JOIN orders ON orders.id = order_id
-		WHERE sale_id = ? AND outcome = 'paid' AND status <> 'paid'`))
-	require.EqualValues(t, refunds.Load()+2, c.count(t, `SELECT COUNT(*) FROM payments JOIN orders ON orders.id = order_id
-		WHERE sale_id = ? AND outcome = 'refund_required'`))
-	t.Logf("%d cancelled, %d to be refunded", report.Cancelled, refunds.Load()+2)
+		WHERE orders.sale_id = ? AND outcome = 'paid' AND status <> 'paid'`))
+	due := refunds.Load() + 3
+	require.EqualValues(t, due, c.count(t, `SELECT COUNT(*) FROM payments WHERE sale_id = ? AND outcome = 'refund_required'`))
+	t.Logf("%d cancelled, %d to be refunded", report.Cancelled, due)
+	c.returnMoney(t, int(due), map[string]string{"late": "cancelled", "surplus": "paid", "wrong": "wrong_amount"}, first[2])
+}
+
+// returnMoney does what an operator does: lists what is to be refunded, shows an order
+// and the report, and marks each refund.
+func (c *crowd) returnMoney(t *testing.T, due int, reasons map[string]string, orderID string) {
+	t.Helper()
+	listed := func(args ...string) (ps []admin.PaymentView) {
+		t.Helper()
+		out, code := command(t, c.shop.env, "", append([]string{"payments", "list", "--json", "--refund-required", "--sale", c.sale}, args...)...)
+		require.Zero(t, code)
+		require.NoError(t, json.Unmarshal([]byte(out), &ps), out)
+		return ps
+	}
+	all := listed()
+	require.Len(t, all, due)
+	for _, p := range all {
+		if why, ok := reasons[p.EventID]; ok {
+			require.Equal(t, why, p.Reason, p.EventID)
+		}
+	}
+	require.Len(t, listed("--limit", "1"), 1)
+	out, code := command(t, c.shop.env, "", "order", "show", orderID)
+	require.Zero(t, code)
+	require.Contains(t, out, "event late: TO BE REFUNDED (cancelled)")
+	out, code = command(t, c.shop.env, "", "sale", "report", c.sale)
+	require.Zero(t, code)
+	require.Regexp(t, fmt.Sprintf(`to be refunded +%d payments`, due), out)
+	for _, p := range all {
+		for range 2 {
+			_, code := command(t, c.shop.env, "", "payments", "refunded", p.EventID)
+			require.Zero(t, code)
+		}
+	}
+	require.Empty(t, listed())
 }
 
 // idOf is the order of a shopper who has one.

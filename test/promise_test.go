@@ -67,7 +67,8 @@ func (c *trackedCrowd) ordersOf(rows promise.Orders, note promise.Note) {
 	}
 }
 
-// strangersOf checks that orders that were only in the queue have a verdict too.
+// strangersOf checks that orders that were only in the queue have a verdict too, and
+// those that no API has signed none.
 func (c *trackedCrowd) strangersOf(ctx context.Context, rows promise.Orders, note promise.Note) error {
 	rs, err := c.shop.db.QueryContext(ctx, `SELECT order_id FROM dead_letters WHERE reason = 'collision'`)
 	if err != nil {
@@ -87,6 +88,11 @@ func (c *trackedCrowd) strangersOf(ctx context.Context, rows promise.Orders, not
 	for id := range c.unseen {
 		if _, ok := rows[id]; !ok {
 			note("lost", "order %d was stored by the broker and has no verdict", id)
+		}
+	}
+	for id := range c.forged {
+		if r, ok := rows[id]; ok {
+			note("leaked", "order %d, which no API has signed, is %s", id, r.Status)
 		}
 	}
 	for id := range c.doubles {

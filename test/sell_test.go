@@ -120,6 +120,28 @@ func TestRefusalsSayWhy(t *testing.T) {
 		c.await(t, 10*time.Second)
 		c.proveInvariants(t, 5, 1)
 	})
+	t.Run("returned orders", func(t *testing.T) {
+		for attempts, code := range map[int]string{1: "attempts-used", 2: "return-pause"} {
+			sale := s.sale(saleTerms{stock: 5, attempts: attempts})
+			c := s.crowd(sale, ts[:1])
+			bought := refusal(sale, ts[0], "a", `{}`)
+			require.Equal(t, http.StatusAccepted, bought.status)
+			require.Equal(t, "confirmed", c.result(0, bought.body.ID))
+			require.Equal(t, "cancelled", c.cancel(0, bought.body.ID))
+			require.Equal(t, code, refusal(sale, ts[0], "b", `{}`).body.Code)
+			again := refusal(sale, ts[0], "a", `{}`)
+			require.Equal(t, bought.body.ID, again.body.ID, "the same purchase finds its order")
+			out, code := command(t, s.env, "", "sale", "report", sale)
+			require.Zero(t, code, out)
+			require.Regexp(t, `(?m)^once +1 +1 +1$`, out)
+			out, code = command(t, s.env, "", "rebuild", sale)
+			require.Zero(t, code, out)
+			require.Eventually(t, func() bool {
+				a := refusal(sale, ts[0], "c", `{}`)
+				return a.body.Code == map[int]string{1: "attempts-used", 2: "return-pause"}[attempts]
+			}, 10*time.Second, 100*time.Millisecond, "what was returned outlives a rebuild")
+		}
+	})
 	t.Run("purchase limit and keys", func(t *testing.T) {
 		sale := s.sale(saleTerms{stock: 10, perShopper: 2, units: 2})
 		first := refusal(sale, ts[0], "a", `{"quantity":1}`)

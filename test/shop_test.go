@@ -128,6 +128,7 @@ type saleTerms struct {
 	stock, perShopper, units int
 	starts, ends             time.Duration // from now
 	payWithin                time.Duration // 10 minutes for 0
+	attempts                 int           // any number for 0
 	permit                   bool
 	claim                    string
 }
@@ -141,13 +142,17 @@ func (s *shop) sale(terms saleTerms) string {
 		terms.ends = time.Hour
 	}
 	now := time.Now()
-	file, err := json.Marshal(map[string]any{
+	fields := map[string]any{
 		"title": "e2e", "price_minor": 9900, "currency": "CNY", "stock": terms.stock,
 		"orders_per_shopper": terms.perShopper, "units_per_order": terms.units,
 		"pay_within":     cmp.Or(terms.payWithin, 10*time.Minute).String(),
 		"require_permit": terms.permit, "require_claim": terms.claim,
 		"starts_at": now.Add(terms.starts - time.Second), "ends_at": now.Add(terms.ends),
-	})
+	}
+	if binary != os.Getenv("SECKILL_FAULTS_OLD") { // which may not know it
+		fields["attempts_per_shopper"] = terms.attempts
+	}
+	file, err := json.Marshal(fields)
 	require.NoError(s.t, err)
 	out, code := command(s.t, s.env, string(file), "sale", "create", "-f", "-", "--allow-unusual", "--json")
 	require.Zero(s.t, code, out)
@@ -162,7 +167,11 @@ func (s *shop) sale(terms saleTerms) string {
 // steer is `sale open|pause|resume|end`; it waits until every API knows.
 func (s *shop) steer(word, sale string) {
 	s.t.Helper()
-	out, code := command(s.t, s.env, "", "sale", word, sale)
+	args := []string{"sale", word, sale}
+	if word == "end" {
+		args = append(args, "--yes") // nobody is there to be asked
+	}
+	out, code := command(s.t, s.env, "", args...)
 	require.Zero(s.t, code, out)
 	time.Sleep(300 * time.Millisecond)
 }

@@ -4,6 +4,7 @@ package test
 
 import (
 	"context"
+	"encoding/hex"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -68,10 +69,20 @@ func (s *shop) rocketmq() rocketmq.Options {
 	}
 }
 
+// signer signs messages as the shop's APIs do.
+func (s *shop) signer() *order.Signer {
+	s.t.Helper()
+	key, err := hex.DecodeString(s.setting("SECKILL_MESSAGE_KEYS"))
+	require.NoError(s.t, err)
+	signer, err := order.NewSigner("%"+s.setting("SECKILL_ROCKETMQ_TOPIC"), key)
+	require.NoError(s.t, err)
+	return signer
+}
+
 // publisher sends to the shop's queue what no API has sent.
 func (s *shop) publisher() *rocketmq.Publisher {
 	s.t.Helper()
-	p, err := rocketmq.NewPublisher(s.rocketmq(), rocketmq.PublisherOptions{})
+	p, err := rocketmq.NewPublisher(s.rocketmq(), rocketmq.PublisherOptions{Signer: s.signer()})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { _ = p.Close(context.Background()) })
 	return p

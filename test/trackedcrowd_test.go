@@ -29,6 +29,7 @@ type trackedCrowd struct {
 	named           map[string]string    // shopper/key -> public ID first given
 	broken          []breach             // promises broken in answers
 	unseen          map[order.ID]bool    // orders put into the queue that Redis never saw
+	forged          map[order.ID]bool    // orders that no API has signed
 	doubles         map[order.ID]bool    // IDs that two orders were made to share
 	cancelRequested map[string]bool      // public IDs whose shopper asked to cancel
 	answeredAt      map[string]time.Time // when a final answer first came
@@ -40,7 +41,7 @@ func newTrackedCrowd(c *crowd, stock, perShopper, units int) *trackedCrowd {
 	c.client.Timeout = 6 * time.Second
 	return &trackedCrowd{
 		crowd: c, stock: stock, perShopper: perShopper, units: units,
-		named: map[string]string{}, unseen: map[order.ID]bool{}, doubles: map[order.ID]bool{}, cancelRequested: map[string]bool{}, answeredAt: map[string]time.Time{}, stopped: make(chan struct{}),
+		named: map[string]string{}, unseen: map[order.ID]bool{}, forged: map[order.ID]bool{}, doubles: map[order.ID]bool{}, cancelRequested: map[string]bool{}, answeredAt: map[string]time.Time{}, stopped: make(chan struct{}),
 	}
 }
 

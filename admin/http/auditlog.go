@@ -10,7 +10,7 @@ import (
 func (h *Handler) auditLog(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := queryOf(r, "sale_id", "actor", "cursor", "limit")
 	before, limit := in.page()
-	q := order.AuditQuery{SaleID: in.positive("sale_id"), Actor: in.query.Get("actor"), Before: before, Limit: limit}
+	q := order.AuditQuery{SaleID: h.saleFilter(r.Context(), in), Actor: in.query.Get("actor"), Before: before, Limit: limit}
 	if in.err != nil {
 		return nil, in.err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"seckill/internal/problem"
 	"seckill/internal/strictjson"
+	"seckill/internal/suggest"
 )
 
 // maxBody is the largest body read.
@@ -160,7 +161,7 @@ func (b *body) done() error {
 	for key := range b.values {
 		switch err := strictjson.Name(key, b.known); {
 		case errors.Is(err, strictjson.ErrUnknownField):
-			return because(unexpectedField, "The body has an unknown field: "+strings.ToValidUTF8(key, "?"))
+			return because(unexpectedField, "The body has an unknown field: "+strings.ToValidUTF8(key, "?")+suggest.Remark(key, b.known))
 		case err != nil:
 			return problem.New(malformedJSON, nil)
 		}

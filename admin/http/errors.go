@@ -2,17 +2,22 @@ package adminhttp
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"seckill/admin"
+	"seckill/internal/denial"
 	"seckill/internal/problem"
 	"seckill/order"
 )
 
+const maxLoggedPath = 256
+
 // fail answers with the problem of err.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)
+	h.denials.Record(r.Context(), f.Cause, slog.String("route", r.Method+" "+r.URL.Path[:min(len(r.URL.Path), maxLoggedPath)]), slog.String("address", denial.SocketSource(r)))
 	if f.Status >= http.StatusInternalServerError {
 		h.log.WarnContext(r.Context(), "operator's request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}

@@ -3,7 +3,6 @@ package adminhttp_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +19,9 @@ import (
 	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/fleet"
+	"seckill/internal/auth"
 	"seckill/internal/config"
+	"seckill/internal/denial"
 	"seckill/order"
 	"seckill/order/memory"
 	queuememory "seckill/queue/memory"
@@ -53,7 +54,7 @@ func newAdminAPI(t *testing.T) *adminAPI {
 	own, err := config.Load(nil, "")
 	require.NoError(t, err)
 	d.opts = admin.Options{
-		Operations: d.store, Sales: d.store, AuditLog: d.store, Orders: d.store, Search: d.store, DeadLetters: d.store, Reports: d.store,
+		Operations: d.store, Sales: d.store, Names: d.store, AuditLog: d.store, Orders: d.store, Search: d.store, DeadLetters: d.store, Payments: d.store, Reports: d.store,
 		Ledger: d.ledger, Entries: d.ledger, Loader: loader, Tail: reconcile.NewTail(d.store, d.ledger),
 		Auditor: audit.NewAuditor(d.store, d.ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(d.store, d.ledger, loader),
 		Limits: d.store, LimitRules: admin.LimitRules{Configured: own.Limits(), Parse: config.ParseLimit}, Fleet: d.fleet, Log: log,
@@ -65,7 +66,7 @@ func newAdminAPI(t *testing.T) *adminAPI {
 // reopen creates the API again with the current options.
 func (d *adminAPI) reopen() {
 	d.service = admin.New(d.opts)
-	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, d.opts.Log)
+	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, denial.NewRecorder(nil, d.opts.Log, denial.Operator), d.opts.Log)
 }
 
 // fakeTokens are those of operators whose tokens are their names.
@@ -75,7 +76,7 @@ func (fakeTokens) Operator(token string) (order.Operator, error) {
 	roles := map[string]string{"alice": adminhttp.Operate, "bob": adminhttp.Operate, "victor": adminhttp.Viewer, "nobody": ""}
 	role, ok := roles[token]
 	if !ok {
-		return order.Operator{}, errors.New("no such token")
+		return order.Operator{}, auth.Refused("signature")
 	}
 	return order.Operator{Name: token, Role: role}, nil
 }
@@ -171,7 +172,7 @@ func (d *adminAPI) reserve(saleID int64, shopper string) order.Order {
 	id, err := d.ids.Next()
 	require.NoError(d.t, err)
 	o := order.Order{ID: id, SaleID: saleID, ShopperID: shopper, Quantity: 1}
-	rs, err := d.ledger.Reserve(d.t.Context(), saleID, []order.Order{o})
+	rs, err := d.ledger.Reserve(d.t.Context(), saleID, stock.Purchases(o))
 	require.NoError(d.t, err)
 	if rs[0].Err != nil {
 		return order.Order{}

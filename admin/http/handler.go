@@ -4,14 +4,15 @@ package adminhttp
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 
 	"seckill/admin"
+	"seckill/internal/denial"
 	"seckill/internal/problem"
-	"seckill/internal/readcache"
 	"seckill/order"
 )
 
@@ -39,16 +40,18 @@ const Prefix = "/admin/v1/"
 type Handler struct {
 	service   *admin.Service
 	tokens    tokens
+	denials   *denial.Recorder
 	log       *slog.Logger
 	mux       *http.ServeMux
 	served    []string
 	heavy     chan struct{} // bounds handlers that read whole sales
-	liveViews *readcache.Cache[admin.LiveView]
+	liveViews *liveCache
 }
 
-// NewHandler returns the HTTP API of a Service.
-func NewHandler(s *admin.Service, t tokens, log *slog.Logger) *Handler {
-	h := &Handler{service: s, tokens: t, log: log, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
+// NewHandler returns the HTTP API of a Service. denials records the tokens that it
+// refuses.
+func NewHandler(s *admin.Service, t tokens, denials *denial.Recorder, log *slog.Logger) *Handler {
+	h := &Handler{service: s, tokens: t, denials: denials, log: log, mux: http.NewServeMux(), heavy: make(chan struct{}, 2)}
 	h.liveViews = newLiveCache(s)
 	h.routes()
 	return h
@@ -66,7 +69,8 @@ func (h *Handler) routes() {
 	for pattern, e := range map[string]endpoint{
 		"GET sales":                h.listSales,
 		"POST sales":               h.createSale,
-		"POST sales/pause":         h.pauseAll,
+		"POST sales/pause":         h.moveAll("pause"),
+		"POST sales/resume":        h.moveAll("resume"),
 		"GET sales/{id}":           h.showSale,
 		"PATCH sales/{id}":         h.changeSale,
 		"POST sales/{id}/{action}": h.moveSale,
@@ -80,6 +84,9 @@ func (h *Handler) routes() {
 		"GET dead-letters":               h.listDeadLetters,
 		"GET dead-letters/{id}":          h.showDeadLetter,
 		"POST dead-letters/{id}/discard": h.discardDeadLetter,
+
+		"GET payments":                h.listPayments,
+		"POST payments/{id}/refunded": h.refundedPayment,
 
 		"GET limits":    h.showLimits,
 		"PATCH limits":  h.changeLimits,
@@ -134,19 +141,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // operator returns who sent the request, if they may.
 func (h *Handler) operator(r *http.Request) (order.Operator, error) {
 	values := r.Header["Authorization"]
-	if len(values) != 1 {
-		return order.Operator{}, problem.New(unauthenticated, nil)
+	if len(values) == 0 {
+		return order.Operator{}, problem.New(unauthenticated, denial.New(denial.Operator, "no_token", nil))
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return order.Operator{}, problem.New(unauthenticated, nil)
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return order.Operator{}, problem.New(unauthenticated, denial.New(denial.Operator, "malformed", nil))
 	}
 	by, err := h.tokens.Operator(token)
 	switch {
 	case err != nil:
-		return by, problem.New(unauthenticated, nil)
+		return by, problem.New(unauthenticated, denial.OfToken(denial.Operator, err))
 	case !slices.Contains(Roles(), by.Role), by.Role != Operate && r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return by, problem.New(forbidden, nil)
+		return by, problem.New(forbidden, denial.New(denial.Operator, "role", fmt.Errorf("%q with the role %q", by.Name, by.Role)))
 	}
 	return by, nil
 }

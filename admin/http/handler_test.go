@@ -1,13 +1,19 @@
 package adminhttp_test
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	adminhttp "seckill/admin/http"
+	"seckill/internal/denial"
+	"seckill/internal/testenv"
 	"seckill/order"
 )
 
@@ -50,6 +56,36 @@ func TestRolesDecideWhoMayReadAndWhoMayChange(t *testing.T) {
 	require.Len(t, entries, 3, "create, open, pause: refused requests changed nothing")
 	r = d.as("victor", post, path(id, "/end"), "", "Accept-Language", "zh-CN,en;q=0.5")
 	require.Contains(t, r.text, "无权限")
+}
+
+func TestAnOperatorsRefusedTokenIsCountedAndItsCauseLogged(t *testing.T) {
+	t.Parallel()
+	d := newAdminAPI(t)
+	logs, reg := &testenv.Logs{}, prometheus.NewRegistry()
+	log := slog.New(slog.NewTextHandler(logs, nil))
+	d.handler = adminhttp.NewHandler(d.service, fakeTokens{}, denial.NewRecorder(reg, log, denial.Operator), log)
+	require.Equal(t, 401, d.as("", http.MethodGet, "sales", "").status)
+	require.Equal(t, 401, d.as("forged", http.MethodGet, "orders?sale_id=1", "").status)
+	require.Equal(t, 401, d.as("alice", http.MethodGet, "sales", "", "Authorization", "Bearer bob").status)
+	require.Equal(t, 403, d.as("victor", http.MethodPost, "sales/pause", "").status)
+	require.Equal(t, 403, d.as("nobody", http.MethodGet, "sales", "").status)
+	require.Equal(t, 200, d.as("alice", http.MethodGet, "sales", "").status)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	counted := map[string]float64{}
+	for _, m := range families[0].GetMetric() {
+		if n := m.GetCounter().GetValue(); n > 0 {
+			counted[m.GetLabel()[0].GetValue()] = n
+		}
+	}
+	require.Equal(t, map[string]float64{"no_token": 1, "signature": 1, "malformed": 1, "role": 2}, counted)
+	for _, line := range []string{
+		`msg=refused kind=operator cause=signature route="GET /admin/v1/orders" address=192.0.2.1`,
+		`msg=refused kind=operator cause=role route="POST /admin/v1/sales/pause" address=192.0.2.1 detail="\"victor\" with the role \"viewer\""`,
+	} {
+		require.Contains(t, logs.String(), line)
+	}
+	require.NotContains(t, logs.String(), "forged")
 }
 
 func TestActionsOnASaleReachRedisAtOnce(t *testing.T) {
@@ -170,7 +206,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"GET", "sales?cursor=x", "", 422, "validation"},
 		{"GET", "sales?state=open", "", 400, "unexpected-field"},
 		{"GET", "sales?limit=1&limit=2", "", 422, "validation"},
-		{"GET", "audit-log?sale_id=0", "", 422, "validation"},
+		{"GET", "audit-log?sale_id=id:0", "", 422, "validation"},
 	} {
 		r := d.as("alice", c.method, c.path, c.body, "If-Match", version)
 		require.Equal(t, c.status, r.status, "%s %s %.80s: %s", c.method, c.path, c.body, r.text)
@@ -226,7 +262,13 @@ func TestListsComeInPages(t *testing.T) {
 	for range 5 {
 		d.sale(1)
 	}
-	for list, want := range map[string]int{"sales": 5, "audit-log": 10, "audit-log?actor=alice": 10, "audit-log?actor=bob": 0} {
+	for i := range 5 {
+		require.NoError(t, d.store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: "\xff" + strconv.Itoa(i), Reason: "malformed"}))
+	}
+	for _, bad := range []string{"7", "e30", "%%"} {
+		require.Contains(t, []int{400, 422}, d.as("alice", http.MethodGet, "dead-letters?cursor="+bad, "").status, bad)
+	}
+	for list, want := range map[string]int{"sales": 5, "dead-letters": 5, "audit-log": 10, "audit-log?actor=alice": 10, "audit-log?actor=bob": 0} {
 		seen, cursor := map[string]bool{}, ""
 		for more := true; more; more = cursor != "" {
 			sep := "?"

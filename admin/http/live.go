@@ -7,6 +7,7 @@ import (
 
 	"seckill/admin"
 	"seckill/internal/readcache"
+	"seckill/order"
 )
 
 const (
@@ -17,19 +18,28 @@ const (
 	liveKept = 256
 )
 
-func newLiveCache(s *admin.Service) *readcache.Cache[admin.LiveView] {
+// liveCache keeps views by the name of their sale; that of all sales by none.
+type liveCache = readcache.Cache[order.SaleName, admin.LiveView]
+
+func newLiveCache(s *admin.Service) *liveCache {
 	fresh := func(error) time.Duration { return liveFor }
-	return readcache.New(liveKept, fresh, func(ctx context.Context, saleID int64) (admin.LiveView, error) {
-		l, err := s.Live(ctx, saleID) // bounds its questions itself
+	return readcache.New(liveKept, fresh, func(ctx context.Context, sale order.SaleName) (v admin.LiveView, err error) {
+		var id int64
+		if sale != (order.SaleName{}) {
+			if id, err = s.SaleID(ctx, sale); err != nil {
+				return v, err
+			}
+		}
+		l, err := s.Live(ctx, id) // bounds its questions itself
 		return admin.ViewLive(l), err
 	})
 }
 
 func (h *Handler) live(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := queryOf(r, "sale_id")
-	id := in.positive("sale_id")
+	sale := in.saleName("sale_id")
 	if in.err != nil {
 		return nil, in.err
 	}
-	return h.liveViews.Get(r.Context(), id)
+	return h.liveViews.Get(r.Context(), sale)
 }

@@ -62,7 +62,7 @@ func TestALiveSaleIsShownWithItsStockAndWhoSellsIt(t *testing.T) {
 	d.want(http.StatusOK, http.MethodPost, path(other, "/pause"), "")
 	require.Equal(t, "paused", d.live(other).Sales[0].Status)
 	require.Equal(t, "not-found", d.want(http.StatusNotFound, http.MethodGet, "live?sale_id=7", "").body.Code)
-	d.want(http.StatusUnprocessableEntity, http.MethodGet, "live?sale_id=x", "")
+	d.want(http.StatusUnprocessableEntity, http.MethodGet, "live?sale_id=id:x", "")
 	require.Equal(t, http.StatusOK, d.as("victor", http.MethodGet, "live", "").status)
 
 	d.mini.SetError("away")

@@ -44,6 +44,14 @@ func (s *slowServers) Sale(ctx context.Context, id int64) (order.Sale, error) {
 	return order.Sale{ID: id, Title: "Sneaker"}, nil
 }
 
+func (s *slowServers) SalesNamed(_ context.Context, n order.SaleName) ([]order.Sale, error) {
+	s.answer()
+	if n.ID == 404 {
+		return nil, nil
+	}
+	return []order.Sale{{ID: n.ID}}, nil
+}
+
 func (s *slowServers) Metas(_ context.Context, ids []int64) ([]stock.Meta, error) {
 	s.answer()
 	return make([]stock.Meta, len(ids)), nil
@@ -59,12 +67,12 @@ func (s *slowServers) Instances(context.Context) ([]fleet.Instance, error) {
 func (s *slowServers) AnnounceLimits(context.Context, uint64) error { return nil }
 
 // callsPerView is the number of calls for one live view.
-const callsPerView = 3
+const callsPerView = 4
 
 // newSlowAPI returns the API on slow servers, and a function that gets a live view.
 func newSlowAPI() (servers *slowServers, look func(ctx context.Context, saleID int) *httptest.ResponseRecorder) {
 	servers = &slowServers{}
-	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), fakeTokens{}, slog.New(slog.DiscardHandler))
+	h := adminhttp.NewHandler(admin.New(admin.Options{Sales: servers, Names: servers, Ledger: servers, Fleet: servers, Log: slog.New(slog.DiscardHandler)}), fakeTokens{}, nil, slog.New(slog.DiscardHandler))
 	return servers, func(ctx context.Context, saleID int) *httptest.ResponseRecorder {
 		req := httptest.NewRequestWithContext(ctx, http.MethodGet, adminhttp.Prefix+"live?sale_id="+strconv.Itoa(saleID), http.NoBody)
 		req.Header.Set("Authorization", "Bearer victor")

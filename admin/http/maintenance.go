@@ -25,7 +25,7 @@ func (h *Handler) limited(e endpoint) endpoint {
 
 func (h *Handler) audit(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id := in.saleID()
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -51,7 +51,8 @@ const rebuildTimeout = 10 * time.Minute
 
 func (h *Handler) rebuild(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id, c := in.saleID(), in.call()
+	c := in.call()
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

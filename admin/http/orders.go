@@ -12,8 +12,9 @@ func (h *Handler) listOrders(_ http.ResponseWriter, r *http.Request) (any, error
 	in := queryOf(r, "sale_id", "shopper", "reference", "cursor", "limit")
 	before, limit := in.page()
 	q := admin.OrderQuery{
-		SaleID: in.positive("sale_id"), Shopper: in.query.Get("shopper"), Reference: in.query.Get("reference"), Before: order.ID(before), Limit: limit,
+		Shopper: in.query.Get("shopper"), Reference: in.query.Get("reference"), Before: order.ID(before), Limit: limit,
 	}
+	q.SaleID = h.saleFilter(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -37,7 +38,8 @@ func ParseOrderID(s string) (order.ID, error) {
 
 func (h *Handler) showOrder(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := queryOf(r, "sale_id", "shopper")
-	id, sale := in.orderID(), in.positive("sale_id")
+	id := in.orderID()
+	sale := h.saleFilter(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

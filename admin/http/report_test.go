@@ -29,8 +29,9 @@ func TestAReportIsWhatTheAuditCountsAndAnExportIsLogged(t *testing.T) {
 	r, err := d.service.Report(t.Context(), id)
 	require.NoError(t, err)
 	v := admin.ViewReport(r)
-	one := admin.SumView{Orders: 1, Units: 1, AmountMinor: 9900}
-	require.Equal(t, []admin.SumView{one, one, one, {}}, []admin.SumView{v.Confirmed, v.Paid, v.Cancelled, v.Rejected})
+	one, none := admin.SumView{Orders: 1, Units: 1, AmountMinor: 9900, Amount: "¥99.00"}, admin.SumView{Amount: "¥0.00"}
+	require.Equal(t, []admin.SumView{one, one, one, none}, []admin.SumView{v.Confirmed, v.Paid, v.Cancelled, v.Rejected})
+	require.Equal(t, []admin.ReturnedView{{Times: 1, Shoppers: 1, Orders: 1, Units: 1}}, v.Returns)
 	require.False(t, v.Final)
 	audits, err := d.store.Tally(t.Context(), id)
 	require.NoError(t, err)

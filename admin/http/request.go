@@ -2,6 +2,8 @@ package adminhttp
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 
 	"seckill/admin"
 	"seckill/internal/problem"
+	"seckill/internal/suggest"
 	"seckill/order"
 )
 
@@ -93,7 +96,7 @@ func queryOf(r *http.Request, known ...string) *input {
 	}
 	for name, values := range in.query {
 		if !slices.Contains(known, name) {
-			in.fail(because(unexpectedField, fmt.Sprintf("Unknown parameter %q; the known ones are %s.", name, strings.Join(known, ", "))))
+			in.fail(because(unexpectedField, fmt.Sprintf("Unknown parameter %q%s; the known ones are %s.", name, suggest.Remark(name, known), strings.Join(known, ", "))))
 		} else if len(values) != 1 {
 			in.fail(invalid("?"+name, "must have one value"))
 		}
@@ -119,16 +122,74 @@ func (in *input) positive(name string) int64 {
 
 // page reads cursor and limit.
 func (in *input) page() (before int64, limit int) {
-	n := in.number("limit", maxLimit, "must be 1 to "+strconv.Itoa(maxLimit))
-	return in.positive("cursor"), int(cmp.Or(n, pageSize))
+	return in.positive("cursor"), in.limit()
 }
 
-// saleID reads the sale's ID in the path.
-func (in *input) saleID() int64 {
-	id, err := strconv.ParseInt(in.PathValue("id"), 10, 64)
-	if err != nil || id <= 0 {
-		in.fail(problem.New(notFound, nil))
+func (in *input) limit() int {
+	n := in.number("limit", maxLimit, "must be 1 to "+strconv.Itoa(maxLimit))
+	return int(cmp.Or(n, pageSize))
+}
+
+// flag reads true or false; false if it was not sent.
+func (in *input) flag(name string) bool {
+	switch in.query.Get(name) {
+	case "true":
+		return true
+	case "false":
+		return false
 	}
+	if in.query.Has(name) {
+		in.fail(invalid("?"+name, "must be true or false"))
+	}
+	return false
+}
+
+// sale reads the sale in the path: its ID or its external ID. Call it after all else
+// is read: it asks MySQL.
+func (h *Handler) sale(ctx context.Context, in *input) int64 {
+	if in.err != nil {
+		return 0
+	}
+	n, err := order.ParseSaleName(in.PathValue("id"))
+	if err != nil {
+		in.fail(problem.New(notFound, err))
+		return 0
+	}
+	id, err := h.service.SaleID(ctx, n)
+	in.failSale(n, err)
+	return id
+}
+
+func (in *input) failSale(n order.SaleName, err error) {
+	if errors.Is(err, order.ErrNotFound) {
+		err = because(notFound, "There is no sale "+n.String()+".")
+	}
+	if err != nil {
+		in.fail(err)
+	}
+}
+
+// saleName reads a parameter that names a sale; the zero name if it was not sent.
+func (in *input) saleName(name string) order.SaleName {
+	if !in.query.Has(name) {
+		return order.SaleName{}
+	}
+	n, err := order.ParseSaleName(in.query.Get(name))
+	if err != nil {
+		in.fail(invalid("?"+name, "must be the ID or the external ID of a sale"))
+	}
+	return n
+}
+
+// saleFilter reads the parameter sale_id of a list; 0 if it was not sent. Call it after
+// all else is read: it asks MySQL.
+func (h *Handler) saleFilter(ctx context.Context, in *input) int64 {
+	n := in.saleName("sale_id")
+	if in.err != nil || n == (order.SaleName{}) {
+		return 0
+	}
+	id, err := h.service.SaleFilter(ctx, n)
+	in.failSale(n, err)
 	return id
 }
 

@@ -1,13 +1,16 @@
 package adminhttp
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"seckill/admin"
-	"seckill/internal/problem"
+	"seckill/internal/suggest"
 	"seckill/order"
 )
 
@@ -23,7 +26,7 @@ func (h *Handler) listSales(_ http.ResponseWriter, r *http.Request) (any, error)
 
 func (h *Handler) showSale(w http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id := in.saleID()
+	id := h.sale(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}
@@ -68,7 +71,7 @@ func (b *body) sale() (order.Sale, error) {
 	sale := order.Sale{
 		Title: required[string](b, "title"), PriceMinor: required[int64](b, "price_minor"),
 		Currency: required[string](b, "currency"), Total: required[int](b, "stock"),
-		OrdersPerShopper: 1, UnitsPerOrder: 1, PayWithin: 10 * time.Minute,
+		OrdersPerShopper: 1, UnitsPerOrder: 1, AttemptsPerShopper: order.DefaultAttempts, PayWithin: 10 * time.Minute,
 	}
 	patch := patchOf(b)
 	return patch.Over(sale), b.done()
@@ -79,41 +82,69 @@ func patchOf(b *body) order.SalePatch {
 	return order.SalePatch{
 		ExternalID: field[string](b, "external_id"), SKU: field[string](b, "sku"),
 		OrdersPerShopper: field[int](b, "orders_per_shopper"), UnitsPerOrder: field[int](b, "units_per_order"),
-		StartsAt: instant(b, "starts_at"), EndsAt: instant(b, "ends_at"), PayWithin: duration(b, "pay_within"),
+		AttemptsPerShopper: field[int](b, "attempts_per_shopper"),
+		StartsAt:           instant(b, "starts_at"), EndsAt: instant(b, "ends_at"), PayWithin: duration(b, "pay_within"),
 		RequirePermit: field[bool](b, "require_permit"), RequireClaim: field[string](b, "require_claim"),
 	}
 }
 
 func (h *Handler) changeSale(w http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id, c, b := in.saleID(), in.change(), in.body()
+	c, b := in.change(), in.body()
 	if in.err != nil {
 		return nil, in.err
 	}
-	patch := patchOf(b)
-	patch.Title, patch.PriceMinor, patch.Currency = field[string](b, "title"), field[int64](b, "price_minor"), field[string](b, "currency")
-	if err := b.done(); err != nil {
+	patch, err := b.patch()
+	if err != nil {
 		return nil, err
 	}
+	id := h.sale(r.Context(), in)
+	if in.err != nil {
+		return nil, in.err
+	}
 	return h.done(w, r, c, id, order.Changing(patch))
+}
+
+// DecodePatch reads the JSON of a change to a sale as PATCH sales/{id} does. The error
+// is a *problem.Failure that names each field.
+func DecodePatch(text []byte) (order.SalePatch, error) {
+	b, err := bodyOf(text)
+	if err != nil {
+		return order.SalePatch{}, err
+	}
+	return b.patch()
+}
+
+func (b *body) patch() (order.SalePatch, error) {
+	patch := patchOf(b)
+	patch.Title, patch.PriceMinor, patch.Currency = field[string](b, "title"), field[int64](b, "price_minor"), field[string](b, "currency")
+	return patch, b.done()
 }
 
 // moveSale answers POST sales/{id}/{action}.
 func (h *Handler) moveSale(w http.ResponseWriter, r *http.Request) (any, error) {
 	in := inputOf(r)
-	id, c, b := in.saleID(), in.call(), in.body()
+	c, b := in.call(), in.body()
 	if in.err != nil {
 		return nil, in.err
 	}
-	action, ok := actionOf(r.PathValue("action"), b)
+	name := r.PathValue("action")
+	action, ok := actionOf(name, b)
 	if !ok {
-		return nil, problem.New(notFound, nil)
+		return nil, because(notFound, fmt.Sprintf("There is no action %q%s; a sale has %s.", name, suggest.Remark(name, actions), strings.Join(actions, ", ")))
 	}
 	if err := b.done(); err != nil {
 		return nil, err
 	}
+	id := h.sale(r.Context(), in)
+	if in.err != nil {
+		return nil, in.err
+	}
 	return h.done(w, r, c, id, action)
 }
+
+// actions are those of a sale.
+var actions = []string{"open", "pause", "resume", "end", "restock", "extend-pay", "void"}
 
 // actionOf reads the action of that name from a body.
 func actionOf(name string, b *body) (order.Action, bool) {
@@ -170,12 +201,23 @@ func statusOf(rs ...admin.Result) int {
 	return http.StatusOK
 }
 
-func (h *Handler) pauseAll(_ http.ResponseWriter, r *http.Request) (any, error) {
-	in := inputOf(r)
-	c := in.call()
-	if in.err != nil {
-		return nil, in.err
+// moveAll returns the endpoint of an action on all sales.
+func (h *Handler) moveAll(name string) endpoint {
+	return func(_ http.ResponseWriter, r *http.Request) (any, error) {
+		in := inputOf(r)
+		c := in.call()
+		if in.err != nil {
+			return nil, in.err
+		}
+		outcomes, err := h.service.MoveAll(r.Context(), c, name)
+		var done []admin.Result
+		for _, o := range outcomes {
+			if o.Err != nil {
+				err = errors.Join(err, o.Err)
+				continue
+			}
+			done = append(done, o.Result)
+		}
+		return response{statusOf(done...), listOf(done, admin.ViewResult)}, err
 	}
-	paused, err := h.service.PauseAll(r.Context(), c)
-	return response{statusOf(paused...), listOf(paused, admin.ViewResult)}, err
 }

@@ -75,7 +75,7 @@ func New(o Options) (*Verifier, error) {
 		return nil, errors.New("auth: tokens need an issuer and an audience")
 	}
 	v := &Verifier{quick: hs256{issuer: o.Issuer, audience: o.Audience}, keys: make(map[string]verifyKey), parser: jwt.NewParser(
-		jwt.WithValidMethods([]string{"HS256", "EdDSA", "RS256"}),
+		jwt.WithValidMethods(methods),
 		jwt.WithIssuer(o.Issuer), jwt.WithAudience(o.Audience),
 		jwt.WithExpirationRequired(), jwt.WithStrictDecoding(),
 	)}
@@ -173,10 +173,10 @@ func (i Identity) Claims(v any) error {
 	return nil
 }
 
-// Verify returns whose token it is. The error is ErrToken.
+// Verify returns whose token it is. The error is ErrToken, as a *TokenError.
 func (v *Verifier) Verify(token string) (Identity, error) {
 	if len(token) > maxToken {
-		return Identity{}, ErrToken
+		return Identity{}, Refused("too_long")
 	}
 	if shopper, ok := v.quick.verify(token, time.Now()); ok {
 		return Identity{shopper, token}, nil
@@ -188,15 +188,15 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 			return Identity{known.shopper, token}, nil
 		}
 		cache.Remove(digest)
-		return Identity{}, ErrToken
+		return Identity{}, Refused("expired")
 	}
 	var claims jwt.RegisteredClaims
 	parsed, err := v.parser.ParseWithClaims(token, &claims, v.key)
-	if err != nil {
-		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
+	if err == nil && !order.ValidShopperID(claims.Subject) {
+		err = errSubject
 	}
-	if !order.ValidShopperID(claims.Subject) {
-		return Identity{}, fmt.Errorf("%w: subject", ErrToken)
+	if err != nil {
+		return Identity{}, refused(parsed, err)
 	}
 	kid, _ := parsed.Header["kid"].(string)
 	if secret, ok := v.keys[kid].key.([]byte); ok {
@@ -209,15 +209,15 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 // key returns the key that a token must be signed under.
 func (v *Verifier) key(t *jwt.Token) (any, error) {
 	if _, critical := t.Header["crit"]; critical {
-		return nil, errors.New("critical header")
+		return nil, fmt.Errorf("%w: critical", errHeader)
 	}
 	kid, isString := t.Header["kid"].(string)
 	if _, named := t.Header["kid"]; named && !isString {
-		return nil, errors.New("kid is no string")
+		return nil, fmt.Errorf("%w: kid is no string", errHeader)
 	}
 	k, ok := v.keys[kid]
 	if !ok || k.alg != t.Method.Alg() {
-		return nil, errors.New("no such key")
+		return nil, errKey
 	}
 	return k.key, nil
 }

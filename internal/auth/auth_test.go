@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -110,33 +111,60 @@ func TestVerifier_RefusesABadToken(t *testing.T) {
 	v := verifier(t, auth.Options{Secrets: map[string][]byte{"": key}})
 	_, err = v.Verify(good)
 	require.NoError(t, err)
+	causes := map[string]string{
+		"alg none": "algorithm", "other algorithm": "algorithm", "wrong key": "signature", "unknown kid": "key_unknown",
+		"expired": "expired", "never expires": "claim_missing", "not yet": "not_yet_valid", "wrong audience": "audience", "no audience": "claim_missing",
+		"wrong issuer": "issuer", "empty subject": "subject", "no subject": "subject", "65 bytes": "subject", "space": "subject", "not ASCII": "subject",
+		"another service's, and expired": "audience", "forged, and expired": "signature", "too long": "too_long", "unknown algorithm": "algorithm",
+		"trailing signature": "signature",
+	}
 	for name, token := range map[string]string{
-		"empty":              "",
-		"garbage":            "garbage",
-		"alg none":           sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
-		"other algorithm":    sign(jwt.SigningMethodHS384, key, nil, nil),
-		"wrong key":          sign(hs, []byte(strings.Repeat("x", 40)), nil, nil),
-		"unknown kid":        sign(hs, key, "other", nil),
-		"kid is no string":   sign(hs, key, 1, nil),
-		"critical header":    crit,
-		"expired":            sign(hs, key, nil, jwt.MapClaims{"exp": time.Now().Add(-time.Second).Unix()}),
-		"never expires":      sign(hs, key, nil, jwt.MapClaims{"exp": nil}),
-		"not yet":            sign(hs, key, nil, jwt.MapClaims{"nbf": time.Now().Add(time.Minute).Unix()}),
-		"wrong audience":     sign(hs, key, nil, jwt.MapClaims{"aud": "operators"}),
-		"no audience":        sign(hs, key, nil, jwt.MapClaims{"aud": nil}),
-		"wrong issuer":       sign(hs, key, nil, jwt.MapClaims{"iss": "x"}),
-		"empty subject":      sign(hs, key, nil, jwt.MapClaims{"sub": ""}),
-		"no subject":         sign(hs, key, nil, jwt.MapClaims{"sub": nil}),
-		"65 bytes":           sign(hs, key, nil, jwt.MapClaims{"sub": strings.Repeat("a", 65)}),
-		"space":              sign(hs, key, nil, jwt.MapClaims{"sub": "a b"}),
-		"not ASCII":          sign(hs, key, nil, jwt.MapClaims{"sub": "ábc"}),
-		"trailing signature": good + "A",
-		"no payload":         good[:strings.IndexByte(good, '.')] + good[strings.LastIndexByte(good, '.'):],
+		"another service's, and expired": sign(hs, key, nil, jwt.MapClaims{"aud": "operators", "exp": 1}),
+		"forged, and expired":            sign(hs, []byte(strings.Repeat("x", 40)), nil, jwt.MapClaims{"exp": 1}),
+		"too long":                       sign(hs, key, nil, jwt.MapClaims{"pad": strings.Repeat("x", 4<<10)}),
+		"unknown algorithm":              "eyJhbGciOiJYWVoifQ" + good[strings.IndexByte(good, '.'):],
+		"empty":                          "",
+		"garbage":                        "garbage",
+		"alg none":                       sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
+		"other algorithm":                sign(jwt.SigningMethodHS384, key, nil, nil),
+		"wrong key":                      sign(hs, []byte(strings.Repeat("x", 40)), nil, nil),
+		"unknown kid":                    sign(hs, key, "other", nil),
+		"kid is no string":               sign(hs, key, 1, nil),
+		"critical header":                crit,
+		"expired":                        sign(hs, key, nil, jwt.MapClaims{"exp": time.Now().Add(-time.Second).Unix()}),
+		"never expires":                  sign(hs, key, nil, jwt.MapClaims{"exp": nil}),
+		"not yet":                        sign(hs, key, nil, jwt.MapClaims{"nbf": time.Now().Add(time.Minute).Unix()}),
+		"wrong audience":                 sign(hs, key, nil, jwt.MapClaims{"aud": "operators"}),
+		"no audience":                    sign(hs, key, nil, jwt.MapClaims{"aud": nil}),
+		"wrong issuer":                   sign(hs, key, nil, jwt.MapClaims{"iss": "x"}),
+		"empty subject":                  sign(hs, key, nil, jwt.MapClaims{"sub": ""}),
+		"no subject":                     sign(hs, key, nil, jwt.MapClaims{"sub": nil}),
+		"65 bytes":                       sign(hs, key, nil, jwt.MapClaims{"sub": strings.Repeat("a", 65)}),
+		"space":                          sign(hs, key, nil, jwt.MapClaims{"sub": "a b"}),
+		"not ASCII":                      sign(hs, key, nil, jwt.MapClaims{"sub": "ábc"}),
+		"trailing signature":             good + "A",
+		"no payload":                     good[:strings.IndexByte(good, '.')] + good[strings.LastIndexByte(good, '.'):],
 	} {
 		for range 2 { // a refused token is not remembered as a good one
 			_, err := v.Verify(token)
 			require.ErrorIs(t, err, auth.ErrToken, name)
+			var refused *auth.TokenError
+			require.ErrorAs(t, err, &refused, name)
+			require.Equal(t, cmp.Or(causes[name], "malformed"), refused.Cause(), name)
 		}
+	}
+}
+
+func TestATokenErrorNamesAShortPlainKeyIDAlone(t *testing.T) {
+	t.Parallel()
+	v := verifier(t, auth.Options{Secrets: map[string][]byte{"": []byte(secretKey)}})
+	for kid, want := range map[string]string{
+		"2026-11": "2026-11", "other": "other", "": "", "a b": "", "a\nb": "", "schlüssel": "", strings.Repeat("k", 33): "", strings.Repeat("k", 32): strings.Repeat("k", 32),
+	} {
+		_, err := v.Verify(sign(jwt.SigningMethodHS256, []byte(secretKey+"x"), kid, nil))
+		var refused *auth.TokenError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, want, refused.KeyID())
 	}
 }
 

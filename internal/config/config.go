@@ -25,6 +25,7 @@ type Config struct {
 	MySQL    MySQL
 	Redis    Redis
 	RocketMQ RocketMQ
+	Messages Messages
 	Auth     Auth
 	Admin    Admin
 	API      API
@@ -74,6 +75,16 @@ type RocketMQ struct {
 	EventTopic  string
 	Group       string
 	Queues      int
+	TLS         bool
+	CAFile      string
+	ServerName  string // in certificates; empty: the host of each address
+}
+
+// Messages are the messages of orders, from API to consumer.
+type Messages struct {
+	Keys          [][]byte      // the first one signs, all are accepted
+	UnsignedUntil time.Time     // zero: messages without a MAC are never accepted
+	NewerWait     time.Duration // for a consumer of a newer version
 }
 
 // Auth holds the keys that verify shoppers' tokens and seal order IDs.
@@ -165,6 +176,9 @@ func shared(c Config) error {
 	}
 	for _, key := range c.Auth.IDKeys {
 		use("SECKILL_ID_KEYS", key)
+	}
+	for _, key := range c.Messages.Keys {
+		use("SECKILL_MESSAGE_KEYS", key)
 	}
 	for _, secret := range c.API.PaymentSecrets {
 		use("SECKILL_PAYMENT_SECRETS", secret)

@@ -73,13 +73,13 @@ func TestAMisspeltVariableIsRefusedAndAStrangerIsNamed(t *testing.T) {
 
 func TestSecretsAreHardToGuessAndHaveOnePurpose(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"SECKILL_JWT_SECRETS", "SECKILL_ADMIN_JWT_SECRETS", "SECKILL_ID_KEYS", "SECKILL_PAYMENT_SECRETS"} {
+	for _, name := range []string{"SECKILL_JWT_SECRETS", "SECKILL_ADMIN_JWT_SECRETS", "SECKILL_ID_KEYS", "SECKILL_MESSAGE_KEYS", "SECKILL_PAYMENT_SECRETS"} {
 		for _, weak := range []string{strings.Repeat("a", 32), strings.Repeat("ab", 40), strings.Repeat("changeme", 8), strings.Repeat("0", 64)} {
 			_, err := config.Load([]string{name + "=" + weak}, "")
 			require.ErrorContains(t, err, name, weak)
 			require.NotContains(t, err.Error(), weak)
 		}
-		for _, other := range []string{"SECKILL_JWT_SECRETS=k=", "SECKILL_ADMIN_JWT_SECRETS=", "SECKILL_ID_KEYS=", "SECKILL_PAYMENT_SECRETS="} {
+		for _, other := range []string{"SECKILL_JWT_SECRETS=k=", "SECKILL_ADMIN_JWT_SECRETS=", "SECKILL_ID_KEYS=", "SECKILL_MESSAGE_KEYS=", "SECKILL_PAYMENT_SECRETS="} {
 			if strings.HasPrefix(other, name) {
 				continue
 			}
@@ -101,6 +101,21 @@ func TestOriginsAreThoseThatBrowsersSend(t *testing.T) {
 	for _, bad := range []string{"https://shop.example/", "shop.example", "https://*.shop.example", "https://Shop.example", "https://shop.example:443", "http://shop.example:80", "https://shop.example/page", "null", "*,https://shop.example", "https://u@shop.example", "https://shop.example?x"} {
 		_, err := config.Load([]string{"SECKILL_CORS_ORIGINS=" + bad}, "")
 		require.ErrorContains(t, err, "SECKILL_CORS_ORIGINS", bad)
+	}
+}
+
+func TestUnsignedMessagesEndSoon(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(nil, "")
+	require.NoError(t, err)
+	require.Zero(t, c.Messages.UnsignedUntil)
+	at := time.Now().Add(6 * 24 * time.Hour).Truncate(time.Second)
+	c, err = config.Load([]string{"SECKILL_MESSAGE_UNSIGNED_UNTIL=" + at.Format(time.RFC3339)}, "")
+	require.NoError(t, err)
+	require.True(t, c.Messages.UnsignedUntil.Equal(at))
+	for _, bad := range []string{"true", "24h", at.Format(time.DateTime), at.Add(48 * time.Hour).Format(time.RFC3339)} {
+		_, err := config.Load([]string{"SECKILL_MESSAGE_UNSIGNED_UNTIL=" + bad}, "")
+		require.ErrorContains(t, err, "SECKILL_MESSAGE_UNSIGNED_UNTIL: want a time with its zone", bad)
 	}
 }
 

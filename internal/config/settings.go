@@ -65,12 +65,21 @@ func Settings() []Setting {
 		{"rocketmq_nameservers", "", "host:port of each name server", false, list(func(c *Config) *[]string { return &c.RocketMQ.NameServers })},
 		{"rocketmq_access_key", "", "ACL access key", false, str(func(c *Config) *string { return &c.RocketMQ.AccessKey })},
 		{"rocketmq_secret_key", "", "ACL secret key", true, str(func(c *Config) *string { return &c.RocketMQ.SecretKey })},
+		{"rocketmq_tls", "false", "use TLS and verify the certificates of name servers and brokers", false, boolean(func(c *Config) *bool { return &c.RocketMQ.TLS })},
+		{"rocketmq_ca_file", "", "PEM file of the certificate authority; empty uses those of the system", false, str(func(c *Config) *string { return &c.RocketMQ.CAFile })},
+		{"rocketmq_tls_server_name", "", "name in the certificates of all name servers and brokers; empty: each has one for the host of its address, a broker for its `brokerIP1`", false, str(func(c *Config) *string { return &c.RocketMQ.ServerName })},
 		{"rocketmq_namespace", "", "namespace of topics and groups", false, str(func(c *Config) *string { return &c.RocketMQ.Namespace })},
 		{"rocketmq_topic", "SECKILL_ORDER", "topic of the orders", false, name(func(c *Config) *string { return &c.RocketMQ.Topic })},
 		{"rocketmq_probe_topic", "SECKILL_PROBE", "topic for messages that test whether the broker works", false, name(func(c *Config) *string { return &c.RocketMQ.ProbeTopic })},
 		{"rocketmq_event_topic", "SECKILL_ORDER_EVENT", "topic of the order events, for other systems", false, name(func(c *Config) *string { return &c.RocketMQ.EventTopic })},
 		{"rocketmq_group", "SECKILL_SETTLE", "consumer group of the settling consumers", false, name(func(c *Config) *string { return &c.RocketMQ.Group })},
 		{"rocketmq_queues", "8", "number of queues of the order and event topics when they are created", false, num(func(c *Config) *int { return &c.RocketMQ.Queues }, 1, 256)},
+
+		{"message_keys", "", "comma-separated keys that sign the messages of orders, so that consumers settle only those of an API: at least 32 bytes each, as hex or text; the first one signs, all are accepted", true, keys(func(c *Config) *[][]byte { return &c.Messages.Keys })},
+		{"message_unsigned_until", "", "until this time (RFC 3339, such as 2027-01-31T18:00:00+08:00, at most 7 days ahead) consumers also accept messages that are not signed, for the upgrade from a version that does not sign", false, soon(func(c *Config) *time.Time { return &c.Messages.UnsignedUntil })},
+		// The orders of these messages are settled from their reservations meanwhile; 10m is
+		// how long an orchestrator usually gives a rolling upgrade.
+		{"message_newer_wait", "10m", "how long consumers leave a message of a newer version to a newer consumer, while its queue waits; then it becomes a dead letter", false, duration(func(c *Config) *time.Duration { return &c.Messages.NewerWait }, time.Second, 24*time.Hour)},
 
 		{"jwt_secrets", "", "comma-separated HS256 secrets of at least 32 bytes, each `secret` or `kid=secret`", true, secrets(func(c *Config) *map[string][]byte { return &c.Auth.JWTSecrets })},
 		{"jwt_public_keys", "", "comma-separated EdDSA or RS256 public keys, each `kid=file.pem`", false, publicKeys(func(c *Config) *map[string]string { return &c.Auth.JWTPublicKeys })},
@@ -81,7 +90,7 @@ func Settings() []Setting {
 		{"admin_jwt_audience", "operators", "required `aud` of an operator's token", false, str(func(c *Config) *string { return &c.Admin.Audience })},
 		{"admin_token_lifetime", "24h", "longest time, from `iat` to `exp`, for which an operator's token may be valid", false, duration(func(c *Config) *time.Duration { return &c.Admin.TokenLifetime }, time.Minute, 366*24*time.Hour)},
 		{"admin_denied_tokens", "", "comma-separated `jti` of operators' tokens that are refused", false, list(func(c *Config) *[]string { return &c.Admin.DeniedTokens })},
-		{"id_keys", "", "comma-separated keys that seal order IDs, at least 32 bytes each, as hex or text; the first one seals, all are accepted", true, setIDKeys},
+		{"id_keys", "", "comma-separated keys that seal order IDs, at least 32 bytes each, as hex or text; the first one seals, all are accepted", true, keys(func(c *Config) *[][]byte { return &c.Auth.IDKeys })},
 
 		{"payment_secrets", "", "comma-separated secrets of the payment provider's callbacks (several during a rotation), each `whsec_` and base64 or at least 32 bytes of text; without one, payments are refused", true, setPaymentSecrets},
 
@@ -312,19 +321,37 @@ func publicKeys(field func(*Config) *map[string]string) func(*Config, string) er
 	}
 }
 
-func setIDKeys(c *Config, v string) error {
-	c.Auth.IDKeys = nil
-	for _, part := range split(v) {
-		key := []byte(part)
-		if b, err := hex.DecodeString(part); err == nil && len(b) >= minSecret {
-			key = b
+func keys(field func(*Config) *[][]byte) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = nil
+		for _, part := range split(v) {
+			key := []byte(part)
+			if b, err := hex.DecodeString(part); err == nil && len(b) >= minSecret {
+				key = b
+			}
+			if err := checkSecret(key, minSecret); err != nil {
+				return err
+			}
+			*field(c) = append(*field(c), key)
 		}
-		if err := checkSecret(key, minSecret); err != nil {
-			return err
-		}
-		c.Auth.IDKeys = append(c.Auth.IDKeys, key)
+		return nil
 	}
-	return nil
+}
+
+// soon reads a time at which something ends. A time that is far away would be forgotten.
+func soon(field func(*Config) *time.Time) func(*Config, string) error {
+	const farthest = 7 * 24 * time.Hour
+	return func(c *Config, v string) error {
+		if *field(c) = (time.Time{}); v == "" {
+			return nil
+		}
+		at, err := time.Parse(time.RFC3339, v)
+		if err != nil || time.Until(at) > farthest {
+			return fmt.Errorf("want a time with its zone, such as 2027-01-31T18:00:00+08:00, at most 7 days ahead, got %q", v)
+		}
+		*field(c) = at
+		return nil
+	}
 }
 
 // minRandom is the shortest secret of Standard Webhooks, which consists of random

@@ -23,27 +23,20 @@ type RedisNode struct {
 	port, bus int
 }
 
-// RedisCluster starts a Redis Cluster of two masters for one test: the first has the
-// slots below 8192, the second the others. Both end with the test.
-func RedisCluster(tb testing.TB) (nodes [2]RedisNode) {
+// RedisCluster starts a Redis Cluster of so many masters, which share the slots in
+// order. It ends with the test.
+func RedisCluster(tb testing.TB, masters int) []RedisNode {
 	tb.Helper()
+	nodes := make([]RedisNode, masters)
 	for i := range nodes {
 		nodes[i] = clusterNode(tb)
-	}
-	for i, slots := range [][2]int{{0, 8191}, {8192, 16383}} {
-		if err := nodes[i].ClusterAddSlotsRange(tb.Context(), slots[0], slots[1]).Err(); err != nil {
-			tb.Fatalf("give slots to a node: %v", err)
-		}
-	}
-	other := nodes[1]
-	if err := nodes[0].Do(tb.Context(), "cluster", "meet", "127.0.0.1", other.port, other.bus).Err(); err != nil {
-		tb.Fatalf("make a Redis Cluster: %v", err)
+		must(tb, nodes[i].ClusterAddSlotsRange(tb.Context(), 16384*i/masters, 16384*(i+1)/masters-1).Err())
+		must(tb, nodes[0].Do(tb.Context(), "cluster", "meet", "127.0.0.1", nodes[i].port, nodes[i].bus).Err())
 	}
 	for _, n := range nodes {
 		until(tb, "the Redis Cluster is not up", func() bool {
 			info, err := n.ClusterInfo(tb.Context()).Result()
-			known, err2 := n.ClusterShards(tb.Context()).Result()
-			return err == nil && err2 == nil && len(known) == 2 && strings.HasPrefix(info, "cluster_state:ok")
+			return err == nil && strings.HasPrefix(info, "cluster_state:ok") && strings.Contains(info, "cluster_size:"+strconv.Itoa(masters))
 		})
 	}
 	return nodes
@@ -51,7 +44,7 @@ func RedisCluster(tb testing.TB) (nodes [2]RedisNode) {
 
 func clusterNode(tb testing.TB) RedisNode {
 	tb.Helper()
-	dir, port, bus := tb.TempDir(), freePort(tb), freePort(tb)
+	dir, port, bus := tb.TempDir(), freePorts(tb, 0), freePorts(tb, 0)
 	server := exec.CommandContext(tb.Context(), redisServer(tb), "--port", strconv.Itoa(port), "--cluster-port", strconv.Itoa(bus),
 		"--bind", "127.0.0.1", "--dir", dir, "--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--logfile", "log")
 	server.Args[0] = "redis-server" // the binary acts by this name
@@ -68,17 +61,6 @@ func clusterNode(tb testing.TB) RedisNode {
 		return err == nil
 	})
 	return n
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("find a free port: %v", err)
-	}
-	defer func() { _ = l.Close() }()
-	addr, _ := l.Addr().(*net.TCPAddr)
-	return addr.Port
 }
 
 // until waits until a condition holds.

@@ -40,6 +40,12 @@ func MySQLs(t *testing.T, test func(t *testing.T, db *sql.DB)) {
 	t.Run("MySQL 8.0", func(t *testing.T) { test(t, database(t, setting(t, mysql8DSN))) })
 }
 
+// MainDSN returns the DSN of the server of MySQL.
+func MainDSN(tb testing.TB) *mysql.Config {
+	tb.Helper()
+	return parse(tb, setting(tb, mainDSN))
+}
+
 // DSNs runs test with the DSN of each configured server, as subtests named after the
 // server.
 func DSNs(t *testing.T, test func(t *testing.T, cfg *mysql.Config)) {

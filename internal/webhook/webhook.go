@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -55,8 +56,11 @@ type Callback struct {
 	signatures  []string
 }
 
-// Parse reads the headers and checks the time. The error is the cause of
-// a refusal, for the log.
+// ErrTime is the error of a callback whose time is too far from ours.
+var ErrTime = errors.New("too far from the server's time")
+
+// Parse reads the headers and checks the time. The error, which may be ErrTime, is the
+// cause of a refusal, for the log.
 func Parse(h http.Header, now time.Time) (Callback, error) {
 	c := Callback{EventID: only(h, HeaderEventID), at: only(h, HeaderTimestamp)}
 	if !order.ValidEventID(c.EventID) {
@@ -67,7 +71,7 @@ func Parse(h http.Header, now time.Time) (Callback, error) {
 		return c, fmt.Errorf("%s is missing or malformed", HeaderTimestamp)
 	}
 	if late := now.Sub(time.Unix(sec, 0)); sec <= 0 || late > replayWindow || late < -replayWindow {
-		return c, fmt.Errorf("%s is %s off", HeaderTimestamp, late)
+		return c, fmt.Errorf("%s is %s behind: %w", HeaderTimestamp, late.Truncate(time.Second), ErrTime)
 	}
 	c.signatures = strings.Fields(only(h, HeaderSignature))
 	if len(c.signatures) == 0 || len(c.signatures) > maxSignatures {

@@ -10,6 +10,7 @@ import (
 
 	"seckill/order"
 	"seckill/order/mysql"
+	"seckill/stock"
 )
 
 // growth is a line of the table that must be flat: the cost of an order in all
@@ -100,7 +101,7 @@ func (s *sale) fillBatch(ctx context.Context, store *mysql.Store, ids *order.IDM
 		}
 		batch[i] = order.Order{ID: id, SaleID: saleID, ShopperID: fmt.Sprintf("before%d", from+i), Quantity: 1}
 	}
-	rs, err := s.ledger.Reserve(ctx, saleID, batch)
+	rs, err := s.ledger.Reserve(ctx, saleID, stock.Purchases(batch...))
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func reserveOne(ctx context.Context, c *stock.Collector, ids *order.IDMaker, sal
 	if err != nil {
 		return err
 	}
-	r, err := c.Reserve(ctx, order.Order{ID: id, SaleID: saleID, ShopperID: id.String(), Quantity: 1})
+	r, err := c.Reserve(ctx, stock.Purchase{Order: order.Order{ID: id, SaleID: saleID, ShopperID: id.String(), Quantity: 1}, Attempts: 3})
 	return errors.Join(err, r.Err)
 }
 
@@ -99,7 +99,7 @@ func (b *bench) redisBenchmark(ctx context.Context) (sample, error) {
 	call := func(n int) (float64, error) {
 		out, err := exec.CommandContext(ctx, "redis-benchmark", "-h", host, "-p", port, "-P", "1", "-c", "50", "-q",
 			"-n", strconv.Itoa(n), "-r", "2000000000", "EVALSHA", sha, "3", key+"m", key+"o", key+"d",
-			"30000", "__rand_int__", "__rand_int__", "1", "").CombinedOutput()
+			"30000", "__rand_int__", "__rand_int__", "1", "", "3").CombinedOutput()
 		m := perSecondRE.FindSubmatch(out)
 		if err != nil || m == nil {
 			return 0, fmt.Errorf("redis-benchmark: %w: %s", err, out)

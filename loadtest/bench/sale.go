@@ -177,7 +177,7 @@ func (s *sale) audit(ctx context.Context, name string) (int64, error) {
 // forget removes the sale, so that the next round starts from the same state.
 func (s *sale) forget(ctx context.Context) error {
 	for i, name := range s.names() {
-		if _, err := s.run(ctx, "", "sale", "end", name); err != nil {
+		if _, err := s.run(ctx, "", "sale", "end", name, "--yes"); err != nil {
 			return err
 		}
 		if err := s.ledger.Unload(ctx, s.ids[i]); err != nil {

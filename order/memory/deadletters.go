@@ -34,7 +34,7 @@ func (s *Store) DeadLettersNamed(_ context.Context, name string) ([]order.DeadLe
 	}
 	var found []order.DeadLetter
 	for _, d := range s.deadLetters {
-		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && id > 0 && d.OrderID == id {
+		if d.MessageID == name && name != "" && (d.OrderID == 0 || d.OrderID == id) || d.IsVerdict() && d.OrderID == id {
 			found = append(found, d)
 		}
 	}
@@ -72,6 +72,9 @@ type deadLetterKey struct {
 func (s *Store) AddDeadLetter(_ context.Context, d order.DeadLetter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !d.IsVerdict() && len(s.deadLetters) >= order.MaxStoredDeadLetters {
+		return order.ErrFull
+	}
 	s.addDeadLetter(d)
 	return nil
 }
@@ -90,12 +93,16 @@ func (s *Store) addDeadLetter(d order.DeadLetter) bool {
 }
 
 // DeadLetters is as in order/mysql.
-func (s *Store) DeadLetters(_ context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
+func (s *Store) DeadLetters(_ context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := slices.SortedFunc(maps.Values(s.deadLetters), func(a, b order.DeadLetter) int {
-		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.OrderID, a.OrderID))
+	newestFirst := func(a, b order.DeadLetterCursor) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.OrderID, a.OrderID), cmp.Compare(b.SaleID, a.SaleID),
+			cmp.Compare(b.ShopperID, a.ShopperID), cmp.Compare(b.MessageID, a.MessageID))
+	}
+	found := slices.SortedFunc(maps.Values(s.deadLetters), func(a, b order.DeadLetter) int { return newestFirst(a.Cursor(), b.Cursor()) })
+	found = slices.DeleteFunc(found, func(d order.DeadLetter) bool {
+		return q.SaleID != 0 && d.SaleID != q.SaleID || q.After != (order.DeadLetterCursor{}) && newestFirst(q.After, d.Cursor()) >= 0
 	})
-	found = slices.DeleteFunc(found, func(d order.DeadLetter) bool { return saleID != 0 && d.SaleID != saleID })
-	return found[:min(len(found), limit)], nil
+	return found[:min(len(found), q.Limit)], nil
 }

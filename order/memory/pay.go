@@ -1,19 +1,14 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"seckill/order"
 )
-
-// payment is a recorded payment.
-type payment struct {
-	order.Payment
-
-	outcome order.Outcome
-}
 
 // Cancel is as in order/mysql.
 func (s *Store) Cancel(ctx context.Context, id order.ID) (order.Verdict, error) {
@@ -34,13 +29,14 @@ func (s *Store) CancelAs(ctx context.Context, by order.Operator, cmd string, id 
 	case r.Status != order.StatusConfirmed:
 		return r.Verdict(), r.CheckCancelled()
 	}
-	v := s.cancel(r.SaleID, []order.ID{id})[0]
+	v := s.cancel(r.SaleID, []order.ID{id}, by.IsZero())[0]
 	s.note(order.CancelEntry(by, cmd, v))
 	return v, nil
 }
 
-// cancel cancels confirmed orders of a sale, in one change.
-func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
+// cancel cancels confirmed orders of a sale, in one change. They count as returned by
+// their shoppers, or not.
+func (s *Store) cancel(saleID int64, ids []order.ID, returned bool) []order.Verdict {
 	sale := s.sales[saleID]
 	var vs []*order.Verdict
 	for _, id := range ids {
@@ -50,8 +46,23 @@ func (s *Store) cancel(saleID int64, ids []order.ID) []order.Verdict {
 		v := r.Verdict()
 		vs = append(vs, &v)
 	}
+	if returned {
+		s.count(saleID, vs)
+	}
 	s.record(sale, vs)
 	return order.Settled(nil, vs)
+}
+
+// count counts cancelled orders of one sale, in ID order, as returned by their shoppers.
+func (s *Store) count(saleID int64, vs []*order.Verdict) {
+	returned := make(map[string]int)
+	for _, v := range vs {
+		of := shopper{saleID, v.ShopperID}
+		r := s.returns[of]
+		r = order.Returns{ShopperID: v.ShopperID, Orders: min(r.Orders+1, order.MaxReturns), Units: r.Units + int64(v.Quantity), At: now()}
+		s.returns[of], returned[v.ShopperID] = r, r.Orders
+	}
+	order.Number(vs, returned)
 }
 
 // Expire is as in order/mysql.
@@ -75,7 +86,7 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	}
 	e, due := order.PlanExpiry(after, page, left)
 	if len(due) > 0 {
-		e.Verdicts = s.cancel(saleID, due)
+		e.Verdicts = s.cancel(saleID, due, !s.sales[saleID].Voided)
 	}
 	return e, nil
 }
@@ -119,21 +130,93 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 		return order.Receipt{}, fmt.Errorf("pay %d: %w", p.OrderID, order.ErrNotFound)
 	}
 	sale := s.sales[r.SaleID]
-	if err := p.CheckAmount(*r, sale); err != nil {
-		return order.Receipt{}, err
+	receipt := order.Receipt{Outcome: order.OutcomePaid, Reason: p.RefundReason(*r, sale)}
+	if receipt.Reason != "" {
+		receipt.Outcome = order.OutcomeRefundRequired
 	}
+	receipt.Verdict = r.Verdict()
+	row := order.PaymentRecord{
+		Payment: p, SaleID: r.SaleID, ShopperID: r.ShopperID, Outcome: receipt.Outcome, Reason: receipt.Reason, ReceivedAt: now(),
+	}
+	wrong := p.CheckAmount(*r, sale)
 	if before, ok := s.payments[p.EventID]; ok {
-		return order.Receipt{Outcome: before.outcome, Verdict: r.Verdict()}, p.Repeats(before.Payment)
+		switch {
+		case before.CorrectedBy(p, receipt.Reason):
+			row.ReceivedAt = before.ReceivedAt
+		case wrong != nil:
+			return receipt, wrong
+		default:
+			receipt.Outcome, receipt.Reason = before.Outcome, before.Reason
+			return receipt, p.Repeats(before.Payment)
+		}
 	}
-	receipt := order.Receipt{Outcome: order.OutcomeRefundRequired, Verdict: r.Verdict()}
-	if r.Status == order.StatusConfirmed && !sale.Voided {
+	s.payments[p.EventID] = row
+	switch {
+	case receipt.Reason == "":
 		r.Status, r.DecidedAt = order.StatusPaid, now()
-		receipt = order.Receipt{Outcome: order.OutcomePaid, Verdict: r.Verdict()}
+		receipt.Verdict = r.Verdict()
 		s.record(sale, []*order.Verdict{&receipt.Verdict})
+	case sale != nil:
+		sale.Seq = s.log(order.Change{SaleID: sale.ID, Refund: order.NewRefund(p, receipt.Reason, *r)})
+		receipt.RefundSeq = sale.Seq
 	}
-	s.payments[p.EventID] = payment{p, receipt.Outcome}
-	return receipt, nil
+	return receipt, wrong
 }
+
+// Payments is as in order/mysql.
+func (s *Store) Payments(_ context.Context, q order.PaymentQuery) ([]order.PaymentRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, ok := s.payments[q.Before]
+	if q.Before != "" && !ok {
+		return nil, fmt.Errorf("payment %s: %w", q.Before, order.ErrNotFound)
+	}
+	newestFirst := func(a, b order.PaymentRecord) int {
+		return cmp.Or(b.ReceivedAt.Compare(a.ReceivedAt), cmp.Compare(b.EventID, a.EventID))
+	}
+	var found []order.PaymentRecord
+	for _, p := range s.payments {
+		if (q.SaleID == 0 || p.SaleID == q.SaleID) && (q.ShopperID == "" || p.ShopperID == q.ShopperID) && (q.OrderID == 0 || p.OrderID == q.OrderID) &&
+			(!q.RefundDue || p.RefundDue()) && (q.Before == "" || newestFirst(before, p) < 0) {
+			found = append(found, p)
+		}
+	}
+	slices.SortFunc(found, newestFirst)
+	return found[:min(len(found), q.Limit)], nil
+}
+
+// Refunded is as in order/mysql.
+func (s *Store) Refunded(_ context.Context, by order.Operator, cmd, event string) (order.PaymentRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.payments[event]
+	if !ok {
+		return p, fmt.Errorf("payment %s: %w", event, order.ErrNotFound)
+	}
+	if err := p.CheckRefund(); err != nil || !p.RefundDue() {
+		return p, err
+	}
+	p.RefundedAt = now()
+	s.payments[event] = p
+	s.note(p.RefundedEntry(by, cmd))
+	return p, nil
+}
+
+// OpenRefunds is as in order/mysql, without its bound.
+func (s *Store) OpenRefunds(context.Context) (n order.RefundCount, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.payments {
+		if p.RefundDue() {
+			n.Payments++
+			n.Oldest = max(n.Oldest, time.Since(p.ReceivedAt))
+		}
+	}
+	return n, nil
+}
+
+// AdoptPayments finds nothing: no other version has recorded payments here.
+func (s *Store) AdoptPayments(context.Context) (int, error) { return 0, nil }
 
 // Unpaid is as in order/mysql.
 func (s *Store) Unpaid(_ context.Context, saleID int64) (bool, error) {

@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"seckill/order"
@@ -67,7 +68,10 @@ func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int
 	var cs []order.Change
 	bodies := s.changes[saleID]
 	for seq := after + 1; seq <= uint64(len(bodies)) && len(cs) < limit; seq++ {
-		c, err := order.DecodeChange(saleID, seq, bodies[seq-1])
+		c, err := order.DecodeChange(saleID, seq, bodies[seq-1], s.returned[saleID][seq-1])
+		if err == nil {
+			c.Refund, err = order.DecodeRefund(s.refunds[saleID][seq-1])
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -77,8 +81,8 @@ func (s *Store) Changes(_ context.Context, saleID int64, after uint64, limit int
 }
 
 // Snapshot is as in order/mysql.
-func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
-	sale, records, err := s.all(saleID)
+func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error) {
+	sale, records, returned, err := s.all(saleID)
 	if err != nil {
 		return order.Sale{}, err
 	}
@@ -88,11 +92,16 @@ func (s *Store) Snapshot(_ context.Context, saleID int64, page func([]order.Reco
 			return order.Sale{}, err
 		}
 	}
+	for returned := range slices.Chunk(returned, order.SnapshotPage) {
+		if err := returns(returned); err != nil {
+			return order.Sale{}, err
+		}
+	}
 	return sale, nil
 }
 
-// all returns a sale and its orders by ID.
-func (s *Store) all(saleID int64) (order.Sale, []order.Record, error) {
+// all returns a sale, its orders by ID, and what its shoppers have returned.
+func (s *Store) all(saleID int64) (order.Sale, []order.Record, []order.Returns, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sale, err := s.sale(saleID)
@@ -103,7 +112,32 @@ func (s *Store) all(saleID int64) (order.Sale, []order.Record, error) {
 		}
 	}
 	slices.SortFunc(records, func(a, b order.Record) int { return cmp.Compare(a.ID, b.ID) })
-	return sale, records, err
+	var returned []order.Returns
+	for of, r := range s.returns {
+		if of.sale == saleID {
+			returned = append(returned, r)
+		}
+	}
+	slices.SortFunc(returned, func(a, b order.Returns) int { return cmp.Compare(a.ShopperID, b.ShopperID) })
+	return sale, records, returned, err
+}
+
+// returnedTimes counts shoppers by how many orders they returned.
+func returnedTimes(returned []order.Returns) (found []order.ReturnedTimes) {
+	var by [order.LastTimes + 1]order.ReturnedTimes
+	for _, r := range returned {
+		b := &by[min(r.Orders, order.LastTimes)]
+		b.Times = min(r.Orders, order.LastTimes)
+		b.Shoppers++
+		b.Orders += int64(r.Orders)
+		b.Units += r.Units
+	}
+	for _, b := range by {
+		if b.Shoppers > 0 {
+			found = append(found, b)
+		}
+	}
+	return found
 }
 
 // Report is as in order/mysql.
@@ -112,11 +146,12 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	if err != nil {
 		return order.Report{}, err
 	}
-	_, records, err := s.all(saleID)
-	r := order.Report{Tally: tally, Amounts: map[order.Status]int64{}}
+	_, records, returned, err := s.all(saleID)
+	r := order.Report{Tally: tally, Amounts: map[order.Status]int64{}, Returns: returnedTimes(returned)}
 	for _, o := range records {
 		r.Amounts[o.Status] += int64(o.Quantity) * o.UnitPrice
 	}
+	r.Refunds = s.refundSums(saleID)
 	for records := range slices.Chunk(records, order.ReportPage) {
 		if page == nil || err != nil {
 			break
@@ -126,9 +161,24 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	return r, err
 }
 
+func (s *Store) refundSums(saleID int64) (sums []order.RefundSum) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byCurrency := map[string]order.RefundSum{}
+	for _, p := range s.payments {
+		if p.SaleID == saleID && p.Outcome == order.OutcomeRefundRequired {
+			byCurrency[p.Currency] = byCurrency[p.Currency].Add(p)
+		}
+	}
+	for _, currency := range slices.Sorted(maps.Keys(byCurrency)) {
+		sums = append(sums, byCurrency[currency])
+	}
+	return sums
+}
+
 // Tally is as in order/mysql.
 func (s *Store) Tally(_ context.Context, saleID int64) (order.Tally, error) {
-	sale, records, err := s.all(saleID)
+	sale, records, _, err := s.all(saleID)
 	if err != nil {
 		return order.Tally{}, err
 	}

@@ -60,7 +60,7 @@ func (s *Store) next(after order.ID, limit int) (ids []order.ID, next order.ID) 
 
 // Orders is as in order/mysql.
 func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, next order.ID, err error) {
-	_, all, err := s.all(q.SaleID)
+	_, all, _, err := s.all(q.SaleID)
 	if err != nil {
 		return nil, 0, nil //nolint:nilerr // a sale that does not exist has no orders
 	}
@@ -77,10 +77,10 @@ func (s *Store) Orders(_ context.Context, q order.Query) (found []order.Record, 
 }
 
 // OfShopper is as in order/mysql.
-func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, id string, limit int) ([]order.Record, error) {
+func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, id string, before order.ID, limit int) ([]order.Record, error) {
 	var found []order.Record
 	for _, sale := range saleIDs {
-		rs, err := s.ByShopper(ctx, sale, id, 0, limit)
+		rs, err := s.ByShopper(ctx, sale, id, before, limit)
 		if err != nil {
 			return nil, err
 		}

@@ -96,6 +96,15 @@ func (t *settling) liveOrders(saleID int64, vs []*order.Verdict) map[string][]or
 	return held
 }
 
+// returnedBy returns how many orders of a sale the shoppers of vs have returned.
+func (t *settling) returnedBy(saleID int64, vs []*order.Verdict) map[string]int {
+	returned := make(map[string]int)
+	for _, v := range vs {
+		returned[v.ShopperID] = t.store.returns[shopper{saleID, v.ShopperID}].Orders
+	}
+	return returned
+}
+
 // insert adds the row of v, unless its order has a verdict; false if its slot is taken.
 func (t *settling) insert(v *order.Verdict) bool {
 	if r, ok := t.store.orders[v.ID]; ok {
@@ -132,6 +141,7 @@ func (t *settling) closeSales() {
 			continue
 		}
 		t.reject(order.RepeatedKeys(vs, t.liveOrders(saleID, vs)), order.ReasonPurchaseLimit)
+		t.reject(order.UsedUp(vs, t.returnedBy(saleID, vs), sale.AttemptsPerShopper), order.ReasonAttemptsUsed)
 		t.reject(order.Unsupplied(vs, sale.Available), order.ReasonSoldOut)
 		for _, v := range vs {
 			if v.Status.Live() {

@@ -24,11 +24,14 @@ type Store struct {
 	orders      map[order.ID]*order.Record
 	shoppers    map[shopper][]*order.Record // all orders of a shopper in a sale
 	changes     map[int64][][]byte          // by sale; the first has seq 1
+	returned    map[int64][][]byte          // what each of them says of returned orders
+	refunds     map[int64][][]byte          // of each of them
 	changedAt   map[int64][]time.Time       // when each of them was
-	cursors     map[int64]cursor            // of events, by sale
+	returns     map[shopper]order.Returns
+	cursors     map[int64]cursor // of events, by sale
 	commands    map[string]order.Command
 	deadLetters map[deadLetterKey]order.DeadLetter
-	payments    map[string]payment
+	payments    map[string]order.PaymentRecord
 	audit       []order.AuditEntry
 	limits      order.Limits
 }
@@ -45,11 +48,14 @@ func NewStore() *Store {
 		orders:      make(map[order.ID]*order.Record),
 		shoppers:    make(map[shopper][]*order.Record),
 		changes:     make(map[int64][][]byte),
+		refunds:     make(map[int64][][]byte),
 		changedAt:   make(map[int64][]time.Time),
 		cursors:     make(map[int64]cursor),
+		returned:    make(map[int64][][]byte),
+		returns:     make(map[shopper]order.Returns),
 		commands:    make(map[string]order.Command),
 		deadLetters: make(map[deadLetterKey]order.DeadLetter),
-		payments:    make(map[string]payment),
+		payments:    make(map[string]order.PaymentRecord),
 		limits:      order.Limits{Generation: 1},
 	}
 }
@@ -130,6 +136,19 @@ func (s *Store) ClosedSales(_ context.Context, before int64, limit int) ([]int64
 	return ids[:min(len(ids), limit)], nil
 }
 
+// SalesNamed is as in order/mysql.
+func (s *Store) SalesNamed(_ context.Context, n order.SaleName) ([]order.Sale, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sales []order.Sale
+	for _, sale := range s.sales {
+		if n.Is(*sale) {
+			sales = append(sales, *sale)
+		}
+	}
+	return sales, nil
+}
+
 // SalesBefore is as in order/mysql.
 func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order.Sale, error) {
 	s.mu.Lock()
@@ -147,6 +166,8 @@ func (s *Store) SalesBefore(_ context.Context, before int64, limit int) ([]order
 // log appends a change and returns its seq.
 func (s *Store) log(c order.Change) uint64 {
 	s.changes[c.SaleID] = append(s.changes[c.SaleID], order.EncodeChange(c))
+	s.returned[c.SaleID] = append(s.returned[c.SaleID], order.EncodeReturned(c))
+	s.refunds[c.SaleID] = append(s.refunds[c.SaleID], order.EncodeRefund(c.Refund))
 	s.changedAt[c.SaleID] = append(s.changedAt[c.SaleID], now())
 	return uint64(len(s.changes[c.SaleID]))
 }

@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"database/sql"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,4 +73,38 @@ func requireSold(tb testing.TB, db *sql.DB, saleID int64) {
 	tally, err := newStore(db).Tally(tb.Context(), saleID)
 	require.NoError(tb, err)
 	require.EqualValues(tb, tally.Sale.Total-tally.Sale.Available, tally.LiveUnits)
+}
+
+// The list of a shopper who has bought and cancelled for an hour, beside one with a
+// single order. SECKILL_MYSQL_DSN chooses the server.
+func BenchmarkShopperList(b *testing.B) {
+	db := testenv.MySQL(b)
+	store, ids := newStore(db), order.NewIDMaker(1)
+	sale := createSale(b, store, 1e9)
+	insert := func(n int, shopper func(int) string) {
+		for from := 0; from < n; from += 500 {
+			rows := make([]string, 500)
+			for i := range rows {
+				id, err := ids.Next()
+				require.NoError(b, err)
+				rows[i] = fmt.Sprintf("(%d, %d, '%s', 0, NULL, 1, 1, 'cancelled', '', 1, %d, '', NOW(3), NOW(3))", id, sale.ID, shopper(from+i), id)
+			}
+			_, err := db.ExecContext(b.Context(), `INSERT INTO orders (id, sale_id, shopper_id, slot, live, quantity, unit_price, status, reason,
+				attempt, idem_key, reference, created_at, decided_at) VALUES `+strings.Join(rows, ", "))
+			require.NoError(b, err)
+		}
+	}
+	insert(21_000, func(int) string { return "hoarder" })
+	insert(50_000, func(i int) string { return fmt.Sprint("shopper-", i) })
+	_, err := db.ExecContext(b.Context(), "ANALYZE TABLE orders")
+	require.NoError(b, err)
+	for _, shopper := range []string{"hoarder", "shopper-7"} {
+		b.Run(shopper, func(b *testing.B) {
+			for b.Loop() {
+				found, err := store.ByShopper(b.Context(), sale.ID, shopper, 0, 21)
+				require.NoError(b, err)
+				require.NotEmpty(b, found)
+			}
+		})
+	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const insertSale = `INSERT INTO sales (id, external_id, title, sku, price_minor, currency, total, available,
-	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, created_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(3))`
+	orders_per_shopper, units_per_order, attempts_per_shopper, starts_at, ends_at, pay_within, require_permit, require_claim, state, created_at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(3))`
 
 // CreateSale is Create without a command.
 func (s *Store) CreateSale(ctx context.Context, sale order.Sale) (order.Sale, error) {
@@ -43,7 +43,7 @@ func create(ctx context.Context, tx *sql.Tx, c order.Creation) (order.Sale, erro
 	}
 	sale := c.Sale
 	_, err := tx.ExecContext(ctx, insertSale, sale.ID, nullable(sale.ExternalID), sale.Title, sale.SKU,
-		sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder,
+		sale.PriceMinor, sale.Currency, sale.Total, sale.Available, sale.OrdersPerShopper, sale.UnitsPerOrder, sale.AttemptsPerShopper,
 		sale.StartsAt, sale.EndsAt, seconds(sale.PayWithin), sale.RequirePermit, sale.RequireClaim, string(sale.State))
 	if isDuplicate(err) { // created before, perhaps by a try whose answer was lost
 		old, err := readSale(ctx, tx, `WHERE id = ? OR external_id = ? ORDER BY external_id = ? DESC LIMIT 1`,

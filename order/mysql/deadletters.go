@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"seckill/order"
 )
@@ -11,12 +12,24 @@ import (
 const insertDeadLetter = `INSERT INTO dead_letters (order_id, sale_id, shopper_id, message_id, reason, detail, body, created_at)
 	VALUES (?, ?, ?, ?, ?, ?, ?, NOW(3)) ON DUPLICATE KEY UPDATE order_id = dead_letters.order_id`
 
-// AddDeadLetter adds a message that cannot be read. A dead letter of the same order,
-// sale, shopper and message stays as it is.
+// AddDeadLetter adds a refused message or a verdict. A dead letter of the same order,
+// sale, shopper and message stays as it is. The error of a message is order.ErrFull if
+// there are too many.
 func (s *Store) AddDeadLetter(ctx context.Context, d order.DeadLetter) error {
+	if !d.IsVerdict() {
+		n, err := s.CountDeadLetters(ctx)
+		if err != nil {
+			return err
+		}
+		if n.Messages+n.Verdicts >= order.MaxStoredDeadLetters {
+			return order.ErrFull
+		}
+	}
 	return s.retry(ctx, "add dead letter", func(int) error {
-		_, err := addDeadLetter(ctx, s.db, d)
-		return err
+		return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := addDeadLetter(ctx, tx, d)
+			return err
+		})
 	})
 }
 
@@ -54,9 +67,12 @@ func (t *settling) addCollisions(ctx context.Context) error {
 	return nil
 }
 
-// DeadLetters returns the dead letters of a sale, or of all for sale 0, newest
-// first.
-func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error) {
+// DeadLetters returns dead letters, newest first.
+func (s *Store) DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error) {
+	after := q.After
+	if after == (order.DeadLetterCursor{}) {
+		after.At = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
 	var found []order.DeadLetter
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var d order.DeadLetter
@@ -64,7 +80,9 @@ func (s *Store) DeadLetters(ctx context.Context, saleID int64, limit int) ([]ord
 		found = append(found, d)
 		return err
 	}, `SELECT message_id, order_id, sale_id, shopper_id, reason, detail, body, created_at FROM dead_letters
-		WHERE ? = 0 OR sale_id = ? ORDER BY created_at DESC, order_id DESC LIMIT ?`, saleID, saleID, limit)
+		WHERE (? = 0 OR sale_id = ?) AND (created_at, order_id, sale_id, shopper_id, message_id) < (?, ?, ?, ?, ?)
+		ORDER BY created_at DESC, order_id DESC, sale_id DESC, shopper_id DESC, message_id DESC LIMIT ?`,
+		q.SaleID, q.SaleID, after.At, int64(after.OrderID), after.SaleID, []byte(after.ShopperID), []byte(after.MessageID), q.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: dead letters: %w", err)
 	}
@@ -98,13 +116,10 @@ func (s *Store) DeadLettersNamed(ctx context.Context, name string) ([]order.Dead
 	return found, nil
 }
 
-// maxCounted bounds what CountDeadLetters counts: more would be just as bad.
-const maxCounted = 10_000
-
-// CountDeadLetters counts the dead letters of all sales, up to 10,000 of them.
+// CountDeadLetters counts the dead letters of all sales, up to order.MaxStoredDeadLetters.
 func (s *Store) CountDeadLetters(ctx context.Context) (n order.DeadLetterCount, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) - COALESCE(SUM(verdict), 0), COALESCE(SUM(verdict), 0)
-		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS counted`, maxCounted).Scan(&n.Messages, &n.Verdicts)
+		FROM (SELECT message_id = '' AND order_id <> 0 AS verdict FROM dead_letters LIMIT ?) AS counted`, order.MaxStoredDeadLetters).Scan(&n.Messages, &n.Verdicts)
 	if err != nil {
 		return n, fmt.Errorf("mysql: count dead letters: %w", err)
 	}

@@ -11,7 +11,10 @@ import (
 
 const (
 	deductUnits = `UPDATE sales SET available = available - ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ? AND available >= ?`
-	lockSale    = `SELECT available FROM sales WHERE id = ? FOR UPDATE`
+	// Where nobody has returned as many orders as the sale allows, which is so in most
+	// sales, this condition is all that the limit costs.
+	allMayBuy = ` AND (attempts_per_shopper = 0 OR most_returned < attempts_per_shopper)`
+	lockSale  = `SELECT available, attempts_per_shopper, most_returned FROM sales WHERE id = ? FOR UPDATE`
 	// On a small table MySQL would scan instead of using the key, and wait for the rows
 	// of other batches while it holds the lock of the sale's row.
 	rejectOrders = `UPDATE orders FORCE INDEX (PRIMARY) SET live = NULL, status = 'rejected', reason = ?,
@@ -46,7 +49,7 @@ func (t *settling) closeSales(ctx context.Context) error {
 // have lost the first order). It reads under the sale's lock, where all other
 // transactions of the sale are committed or waiting.
 func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order.Verdict) error {
-	if _, err := t.lock(ctx, saleID); err != nil {
+	if _, _, _, err := t.lock(ctx, saleID); err != nil {
 		return err
 	}
 	held, err := t.liveOrders(ctx, saleID, vs)
@@ -56,12 +59,13 @@ func (t *settling) oneOrderPerKey(ctx context.Context, saleID int64, vs []*order
 	return t.reject(ctx, order.RepeatedKeys(vs, held), order.ReasonPurchaseLimit)
 }
 
-// closeSale deducts the units of the confirmed orders and writes the change.
+// closeSale rejects the orders of shoppers who have returned too many, deducts the
+// units of the others and writes the change.
 func (t *settling) closeSale(ctx context.Context, saleID int64, vs []*order.Verdict) error {
-	seq, err := t.deduct(ctx, saleID, vs)
-	if errors.Is(err, errNoFit) { // reject what does not fit, then deduct the rest
+	seq, err := t.deduct(ctx, saleID, vs, deductUnits+allMayBuy)
+	if errors.Is(err, errNoFit) { // reject what may not be bought or does not fit, then deduct the rest
 		if err = t.cut(ctx, saleID, vs); err == nil {
-			seq, err = t.deduct(ctx, saleID, vs)
+			seq, err = t.deduct(ctx, saleID, vs, deductUnits)
 		}
 	}
 	if err != nil {
@@ -70,16 +74,16 @@ func (t *settling) closeSale(ctx context.Context, saleID int64, vs []*order.Verd
 	return writeChange(ctx, t.tx, order.NewChange(saleID, seq, vs))
 }
 
-// deduct takes the units and the next seq. The error is errNoFit if the units do not
-// suffice; it takes nothing then.
-func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict) (seq uint64, err error) {
+// deduct takes the units and the next seq by an update, or the error is errNoFit: the
+// update takes nothing then.
+func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict, update string) (seq uint64, err error) {
 	units := 0
 	for _, v := range vs {
 		if v.Status == order.StatusConfirmed {
 			units += v.Quantity
 		}
 	}
-	n, last, err := exec(ctx, t.tx, deductUnits, units, saleID, units)
+	n, last, err := exec(ctx, t.tx, update, units, saleID, units)
 	if err == nil && n != 1 {
 		err = errNoFit
 	}
@@ -89,23 +93,34 @@ func (t *settling) deduct(ctx context.Context, saleID int64, vs []*order.Verdict
 	return uint64(last), nil
 }
 
-// cut rejects, in ID order, each order that the available units do not suffice for.
+// cut rejects the orders of shoppers who have returned as many as the sale allows and,
+// in ID order, each order that the available units do not suffice for.
 func (t *settling) cut(ctx context.Context, saleID int64, vs []*order.Verdict) error {
-	available, err := t.lock(ctx, saleID)
+	available, attempts, most, err := t.lock(ctx, saleID)
 	if err != nil {
 		return err
+	}
+	if attempts > 0 && most >= attempts {
+		returned, err := returnedBy(ctx, t.tx, saleID, vs)
+		if err != nil {
+			return err
+		}
+		if err := t.reject(ctx, order.UsedUp(vs, returned, attempts), order.ReasonAttemptsUsed); err != nil {
+			return err
+		}
 	}
 	return t.reject(ctx, order.Unsupplied(vs, available), order.ReasonSoldOut)
 }
 
-func (t *settling) lock(ctx context.Context, saleID int64) (available int, err error) {
+// lock locks the sale's row. The limit is as of now, not of up to a second ago.
+func (t *settling) lock(ctx context.Context, saleID int64) (available, attempts, most int, err error) {
 	ctx, span := telemetry.Statement(ctx, lockSale)
-	err = t.tx.QueryRowContext(ctx, lockSale, saleID).Scan(&available)
+	err = t.tx.QueryRowContext(ctx, lockSale, saleID).Scan(&available, &attempts, &most)
 	endStatement(span, err)
 	if err != nil {
-		return 0, fmt.Errorf("lock sale: %w", err)
+		return 0, 0, 0, fmt.Errorf("lock sale: %w", err)
 	}
-	return available, nil
+	return available, attempts, most, nil
 }
 
 // reject turns rows of this transaction into rejections. They are committed: a

@@ -43,9 +43,9 @@ func (s *Store) Expire(ctx context.Context, saleID int64, after uint64) (order.E
 	}
 	e.Verdicts, err = s.cancel(ctx, "expire", func(ctx context.Context, tx *sql.Tx) ([]order.Verdict, error) {
 		if sale.Voided {
-			return cancelled(ctx, tx, due, cancelOrders)
+			return cancelled(ctx, tx, due, false, cancelOrders)
 		}
-		vs, err := cancelled(ctx, tx, due, expireOrders, seconds(sale.LeastToPay()))
+		vs, err := cancelled(ctx, tx, due, true, expireOrders, seconds(sale.LeastToPay()))
 		if err == nil && len(vs) > 0 {
 			err = notExtended(ctx, tx, sale)
 		}
@@ -145,7 +145,7 @@ func (s *Store) ExtendPage(ctx context.Context, sale order.Sale, after order.ID)
 // Extended records that all rows of a sale have its PayWithin, unless the sale has
 // another PayWithin by now.
 func (s *Store) Extended(ctx context.Context, sale order.Sale) error {
-	_, _, err := exec(ctx, s.db, `UPDATE sales SET extending = 0 WHERE id = ? AND pay_within = ?`, sale.ID, seconds(sale.PayWithin))
+	_, _, err := s.exec(ctx, `UPDATE sales SET extending = 0 WHERE id = ? AND pay_within = ?`, sale.ID, seconds(sale.PayWithin))
 	if err != nil {
 		return fmt.Errorf("mysql: extend pay of sale %d: %w", sale.ID, err)
 	}

@@ -152,13 +152,18 @@ func (t *settling) assignSlots(ctx context.Context, vs []*order.Verdict) error {
 	return nil
 }
 
-const readLive = `SELECT id, shopper_id, slot, idem_key FROM orders WHERE sale_id = ? AND live = 1 AND shopper_id IN (`
+// The slots spare the dead orders of a shopper, who may have thousands.
+const readLive = `SELECT id, shopper_id, slot, idem_key FROM orders FORCE INDEX (orders_slot) WHERE sale_id = ? AND live = 1 AND slot IN (`
 
 // liveOrders returns the live orders of the shoppers of vs in one sale, by shopper. Only
 // ID, shopper, slot and key are set.
 func (t *settling) liveOrders(ctx context.Context, saleID int64, vs []*order.Verdict) (map[string][]order.Order, error) {
-	args := make([]any, 1, 1+len(vs))
+	slots := t.sales[saleID].OrdersPerShopper
+	args := make([]any, 1, 1+slots+len(vs))
 	args[0] = saleID
+	for slot := range slots {
+		args = append(args, slot)
+	}
 	for _, v := range vs {
 		args = append(args, v.ShopperID)
 	}
@@ -168,7 +173,7 @@ func (t *settling) liveOrders(ctx context.Context, saleID int64, vs []*order.Ver
 		err := rows.Scan(&o.ID, &o.ShopperID, &o.Slot, &o.Key)
 		held[o.ShopperID] = append(held[o.ShopperID], o)
 		return err
-	}, readLive+repeat("?", len(vs))+`)`, args...)
+	}, readLive+repeat("?", slots)+`) AND shopper_id IN (`+repeat("?", len(vs))+`)`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read live orders: %w", err)
 	}

@@ -26,6 +26,43 @@ func TestALargeBatchIsSettledAsItsOrdersAlone(t *testing.T) {
 	})
 }
 
+func TestStatementsArePreparedOnceForLargeBatches(t *testing.T) {
+	t.Parallel()
+	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
+		t.Parallel()
+		db.SetMaxOpenConns(1)
+		store := newStore(db)
+		prepared := func() (n int) {
+			var name string
+			require.NoError(t, db.QueryRowContext(t.Context(), `SHOW SESSION STATUS LIKE 'Com_stmt_prepare'`).Scan(&name, &n))
+			return n
+		}
+		before := prepared()
+		require.Empty(t, store.Prepared(t.Context(), 63))
+		for _, batch := range []int{64, 1000} {
+			require.Equal(t, []int{256, 128, 64}, store.Prepared(t.Context(), batch))
+		}
+		require.Equal(t, before+3, prepared())
+	})
+}
+
+func TestARefusalGivesItsConnectionBack(t *testing.T) {
+	t.Parallel()
+	testenv.MySQLs(t, func(t *testing.T, db *sql.DB) {
+		t.Parallel()
+		db.SetMaxOpenConns(1)
+		store := newStore(db)
+		connection := func() (id int64) {
+			require.NoError(t, db.QueryRowContext(t.Context(), `SELECT CONNECTION_ID()`).Scan(&id))
+			return id
+		}
+		sale, before := createSale(t, store, 1), connection()
+		_, err := store.Operate(t.Context(), order.Operation{Command: "more", SaleID: sale.ID, Action: order.Restocking(-2)})
+		require.ErrorIs(t, err, order.ErrConflict)
+		require.Equal(t, before, connection())
+	})
+}
+
 func asAlone(t *testing.T, db *sql.DB, size int) {
 	t.Helper()
 	store := newStore(db)

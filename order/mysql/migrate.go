@@ -62,6 +62,20 @@ func MigrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	return ms, nil
 }
 
+// Unknown reports whether db has a migration that this program does not know, of a
+// newer version.
+func Unknown(ctx context.Context, db *sql.DB) (version int64, newer bool, err error) {
+	p, err := newMigrator(db)
+	if err != nil {
+		return 0, false, err
+	}
+	version, known, err := p.GetVersions(ctx)
+	if err != nil {
+		return 0, false, fmt.Errorf("mysql: migration version: %w", err)
+	}
+	return version, version > known, nil
+}
+
 func newMigrator(db *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -66,7 +66,7 @@ func configure(cfg *mysql.Config, opts DBOptions) error {
 	cfg.InterpolateParams = true // one round trip per statement; with prepared ones, settling is a fifth slower
 	cfg.ClientFoundRows = false  // affected rows are rows that changed: Settle counts what it inserted
 	cfg.ParseTime, cfg.Loc = true, time.UTC
-	cfg.RejectReadOnly = true // a server that became a replica: reconnect
+	cfg.RejectReadOnly = false // it would hide the server's reason: see isReadOnly
 	cfg.MultiStatements, cfg.AllowAllFiles = false, false
 	cfg.CheckConnLiveness = true
 	cfg.Logger = &mysql.NopLogger{} // it would log what it also returns as an error

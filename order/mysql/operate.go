@@ -18,7 +18,7 @@ const (
 	insertCommand = `INSERT INTO sale_commands (id, sale_id, what, created_at) VALUES (?, ?, ?, NOW(3))
 		ON DUPLICATE KEY UPDATE id = sale_commands.id`
 	updateSale = `UPDATE sales SET external_id = ?, title = ?, sku = ?, price_minor = ?, currency = ?, total = ?, available = ?,
-		orders_per_shopper = ?, units_per_order = ?, starts_at = ?, ends_at = ?, pay_within = ?,
+		orders_per_shopper = ?, units_per_order = ?, attempts_per_shopper = ?, starts_at = ?, ends_at = ?, pay_within = ?,
 		require_permit = ?, require_claim = ?, state = ?, version = ?, voided = ?, extending = ?, seq = LAST_INSERT_ID(seq + 1) WHERE id = ?`
 )
 
@@ -70,7 +70,7 @@ func operate(ctx context.Context, tx *sql.Tx, op order.Operation) (order.Sale, e
 // writeSale writes the fields that an operation may change, and returns the next seq.
 func writeSale(ctx context.Context, tx *sql.Tx, s order.Sale) (uint64, error) {
 	_, seq, err := exec(ctx, tx, updateSale, nullable(s.ExternalID), s.Title, s.SKU, s.PriceMinor, s.Currency, s.Total, s.Available,
-		s.OrdersPerShopper, s.UnitsPerOrder, s.StartsAt, s.EndsAt, seconds(s.PayWithin),
+		s.OrdersPerShopper, s.UnitsPerOrder, s.AttemptsPerShopper, s.StartsAt, s.EndsAt, seconds(s.PayWithin),
 		s.RequirePermit, s.RequireClaim, string(s.State), s.Version, s.Voided, s.Extending, s.ID)
 	if isDuplicate(err) {
 		return 0, s.ExternalIDTaken()

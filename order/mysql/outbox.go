@@ -39,10 +39,10 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 // after seq on; false if another process has it. The lease only saves work: publishing
 // twice does no harm.
 func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
-	n, _, err := exec(ctx, s.db, `UPDATE event_cursors SET holder = ?, held_until = NOW(3) + INTERVAL ? MICROSECOND
+	n, _, err := s.exec(ctx, `UPDATE event_cursors SET holder = ?, held_until = NOW(3) + INTERVAL ? MICROSECOND
 		WHERE sale_id = ? AND (holder = ? OR held_until <= NOW(3))`, []byte(holder), lease.Microseconds(), saleID, []byte(holder))
 	if err == nil && n == 0 { // held by another, or the first time
-		n, _, err = exec(ctx, s.db, `INSERT INTO event_cursors (sale_id, seq, holder, held_until) VALUES (?, 0, ?, NOW(3) + INTERVAL ? MICROSECOND)
+		n, _, err = s.exec(ctx, `INSERT INTO event_cursors (sale_id, seq, holder, held_until) VALUES (?, 0, ?, NOW(3) + INTERVAL ? MICROSECOND)
 			ON DUPLICATE KEY UPDATE sale_id = event_cursors.sale_id`, saleID, []byte(holder), lease.Microseconds())
 	}
 	if err == nil && n == 1 {
@@ -58,7 +58,7 @@ func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lea
 // have published the events of all changes since the last cursor. The cursor never
 // moves back.
 func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq uint64, lease time.Duration) error {
-	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET seq = GREATEST(seq, ?),
+	_, _, err := s.exec(ctx, `UPDATE event_cursors SET seq = GREATEST(seq, ?),
 		held_until = IF(holder = ?, NOW(3) + INTERVAL ? MICROSECOND, held_until) WHERE sale_id = ?`,
 		seq, []byte(holder), lease.Microseconds(), saleID)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Store) MoveEvents(ctx context.Context, saleID int64, holder string, seq
 
 // ReleaseEvents ends the lease of holder, so that another process may publish at once.
 func (s *Store) ReleaseEvents(ctx context.Context, saleID int64, holder string) error {
-	_, _, err := exec(ctx, s.db, `UPDATE event_cursors SET held_until = NOW(3) WHERE sale_id = ? AND holder = ?`, saleID, []byte(holder))
+	_, _, err := s.exec(ctx, `UPDATE event_cursors SET held_until = NOW(3) WHERE sale_id = ? AND holder = ?`, saleID, []byte(holder))
 	if err != nil {
 		return fmt.Errorf("mysql: release events of sale %d: %w", saleID, err)
 	}
@@ -110,16 +110,16 @@ func (s *Store) timedChanges(ctx context.Context, saleID int64, after uint64, or
 			return nil
 		}
 		var c order.TimedChange
-		var body sql.RawBytes
-		if err := rows.Scan(&c.Seq, &body, &c.At); err != nil {
+		var body, returned, refund sql.RawBytes
+		if err := rows.Scan(&c.Seq, &body, &returned, &refund, &c.At); err != nil {
 			return err
 		}
-		c.Change, err = order.DecodeChange(saleID, c.Seq, body)
+		c.Change, err = decodeChange(saleID, c.Seq, body, returned, refund)
 		cs = append(cs, c)
 		page := order.EventPage(cs, orders)
 		cs, more = page, len(page) < len(cs)
 		return err
-	}, `SELECT seq, changes, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
+	}, `SELECT seq, changes, returned, refund, made_at FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, order.EventChanges)
 	if err != nil {
 		return nil, false, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}

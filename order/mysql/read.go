@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 
 	"seckill/order"
 )
@@ -52,13 +53,41 @@ func (s *Store) Find(ctx context.Context, ids []order.ID) ([]order.Record, error
 // ByShopper returns a shopper's orders in a sale, newest first, from below an ID, or
 // from the newest for 0.
 func (s *Store) ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
-	found, err := s.records(ctx, `sale_id = ? AND shopper_id = ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`,
-		saleID, shopper, int64(before), int64(before), limit)
+	sales, err := s.terms(ctx, []order.Order{{SaleID: saleID}})
+	if err != nil {
+		return nil, fmt.Errorf("mysql: by shopper: %w", err)
+	}
+	if sales[saleID] == nil {
+		return nil, nil // whose orders are all poison, and in no list
+	}
+	if before == 0 {
+		before = order.ID(1<<63 - 1)
+	}
+	of := []any{saleID, []byte(shopper), int64(before)}
+	parts, args := []string{liveIDs + repeat("?", sales[saleID].OrdersPerShopper) + `)`}, slices.Clone(of)
+	for slot := range sales[saleID].OrdersPerShopper {
+		args = append(args, slot)
+	}
+	for slot := range sales[saleID].OrdersPerShopper {
+		parts = append(parts, `(`+deadIDs+`)`)
+		args = append(append(args, of...), slot, limit)
+	}
+	found, err := s.records(ctx, `id IN (SELECT id FROM (`+strings.Join(parts, ` UNION ALL `)+`) p) ORDER BY id DESC LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: by shopper: %w", err)
 	}
 	return found, nil
 }
+
+// The parts of a shopper's list. The dead orders of one slot stand in the unique key by
+// their IDs: MySQL reads as many as are asked for, MariaDB all of the key and sorts
+// those, but only the rows that are asked for. A key of its own for the list would take
+// MariaDB 30 % more CPU for each order.
+const (
+	ofShopper = `SELECT id FROM orders FORCE INDEX (orders_slot) WHERE sale_id = ? AND shopper_id = ? AND id < ? AND `
+	liveIDs   = ofShopper + `live = 1 AND slot IN (`
+	deadIDs   = ofShopper + `live IS NULL AND slot = ? ORDER BY id DESC LIMIT ?`
+)
 
 // Verdicts separates orders with a verdict from those without. It uses a row only if
 // it has the order's sale and shopper, and then looks for the others among the dead
@@ -131,16 +160,24 @@ func (s *Store) Changes(ctx context.Context, saleID int64, after uint64, limit i
 	var cs []order.Change
 	err := query(ctx, s.db, func(rows *sql.Rows) error {
 		var seq uint64
-		var body sql.RawBytes
-		if err := rows.Scan(&seq, &body); err != nil {
+		var body, returned, refund sql.RawBytes
+		if err := rows.Scan(&seq, &body, &returned, &refund); err != nil {
 			return err
 		}
-		c, err := order.DecodeChange(saleID, seq, body)
+		c, err := decodeChange(saleID, seq, body, returned, refund)
 		cs = append(cs, c)
 		return err
-	}, `SELECT seq, changes FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
+	}, `SELECT seq, changes, returned, refund FROM sale_changes WHERE sale_id = ? AND seq > ? ORDER BY seq LIMIT ?`, saleID, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: changes of sale %d: %w", saleID, err)
 	}
 	return cs, nil
+}
+
+func decodeChange(saleID int64, seq uint64, body, returned, refund []byte) (order.Change, error) {
+	c, err := order.DecodeChange(saleID, seq, body, returned)
+	if err == nil {
+		c.Refund, err = order.DecodeRefund(refund)
+	}
+	return c, err
 }

@@ -25,6 +25,12 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 			r.Amounts[status] = amount
 			return err
 		}, `SELECT status, SUM(quantity * unit_price) FROM orders WHERE sale_id = ? GROUP BY status`, saleID)
+		if err == nil {
+			r.Returns, err = returnedTimes(ctx, tx, saleID)
+		}
+		if err == nil {
+			r.Refunds, err = refundSums(ctx, tx, saleID)
+		}
 		if err != nil || page == nil {
 			return err
 		}
@@ -49,11 +55,24 @@ func (s *Store) Report(ctx context.Context, saleID int64, page func([]order.Reco
 	return r, nil
 }
 
-// Snapshot returns a sale and passes all its live orders to page, by ID, at most 1,000
-// at a time, both as of one moment: the sale's Seq is the last change that they
-// contain. page must not keep the slice, and must not take longer than the server
-// waits for its client (a minute by default). An error of page ends the snapshot.
-func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (sale order.Sale, err error) {
+func refundSums(ctx context.Context, tx *sql.Tx, saleID int64) (sums []order.RefundSum, err error) {
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		var r order.RefundSum
+		err := rows.Scan(&r.Currency, &r.Due, &r.DueMinor, &r.Refunded, &r.RefundedMinor)
+		sums = append(sums, r)
+		return err
+	}, `SELECT currency, SUM(refunded_at IS NULL), SUM(IF(refunded_at IS NULL, amount_minor, 0)),
+			SUM(refunded_at IS NOT NULL), SUM(IF(refunded_at IS NULL, 0, amount_minor))
+		FROM payments WHERE sale_id = ? AND outcome = 'refund_required' GROUP BY currency ORDER BY currency`, saleID)
+	return sums, err
+}
+
+// Snapshot returns a sale and passes all its live orders to page, by ID, and then what
+// its shoppers have returned to returns, at most 1,000 at a time, all as of one moment:
+// the sale's Seq is the last change that they contain. Neither function may keep the
+// slice, or take longer than the server waits for its client (a minute by default). An
+// error of either ends the snapshot.
+func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (sale order.Sale, err error) {
 	err = s.inSnapshot(ctx, func(tx *sql.Tx) error {
 		if sale, err = readSale(ctx, tx, `WHERE id = ?`, saleID); err != nil {
 			return err
@@ -73,10 +92,13 @@ func (s *Store) Snapshot(ctx context.Context, saleID int64, page func([]order.Re
 			records = append(records, r)
 			return err
 		}, `SELECT `+recordColumns+` FROM orders WHERE sale_id = ? AND live = 1 ORDER BY id`, saleID)
-		if err != nil || len(records) == 0 {
+		if err == nil && len(records) > 0 {
+			err = page(records)
+		}
+		if err != nil {
 			return err
 		}
-		return page(records)
+		return readReturns(ctx, tx, saleID, returns)
 	})
 	if err != nil {
 		return order.Sale{}, fmt.Errorf("mysql: snapshot of sale %d: %w", saleID, err)

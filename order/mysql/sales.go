@@ -14,7 +14,8 @@ import (
 )
 
 const saleColumns = `id, external_id, title, sku, price_minor, currency, total, available,
-	orders_per_shopper, units_per_order, starts_at, ends_at, pay_within, require_permit, require_claim, state, seq, epoch, version, voided, extending`
+	orders_per_shopper, units_per_order, attempts_per_shopper, starts_at, ends_at, pay_within, require_permit, require_claim,
+	state, seq, epoch, version, voided, extending`
 
 // Sale returns a sale, or ErrNotFound.
 func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
@@ -23,6 +24,20 @@ func (s *Store) Sale(ctx context.Context, id int64) (order.Sale, error) {
 		return order.Sale{}, fmt.Errorf("mysql: sale %d: %w", id, err)
 	}
 	return sale, nil
+}
+
+// SalesNamed returns the sales with that name, at most one by each kind of ID.
+func (s *Store) SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error) {
+	var sales []order.Sale
+	err := query(ctx, s.db, func(rows *sql.Rows) error {
+		sale, err := scanSale(rows)
+		sales = append(sales, sale)
+		return err
+	}, `SELECT `+saleColumns+` FROM sales WHERE id = ? OR external_id = ?`, n.ID, nullable(n.External))
+	if err != nil {
+		return nil, fmt.Errorf("mysql: sale %s: %w", n, err)
+	}
+	return sales, nil
 }
 
 // Sales returns the sales that are not closed, newest first, at most MaxSales. If there
@@ -127,7 +142,7 @@ func (s *Store) terms(ctx context.Context, orders []order.Order) (map[int64]*ord
 // RaiseEpoch starts a load of the sale into Redis and returns its number. It is a
 // transaction of its own, so that no order waits for the load.
 func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
-	n, epoch, err := exec(ctx, s.db, `UPDATE sales SET epoch = LAST_INSERT_ID(epoch + 1) WHERE id = ?`, id)
+	n, epoch, err := s.exec(ctx, `UPDATE sales SET epoch = LAST_INSERT_ID(epoch + 1) WHERE id = ?`, id)
 	if err == nil && n == 0 {
 		err = order.ErrNotFound
 	}
@@ -137,10 +152,12 @@ func (s *Store) RaiseEpoch(ctx context.Context, id int64) (uint64, error) {
 	return uint64(epoch), nil
 }
 
+const insertChange = `INSERT INTO sale_changes (sale_id, seq, changes, returned, refund) VALUES (?, ?, ?, ?, ?)`
+
 // writeChange appends to the log of changes. It is a transaction's last statement for a
 // sale.
 func writeChange(ctx context.Context, tx *sql.Tx, c order.Change) error {
-	_, _, err := exec(ctx, tx, `INSERT INTO sale_changes (sale_id, seq, changes) VALUES (?, ?, ?)`, c.SaleID, c.Seq, order.EncodeChange(c))
+	_, _, err := exec(ctx, tx, insertChange, c.SaleID, c.Seq, order.EncodeChange(c), order.EncodeReturned(c), order.EncodeRefund(c.Refund))
 	return err
 }
 
@@ -161,7 +178,7 @@ func scanSale(row interface{ Scan(...any) error }) (order.Sale, error) {
 	var external sql.NullString
 	var payWithin int64
 	err := row.Scan(&s.ID, &external, &s.Title, &s.SKU, &s.PriceMinor, &s.Currency, &s.Total, &s.Available,
-		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim,
+		&s.OrdersPerShopper, &s.UnitsPerOrder, &s.AttemptsPerShopper, &s.StartsAt, &s.EndsAt, &payWithin, &s.RequirePermit, &s.RequireClaim,
 		&s.State, &s.Seq, &s.Epoch, &s.Version, &s.Voided, &s.Extending)
 	s.ExternalID, s.PayWithin = external.String, time.Duration(payWithin)*time.Second
 	return s, err

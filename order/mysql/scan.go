@@ -110,17 +110,19 @@ func (s *Store) Orders(ctx context.Context, q order.Query) (found []order.Record
 	return found, next, nil
 }
 
-// OfShopper returns a shopper's orders in some sales, newest first.
-func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error) {
+// OfShopper returns a shopper's orders in some sales, newest first, from below an ID, or
+// from the newest for 0.
+func (s *Store) OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error) {
 	if len(saleIDs) == 0 {
 		return nil, nil
 	}
-	args := make([]any, 0, len(saleIDs)+2)
+	args := make([]any, 0, len(saleIDs)+4)
 	for _, id := range saleIDs {
 		args = append(args, id)
 	}
-	found, err := s.records(ctx, `sale_id IN (`+repeat("?", len(saleIDs))+`) AND shopper_id = ? ORDER BY id DESC LIMIT ?`,
-		append(args, []byte(shopper), limit)...)
+	found, err := s.records(ctx, `id IN (SELECT id FROM (SELECT id FROM orders FORCE INDEX (orders_slot)
+		WHERE sale_id IN (`+repeat("?", len(saleIDs))+`) AND shopper_id = ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?) p) ORDER BY id DESC`,
+		append(args, []byte(shopper), int64(before), int64(before), limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: of shopper: %w", err)
 	}

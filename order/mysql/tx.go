@@ -48,7 +48,7 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) erro
 		err = failpoint.Hit(ctx, failpoint.BeforeCommit)
 	}
 	if err != nil {
-		if tx.Rollback() != nil {
+		if tx.Rollback() != nil || isReadOnly(err) {
 			discard(conn)
 		}
 		return err
@@ -64,6 +64,27 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) erro
 		return fmt.Errorf("commit: %w: %w", errUnknown, err)
 	}
 	return nil
+}
+
+// isReadOnly reports whether the server refused a write because it is a replica now. The
+// connection must be discarded: a new one may reach the primary.
+func isReadOnly(err error) bool {
+	refused, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && (refused.Number == 1290 || refused.Number == 1792 || refused.Number == 1836)
+}
+
+// exec runs one statement outside of a transaction.
+func (s *Store) exec(ctx context.Context, query string, args ...any) (rows, id int64, err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // returns it to the pool
+	rows, id, err = exec(ctx, conn, query, args...)
+	if isReadOnly(err) {
+		discard(conn)
+	}
+	return rows, id, err
 }
 
 // discard keeps conn out of the pool.

@@ -84,6 +84,13 @@ func deadLettersDiscarded(t *testing.T, s *suite) {
 	require.NoError(t, err)
 	require.Len(t, decided, 1, "the verdict is still read")
 
+	numeric := s.id(t).String() // a message ID that only looks like an order's
+	require.NoError(t, s.store.AddDeadLetter(t.Context(), order.DeadLetter{MessageID: numeric, Reason: "unreadable"}))
+	found, err = s.store.DeadLettersNamed(t.Context(), numeric)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Zero(t, found[0].OrderID)
+
 	found, err = s.store.DeadLettersNamed(t.Context(), foreign)
 	require.NoError(t, err)
 	require.Len(t, found, 1)

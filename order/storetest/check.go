@@ -15,6 +15,7 @@ type replayed struct {
 	sale       order.Sale // total, available, state and seq
 	orders     map[order.ID]order.Verdict
 	collisions int
+	returned   map[string]int // by shopper: the highest count that the log tells
 }
 
 // check replays the log of each sale, from the sale that CreateSale returned, and
@@ -33,7 +34,7 @@ func (s *suite) check(t *testing.T, sales ...order.Sale) map[int64]uint64 {
 
 func (s *suite) replay(t *testing.T, sale order.Sale) replayed {
 	t.Helper()
-	r := replayed{sale: sale, orders: make(map[order.ID]order.Verdict)}
+	r := replayed{sale: sale, orders: make(map[order.ID]order.Verdict), returned: make(map[string]int)}
 	for {
 		cs, err := s.store.Changes(t.Context(), sale.ID, r.sale.Seq, 100)
 		require.NoError(t, err)
@@ -42,7 +43,7 @@ func (s *suite) replay(t *testing.T, sale order.Sale) replayed {
 		}
 		for _, c := range cs {
 			require.Equal(t, r.sale.Seq+1, c.Seq, "the log is gapless")
-			require.True(t, c.Sale != nil || len(c.Verdicts) > 0, "change %d is empty", c.Seq)
+			require.True(t, c.Sale != nil || c.Refund != nil || len(c.Verdicts) > 0, "change %d is empty", c.Seq)
 			r.apply(t, c)
 		}
 	}
@@ -74,6 +75,16 @@ func (r *replayed) apply(t *testing.T, c order.Change) {
 			require.Failf(t, "no such transition", "change %d: order %d %q -> %q", c.Seq, v.ID, was, v.Status)
 		}
 		r.orders[v.ID] = v
+		require.Equal(t, v.Reason == order.ReasonAttemptsUsed, v.Status == order.StatusRejected && v.Returned > 0)
+		switch {
+		case v.Returned > 0 && v.Status == order.StatusCancelled:
+			require.Equal(t, r.returned[v.ShopperID]+1, v.Returned, "returned with order %d", v.ID)
+			r.returned[v.ShopperID] = v.Returned
+		case v.Returned > 0:
+			require.Equal(t, r.returned[v.ShopperID], v.Returned, "order %d", v.ID)
+		case v.Status == order.StatusConfirmed && r.sale.AttemptsPerShopper > 0:
+			require.Less(t, r.returned[v.ShopperID], r.sale.AttemptsPerShopper, "order %d is confirmed", v.ID)
+		}
 	}
 	require.GreaterOrEqual(t, r.sale.Available, 0, "oversold at change %d", c.Seq)
 }
@@ -95,7 +106,7 @@ func (s *suite) compareSale(t *testing.T, r replayed) {
 	}
 	require.EqualValues(t, len(r.orders), rows, "every row is in the log")
 
-	letters, err := s.store.DeadLetters(t.Context(), r.sale.ID, 100_000)
+	letters, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{SaleID: r.sale.ID, Limit: 100_000})
 	require.NoError(t, err)
 	require.Len(t, letters, int(tally.DeadLetters))
 	letters = slices.DeleteFunc(letters, func(d order.DeadLetter) bool { return d.Reason != string(order.ReasonCollision) })
@@ -126,7 +137,7 @@ func (s *suite) compareOrders(t *testing.T, r replayed) {
 		require.Len(t, found, len(ids))
 		for _, row := range found {
 			want := r.orders[row.ID]
-			want.Seq, want.Reference = 0, row.Reference // not in the log
+			want.Seq, want.Returned, want.Reference = 0, 0, row.Reference // only in the log, and not in it
 			require.Equal(t, want, row.Verdict())
 			if !row.Status.Live() {
 				continue
@@ -147,8 +158,17 @@ func (s *suite) compareOrders(t *testing.T, r replayed) {
 			snapped = append(snapped, row.ID)
 		}
 		return nil
+	}, func(page []order.Returns) error {
+		require.LessOrEqual(t, len(page), 1000)
+		for _, back := range page {
+			require.Equal(t, r.returned[back.ShopperID], back.Orders, "returned by %s", back.ShopperID)
+			require.NotZero(t, back.At)
+			delete(r.returned, back.ShopperID)
+		}
+		return nil
 	})
 	require.NoError(t, err)
+	require.Empty(t, r.returned, "returned according to the log alone")
 	require.Equal(t, r.sale.Seq, sale.Seq)
 	require.Equal(t, live, snapped)
 }

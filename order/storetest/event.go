@@ -67,6 +67,18 @@ func eventsPaged(t *testing.T, s *suite) {
 		}
 		s.settle(t, batch...)
 	}
+	for _, page := range []struct {
+		after, through uint64
+		orders         int
+		more           bool
+	}{
+		{0, 3, 10, true}, {0, order.EventChanges, 1000, true}, {order.EventChanges, 100, 1000, false}, {97, 99, 6, true}, {97, 100, 9, false}, {100, 100, 9, false},
+	} {
+		es, through, more, err := s.store.EventPage(t.Context(), sale.ID, page.after, page.orders)
+		require.NoError(t, err)
+		require.Len(t, es, 3*int(page.through-page.after), "%+v", page)
+		require.Equal(t, []any{page.through, page.more}, []any{through, more}, "%+v", page)
+	}
 	es, pages := s.events(t, sale.ID, 10)
 	require.Len(t, es, 300)
 	require.True(t, slices.IsSortedFunc(es, func(a, b order.Event) int { return int(a.Seq) - int(b.Seq) }))
@@ -134,6 +146,9 @@ func eventsCursor(t *testing.T, s *suite) {
 	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p1", 2, lease))
 	c, _ = s.behind(t, sale.ID, false)
 	require.Equal(t, []any{uint64(2), uint64(1), "p1"}, []any{c.Seq, c.Behind(), c.Holder})
+	seq, held, err = s.store.HoldEvents(t.Context(), sale.ID, "p1", lease)
+	require.NoError(t, err)
+	require.Equal(t, []any{uint64(2), true}, []any{seq, held})
 
 	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p2", 1, lease))
 	c, _ = s.behind(t, sale.ID, false)
@@ -161,6 +176,14 @@ func eventsLease(t *testing.T, s *suite) {
 	require.False(t, hold("p1", lease), "that was not its own")
 	require.NoError(t, s.store.ReleaseEvents(t.Context(), sale.ID, "p2"))
 	require.True(t, hold("p1", lease))
+
+	require.True(t, hold("p1", 100*time.Millisecond))
+	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p2", 1, lease))
+	time.Sleep(150 * time.Millisecond)
+	require.True(t, hold("p2", 100*time.Millisecond), "another process extends no lease")
+	require.NoError(t, s.store.MoveEvents(t.Context(), sale.ID, "p2", 1, lease))
+	time.Sleep(150 * time.Millisecond)
+	require.False(t, hold("p1", lease), "its holder does")
 }
 
 func eventsOfClosed(t *testing.T, s *suite) {

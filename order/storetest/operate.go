@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,15 @@ func changeFixed(t *testing.T, s *suite) {
 	require.ErrorIs(t, change(order.SalePatch{ExternalID: &other.ExternalID}), order.ErrConflict)
 	require.NoError(t, change(order.SalePatch{PriceMinor: &price, OrdersPerShopper: &slots, UnitsPerOrder: &units, PayWithin: &within}))
 	require.Equal(t, []any{int64(1), 2, 7, time.Hour, uint64(2)}, []any{sale.PriceMinor, sale.OrdersPerShopper, sale.UnitsPerOrder, sale.PayWithin, sale.Version})
+	for range 2 { // at once: the first order may have its store remember the terms
+		price++
+		require.NoError(t, change(order.SalePatch{PriceMinor: &price}))
+		early := s.order(t, sale.ID, s.id(t).String())
+		s.settle(t, early)
+		require.Equal(t, price, s.record(t, early.ID).UnitPrice)
+	}
+	price = 1
+	require.NoError(t, change(order.SalePatch{PriceMinor: &price}))
 
 	var err error
 	sale, err = s.operate(t, by, sale, order.Moving("open", order.SaleOpen))
@@ -222,6 +232,34 @@ func noteOnce(t *testing.T, s *suite) {
 	require.Equal(t, "sale", entries[0].Target)
 }
 
+// auditPages reads the whole log, to which other tests append meanwhile.
+func auditPages(t *testing.T, s *suite) {
+	by, sale := s.operator(t), s.sale(t, 1, 1)
+	var want, got []string // newest first
+	for range 5 {
+		cmd := s.id(t).String()
+		_, err := s.store.Note(t.Context(), order.AuditEntry{By: by, Action: "rebuild", SaleID: sale.ID, Command: cmd})
+		require.NoError(t, err)
+		want = append([]string{cmd}, want...)
+	}
+	for before := int64(0); ; {
+		page := s.auditLog(t, order.AuditQuery{Before: before, Limit: 2})
+		require.LessOrEqual(t, len(page), 2)
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			require.Positive(t, e.ID, "0 stands for the newest")
+			require.True(t, before == 0 || e.ID < before, "%d after %d", e.ID, before)
+			before = e.ID
+			if e.By == by {
+				got = append(got, e.Command)
+			}
+		}
+	}
+	require.Equal(t, want, got)
+}
+
 func operatorCancels(t *testing.T, s *suite) {
 	by, sale := s.operator(t), s.sale(t, 10, 1)
 	o := s.order(t, sale.ID, "a")
@@ -241,6 +279,46 @@ func operatorCancels(t *testing.T, s *suite) {
 	require.Contains(t, string(entries[0].Before), `"reason":"unreadable"`)
 	require.Equal(t, []string{"cancel", "order " + o.ID.String(), by.Name}, []string{entries[1].Action, entries[1].Target, entries[1].By.Name})
 	require.Equal(t, 10, s.available(t, sale.ID))
+}
+
+func salesNamed(t *testing.T, s *suite) {
+	sale := s.sale(t, 1, 1)
+	id := strconv.FormatInt(sale.ID, 10)
+	pick := func(text string) (order.Sale, error) {
+		n, err := order.ParseSaleName(text)
+		require.NoError(t, err)
+		found, err := s.store.SalesNamed(t.Context(), n)
+		require.NoError(t, err)
+		return n.Pick(found)
+	}
+	for _, text := range []string{id, "id:" + id, sale.ExternalID, "ext:" + sale.ExternalID} {
+		found, err := pick(text)
+		require.NoError(t, err, text)
+		require.Equal(t, sale, found, text)
+	}
+	for _, text := range []string{"ext:" + id, "ext:nobody-" + id, strings.ToUpper(sale.ExternalID), s.id(t).String()} {
+		_, err := pick(text)
+		require.ErrorIs(t, err, order.ErrNotFound, text)
+	}
+
+	twin := s.draft(t, 1, 1)
+	twin.ExternalID = id
+	twin, err := s.store.CreateSale(t.Context(), twin)
+	require.NoError(t, err)
+	_, err = pick(id)
+	require.ErrorIs(t, err, order.ErrConflict, "no sale is guessed")
+	for text, want := range map[string]int64{"id:" + id: sale.ID, "ext:" + id: twin.ID} {
+		found, err := pick(text)
+		require.NoError(t, err)
+		require.Equal(t, want, found.ID)
+	}
+
+	anonymous := s.draft(t, 1, 1)
+	anonymous.ExternalID = ""
+	_, err = s.store.CreateSale(t.Context(), anonymous)
+	require.NoError(t, err)
+	_, err = pick("id:" + s.id(t).String())
+	require.ErrorIs(t, err, order.ErrNotFound, "no external ID is no name")
 }
 
 func salesPages(t *testing.T, s *suite) {
@@ -291,14 +369,17 @@ func ordersFound(t *testing.T, s *suite) {
 	rs, _, err = s.store.Orders(t.Context(), order.Query{SaleID: a.ID, Reference: "cart", Limit: 3})
 	require.NoError(t, err)
 	require.Equal(t, []order.ID{ids[3]}, idsOf(rs))
-	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID, b.ID}, shopper, 10)
+	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID, b.ID}, shopper, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, rs, 2)
 	require.Equal(t, b.ID, rs[0].SaleID, "newest first")
-	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID}, shopper, 10)
+	rest, err := s.store.OfShopper(t.Context(), []int64{a.ID, b.ID}, shopper, rs[0].ID, 10)
+	require.NoError(t, err)
+	require.Equal(t, rs[1:], rest)
+	rs, err = s.store.OfShopper(t.Context(), []int64{a.ID}, shopper, 0, 10)
 	require.NoError(t, err)
 	require.Equal(t, []order.ID{ids[3]}, idsOf(rs))
-	rs, err = s.store.OfShopper(t.Context(), nil, shopper, 10)
+	rs, err = s.store.OfShopper(t.Context(), nil, shopper, 0, 10)
 	require.NoError(t, err)
 	require.Empty(t, rs)
 }

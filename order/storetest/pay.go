@@ -79,7 +79,7 @@ func cancelGivesBack(t *testing.T, s *suite) {
 	require.ErrorIs(t, err, order.ErrNotFound, "no verdict yet")
 	s.settle(t, o)
 	v := s.cancel(t, o.ID)
-	require.Equal(t, order.Verdict{Order: o, Status: order.StatusCancelled, Seq: 2}, v)
+	require.Equal(t, order.Verdict{Order: o, Status: order.StatusCancelled, Seq: 2, Returned: 1}, v)
 	require.Equal(t, 10, s.available(t, sale.ID))
 
 	v = s.cancel(t, o.ID)
@@ -125,7 +125,7 @@ func payOnce(t *testing.T, s *suite) {
 		require.Equal(t, order.OutcomeRefundRequired, s.pay(t, surplus).Outcome)
 	}
 	require.Equal(t, 8, s.available(t, sale.ID))
-	require.Equal(t, uint64(2), s.check(t, sale)[sale.ID])
+	require.Equal(t, uint64(3), s.check(t, sale)[sale.ID], "the surplus payment is a change that changes nothing")
 }
 
 func payLate(t *testing.T, s *suite) {
@@ -175,7 +175,7 @@ func payWrongly(t *testing.T, s *suite) {
 		require.ErrorIs(t, err, bad.want, name)
 		require.Equal(t, order.StatusConfirmed, s.record(t, o.ID).Status, name)
 	}
-	require.Equal(t, order.OutcomePaid, s.pay(t, right).Outcome, "nothing wrong was kept")
+	require.Equal(t, order.OutcomePaid, s.pay(t, right).Outcome, "what was wrong is corrected")
 	stolen := s.payment(t, other)
 	stolen.EventID = right.EventID
 	_, err := s.store.Pay(t.Context(), stolen)
@@ -227,6 +227,10 @@ func expireUnpaid(t *testing.T, s *suite) {
 	require.NoError(t, err)
 	require.Empty(t, e.Verdicts)
 	require.InDelta(t, 10*time.Minute, e.Wait, float64(20*time.Second))
+	unsold := s.sale(t, 1, 1)
+	e, err = s.store.Expire(t.Context(), unsold.ID, 0)
+	require.NoError(t, err)
+	require.Equal(t, order.Expiry{Wait: unsold.PayWithin}, e, "an order of this moment has all its time")
 	unpaid, err = s.store.Unpaid(t.Context(), long.ID)
 	require.NoError(t, err)
 	require.True(t, unpaid)

@@ -19,18 +19,21 @@ func snapshotPages(t *testing.T, s *suite) {
 	_, err := s.store.Snapshot(t.Context(), sale.ID, func(page []order.Record) error {
 		sizes = append(sizes, len(page))
 		return nil
-	})
+	}, noReturns)
 	require.NoError(t, err)
 	require.Equal(t, []int{1000, 300}, sizes)
 	s.check(t, sale)
 
 	enough := errors.New("enough")
-	_, err = s.store.Snapshot(t.Context(), sale.ID, func([]order.Record) error { return enough })
+	_, err = s.store.Snapshot(t.Context(), sale.ID, func([]order.Record) error { return enough }, noReturns)
 	require.ErrorIs(t, err, enough)
-	_, err = s.store.Snapshot(t.Context(), int64(s.id(t)), func([]order.Record) error { return enough })
+	_, err = s.store.Snapshot(t.Context(), int64(s.id(t)), func([]order.Record) error { return enough }, noReturns)
 	require.ErrorIs(t, err, order.ErrNotFound)
 	require.NoError(t, s.store.Ping(t.Context()))
 }
+
+// noReturns is for sales of which nothing was returned.
+func noReturns([]order.Returns) error { return errors.New("something was returned") }
 
 func tallyAddsUp(t *testing.T, s *suite) {
 	sale := s.sale(t, 5, 1)
@@ -140,7 +143,7 @@ func deadLettersAdded(t *testing.T, s *suite) {
 		require.NoError(t, s.store.AddDeadLetter(t.Context(), letter))
 		require.NoError(t, s.store.AddDeadLetter(t.Context(), other))
 	}
-	letters, err := s.store.DeadLetters(t.Context(), saleID, 10)
+	letters, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{SaleID: saleID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, letters, 2)
 	for _, got := range letters {
@@ -153,7 +156,18 @@ func deadLettersAdded(t *testing.T, s *suite) {
 		require.Equal(t, letter.Fitted(), got)
 		require.Len(t, got.Detail, 512)
 	}
-	letters, err = s.store.DeadLetters(t.Context(), 0, 1)
+	newest, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{Limit: 1})
 	require.NoError(t, err)
-	require.Len(t, letters, 1)
+	require.Len(t, newest, 1)
+	var paged []order.DeadLetter
+	q := order.DeadLetterQuery{SaleID: saleID, Limit: 1}
+	for page := letters[:1]; len(page) > 0; q.After = page[0].Cursor() {
+		require.LessOrEqual(t, len(paged), 2, "pages end")
+		page, err = s.store.DeadLetters(t.Context(), q)
+		require.NoError(t, err)
+		if paged = append(paged, page...); len(page) == 0 {
+			break
+		}
+	}
+	require.Equal(t, letters, paged, "also those of the same millisecond")
 }

@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -182,10 +184,45 @@ func salesListed(t *testing.T, s *suite) {
 	closed, err := s.store.ClosedSales(t.Context(), b.ID+1, 1)
 	require.NoError(t, err)
 	require.Equal(t, []int64{b.ID}, closed)
+	closed, err = s.store.ClosedSales(t.Context(), b.ID, 1000)
+	require.NoError(t, err)
+	require.Contains(t, closed, a.ID)
+	require.NotContains(t, closed, b.ID)
 	closed, err = s.store.ClosedSales(t.Context(), 0, 1000)
 	require.NoError(t, err)
 	require.Contains(t, closed, a.ID)
 	require.Contains(t, closed, b.ID)
+}
+
+// FullList is a test for a store of its own, since a full list has no place for the
+// sales of others.
+func FullList(t *testing.T, store Store) {
+	t.Helper()
+	s := &suite{store: store, ids: order.NewIDMaker(rand.Int64N(1 << 13))}
+	create := func(startsIn time.Duration, to ...order.SaleState) int64 {
+		draft := s.draft(t, 1, 1)
+		draft.StartsAt, draft.EndsAt = time.Now().Add(startsIn), time.Now().Add(startsIn+time.Hour)
+		sale, err := store.CreateSale(t.Context(), draft)
+		require.NoError(t, err)
+		s.move(t, sale.ID, to...)
+		return sale.ID
+	}
+	var wanted, far []int64
+	for range 10 {
+		wanted = append(wanted, create(0, order.SaleOpen), create(0, order.SaleEnded), create(30*time.Minute))
+	}
+	for range order.MaxSales { // what is made later would push out what was made first
+		far = append(far, create(2*time.Hour))
+	}
+	sales, err := store.Sales(t.Context())
+	require.NoError(t, err)
+	listed := make([]int64, 0, len(sales))
+	for _, sale := range sales {
+		listed = append(listed, sale.ID)
+	}
+	want := slices.Concat(wanted, far[len(wanted):])
+	slices.Reverse(want)
+	require.Equal(t, want, listed, "newest first, without the oldest of those that start in two hours")
 }
 
 func epochRises(t *testing.T, s *suite) {

@@ -227,6 +227,7 @@ func settlePoison(t *testing.T, s *suite) {
 	batch[4].Reference = strings.Repeat("r", 65)    // fits no column
 	batch[5].ShopperID = strings.Repeat("x", 65)    // not even the tombstone
 	batch[6].Quantity, batch[6].Slot = 1<<40, 1<<20 // nor this, but its tombstone does
+	batch[7].ShopperID, batch[7].Reference = strings.Repeat("x", 64), strings.Repeat("r", 64)
 	vs := s.settle(t, batch...)
 	require.Len(t, vs, 8)
 	for _, o := range batch[:7] {
@@ -236,7 +237,7 @@ func settlePoison(t *testing.T, s *suite) {
 	require.Equal(t, 9, s.available(t, sale.ID))
 	require.Zero(t, s.record(t, batch[2].ID).Quantity)
 
-	letters, err := s.store.DeadLetters(t.Context(), sale.ID, 10)
+	letters, err := s.store.DeadLetters(t.Context(), order.DeadLetterQuery{SaleID: sale.ID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
 	require.Equal(t, batch[5].ID, letters[0].OrderID)

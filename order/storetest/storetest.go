@@ -28,17 +28,18 @@ type Store interface {
 	SetSaleState(ctx context.Context, cmd string, id int64, to order.SaleState) (order.Sale, error)
 	Create(ctx context.Context, c order.Creation) (order.Sale, error)
 	Operate(ctx context.Context, op order.Operation) (order.Sale, error)
+	SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error)
 	SalesBefore(ctx context.Context, before int64, limit int) ([]order.Sale, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
 	Note(ctx context.Context, e order.AuditEntry) (bool, error)
 	AuditLog(ctx context.Context, q order.AuditQuery) ([]order.AuditEntry, error)
 	RaiseEpoch(ctx context.Context, id int64) (uint64, error)
-	Snapshot(ctx context.Context, id int64, page func([]order.Record) error) (order.Sale, error)
+	Snapshot(ctx context.Context, id int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error)
 	Settle(ctx context.Context, batch []order.Order) ([]order.Verdict, error)
 	Void(ctx context.Context, o order.Order) (order.Verdict, error)
 	AddDeadLetter(ctx context.Context, d order.DeadLetter) error
-	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
+	DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error)
 	Find(ctx context.Context, ids []order.ID) ([]order.Record, error)
 	Verdicts(ctx context.Context, os []order.Order) ([]order.Verdict, []order.Order, error)
 	ByShopper(ctx context.Context, saleID int64, shopper string, before order.ID, limit int) ([]order.Record, error)
@@ -51,9 +52,13 @@ type Store interface {
 	Cancel(ctx context.Context, id order.ID) (order.Verdict, error)
 	Expire(ctx context.Context, saleID int64, after uint64) (order.Expiry, error)
 	Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
+	Payments(ctx context.Context, q order.PaymentQuery) ([]order.PaymentRecord, error)
+	Refunded(ctx context.Context, by order.Operator, cmd, event string) (order.PaymentRecord, error)
+	OpenRefunds(ctx context.Context) (order.RefundCount, error)
+	AdoptPayments(ctx context.Context) (int, error)
 	Unpaid(ctx context.Context, saleID int64) (bool, error)
 	Orders(ctx context.Context, q order.Query) ([]order.Record, order.ID, error)
-	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	ExtendPage(ctx context.Context, sale order.Sale, after order.ID) (order.ID, error)
 	Extended(ctx context.Context, sale order.Sale) error
 	Limits(ctx context.Context) (order.Limits, error)
@@ -98,11 +103,13 @@ func Run(t *testing.T, store Store) {
 		"what shoppers were promised is fixed once a sale opens":  changeFixed,
 		"a command makes one sale":                                createOnce,
 		"what is done elsewhere is noted once":                    noteOnce,
+		"the audit log comes in pages":                            auditPages,
 		"cancelled and discarded by an operator":                  operatorCancels,
 		"a voided sale keeps no unpaid order":                     voidCancels,
 		"an extension holds before the rows have it":              extendHolds,
 		"limits are changed by generation and logged":             limitsChange,
 		"orders are found by sale, reference and shopper":         ordersFound,
+		"a sale is found by each of its names":                    salesNamed,
 		"sales of every state come in pages":                      salesPages,
 		"the epoch rises":                                         epochRises,
 		"node IDs are used once":                                  nodeIDsUnique,
@@ -118,9 +125,19 @@ func Run(t *testing.T, store Store) {
 		"concurrent settlers agree":                               settlersAgree,
 		"a cancelled order gives its units and slot back":         cancelGivesBack,
 		"what is paid or rejected is not cancelled":               cancelRefused,
+		"what a shopper returned counts":                          returnsCount,
+		"no more is sold to who returned too much":                returnsLimit,
+		"two orders returned at once are two":                     returnsTogether,
+		"of returns and purchases in any order none is missed":    returnsRace,
+		"a report counts shoppers by what they returned":          returnsReported,
+		"a snapshot pages what was returned":                      returnsPaged,
 		"an order is paid once":                                   payOnce,
 		"a late payment requires a refund":                        payLate,
 		"a wrong payment pays nothing":                            payWrongly,
+		"what is to be refunded is listed":                        refundsListed,
+		"a refund is marked once":                                 refundsMarked,
+		"a wrong amount may be corrected until it is refunded":    wrongAmountCorrected,
+		"a payment to be refunded is an event":                    eventsOfRefunds,
 		"unpaid orders expire":                                    expireUnpaid,
 		"one scan reads past many small changes":                  expireLooksAhead,
 		"of payment, cancellation and expiry one wins":            oneWins,

@@ -4,6 +4,9 @@ package queuetest
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,6 +65,28 @@ func Order(id int64) order.Order {
 		ID: order.ID(id), SaleID: 7, ShopperID: fmt.Sprintf("shopper-%d", id),
 		Slot: int(id % 16), Quantity: 1 + int(id%3), Key: uint64(id) * 3, Reference: "ref",
 	}
+}
+
+const key = "a key of nobody but these tests."
+
+// Signer returns the signer of the tests.
+func Signer() *order.Signer {
+	s, err := order.NewSigner("T", []byte(key))
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// Signed appends to a body of any content the MAC that Signer would give it.
+func Signed(body []byte) []byte {
+	own, err := hkdf.Key(sha256.New, []byte(key), nil, "seckill order message T", sha256.Size)
+	if err != nil {
+		panic(err)
+	}
+	h := hmac.New(sha256.New, own)
+	h.Write(body)
+	return append(body, h.Sum(nil)[:16]...)
 }
 
 // sink collects what is delivered.

@@ -43,7 +43,7 @@ var ErrNoBroker = errors.New("rocketmq: the name servers know no broker")
 
 // EnsureTopics creates the orders' topic with so many queues on every master broker
 // that does not have it, and the probe topic with one, and waits until the name servers
-// know them. An existing topic keeps its queues, or gets more. It takes 15 seconds at
+// know them. It creates the consumer groups as well, see ErrNoGroup. An existing topic keeps its queues, or gets more. It takes 15 seconds at
 // most.
 func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
 	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
@@ -70,7 +70,10 @@ func (a *Admin) ensureAll(ctx context.Context, queues int) error {
 	if err := a.ensure(ctx, masters, a.opts.Topic, queues); err != nil {
 		return err
 	}
-	return a.ensure(ctx, masters, a.opts.ProbeTopic, 1)
+	if err := a.ensure(ctx, masters, a.opts.ProbeTopic, 1); err != nil {
+		return err
+	}
+	return a.ensureGroups(ctx, masters)
 }
 
 func (a *Admin) ensure(ctx context.Context, masters map[string]string, topic string, queues int) error {

@@ -24,6 +24,8 @@ type Broker struct {
 	// AutoCreate creates a topic even if its name is a typing error. CleanForcibly
 	// deletes unread messages when the disk is nearly full.
 	AutoCreate, CleanForcibly bool
+	// Permission is brokerPermission: 6 reads and writes, 4 only reads, 2 only writes.
+	Permission int
 }
 
 // Brokers returns every master broker, by name.
@@ -82,6 +84,7 @@ func parseBroker(status, config []byte) (Broker, error) {
 		AutoCreate: set["autoCreateTopicEnable"] == "true", CleanForcibly: set["cleanFileForciblyEnable"] == "true",
 	}
 	b.InSync, _ = strconv.Atoi(set["inSyncReplicas"])
+	b.Permission, _ = strconv.Atoi(set["brokerPermission"])
 	if used, err := strconv.ParseFloat(runtime.Table["commitLogDiskRatio"], 64); err == nil {
 		b.Disk = used
 	}

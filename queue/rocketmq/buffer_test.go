@@ -36,7 +36,7 @@ func TestABatchThatAStuckTryStillReadsIsNeverWrittenAgain(t *testing.T) {
 		opts, err := Options{NameServers: []string{"127.0.0.1:1"}, Topic: "t", Group: "g", Log: slog.New(slog.DiscardHandler)}.checked()
 		require.NoError(t, err)
 		fake := &stuckOnce{free: make(chan struct{})}
-		p := newPublisher(opts, PublisherOptions{})
+		p := newPublisher(opts, PublisherOptions{Signer: testSigner(t)})
 		p.link.cur.Store(&connection{client: fake})
 		p.senders.Go(p.sendAll)
 

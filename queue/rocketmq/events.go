@@ -49,7 +49,7 @@ func NewEventPublisher(opts Options) (*EventPublisher, error) {
 func (p *EventPublisher) Publish(ctx context.Context, ms []queue.EventMessage) error {
 	c := p.link.cur.Load()
 	if c == nil {
-		return fmt.Errorf("%w: %w", ErrNotStored, errNotConnected)
+		return fmt.Errorf("%w: %w", ErrNotStored, p.link.notConnected())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -42,8 +42,8 @@ func appendMessage(dst []byte, id, trace string, body func([]byte) []byte, more 
 	return dst
 }
 
-func appendOrder(dst []byte, o order.Order, trace string) []byte {
-	return appendMessage(dst, o.ID.String(), trace, func(b []byte) []byte { return order.AppendMessage(b, o) })
+func appendOrder(dst []byte, s *order.Signer, o order.Order, trace string) []byte {
+	return appendMessage(dst, o.ID.String(), trace, func(b []byte) []byte { return s.Append(b, o) })
 }
 
 // contentType marks the body as a CloudEvent in structured mode, in the property that

@@ -15,14 +15,22 @@ import (
 	"seckill/queue"
 )
 
+func testSigner(t *testing.T) *order.Signer {
+	t.Helper()
+	s, err := order.NewSigner("T", make([]byte, 32))
+	require.NoError(t, err)
+	return s
+}
+
 func TestABatchIsWhatTheClientWouldMakeOfIt(t *testing.T) {
 	t.Parallel()
+	signer := testSigner(t)
 	var ours []byte
 	var theirs []*primitive.Message
 	for i := range 3 {
 		o := order.Order{ID: order.ID(1000 + i), SaleID: 5, ShopperID: "shopper", Quantity: 2, Reference: "r"}
-		ours = appendOrder(ours, o, "")
-		m := primitive.NewMessage("T", order.AppendMessage(nil, o))
+		ours = appendOrder(ours, signer, o, "")
+		m := primitive.NewMessage("T", signer.Append(nil, o))
 		m.WithProperty(primitive.PropertyUniqueClientMessageIdKeyIndex, o.ID.String())
 		theirs = append(theirs, m)
 	}
@@ -33,7 +41,8 @@ func TestATracedOrderTakesItsTraceAlong(t *testing.T) {
 	t.Parallel()
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	o := order.Order{ID: 1001, SaleID: 5, ShopperID: "shopper", Quantity: 2}
-	plain, traced := appendOrder(nil, o, ""), appendOrder(nil, o, trace)
+	signer := testSigner(t)
+	plain, traced := appendOrder(nil, signer, o, ""), appendOrder(nil, signer, o, trace)
 	m := &primitive.Message{}
 	m.WithProperty(primitive.PropertyUniqueClientMessageIdKeyIndex, "1001")
 	key := len(m.MarshallProperties())
@@ -62,8 +71,9 @@ func TestThePickerStaysAtAQueueForAWhileAndPassesOverABrokerThatIsAway(t *testin
 		picked := func() (places []string) {
 			for range 6 {
 				places = append(places, pick())
+				time.Sleep(stay / 2)
 				require.Equal(t, places[len(places)-1], pick())
-				time.Sleep(stay)
+				time.Sleep(stay / 2)
 			}
 			return places
 		}

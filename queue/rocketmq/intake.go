@@ -40,6 +40,7 @@ type intake struct {
 	s      *Subscriber
 	handle func(batch []Message) error
 	client client.PushConsumer
+	name   string // of the client
 	opened time.Time
 
 	closing chan struct{} // no more deliveries and no more retries
@@ -63,14 +64,18 @@ func (s *Subscriber) open(ctx, hctx context.Context) (*intake, error) {
 	if _, err := s.rpc.route(ctx, s.opts.NameServers, s.opts.Topic); err != nil {
 		return nil, err
 	}
+	servers, err := s.gate.nameServers(s.opts.NameServers)
+	if err != nil {
+		return nil, err
+	}
 	in := &intake{
-		s: s, handle: func(batch []Message) error { return s.handle(hctx, batch) }, opened: time.Now(),
+		s: s, handle: func(batch []Message) error { return s.handle(hctx, batch) }, name: instanceName(), opened: time.Now(),
 		closing: make(chan struct{}), closed: make(chan struct{}), next: make(map[string]int64),
 	}
 	c, err := client.NewPushConsumer(
-		consumer.WithNameServer(s.opts.resolvers()),
+		consumer.WithNameServer(resolvers(servers)),
 		consumer.WithGroupName(s.opts.Group),
-		consumer.WithInstance(instanceName()),
+		consumer.WithInstance(in.name),
 		consumer.WithCredentials(primitive.Credentials{AccessKey: s.opts.AccessKey, SecretKey: s.opts.SecretKey}),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
 		consumer.WithStrategy(in.allocate),

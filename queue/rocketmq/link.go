@@ -28,6 +28,8 @@ const (
 	rebuildMax   = 30 * time.Second
 	warmTimeout  = 3 * time.Second
 	lingerOld    = 2 * time.Second // a replaced producer, for its tries in progress
+
+	publishGroup = "SECKILL_PUBLISH" // of all producers; the broker does not know it
 )
 
 var (
@@ -42,10 +44,12 @@ var (
 type link struct {
 	opts Options
 	rpc  *caller
+	gate *gateway
 	pick *picker
 
 	cur  atomic.Pointer[connection]
-	wake chan struct{} // something is wrong: check
+	why  atomic.Pointer[error] // the last connect failed
+	wake chan struct{}         // something is wrong: check
 
 	timeouts atomic.Int32 // tries in a row without a response
 	wrong    atomic.Bool  // the current producer must be replaced
@@ -60,7 +64,7 @@ type connection struct {
 }
 
 func newLink(opts Options) *link {
-	return &link{opts: opts, rpc: newCaller(opts), pick: newPicker(), wake: make(chan struct{}, 1)}
+	return &link{opts: opts, rpc: newCaller(opts), gate: newGateway(opts), pick: newPicker(), wake: make(chan struct{}, 1)}
 }
 
 // try sends one batch once, within tryTimeout and a little.
@@ -78,7 +82,7 @@ func (l *link) tryAt(ctx context.Context, topic string, at place, batch []byte) 
 func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) {
 	c := l.cur.Load()
 	if c == nil {
-		return refused, errNotConnected
+		return refused, l.notConnected()
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
@@ -92,6 +96,14 @@ func (l *link) send(ctx context.Context, m *primitive.Message) (outcome, error) 
 	o := outcomeOf(status, err)
 	l.learn(o, err, m)
 	return o, err
+}
+
+// notConnected is the error of a send without a connection, with its cause.
+func (l *link) notConnected() error {
+	if why := l.why.Load(); why != nil {
+		return fmt.Errorf("%w: %w", errNotConnected, *why)
+	}
+	return errNotConnected
 }
 
 // bounded runs a call of the client and stops waiting after limit, with errStuck. The
@@ -156,6 +168,7 @@ func (l *link) run(ctx context.Context) {
 			gap = l.nextGap(gap)
 			continue
 		}
+		l.why.Store(&err)
 		if !logged {
 			l.opts.Log.LogAttrs(ctx, slog.LevelWarn, "producer not connected", slog.Any("err", err))
 			logged = true
@@ -228,7 +241,11 @@ func (l *link) connect(ctx context.Context) error {
 	if _, err := l.rpc.writeRoute(ctx, l.opts.NameServers, l.opts.ProbeTopic); err != nil {
 		return err
 	}
-	c, err := l.opts.newProducer(l.pick)
+	servers, err := l.gate.nameServers(l.opts.NameServers)
+	if err != nil {
+		return err
+	}
+	c, err := l.opts.newProducer(servers, l.pick)
 	if err != nil {
 		return err
 	}
@@ -248,10 +265,10 @@ func (l *link) connect(ctx context.Context) error {
 	return nil
 }
 
-func (o Options) newProducer(pick *picker) (client.Producer, error) {
+func (o Options) newProducer(nameServers []string, pick *picker) (client.Producer, error) {
 	c, err := client.NewProducer(
-		producer.WithNameServer(o.resolvers()),
-		producer.WithGroupName("SECKILL_PUBLISH"),
+		producer.WithNameServer(resolvers(nameServers)),
+		producer.WithGroupName(publishGroup),
 		producer.WithInstanceName(instanceName()),
 		producer.WithCredentials(primitive.Credentials{AccessKey: o.AccessKey, SecretKey: o.SecretKey}),
 		producer.WithQueueSelector(pick),
@@ -287,6 +304,7 @@ func (l *link) close(ctx context.Context) {
 		_ = c.client.Shutdown()
 	}
 	l.rpc.close()
+	l.gate.close()
 	done := make(chan struct{})
 	go func() { l.calls.Wait(); close(done) }()
 	select {

@@ -35,8 +35,9 @@ const (
 	overlap = 5 * time.Millisecond
 )
 
-// PublisherOptions are all optional.
+// PublisherOptions are all optional, except Signer.
 type PublisherOptions struct {
+	Signer *order.Signer // of the messages
 	// Guard wraps each batch call, a breaker for one. If it returns an
 	// error that is not ours, it did not call fn.
 	Guard func(fn func() error) error
@@ -94,6 +95,9 @@ func NewPublisher(opts Options, popts PublisherOptions) (*Publisher, error) {
 	opts, err := opts.checked()
 	if err != nil {
 		return nil, err
+	}
+	if popts.Signer == nil {
+		return nil, fmt.Errorf("%w: a publisher needs a signer", ErrOptions)
 	}
 	setUpClient(opts.Log)
 	p := newPublisher(opts, popts)
@@ -239,9 +243,9 @@ func (p *Publisher) sendAll() {
 			pass() // to the other senders, so that they end as well
 			return
 		}
-		batch, buf = w.addTo(batch[:0], buf[:0])
+		batch, buf = p.add(w, batch[:0], buf[:0])
 		for w := range batching.Waiting(p.queue, maxBatch-1) {
-			batch, buf = w.addTo(batch, buf)
+			batch, buf = p.add(w, batch, buf)
 		}
 		late := time.AfterFunc(overlap, pass)
 		if p.sendOne(batch, buf) {
@@ -282,20 +286,18 @@ func (p *Publisher) trace(batch []*pending) telemetry.Span {
 	return p.opts.Tracer.Send(p.name, len(batch), spans)
 }
 
-// addTo adds the order and its message to a batch, unless its caller has given up.
+// add adds the order and its message to a batch, unless its caller has given up.
 // A message is below 1 kB, so a full batch is far below what a broker takes.
-func (w *pending) addTo(batch []*pending, buf []byte) ([]*pending, []byte) {
+func (p *Publisher) add(w *pending, batch []*pending, buf []byte) ([]*pending, []byte) {
 	if !w.state.CompareAndSwap(waiting, inBatch) {
 		return batch, buf
 	}
-	return append(batch, w), w.appendTo(buf)
-}
-
-func (w *pending) appendTo(buf []byte) []byte {
 	if w.body != nil {
-		return appendMessage(buf, w.id, "", func(b []byte) []byte { return append(b, w.body...) })
+		buf = appendMessage(buf, w.id, "", func(b []byte) []byte { return append(b, w.body...) })
+	} else {
+		buf = appendOrder(buf, p.opts.Signer, w.order, w.span.Traceparent())
 	}
-	return appendOrder(buf, w.order, w.span.Traceparent())
+	return append(batch, w), buf
 }
 
 // send tries until the batch is stored, surely cannot be, or the budget is

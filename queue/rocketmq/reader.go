@@ -141,31 +141,46 @@ func (in *reading) round(ctx context.Context) (found bool, err error) {
 
 // pull reads the next messages of one queue.
 func (in *reading) pull(ctx context.Context, from place) (some bool, err error) {
-	ans, err := in.rpc.call(ctx, in.addrs[from.broker], codePull, map[string]string{
-		"consumerGroup": in.opts.Group, "topic": in.opts.Topic, "queueId": strconv.Itoa(from.queue),
-		"queueOffset": strconv.FormatInt(in.at[from], 10), "maxMsgNums": strconv.Itoa(readAtOnce),
-		"sysFlag": strconv.Itoa(pullSubscriptionFlag), "commitOffset": "0", "suspendTimeoutMillis": "0",
-		"subscription": "*", "subVersion": "0", "expressionType": "TAG",
-	})
-	moved := answered(err, answerPullRetry) || answered(err, answerPullMoved) // skip messages that were deleted
-	switch {
-	case answered(err, answerPullNotFound):
-		return false, nil
-	case err != nil && !moved:
+	a := Admin{opts: in.opts, rpc: in.rpc}
+	found, next, err := a.pull(ctx, in.addrs[from.broker], in.opts.Topic, from.queue, in.at[from])
+	if err != nil {
 		return false, err
 	}
-	next, err := strconv.ParseInt(ans.ext["nextBeginOffset"], 10, 64)
-	if err != nil {
-		return false, fmt.Errorf("rocketmq: malformed offset: %w", err)
-	}
-	if !moved {
-		if err := in.handle(messagesOf(ans.body)); err != nil {
+	if len(found) > 0 {
+		if err := in.handle(found); err != nil {
 			return true, &refusedError{err}
 		}
 	}
 	some = next != in.at[from]
 	in.at[from] = next
 	return some, nil
+}
+
+// pull reads messages of one queue from an offset on, none at its end, and returns the
+// offset to read from next. It moves no offset of the group.
+func (a *Admin) pull(ctx context.Context, addr, topic string, number int, at int64) (found []queue.Message, next int64, err error) {
+	ans, err := a.rpc.call(ctx, addr, codePull, map[string]string{
+		"consumerGroup": a.opts.Group, "topic": topic, "queueId": strconv.Itoa(number),
+		"queueOffset": strconv.FormatInt(at, 10), "maxMsgNums": strconv.Itoa(readAtOnce),
+		"sysFlag": strconv.Itoa(pullSubscriptionFlag), "commitOffset": "0", "suspendTimeoutMillis": "0",
+		"subscription": "*", "subVersion": "0", "expressionType": "TAG",
+	})
+	moved := answered(err, answerPullRetry) || answered(err, answerPullMoved) // skip messages that were deleted
+	switch {
+	case answered(err, answerPullNotFound):
+		return nil, at, nil
+	case answered(err, answerNoGroup):
+		return nil, at, fmt.Errorf("%w: %w", ErrNoGroup, err)
+	case err != nil && !moved:
+		return nil, at, err
+	}
+	if next, err = strconv.ParseInt(ans.ext["nextBeginOffset"], 10, 64); err != nil {
+		return nil, at, fmt.Errorf("rocketmq: malformed offset: %w", err)
+	}
+	if moved {
+		return nil, next, nil
+	}
+	return messagesOf(ans.body), next, nil
 }
 
 func messagesOf(body []byte) []queue.Message {

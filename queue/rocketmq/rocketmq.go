@@ -14,6 +14,7 @@ package rocketmq
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,11 +51,15 @@ type Options struct {
 	NameServers []string // host:port, each; a name is resolved at each connect
 	AccessKey   string   // with SecretKey: requests are signed
 	SecretKey   string
-	Namespace   string // put before the names of topics and groups, with a %
-	Topic       string // of the orders
-	ProbeTopic  string // "" is DefaultProbeTopic
-	Group       string // of the consumers
-	Log         *slog.Logger
+	// TLS is how the servers are verified; nil: connections are plaintext. Without a
+	// ServerName, a certificate must be for the host of the address, of a broker for the
+	// one that it registers (brokerIP1).
+	TLS        *tls.Config
+	Namespace  string // put before the names of topics and groups, with a %
+	Topic      string // of the orders
+	ProbeTopic string // "" is DefaultProbeTopic
+	Group      string // of the consumers
+	Log        *slog.Logger
 
 	refresh time.Duration // 0 is refreshEvery; tests set it
 }
@@ -99,11 +104,17 @@ func (o Options) checked() (Options, error) {
 		if !nameRE.MatchString(strings.TrimPrefix(*name, o.Namespace+"%")) {
 			return o, fmt.Errorf("%w: topic or group %q", ErrOptions, *name)
 		}
-		if o.Namespace != "" && !strings.HasPrefix(*name, o.Namespace+"%") {
-			*name = o.Namespace + "%" + *name
-		}
+		*name = o.named(*name)
 	}
 	return o, nil
+}
+
+// named returns name with the namespace in front, once.
+func (o Options) named(name string) string {
+	if o.Namespace == "" || strings.HasPrefix(name, o.Namespace+"%") {
+		return name
+	}
+	return o.Namespace + "%" + name
 }
 
 // checkAddr returns the host:port of a name server's address.
@@ -120,12 +131,12 @@ func checkAddr(addr string) (string, error) {
 	return plain, nil
 }
 
-// resolvers returns the name servers for the client: it refuses host names without a
-// scheme, which it then removes.
-func (o Options) resolvers() []string {
-	addrs := make([]string, len(o.NameServers))
-	for i, addr := range o.NameServers {
-		addrs[i] = "http://" + addr
+// resolvers returns addresses of name servers for the client: it refuses host names
+// without a scheme, which it then removes.
+func resolvers(addrs []string) []string {
+	with := make([]string, len(addrs))
+	for i, addr := range addrs {
+		with[i] = "http://" + addr
 	}
-	return addrs
+	return with
 }

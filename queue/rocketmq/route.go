@@ -35,6 +35,29 @@ const routeTimeout = time.Second
 // broker is down.
 var ErrNoTopic = errors.New("rocketmq: topic has no broker")
 
+// ErrPermission is the error of a topic that exists and may not be used: its own
+// permission or that of its brokers (brokerPermission) forbids it. It is an ErrNoTopic as
+// well: there is no queue to use.
+var ErrPermission = errors.New("rocketmq: the topic may not be used")
+
+// permissionError is an ErrPermission.
+type permissionError struct {
+	topic string
+	use   permission
+}
+
+func (e *permissionError) Error() string {
+	word := "read"
+	if e.use == toWrite {
+		word = "written to"
+	}
+	return fmt.Sprintf("rocketmq: no queue of topic %s may be %s: its permission, or the broker's brokerPermission, forbids it", e.topic, word)
+}
+
+func (e *permissionError) Is(target error) bool {
+	return target == ErrNoTopic || target == ErrPermission
+}
+
 // shard is one master broker's part of a topic.
 type shard struct {
 	Broker string // its name
@@ -82,6 +105,9 @@ func (c *caller) routeFor(ctx context.Context, servers []string, topic string, u
 	}
 	shards, err := parseRoute(a.body, use)
 	if err == nil && len(shards) == 0 {
+		if some, _ := parseRoute(a.body, toRead|toWrite); len(some) > 0 {
+			return nil, &permissionError{topic, use}
+		}
 		err = ErrNoTopic
 	}
 	if err != nil {

@@ -48,11 +48,13 @@ type Subscriber struct {
 	opts  Options
 	sopts SubscriberOptions
 	rpc   *caller
+	gate  *gateway
 	watch *watch
 
 	slots  chan struct{} // bounds handlers across rebuilds
 	active atomic.Int64  // deliveries in progress or waiting
 	ran    atomic.Bool
+	now    atomic.Pointer[intake] // nil while there is none
 }
 
 // NewSubscriber checks the options; Run connects. The error is ErrOptions.
@@ -74,7 +76,7 @@ func NewSubscriber(opts Options, sopts SubscriberOptions) (*Subscriber, error) {
 		sopts.Observe = func(string, int) {}
 	}
 	setUpClient(opts.Log)
-	s := &Subscriber{opts: opts, sopts: sopts, rpc: newCaller(opts), slots: make(chan struct{}, sopts.Handlers)}
+	s := &Subscriber{opts: opts, sopts: sopts, rpc: newCaller(opts), gate: newGateway(opts), slots: make(chan struct{}, sopts.Handlers)}
 	s.watch = newWatch(opts, s.rpc)
 	return s, nil
 }
@@ -87,6 +89,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: a subscriber runs once", ErrOptions)
 	}
 	defer s.rpc.close()
+	defer s.gate.close()
 	hctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	tick := time.NewTicker(checkEvery)
@@ -106,6 +109,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 				continue
 			}
 			logged = false
+			s.now.Store(in)
 			s.sopts.Observe("opened", 0)
 		}
 		in.persist()
@@ -114,6 +118,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		if why != "" && s.watch.routed && time.Since(in.opened) >= gap {
 			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
 			gap = nextReopen(gap, in)
+			s.now.Store(nil)
 			in.close(rebuildDrain, func() {})
 			in, why = nil, ""
 			s.watch.reset()
@@ -129,6 +134,26 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		in.close(s.sopts.DrainTimeout, cancel)
 	}
 	return nil
+}
+
+// Client returns the name of the consumer that is connected now, as in Member; "" for
+// none. A consumer that replaces another has a new name.
+func (s *Subscriber) Client() string {
+	if in := s.now.Load(); in != nil {
+		return in.name
+	}
+	return ""
+}
+
+// Joined reports whether the broker counts this consumer among those of the group: only
+// then does it get queues.
+func (s *Subscriber) Joined() bool {
+	in := s.now.Load()
+	if in == nil {
+		return false
+	}
+	_, assigned := in.progress()
+	return assigned
 }
 
 // nextReopen returns the minimum age of the next consumer before it may be replaced:

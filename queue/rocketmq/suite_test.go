@@ -61,6 +61,7 @@ func removeTopics(tb testing.TB, admin *rocketmq.Admin) {
 
 func publisher(tb testing.TB, o rocketmq.Options, po rocketmq.PublisherOptions) *rocketmq.Publisher {
 	tb.Helper()
+	po.Signer = queuetest.Signer()
 	p, err := rocketmq.NewPublisher(o, po)
 	require.NoError(tb, err)
 	closing(tb, p.Close)

@@ -33,7 +33,7 @@ func TestABatchThatIsSentIsLinkedWithItsTracedMessages(t *testing.T) {
 	opts, err := Options{NameServers: []string{"127.0.0.1:1"}, Namespace: "NS", Topic: "T", Group: "g", Log: slog.New(slog.DiscardHandler)}.checked()
 	require.NoError(t, err)
 	fake := &stores{}
-	p := newPublisher(opts, PublisherOptions{Tracer: tracer})
+	p := newPublisher(opts, PublisherOptions{Signer: testSigner(t), Tracer: tracer})
 	p.link.cur.Store(&connection{client: fake})
 	plain := order.Order{ID: 1001, SaleID: 1, ShopperID: "alice", Quantity: 1}
 	traced := order.Order{ID: 2002, SaleID: 1, ShopperID: "bobby", Quantity: 1}

@@ -30,6 +30,7 @@ const maxAnswer = 16 << 20
 // for concurrent use.
 type caller struct {
 	accessKey, secretKey string
+	dial                 func(ctx context.Context, addr string) (net.Conn, error)
 	// lost is called when an established connection broke; may be nil.
 	lost func(addr string)
 
@@ -38,7 +39,7 @@ type caller struct {
 }
 
 func newCaller(o Options) *caller {
-	return &caller{accessKey: o.AccessKey, secretKey: o.SecretKey, wires: make(map[string]*wire)}
+	return &caller{accessKey: o.AccessKey, secretKey: o.SecretKey, dial: o.dial, wires: make(map[string]*wire)}
 }
 
 // wire is the connection to one address. The caller must hold lock to use it.
@@ -71,6 +72,11 @@ func (e *answerError) Error() string {
 // the connection was broken, so the request must be harmless to repeat. The error is an
 // *answerError if the server responded.
 func (c *caller) call(ctx context.Context, addr string, code int, ext map[string]string) (answer, error) {
+	return c.callWith(ctx, addr, code, ext, nil)
+}
+
+// callWith is call for a request with a body.
+func (c *caller) callWith(ctx context.Context, addr string, code int, ext map[string]string, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	w := c.wire(addr)
@@ -81,12 +87,12 @@ func (c *caller) call(ctx context.Context, addr string, code int, ext map[string
 		return answer{}, fmt.Errorf("ask %s: %w", addr, ctx.Err())
 	}
 	kept := w.conn != nil
-	a, err := c.exchange(ctx, w, addr, code, ext)
+	a, err := c.exchange(ctx, w, addr, code, ext, body)
 	if err != nil && kept && !timedOut(err) {
 		if c.lost != nil {
 			c.lost(addr)
 		}
-		a, err = c.exchange(ctx, w, addr, code, ext)
+		a, err = c.exchange(ctx, w, addr, code, ext, body)
 	}
 	switch {
 	case err != nil:
@@ -138,10 +144,9 @@ func (w *wire) drop() {
 
 // exchange sends one request over w and reads its response. After an error it closes the
 // connection.
-func (c *caller) exchange(ctx context.Context, w *wire, addr string, code int, ext map[string]string) (_ answer, err error) {
+func (c *caller) exchange(ctx context.Context, w *wire, addr string, code int, ext map[string]string, body []byte) (_ answer, err error) {
 	if w.conn == nil {
-		var d net.Dialer
-		if w.conn, err = d.DialContext(ctx, "tcp", addr); err != nil {
+		if w.conn, err = c.dial(ctx, addr); err != nil {
 			w.conn = nil
 			return answer{}, err
 		}
@@ -155,7 +160,7 @@ func (c *caller) exchange(ctx context.Context, w *wire, addr string, code int, e
 		}
 	}()
 	w.seq++
-	frame, err := c.frame(code, w.seq, ext)
+	frame, err := c.frame(code, w.seq, ext, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -181,20 +186,20 @@ type header struct {
 	Ext      map[string]string `json:"extFields,omitempty"`
 }
 
-// frame returns length, header length, header; our requests have no body.
-func (c *caller) frame(code int, seq int32, ext map[string]string) ([]byte, error) {
-	h, err := json.Marshal(header{Code: code, Language: "OTHER", Opaque: seq, Version: 399, Ext: c.sign(ext)})
+// frame returns length, header length, header, body.
+func (c *caller) frame(code int, seq int32, ext map[string]string, body []byte) ([]byte, error) {
+	h, err := json.Marshal(header{Code: code, Language: "OTHER", Opaque: seq, Version: 399, Ext: c.sign(ext, body)})
 	if err != nil {
 		return nil, err
 	}
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 8+len(h)), uint32(4+len(h)))
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 8+len(h)+len(body)), uint32(4+len(h)+len(body)))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
-	return append(b, h...), nil
+	return append(append(b, h...), body...), nil
 }
 
 // sign adds the fields of RocketMQ's ACL: HMAC-SHA1 over the values in the order of their
-// names.
-func (c *caller) sign(ext map[string]string) map[string]string {
+// names, and the body.
+func (c *caller) sign(ext map[string]string, body []byte) map[string]string {
 	if c.accessKey == "" {
 		return ext
 	}
@@ -205,6 +210,7 @@ func (c *caller) sign(ext map[string]string) map[string]string {
 	for _, name := range slices.Sorted(maps.Keys(signed)) {
 		mac.Write([]byte(signed[name]))
 	}
+	mac.Write(body)
 	signed["Signature"] = base64.StdEncoding.EncodeToString(mac.Sum(nil))
 	return signed
 }

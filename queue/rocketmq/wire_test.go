@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -138,6 +139,21 @@ func TestACallEnds(t *testing.T) {
 	require.ErrorContains(t, err, "malformed")
 }
 
+func TestAnAnswerIsReadUpToItsLimit(t *testing.T) {
+	t.Parallel()
+	sizes := func(size, head uint32) io.Reader {
+		return bytes.NewReader(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, size), head))
+	}
+	for _, fits := range []io.Reader{sizes(maxAnswer, 2), sizes(100, 96)} {
+		_, _, err := readAnswer(fits)
+		require.ErrorIs(t, err, io.EOF, "the rest is missing")
+	}
+	for _, bad := range []io.Reader{sizes(maxAnswer+1, 2), sizes(100, 97)} {
+		_, _, err := readAnswer(bad)
+		require.ErrorContains(t, err, "malformed frame")
+	}
+}
+
 func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 	t.Parallel()
 	seen := make(chan map[string]string, 1)
@@ -147,7 +163,7 @@ func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 		}
 	})
 	p, err := client.NewProducer(
-		producer.WithNameServer(Options{NameServers: []string{addr}}.resolvers()),
+		producer.WithNameServer(resolvers([]string{addr})),
 		producer.WithInstanceName(instanceName()),
 		producer.WithCredentials(primitive.Credentials{AccessKey: "me", SecretKey: "secret"}),
 	)
@@ -162,7 +178,7 @@ func TestRequestsAreSignedAsTheClientSignsThem(t *testing.T) {
 	delete(ext, "Signature")
 	delete(ext, "AccessKey")
 	c := newCaller(Options{AccessKey: "me", SecretKey: "secret"})
-	signed := c.sign(ext)
+	signed := c.sign(ext, nil)
 	require.Equal(t, theirs, signed["Signature"])
 	require.Equal(t, "me", signed["AccessKey"])
 	require.NotContains(t, ext, "Signature", "the caller's map was written to")
@@ -195,7 +211,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"no name server":     func(o *Options) { o.NameServers = nil },
 		"no port":            func(o *Options) { o.NameServers = []string{"127.0.0.1"} },
-		"bad port":           func(o *Options) { o.NameServers = []string{"ns:99999"} },
+		"bad port":           func(o *Options) { o.NameServers = []string{"ns:65536"} },
+		"port 0":             func(o *Options) { o.NameServers = []string{"ns:0"} },
 		"two in one":         func(o *Options) { o.NameServers = []string{"a:1;b:2"} },
 		"no host":            func(o *Options) { o.NameServers = []string{":9876"} },
 		"no topic":           func(o *Options) { o.Topic = "" },
@@ -210,7 +227,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		_, err := o.checked()
 		require.ErrorIs(t, err, ErrOptions, name)
 	}
-	for _, addr := range []string{"ns:9876", "http://ns.example:9876", "[::1]:9876", " 10.0.0.1:9876 "} {
+	for _, addr := range []string{"ns:9876", "ns:1", "ns:65535", "http://ns.example:9876", "[::1]:9876", " 10.0.0.1:9876 "} {
 		o := good
 		o.NameServers, o.Namespace = []string{addr}, "shop"
 		o, err := o.checked()
@@ -219,7 +236,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		again, err := o.checked()
 		require.NoError(t, err)
 		require.Equal(t, o, again, "the namespace is put before a name once")
-		_, err = client.NewProducer(producer.WithNameServer(o.resolvers()), producer.WithInstanceName(instanceName()))
+		_, err = client.NewProducer(producer.WithNameServer(resolvers(o.NameServers)), producer.WithInstanceName(instanceName()))
 		require.NoError(t, err, "the client refuses %s", addr)
 	}
 }

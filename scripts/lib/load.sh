@@ -44,6 +44,7 @@ start_system() {
 	export SECKILL_MYSQL_DSN="${mysql[0]}:${mysql[1]}@tcp(${mysql[2]}:${mysql[3]})/$own${BASH_REMATCH[6]}"
 	export SECKILL_ROCKETMQ_TOPIC=$own SECKILL_ROCKETMQ_PROBE_TOPIC=${own}_probe SECKILL_ROCKETMQ_GROUP=$own
 	export SECKILL_JWT_SECRETS=${SECKILL_JWT_SECRETS:-$(secret jwt)} SECKILL_ID_KEYS=${SECKILL_ID_KEYS:-$(secret id)}
+	export SECKILL_MESSAGE_KEYS=${SECKILL_MESSAGE_KEYS:-$(secret message)}
 	export SECKILL_LOG_FORMAT=text
 	if [[ -n $drain ]]; then # two seconds' worth may wait
 		export SECKILL_DRAIN_RATE SECKILL_BACKLOG_LIMIT=$((2 * drain))

@@ -30,6 +30,9 @@ func (c *config) unsafeMySQL(s *state) string {
 	var units int8
 	var slots [maxOrders]uint8
 	for i, a := range c.asks {
+		if d.row[i] != none && s.api[i] == idle {
+			return fmt.Sprintf("FORGED: order %d has a verdict, and nobody asked for it", i)
+		}
 		if !live(d.row[i]) {
 			continue
 		}
@@ -44,6 +47,11 @@ func (c *config) unsafeMySQL(s *state) string {
 			}
 		}
 	}
+	for who, n := range d.back {
+		if c.attempts > 0 && n != c.returned(s, who) {
+			return fmt.Sprintf("ATTEMPTS: MySQL has counted %d of shopper %d, who has returned %d", n, who, c.returned(s, who))
+		}
+	}
 	switch {
 	case d.avail < 0 || units > d.total:
 		return "OVERSOLD"
@@ -53,6 +61,16 @@ func (c *config) unsafeMySQL(s *state) string {
 		return "RESTOCK: a command took effect twice"
 	}
 	return ""
+}
+
+// returned is how many orders of the shopper were cancelled, by other than operators.
+func (c *config) returned(s *state, who int) (n uint8) {
+	for i, a := range c.asks {
+		if int(a.shopper) == who && s.db.row[i] == cancelled && s.byOperator&bit(i) == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *config) unsafeRedis(s *state) string {
@@ -68,6 +86,11 @@ func (c *config) unsafeRedis(s *state) string {
 		}
 		if r.ent[i] == refused && row != rejected || r.ent[i] == dropped && row != cancelled || r.ent[i] == settled && !live(row) && row != cancelled {
 			return fmt.Sprintf("REDIS contradicts the verdict of order %d", i)
+		}
+	}
+	for who, n := range r.back {
+		if n > c.returned(s, who) {
+			return fmt.Sprintf("ATTEMPTS: Redis has counted %d of shopper %d, who has returned %d", n, who, c.returned(s, who))
 		}
 	}
 	switch {
@@ -98,6 +121,9 @@ func (c *config) wrongStep(s *state, a act, t *state) string {
 			}
 		}
 		a, b := s.db.row[i], t.db.row[i]
+		if n := c.returned(s, int(c.asks[i].shopper)); a != confirmed && a != paid && live(b) && c.usedUp(n) {
+			return fmt.Sprintf("ATTEMPTS: order %d is confirmed, and its shopper had returned %d", i, n)
+		}
 		if a != b && a != none && (a != confirmed || b != paid && b != cancelled) {
 			return fmt.Sprintf("VERDICT of order %d changed", i)
 		}
@@ -133,6 +159,8 @@ func (c *config) unsettled(s *state) string {
 	}
 	switch {
 	case d.state == closed:
+	case r.back != d.back:
+		return fmt.Sprintf("ATTEMPTS: Redis has counted %d, MySQL %d", r.back, d.back)
 	case r.applied != d.seq:
 		return fmt.Sprintf("CURSOR at %d of %d for ever", r.applied, d.seq)
 	case r.state != d.state:

@@ -18,6 +18,8 @@ type config struct {
 	limit uint8 // orders per shopper
 	left  budget
 
+	attempts uint8 // orders that a shopper may return before no more are sold to them; 0: any number
+
 	polls    bool // polls are shown, and what they said is remembered
 	unpolled bool // nobody polls: no resolver, what is owed must come by itself
 	batches  bool // two orders in one transaction
@@ -32,7 +34,7 @@ type config struct {
 // budget bounds the faults and the outside events of a run.
 type budget struct {
 	dup, lostWriteBack, notStored, lateSend, lostAnswer, unknownCommit, brokerLoss, apiCrash uint8
-	cancel, pay, restock, pause, end, unload, trim                                           uint8
+	cancel, opCancel, pay, restock, pause, end, unload, trim, forged                         uint8
 	snapshot, wipe, secondLoader, loaderCrash, slowTail                                      uint8
 }
 
@@ -73,6 +75,13 @@ const (
 	noSweeper
 	noTail
 	noAuditor
+	redisCountsNot
+	redisAddsUp
+	settleCountsNot
+	loadsNoCounts
+	operatorCounts
+	cancelCountsAgain
+	noMAC
 )
 
 func (c *config) is(m mutant) bool { return c.broken == m }

@@ -19,15 +19,27 @@ func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		asks := [][]ask{retries, twoKeys, keyAgain, noneAgain, large, sameKey, collide}[seed%7]
-		c := variant(config{asks: asks, total: 2, limit: 1 + uint8(r.IntN(2))})
+		c := variant(config{asks: asks, total: 2, limit: 1 + uint8(r.IntN(2)), attempts: uint8(r.IntN(4))})
 		store, orders := newStore(t, &c)
-		var d mysql
+		var s state
+		d := &s.db
 		d.total, d.avail = c.total, c.total
 		for d.seq < maxLog-1 {
-			both(t, r, &c, &d, store, orders)
+			both(t, r, &c, &s, store, orders)
 			sale, err := store.Sale(t.Context(), orders[0].SaleID)
 			require.NoError(t, err)
 			require.Equal(t, []int{int(d.avail), int(d.seq)}, []int{sale.Available, int(sale.Seq) - 1}, "seed %d: available, seq", seed)
+			var back perShopper
+			_, err = store.Snapshot(t.Context(), sale.ID, func([]order.Record) error { return nil }, func(rs []order.Returns) error {
+				for _, r := range rs {
+					back[r.ShopperID[0]-'a'] = uint8(r.Orders)
+				}
+				return nil
+			})
+			require.NoError(t, err)
+			if c.attempts > 0 {
+				require.Equal(t, d.back, back, "seed %d: returned", seed)
+			}
 			decided, _, err := store.Verdicts(t.Context(), orders)
 			require.NoError(t, err)
 			got := map[order.Order]order.Verdict{}
@@ -52,7 +64,7 @@ func newStore(t *testing.T, c *config) (*memory.Store, []order.Order) {
 	t.Helper()
 	store, id := memory.NewStore(), testenv.SaleID()
 	_, err := store.CreateSale(t.Context(), order.Sale{
-		ID: id, Title: "t", Currency: "CNY", Total: int(c.total), OrdersPerShopper: int(c.limit), UnitsPerOrder: 2,
+		ID: id, Title: "t", Currency: "CNY", Total: int(c.total), OrdersPerShopper: int(c.limit), UnitsPerOrder: 2, AttemptsPerShopper: int(c.attempts),
 		StartsAt: time.Now().Add(-time.Hour), EndsAt: time.Now().Add(time.Hour), PayWithin: time.Minute,
 	})
 	require.NoError(t, err)
@@ -74,19 +86,21 @@ func newStore(t *testing.T, c *config) (*memory.Store, []order.Order) {
 
 // both lets the model and the store do the same: a batch of one or two, a
 // void or a cancellation.
-func both(t *testing.T, r *rand.Rand, c *config, d *mysql, store *memory.Store, orders []order.Order) {
+func both(t *testing.T, r *rand.Rand, c *config, s *state, store *memory.Store, orders []order.Order) {
 	t.Helper()
-	i := r.IntN(len(orders))
+	d, i := &s.db, r.IntN(len(orders))
 	switch what := r.IntN(6); {
 	case what == 0:
 		c.void(d, i)
 		_, err := store.Void(t.Context(), orders[i])
 		require.NoError(t, err)
 	case what == 1 && d.row[i] == confirmed:
-		d.row[i] = cancelled
-		d.avail += c.asks[i].units
-		d.commitOrder(i)
-		_, err := store.Cancel(t.Context(), orders[i].ID)
+		var by order.Operator
+		if r.IntN(3) == 0 {
+			by = order.Operator{Name: "eve", Role: "operator"}
+		}
+		c.cancel(s, i, !by.IsZero())
+		_, err := store.CancelAs(t.Context(), by, "cmd", orders[i].ID)
 		require.NoError(t, err)
 	default:
 		batch := []int{i}

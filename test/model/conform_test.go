@@ -3,6 +3,8 @@ package model_test
 import (
 	"errors"
 	"math/rand/v2"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +44,7 @@ func TestTheScriptsDoWhatTheModelSays(t *testing.T) {
 func newPair(t *testing.T, seed uint64) *pair {
 	t.Helper()
 	asks := [][]ask{retries, twoKeys, keyAgain, noneAgain, large, sameKey}[seed%6]
-	w := &pair{T: t, c: variant(config{asks: asks, total: 2, limit: 1 + uint8(seed%2)}), rdb: testenv.Miniredis(t)}
+	w := &pair{T: t, c: variant(config{asks: asks, total: 2, limit: 1 + uint8(seed%2), attempts: uint8(seed % 4)}), rdb: testenv.Miniredis(t)}
 	w.s, w.ledger = w.c.initial(), stock.New(w.rdb)
 	now := time.Now()
 	w.sale = order.Sale{
@@ -54,7 +56,7 @@ func newPair(t *testing.T, seed uint64) *pair {
 		id, err := ids.Next()
 		require.NoError(t, err)
 		w.orders = append(w.orders, order.Order{
-			ID: id, SaleID: w.sale.ID, ShopperID: string('a' + rune(a.shopper)), Quantity: int(a.units), Key: uint64(a.key),
+			ID: id, SaleID: w.sale.ID, ShopperID: shopperOf(a.shopper), Quantity: int(a.units), Key: uint64(a.key),
 		})
 	}
 	w.load()
@@ -69,6 +71,13 @@ func (w *pair) load() {
 	w.sale.State = []order.SaleState{order.SaleOpen, order.SalePaused}[d.state]
 	into, err := w.ledger.Begin(w.Context(), w.sale)
 	require.NoError(w, err)
+	var returned []order.Returns
+	for who, n := range d.back {
+		if n > 0 {
+			returned = append(returned, order.Returns{ShopperID: shopperOf(uint8(who)), Orders: int(n), At: longAgo})
+		}
+	}
+	require.NoError(w, into.AddReturns(w.Context(), returned))
 	m := moves{&w.c, &w.s, nil}
 	m.out = func(a act, _ bool, t state) {
 		if strings.HasPrefix(a.text, "loader") {
@@ -84,6 +93,11 @@ func (w *pair) load() {
 	}
 	require.NoError(w, into.Finish(w.Context(), w.sale))
 }
+
+// longAgo is when orders were returned: the pause is no part of the model.
+var longAgo = time.Now().Add(-time.Hour)
+
+func shopperOf(who uint8) string { return string('a' + rune(who)) }
 
 var statuses = []order.Status{"", order.StatusConfirmed, order.StatusRejected, order.StatusPaid, order.StatusCancelled}
 
@@ -103,9 +117,7 @@ func (w *pair) step(r *rand.Rand) {
 			w.load()
 		}
 	case what == 10 && d.row[i] == confirmed:
-		d.row[i] = cancelled
-		d.avail += w.c.asks[i].units
-		d.commitOrder(i)
+		w.c.cancel(&w.s, i, r.IntN(3) == 0)
 	case what == 11 && r.IntN(3) == 0:
 		d.total++
 		d.avail++
@@ -118,7 +130,7 @@ func (w *pair) step(r *rand.Rand) {
 
 func (w *pair) reserve(i int) {
 	done, named := w.c.reserve(&w.s.r, i)
-	got, err := w.ledger.Reserve(w.Context(), w.sale.ID, []order.Order{w.orders[i]})
+	got, err := w.ledger.Reserve(w.Context(), w.sale.ID, []stock.Purchase{{Order: w.orders[i], Attempts: int(w.c.attempts)}})
 	require.NoError(w, err)
 	require.Equal(w, done, got[0].Err == nil, "reserved: %v", got[0].Err)
 	require.Equal(w, !done && named >= 0, errors.Is(got[0].Err, stock.ErrReplay))
@@ -127,11 +139,12 @@ func (w *pair) reserve(i int) {
 	}
 }
 
-func (w *pair) verdicts(to perOrder) (vs []order.Verdict) {
+func (w *pair) verdicts(to perOrder, back perShopper) (vs []order.Verdict) {
 	for i, status := range to[:len(w.orders)] {
 		if status != none {
 			v := order.Verdict{Order: w.orders[i], Status: statuses[status]}
 			v.Slot = int(w.s.db.slot[i])
+			v.Returned = int(back[w.c.asks[i].shopper])
 			vs = append(vs, v)
 		}
 	}
@@ -140,22 +153,36 @@ func (w *pair) verdicts(to perOrder) (vs []order.Verdict) {
 
 func (w *pair) apply(seq uint8) {
 	ch := w.s.db.log[seq-1]
-	as := order.Change{SaleID: w.sale.ID, Seq: uint64(seq), Verdicts: w.verdicts(ch.to)}
+	as := order.Change{SaleID: w.sale.ID, Seq: uint64(seq), Verdicts: w.verdicts(ch.to, ch.back)}
 	if ch.ofSale == 1 {
 		as.Sale = &order.SaleEffect{Units: int(ch.units), State: []order.SaleState{order.SaleOpen, order.SalePaused}[ch.state]}
 	}
 	w.c.apply(&w.s, seq, ch)
 	require.NoError(w, w.ledger.Apply(w.Context(), []order.Change{as}))
+	w.outwait()
 }
 
 func (w *pair) replay(i int) {
 	var to perOrder
 	to[i] = w.s.db.row[i]
 	w.c.apply(&w.s, 0, change{to: to})
-	require.NoError(w, w.ledger.Replay(w.Context(), w.verdicts(to)))
+	require.NoError(w, w.ledger.Replay(w.Context(), w.verdicts(to, perShopper{})))
 }
 
-// agree compares counters, cursor, marks and entries.
+// outwait dates what Redis has just counted an hour back.
+func (w *pair) outwait() {
+	key := "seckill:{" + order.ID(w.sale.ID).String() + "}:o"
+	all, err := w.rdb.HGetAll(w.Context(), key).Result()
+	require.NoError(w, err)
+	for shopper, value := range all {
+		past := returnedAt.ReplaceAllString(value, "${1}"+strconv.FormatInt(longAgo.UnixMilli(), 10))
+		require.NoError(w, w.rdb.HSet(w.Context(), key, shopper, past).Err())
+	}
+}
+
+var returnedAt = regexp.MustCompile(`(C1,-,\d+,,)\d+`)
+
+// agree compares counters, cursor, marks, entries and what was returned.
 func (w *pair) agree(seed uint64, step int) {
 	w.Helper()
 	ms, err := w.ledger.Metas(w.Context(), []int64{w.sale.ID})
@@ -168,6 +195,11 @@ func (w *pair) agree(seed uint64, step int) {
 		marked, err := w.rdb.HExists(w.Context(), "seckill:{"+order.ID(w.sale.ID).String()+"}:m", "e"+order.ID(n+1).String()).Result()
 		require.NoError(w, err)
 		require.Equal(w, r.marks&bit(n) != 0, marked, "seed %d step %d: mark %d", seed, step, n+1)
+	}
+	for who, want := range r.back {
+		n, err := w.ledger.Returned(w.Context(), w.sale.ID, shopperOf(uint8(who)))
+		require.NoError(w, err)
+		require.EqualValues(w, want, n, "seed %d step %d: returned by shopper %d", seed, step, who)
 	}
 	for i, o := range w.orders {
 		e, ok, err := w.ledger.Entry(w.Context(), w.sale.ID, o.ShopperID, o.ID)

@@ -29,7 +29,7 @@ func (m *moves) loader(b int) {
 	if me.busy == 0 {
 		begin := func(t *state) {
 			d, l := &t.db, &t.b[b]
-			*l = loader{busy: 1, seq: d.seq, state: d.state, total: d.total}
+			*l = loader{busy: 1, seq: d.seq, state: d.state, total: d.total, back: d.back}
 			for i := range m.asks {
 				if live(d.row[i]) {
 					l.live |= bit(i)

@@ -76,6 +76,11 @@ var variants = []struct {
 	{true, config{name: "wipe, T1 repeated, auditor", asks: oneEach, total: 1, repeat: true, auditor: true, left: budget{wipe: 1, lostAnswer: 1, cancel: 1, notStored: 1}}},
 	{false, config{name: "a shopper again and again", asks: thrice, total: 1, push: true, left: budget{snapshot: 1, wipe: 1, cancel: 1}}},
 	{false, config{name: "one order, nearly everything", asks: alone, total: 1, push: true, left: budget{snapshot: 1, wipe: 1, secondLoader: 1, cancel: 1, dup: 1, lostWriteBack: 1, lateSend: 1}}},
+	{false, config{name: "attempts: Redis older, cancels", asks: thrice, total: 1, attempts: 1, push: true, left: budget{snapshot: 1, cancel: 1, opCancel: 1, lostWriteBack: 1}}},
+	{true, config{name: "attempts: wipe, 2 loaders, an unknown commit", asks: retry, total: 1, attempts: 1, left: budget{wipe: 1, secondLoader: 1, cancel: 1, unknownCommit: 1}}},
+	{false, config{name: "attempts: marks, dead entries trimmed, duplicates", asks: thrice, total: 1, attempts: 2, push: true, left: budget{trim: 1, cancel: 2, dup: 1, lostWriteBack: 1, slowTail: 1}}},
+	{true, config{name: "attempts: 2 slots, batches, Redis older", asks: twoKeys[:2], limit: 2, total: 2, attempts: 1, batches: true, left: budget{snapshot: 1, cancel: 1, opCancel: 1}}},
+	{true, config{name: "strangers write messages, Redis older, cancel", asks: oneEach, total: 1, left: budget{forged: 2, snapshot: 1, cancel: 1, dup: 1}}},
 	{true, config{name: "one ID twice", asks: collide, total: 2, batches: true, left: budget{dup: 1, cancel: 1, notStored: 1, snapshot: 1}}},
 }
 
@@ -93,6 +98,7 @@ var larger = []config{
 	{name: "2 slots, T1 repeated, wipe, auditor", asks: sameKey, limit: 2, total: 2, repeat: true, auditor: true, push: true, left: budget{wipe: 1, snapshot: 1, lostAnswer: 1, cancel: 1, notStored: 1}},
 	{name: "answers, nearly everything", asks: oneEach, total: 1, polls: true, push: true, left: budget{snapshot: 1, wipe: 1, lateSend: 1, cancel: 1, pay: 1}},
 	{name: "the sale ends, everything is lost", asks: oneEach, total: 1, push: true, left: budget{end: 1, unload: 2, wipe: 1, snapshot: 1, notStored: 1, lateSend: 1, cancel: 1}},
+	{name: "attempts, everything is lost", asks: thrice, total: 1, attempts: 1, push: true, left: budget{wipe: 1, snapshot: 1, secondLoader: 1, cancel: 2, opCancel: 1, lostWriteBack: 1, unknownCommit: 1, lateSend: 1}},
 	{name: "one ID twice, wipe, batches", asks: []ask{{shopper: 0, id: 1}, {shopper: 1, id: 1}, {shopper: 1}}, total: 2, batches: true, left: budget{wipe: 1, notStored: 1, dup: 1, cancel: 1}},
 }
 

@@ -81,6 +81,7 @@ func (m *moves) worker(w int) {
 	case w == freeWorker(s):
 		for i := range m.asks {
 			m.deliver(w, i)
+			m.refuse(w, i)
 			m.sweep(w, i)
 		}
 	}
@@ -144,6 +145,17 @@ func (m *moves) deliver(w, i int) {
 			m.settleBy(&t, w, t.want, i, j)
 		}
 		m.out(act{"settle orders %d and %d", int8(i), int8(j)}, true, t)
+	}
+}
+
+// refuse is Receiver.refuse: what no API signed is acknowledged and changes nothing.
+func (m *moves) refuse(w, i int) {
+	switch {
+	case m.s.forged&bit(i) == 0:
+	case m.is(noMAC):
+		m.move(true, "settle order %d of a stranger", i, func(t *state) { t.forged &^= bit(i); m.settleBy(t, w, t.want, i) })
+	default:
+		m.move(true, "refuse order %d of a stranger", i, func(t *state) { t.forged &^= bit(i) })
 	}
 }
 

@@ -45,6 +45,13 @@ var mutants = []struct {
 	{"no sweeper", noSweeper, config{asks: oneEach, total: 1, left: budget{notStored: 1}}},
 	{"no tail", noTail, config{asks: oneEach, total: 1, left: budget{lostWriteBack: 1}}},
 	{"no auditor, where a late confirmation finds a T1 repeated after a wipe", noAuditor, config{asks: oneEach, total: 1, repeat: true, auditor: true, left: budget{wipe: 1, lostAnswer: 1, cancel: 1, notStored: 1}}},
+	{"Redis does not count what was returned", redisCountsNot, config{asks: retry, total: 1, attempts: 1, left: budget{cancel: 1}}},
+	{"Redis adds up what a change counted", redisAddsUp, config{asks: retry, total: 1, attempts: 2, push: true, left: budget{cancel: 1, slowTail: 1}}},
+	{"settling does not look at what was returned", settleCountsNot, config{asks: retry, total: 1, attempts: 1, left: budget{snapshot: 1, cancel: 1}}},
+	{"a load without the counts", loadsNoCounts, config{asks: retry, total: 1, attempts: 1, left: budget{wipe: 1, cancel: 1}}},
+	{"an operator's cancel counts", operatorCounts, config{asks: retry, total: 1, attempts: 1, left: budget{opCancel: 1}}},
+	{"a cancel run again counts again", cancelCountsAgain, config{asks: retry, total: 1, attempts: 2, left: budget{cancel: 1, unknownCommit: 1}}},
+	{"a message is an order whoever signed it", noMAC, config{asks: oneEach, total: 1, left: budget{forged: 1}}},
 }
 
 func TestEveryMutantIsCaught(t *testing.T) {

@@ -11,6 +11,25 @@ func (d *mysql) commit(ch change) uint8 {
 	return d.seq
 }
 
+// usedUp reports whether a shopper who has returned n orders gets no more.
+func (c *config) usedUp(n uint8) bool { return c.attempts > 0 && n >= c.attempts }
+
+// cancel is T7: by its shopper, or for want of a payment, it counts; by an
+// operator it does not.
+func (c *config) cancel(t *state, i int, byOperator bool) (seq uint8) {
+	d, ch, who := &t.db, change{}, c.asks[i].shopper
+	d.row[i], ch.to[i] = cancelled, cancelled
+	d.avail += c.asks[i].units
+	if byOperator {
+		t.byOperator |= bit(i)
+	}
+	if c.attempts > 0 && (!byOperator || c.is(operatorCounts)) {
+		d.back[who]++
+		ch.back[who] = d.back[who]
+	}
+	return d.commit(ch)
+}
+
 // commitOrder logs the verdict that order i has now.
 func (d *mysql) commitOrder(i int) uint8 {
 	var ch change
@@ -43,7 +62,11 @@ func (c *config) settle(d *mysql, slots perOrder, batch ...int) (seq uint8, read
 	}
 	c.place(d, slots, fresh)
 	for _, i := range fresh {
-		units := c.asks[i].units
+		units, who := c.asks[i].units, c.asks[i].shopper
+		if d.row[i] == confirmed && c.usedUp(d.back[who]) && !c.is(settleCountsNot) {
+			d.row[i], d.slot[i] = rejected, 0
+			ch.back[who] = d.back[who]
+		}
 		if d.row[i] == confirmed && d.avail < units {
 			d.row[i], d.slot[i] = rejected, 0
 		}

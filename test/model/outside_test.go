@@ -69,6 +69,9 @@ func (m *moves) broker(i int) {
 			t.stored |= b
 		})
 	}
+	if s.forged&b == 0 {
+		m.spend(&s.left.forged, "a stranger writes a message of order %d", i, func(t *state) { t.forged |= b })
+	}
 	if s.msg[i] > 0 {
 		m.spend(&s.left.brokerLoss, "the broker loses the message of order %d", i, func(t *state) {
 			acknowledge(t, i)
@@ -124,10 +127,20 @@ func (m *moves) payment(i int) {
 	s := m.s
 	if s.db.row[i] == confirmed {
 		m.command(&s.left.cancel, "cancel order %d", i, func(t *state) uint8 {
-			t.db.row[i] = cancelled
-			t.db.avail += m.asks[i].units
-			return t.db.commitOrder(i)
+			return m.cancel(t, i, false)
 		})
+		m.command(&s.left.opCancel, "an operator cancels order %d", i, func(t *state) uint8 {
+			return m.cancel(t, i, true)
+		})
+		if s.left.unknownCommit > 0 {
+			m.spend(&s.left.cancel, "cancel order %d, COMMIT unknown (it was in), run again", i, func(t *state) {
+				t.left.unknownCommit--
+				m.cancel(t, i, false)
+				if m.is(cancelCountsAgain) {
+					t.db.back[m.asks[i].shopper]++
+				}
+			})
+		}
 		m.command(&s.left.pay, "pay order %d", i, func(t *state) uint8 {
 			t.db.row[i] = paid
 			return t.db.commitOrder(i)

@@ -43,7 +43,7 @@ func TestTheTraceWithoutAnAuditorEndsInTheCodeAsInTheModel(t *testing.T) {
 	o := order.Order{ID: id, SaleID: sale.ID, ShopperID: "alice", Quantity: 1}
 
 	reserve := func() {
-		rs, err := ledger.Reserve(ctx, sale.ID, []order.Order{o})
+		rs, err := ledger.Reserve(ctx, sale.ID, stock.Purchases(o))
 		require.NoError(t, err)
 		require.NoError(t, rs[0].Err)
 	}

@@ -33,7 +33,7 @@ func (c *config) reserve(r *redis, i int) (done bool, named int) {
 		}
 	}
 	free := uint8(bits.TrailingZeros8(^used))
-	if named >= 0 || r.state != open || free >= c.limit || r.avail < c.asks[i].units {
+	if named >= 0 || r.state != open || free >= c.limit || c.usedUp(r.back[c.asks[i].shopper]) || r.avail < c.asks[i].units {
 		return false, named
 	}
 	r.avail -= c.asks[i].units
@@ -64,6 +64,7 @@ func (c *config) apply(s *state, seq uint8, ch change) {
 		first = !c.is(aheadAdoptsNot) && (!c.is(marksSaleEffect) || ch.ofSale == 0)
 		r.marks |= bit(int(seq) - 1)
 	}
+	c.count(r, ch.back)
 	for i, to := range ch.to {
 		if to != none {
 			c.affect(s, i, to, first || c.is(adoptsAlways))
@@ -73,6 +74,20 @@ func (c *config) apply(s *state, seq uint8, ch change) {
 		r.total += ch.units
 		r.avail += ch.units
 		r.state = ch.state
+	}
+}
+
+// count takes over what a change says of shoppers: a number and no step, so that
+// it may come again, late, and whatever entries are left.
+func (c *config) count(r *redis, back perShopper) {
+	for who, n := range back {
+		switch {
+		case c.is(redisCountsNot):
+		case c.is(redisAddsUp) && n > 0:
+			r.back[who]++
+		default:
+			r.back[who] = max(r.back[who], n)
+		}
 	}
 }
 
@@ -152,7 +167,10 @@ func (c *config) finish(s *state, b int) {
 		return
 	}
 	load := s.r.load
-	s.r = redis{loaded: 1, state: me.state, applied: me.seq, total: me.total, avail: me.total, load: load}
+	s.r = redis{loaded: 1, state: me.state, applied: me.seq, total: me.total, avail: me.total, load: load, back: me.back}
+	if c.is(loadsNoCounts) {
+		s.r.back = perShopper{}
+	}
 	if c.is(loadsWithoutSeq) {
 		s.r.applied = s.db.seq
 	}

@@ -11,6 +11,7 @@ const (
 	maxOrders = 4
 	maxLog    = 8
 	noSlot    = 9
+	shoppers  = 3
 )
 
 // What the API knows of a request.
@@ -47,7 +48,10 @@ const (
 	closed
 )
 
-type perOrder = [maxOrders]uint8
+type (
+	perOrder   = [maxOrders]uint8
+	perShopper = [shoppers]uint8
+)
 
 // change is a row of sale_changes: the verdicts on orders, or an effect on the sale.
 type change struct {
@@ -55,12 +59,14 @@ type change struct {
 	ofSale uint8 // 0 or 1
 	units  int8
 	state  uint8
+	back   perShopper // the count of those whose orders it ends; 0: it says nothing
 }
 
 type mysql struct {
 	total, avail int8
 	state, seq   uint8
-	row, slot    perOrder // a dead letter counts as a row
+	row, slot    perOrder   // a dead letter counts as a row
+	back         perShopper // orders returned, if the sale counts them
 	log          [maxLog]change
 }
 
@@ -69,7 +75,8 @@ type redis struct {
 	marks                   uint8 // bit n-1: change n was applied ahead of the cursor
 	total, avail, pend, set int8
 	ent, slot               perOrder
-	load                    [2]uint8 // by loader: the orders in its load key
+	back                    perShopper // as far as Redis knows
+	load                    [2]uint8   // by loader: the orders in its load key
 }
 
 // worker is a process of the consumer role between MySQL and Redis.
@@ -84,6 +91,7 @@ type loader struct {
 	busy, seq, state uint8
 	live, added      uint8 // orders
 	total            int8
+	back             perShopper
 }
 
 type state struct {
@@ -101,6 +109,8 @@ type state struct {
 	late, owed     uint8 // orders: their send may still arrive; answered with 202
 	stored, excuse uint8 // orders: the broker had it and did not lose it; Redis lost it pending
 	snapped, older uint8 // flags: snap is set; Redis has lost something
+	byOperator     uint8 // orders that an operator cancelled
+	forged         uint8 // orders: a message waits that no API signed
 	left           budget
 }
 

@@ -68,6 +68,12 @@ func inOrder(batch []Order) []Order {
 	{"restock-without-command", "a command run again under its ID does its work again", []Edit{
 		{"order/mysql/operate.go", "	if n == 0 { // run before", "	if n < 0 {"},
 	}},
+	{"returns-unread", "settling does not look at what a shopper has returned", []Edit{
+		{"order/mysql/deduct.go", " AND (attempts_per_shopper = 0 OR most_returned < attempts_per_shopper)", ""},
+	}},
+	{"no-mac", "a message is an order whoever signed it", []Edit{
+		{"consumer/receiver.go", "	o, err := r.opts.Signer.Decode(body)\n", "	o, err := order.DecodeMessage(body)\n"},
+	}},
 	{"cursor-first", "the cursor of events moves before they are stored", []Edit{
 		{"event/relay.go", "	if err := r.publish(ctx, es); err != nil {", "	_ = r.store.MoveEvents(ctx, t.saleID, r.holder, through, lease)\n	if err := r.publish(ctx, es); err != nil {"},
 	}},

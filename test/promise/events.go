@@ -67,6 +67,9 @@ func (rows Orders) Events(ctx context.Context, store Store, r Reader, sale order
 			id := fmt.Sprintf("%d-%d-%d", sale.ID, c.Seq, v.ID)
 			due[id] = due[id] || v.Reason != order.ReasonCollision
 		}
+		if c.Refund != nil {
+			due[fmt.Sprintf("%d-%d-%d", sale.ID, c.Seq, c.Refund.OrderID)] = true
+		}
 	}
 	for id, is := range due {
 		if _, came := r.Bodies[id]; came != is {

@@ -132,8 +132,8 @@ type Member struct {
 	p *process
 }
 
-// Publish sends an order. It is stored, surely not stored, or unknown.
-func (m *Member) Publish(ctx context.Context, o order.Order) error {
+// Publish sends the message of an order. It is stored, surely not stored, or unknown.
+func (m *Member) Publish(ctx context.Context, id order.ID, body []byte) error {
 	var t trouble
 	_, t.refused = m.p.strikes(sendRefused)
 	_, t.lost = m.p.strikes(sendLost)
@@ -147,15 +147,15 @@ func (m *Member) Publish(ctx context.Context, o order.Order) error {
 	if f, ok := m.p.strikes(queueTwice); ok {
 		t.copies = 1 + f.n
 	}
-	err := m.p.call(ctx, t, "send "+o.ID.String(), func() error {
+	err := m.p.call(ctx, t, "send "+id.String(), func() error {
 		if !t.gone {
-			m.b.put(ctx, o.ID.String(), order.AppendMessage(nil, o), t.copies, t.held)
+			m.b.put(ctx, id.String(), body, t.copies, t.held)
 		}
 		return nil
 	})
 	switch {
 	case err == nil && !t.gone:
-		m.p.w.trace.notef(m.p.name, "sent %d (copies %d, held %s)", o.ID, max(1, t.copies), t.held)
+		m.p.w.trace.notef(m.p.name, "sent %d (copies %d, held %s)", id, max(1, t.copies), t.held)
 		return nil
 	case t.refused:
 		return fmt.Errorf("%w: %w", queue.ErrNotStored, errRefused)

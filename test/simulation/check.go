@@ -149,6 +149,11 @@ func (c *crowd) checkAnswers(ctx context.Context, w *system, note promise.Note) 
 			note("lost", "order %d of %s was in the queue and has no verdict", o.ID, o.ShopperID)
 		}
 	}
+	for _, o := range c.unwanted {
+		if status, ok := verdictOf(ctx, w, o); ok {
+			note("leaked", "order %d of %s, which no API has signed, is %s", o.ID, o.ShopperID, status)
+		}
+	}
 }
 
 func verdictOf(ctx context.Context, w *system, o order.Order) (order.Status, bool) {
@@ -168,6 +173,9 @@ func (w *system) checkSale(ctx context.Context, id int64, note promise.Note) err
 	rows.Units(sale, note)
 	rows.Limits(sale, note)
 	if err := rows.Redis(ctx, w.ledger, sale, note); err != nil {
+		return err
+	}
+	if err := promise.Returns(ctx, w.store, w.ledger, sale, note); err != nil {
 		return err
 	}
 	w.topic.mu.Lock() // not while Redis is asked: see script

@@ -24,7 +24,7 @@ func (t *topic) store(ms []queue.EventMessage) {
 		latest := t.reader.Last[m.OrderID.String()].Data.Sequence
 		e, again, err := t.reader.Read(m.ID, m.Body)
 		switch {
-		case err != nil || e.Subject != m.OrderID.String() || e.Data.Status != m.Status:
+		case err != nil || e.Subject != m.OrderID.String() || (e.Data.Payment == nil) != (e.Data.Status == m.Status):
 			t.wrong = append(t.wrong, fmt.Sprintf("message %s of order %d, %s: %s, %v", m.ID, m.OrderID, m.Status, m.Body, err))
 		case !again && e.Data.Sequence < latest:
 			t.wrong = append(t.wrong, fmt.Sprintf("event %s comes for the first time after #%d of its order", m.ID, latest))

@@ -98,6 +98,7 @@ type plan struct {
 // terms are those of a sale.
 type terms struct {
 	total, orders, units int
+	attempts             int // 0: any number
 	payWithin            time.Duration
 }
 
@@ -146,6 +147,9 @@ func newPlan(seed uint64) plan {
 		p.faults = append(p.faults, p.moment(r, strangers))
 	}
 	p.visitors = drawVisitors(r, p)
+	for i := range p.sales {
+		p.sales[i].attempts = r.IntN(4)
+	}
 	return p
 }
 

@@ -77,6 +77,7 @@ type crowd struct {
 	public   []string              // in the order of their acceptance
 	named    map[string]string     // shopper/sale/key -> public ID
 	expected []order.Order         // orders that only the queue knew
+	unwanted []order.Order         // orders that no API has signed
 	broken   []string
 }
 
@@ -182,6 +183,8 @@ func (c *crowd) arrive(v visitor) {
 	clicks.Wait()
 }
 
+const again = "-again" // ends the key of a purchase after a cancelled one
+
 // buy sends the purchase until there is an answer, then looks after the order.
 func (c *crowd) buy(v visitor, key string, r *rand.Rand) {
 	for range 1 + r.IntN(12) {
@@ -191,6 +194,9 @@ func (c *crowd) buy(v visitor, key string, r *rand.Rand) {
 				c.purchase(v, key, r.IntN(2), false)
 			}
 			c.lookAfter(v, a.ID, r)
+			if v.intent == cancels && !strings.HasSuffix(key, again) && r.IntN(2) == 0 {
+				c.buy(v, key+again, r) // as hoarders do
+			}
 			return
 		}
 		if ok && a.status < 500 {
@@ -375,6 +381,13 @@ func (c *crowd) record(id, status string, asked time.Time) {
 	default:
 		c.breachf("order %d was answered %s and then %s", t.ID, t.final, status)
 	}
+}
+
+// forged notes an order that must get no verdict.
+func (c *crowd) forged(o order.Order) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unwanted = append(c.unwanted, o)
 }
 
 // expect notes an order that only the queue knows, and that must get a verdict.

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"seckill/order"
 )
 
 // Program is what is simulated. Its functions make a process of a role on the
@@ -29,6 +31,7 @@ type Program struct {
 	Token func(shopper string) string
 	// Secret signs payments.
 	Secret []byte
+	Signer *order.Signer // of messages
 }
 
 // API is a process that serves shoppers through Handler while Run does. Run

@@ -82,6 +82,14 @@ func (s *store) CountDeadLetters(ctx context.Context) (order.DeadLetterCount, er
 	return ask(ctx, s, "letters", reads, func() (order.DeadLetterCount, error) { return s.inner.CountDeadLetters(ctx) })
 }
 
+func (s *store) OpenRefunds(ctx context.Context) (order.RefundCount, error) {
+	return ask(ctx, s, "refunds", reads, func() (order.RefundCount, error) { return s.inner.OpenRefunds(ctx) })
+}
+
+func (s *store) AdoptPayments(ctx context.Context) (int, error) {
+	return ask(ctx, s, "adopt payments", writes, func() (int, error) { return s.inner.AdoptPayments(ctx) })
+}
+
 func (s *store) Operate(ctx context.Context, op order.Operation) (order.Sale, error) {
 	return ask(ctx, s, "operate", writes, func() (order.Sale, error) { return s.inner.Operate(ctx, op) })
 }
@@ -95,13 +103,19 @@ func (s *store) RaiseEpoch(ctx context.Context, saleID int64) (uint64, error) {
 }
 
 // Snapshot is taken at once, and handed over as slowly as the caller takes it.
-func (s *store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error) {
+func (s *store) Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error) {
 	var records []order.Record
+	var returned []order.Returns
 	sale, err := ask(ctx, s, "snapshot", reads, func() (order.Sale, error) {
-		return s.inner.Snapshot(ctx, saleID, func(rs []order.Record) error { records = append(records, rs...); return nil })
+		return s.inner.Snapshot(ctx, saleID,
+			func(rs []order.Record) error { records = append(records, rs...); return nil },
+			func(rs []order.Returns) error { returned = append(returned, rs...); return nil })
 	})
 	if err == nil && len(records) > 0 {
 		err = page(records)
+	}
+	if err == nil && len(returned) > 0 {
+		err = returns(returned)
 	}
 	return sale, err
 }
@@ -236,7 +250,7 @@ func saleOf(id int64, t terms) order.Sale {
 	now := time.Now().UTC().Truncate(time.Second)
 	return order.Sale{
 		ID: id, ExternalID: fmt.Sprintf("sale-%d", id), Title: "Simulated", SKU: "s", PriceMinor: price, Currency: "CNY",
-		Total: t.total, OrdersPerShopper: t.orders, UnitsPerOrder: t.units,
+		Total: t.total, OrdersPerShopper: t.orders, UnitsPerOrder: t.units, AttemptsPerShopper: t.attempts,
 		StartsAt: now.Add(-2 * time.Hour), EndsAt: now.Add(24 * time.Hour), PayWithin: t.payWithin,
 	}
 }

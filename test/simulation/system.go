@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
@@ -370,7 +371,7 @@ func (w *system) unheard(o order.Order) {
 	o.ID = id
 	w.crowd.expect(o)
 	w.trace.notef("system", "message of %d by %s", o.ID, o.ShopperID)
-	w.broker.put(context.Background(), o.ID.String(), order.AppendMessage(nil, o), 1, 0)
+	w.broker.put(context.Background(), o.ID.String(), w.program.Signer.Append(nil, o), 1, 0)
 }
 
 // double puts a second order under an ID that was given away into the queue.
@@ -382,12 +383,26 @@ func (w *system) double() {
 	o.ShopperID, o.Quantity = "double", 1
 	w.crowd.expect(o)
 	w.trace.notef("system", "second order under %d", o.ID)
+	w.broker.put(context.Background(), o.ID.String(), w.program.Signer.Append(nil, o), 1, 0)
+}
+
+// forge puts an order into the queue that no API has signed; it must get no verdict.
+func (w *system) forge(n int) {
+	id, err := w.ids.Next()
+	if err != nil {
+		w.failf("%v", err)
+		return
+	}
+	o := order.Order{ID: id, SaleID: sales[n%2], ShopperID: "forger-" + strconv.Itoa(n), Quantity: 1}
+	w.crowd.forged(o)
+	w.trace.notef("system", "forged message of %d", o.ID)
 	w.broker.put(context.Background(), o.ID.String(), order.AppendMessage(nil, o), 1, 0)
 }
 
 // poison is what no order is, and what no order may be.
 func (w *system) poison(n int) {
 	for i := range n {
+		w.forge(i)
 		switch i % 3 {
 		case 0:
 			w.broker.put(context.Background(), fmt.Sprint("not-ours-", i), []byte("{"), 1, 0)

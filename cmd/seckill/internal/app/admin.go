@@ -22,7 +22,8 @@ import (
 
 // health reports the state of a role.
 type health interface {
-	ready() error      // nil if it can do its work
+	ready() error      // nil if it should get work
+	degraded() error   // what fails although it should; nil for nothing
 	details() []string // a line for each thing it needs, for people
 }
 
@@ -37,9 +38,15 @@ func adminHandler(listen string, reg *prometheus.Registry, h health, operators h
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		verdict := "ok"
-		if err := h.ready(); err != nil {
+		verdict, err := "ok", h.ready()
+		degraded := h.degraded()
+		switch {
+		case err != nil:
 			verdict = err.Error()
+		case degraded != nil:
+			verdict = "degraded: " + degraded.Error()
+		}
+		if err != nil || degraded != nil && r.URL.Query().Has("strict") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		if r.URL.Query().Has("verbose") {

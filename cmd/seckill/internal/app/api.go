@@ -42,6 +42,7 @@ type APIRole struct {
 	mysql     *breaker.Breaker
 	queue     *breaker.Breaker
 	eviction  *eviction
+	rehearsed *rehearsals
 	server    *api.Server
 	started   time.Time
 	up        func(net.Addr)           // is called with the address when it serves; may be nil
@@ -79,9 +80,10 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 	a.redis = newRedisGuard(b.redis, watch, breaker.Options{Log: log})
 	a.mysql = breaker.New(watch.options("mysql", breaker.Options{Probe: b.store.Ping, Failed: mysqlFault, Log: log}))
 	a.queue = breaker.New(watch.options("rocketmq", breaker.Options{Probe: func(ctx context.Context) error { return a.publisher.Probe(ctx) }, Log: log}))
-	if a.publisher, err = b.queue.publisher(publisherOptions{guard: a.queue.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
-		return nil, api.Options{}, badSetting("SECKILL_ROCKETMQ_*", err)
+	if err := a.openPublisher(b, publisherOptions{guard: a.queue.Do, observe: a.backlog.counting(publishMetrics(reg)), tracer: b.tracer}); err != nil {
+		return nil, api.Options{}, err
 	}
+	a.rehearsed = rehearseAPI(cfg, b, reg, log)
 	registerBacklog(reg, a.backlog)
 	a.catalog = catalog.New(b.store.Sales, partialLedger{ledger, a.redis}, log)
 	reg.MustRegister(newSaleMetrics(a.catalog.List))
@@ -102,13 +104,24 @@ func prepareAPIRole(cfg config.Config, b *backend, reg prometheus.Registerer, lo
 		Payments: payment.New(b.store, ledger, a.mysql.Do, log), PaymentSecrets: cfg.API.PaymentSecrets,
 		IDs: a.ids, Sealer: sealer, Tokens: tokens, Permits: permits,
 		Gate: a.gate, Quiet: a.backlog.few,
-		Metrics: api.NewMetrics(reg), Tracer: b.tracer, Log: log,
+		Metrics: api.NewMetrics(reg), Denials: api.NewDenials(reg, log), Tracer: b.tracer, Log: log,
 		Limits: limits(cfg.API, 1), Pages: cfg.API.Pages, CORSOrigins: cfg.API.CORSOrigins, TrustedProxies: proxies(cfg.API),
 	}
 	if challenge != nil {
 		opts.Challenge = challenge
 	}
 	return a, opts, nil
+}
+
+// openPublisher opens the publisher of the orders, which signs them.
+func (a *APIRole) openPublisher(b *backend, o publisherOptions) (err error) {
+	if o.signer, err = newSigner(a.cfg); err != nil {
+		return err
+	}
+	if a.publisher, err = b.queue.publisher(o); err != nil {
+		return badSetting("SECKILL_ROCKETMQ_*", err)
+	}
+	return nil
 }
 
 // mysqlFault reports whether an error is a fault of MySQL. That a sale does not
@@ -146,15 +159,32 @@ func (a *APIRole) ready() error {
 	if !a.reached.Load() && time.Since(a.started) < reachWithin {
 		return errNotReached
 	}
+	if !a.rehearsed.tried() && time.Since(a.started) < judgeWithin {
+		return cmp.Or(a.rehearsed.fault(), errNotTried)
+	}
+	if err := a.rehearsed.own(); err != nil {
+		return fmt.Errorf("other APIs can sell, and this one cannot: %w", err)
+	}
 	return a.ids.ready()
 }
+
+// degraded reports why orders fail although the process is ready; nil if they do not.
+// Others would fail, too: if all of them were taken out of service, shoppers would
+// not even be told, or get the results of earlier orders.
+func (a *APIRole) degraded() error { return a.rehearsed.fault() }
 
 const (
 	// reachWithin is how long a starting process waits for RocketMQ before it
 	// accepts traffic without it: it can serve polls, and refuse purchases.
 	reachWithin = 5 * time.Second
 	reachEvery  = 50 * time.Millisecond
+	// judgeWithin is how long a starting process that cannot sell waits before it
+	// accepts traffic, to see whether others can: a rolling update must not replace
+	// those by it.
+	judgeWithin = localAfter + 2*rehearseEvery
 )
+
+var errNotTried = errors.New("it has not been tried yet whether an order could succeed")
 
 var errNotReached = errors.New("RocketMQ has not responded yet")
 
@@ -182,6 +212,7 @@ func (a *APIRole) details() []string {
 	for _, b := range a.breakers() {
 		lines = append(lines, b.Name()+": "+state(b.Ready()))
 	}
+	lines = append(lines, a.rehearsed.lines()...)
 	return append(lines, a.eviction.line(), fmt.Sprintf("backlog: %d of %d", a.backlog.lag.Load(), a.backlog.limit.Load()))
 }
 
@@ -228,6 +259,7 @@ func (a *APIRole) work(ctx context.Context) (*errgroup.Group, context.Context) {
 	g.Go(func() error { return a.ids.run(ctx) })
 	g.Go(func() error { return a.backlog.run(ctx) })
 	g.Go(func() error { return a.eviction.run(ctx) })
+	g.Go(func() error { return a.rehearsed.run(ctx) })
 	g.Go(func() error { return a.server.Run(ctx) })
 	g.Go(func() error { return a.redis.run(ctx) })
 	g.Go(func() error { return a.mysql.Run(ctx) })

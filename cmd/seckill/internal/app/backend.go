@@ -68,6 +68,7 @@ type eventTopic interface {
 }
 
 type publisherOptions struct {
+	signer  *order.Signer
 	guard   func(func() error) error
 	observe func(outcome string, batch int, took time.Duration)
 	tracer  *telemetry.Tracer
@@ -90,16 +91,21 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	opts := rocketOptions(cfg.RocketMQ, log)
-	admin, err := rocketmq.NewAdmin(opts)
+	orders, events, err := rocketOptions(cfg.RocketMQ, log)
 	if err != nil {
+		return nil, errors.Join(err, db.Close(), rdb.Close())
+	}
+	admin, err := rocketmq.NewAdmin(orders)
+	eventAdmin, failed := rocketmq.NewAdmin(events)
+	if err := errors.Join(err, failed); err != nil {
 		return nil, errors.Join(badSetting("SECKILL_ROCKETMQ_*", err), db.Close(), rdb.Close())
 	}
 	store := mysql.NewStore(db, log)
 	return &backend{
-		redis: rdb, db: db, store: store, operators: store, queue: &rocketQueue{admin, opts, eventOptions(cfg.RocketMQ, log)},
+		redis: rdb, db: db, store: store, operators: store, queue: &rocketQueue{admin, orders, eventAdmin, events},
 		close: func() {
 			admin.Close()
+			eventAdmin.Close()
 			if err := errors.Join(rdb.Close(), db.Close()); err != nil {
 				log.Warn("closing connections", "err", err)
 			}
@@ -107,31 +113,44 @@ func openBackend(cfg config.Config, log *slog.Logger) (*backend, error) {
 	}, nil
 }
 
-func rocketOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
-	return rocketmq.Options{
+// rocketOptions returns the options of the topics of orders and of order events.
+func rocketOptions(c config.RocketMQ, log *slog.Logger) (orders, events rocketmq.Options, err error) {
+	orders = rocketmq.Options{
 		NameServers: c.NameServers, AccessKey: c.AccessKey, SecretKey: c.SecretKey,
 		Namespace: c.Namespace, Topic: c.Topic, ProbeTopic: c.ProbeTopic, Group: c.Group, Log: log,
 	}
+	if c.TLS {
+		if orders.TLS, err = tlsConfig(c.CAFile); err != nil {
+			return orders, events, badSetting("SECKILL_ROCKETMQ_CA_FILE", err)
+		}
+		orders.TLS.ServerName = c.ServerName
+	}
+	events = orders
+	events.Topic, events.Group = c.EventTopic, ""
+	return orders, events, nil
 }
 
-// eventOptions returns the options of the topic of order events.
-func eventOptions(c config.RocketMQ, log *slog.Logger) rocketmq.Options {
-	opts := rocketOptions(c, log)
-	opts.Topic, opts.Group = c.EventTopic, ""
-	return opts
+// newSigner returns what signs and verifies the messages of the orders' topic.
+func newSigner(cfg config.Config) (*order.Signer, error) {
+	s, err := order.NewSigner(cfg.RocketMQ.Namespace+"%"+cfg.RocketMQ.Topic, cfg.Messages.Keys...)
+	if err != nil {
+		return nil, badSetting("SECKILL_MESSAGE_KEYS", err)
+	}
+	return s, nil
 }
 
 // rocketQueue is RocketMQ as an orderQueue.
 type rocketQueue struct {
 	*rocketmq.Admin
-	opts      rocketmq.Options
-	eventOpts rocketmq.Options
+	opts       rocketmq.Options
+	eventAdmin *rocketmq.Admin
+	eventOpts  rocketmq.Options
 }
 
 func (q *rocketQueue) events() (eventTopic, error) { return rocketmq.NewEventPublisher(q.eventOpts) }
 
 func (q *rocketQueue) publisher(o publisherOptions) (publisher, error) {
-	return rocketmq.NewPublisher(q.opts, rocketmq.PublisherOptions{Guard: o.guard, Observe: o.observe, Tracer: o.tracer})
+	return rocketmq.NewPublisher(q.opts, rocketmq.PublisherOptions{Signer: o.signer, Guard: o.guard, Observe: o.observe, Tracer: o.tracer})
 }
 
 func (q *rocketQueue) subscriber(o subscriberOptions) (subscriber, error) {

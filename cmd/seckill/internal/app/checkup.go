@@ -35,10 +35,14 @@ func WithCheckup(cfg config.Config, log *slog.Logger, line func(fleet.Instance) 
 	}
 	defer b.close()
 	c := &Checkup{cfg: cfg, backend: b, service: newService(cfg, b, log), line: line}
+	orders, events, err := rocketOptions(cfg.RocketMQ, log)
+	if err != nil {
+		return err
+	}
 	for _, a := range []struct {
 		admin **rocketmq.Admin
 		opts  rocketmq.Options
-	}{{&c.orders, rocketOptions(cfg.RocketMQ, log)}, {&c.events, eventOptions(cfg.RocketMQ, log)}} {
+	}{{&c.orders, orders}, {&c.events, events}} {
 		if *a.admin, err = rocketmq.NewAdmin(a.opts); err != nil {
 			return badSetting("SECKILL_ROCKETMQ_*", err)
 		}
@@ -49,7 +53,26 @@ func WithCheckup(cfg config.Config, log *slog.Logger, line func(fleet.Instance) 
 
 // Doctor examines the servers and the processes that live.
 func (c *Checkup) Doctor(ctx context.Context) []checkup.Finding {
-	return append(c.servers(ctx), c.fleet(ctx).Check()...)
+	found, f := c.servers(ctx), c.fleet(ctx)
+	return slices.Concat(found, f.Check(), c.shared(ctx, f, found))
+}
+
+// shared examines what the processes share with each other.
+func (c *Checkup) shared(ctx context.Context, f checkup.Fleet, servers []checkup.Finding) []checkup.Finding {
+	if f.InstancesErr != nil { // who they are is not known
+		return nil
+	}
+	is := f.Instances
+	if len(is) == 0 { // those to come: an API and a consumer
+		is = []fleet.Instance{{MaxMySQLConns: c.cfg.MySQL.MaxConns}, {MaxMySQLConns: c.cfg.MySQL.MaxConns}}
+	}
+	found := []checkup.Finding{checkup.MySQLPools(ctx, c.backend.db, is)}
+	// A Redis that refuses heartbeats loses the instances: then members of the group
+	// are strangers all.
+	if !slices.ContainsFunc(servers, func(f checkup.Finding) bool { return f.Name == checkup.RedisOrders && !f.OK }) {
+		found = append(found, checkup.Group(ctx, c.orders, f.Instances))
+	}
+	return found
 }
 
 // servers examines all servers at once: for each one that is down that takes as
@@ -101,6 +124,11 @@ func (c *Checkup) readFleet(ctx context.Context) checkup.Fleet {
 	return f
 }
 
+// SaleID is admin.Service's.
+func (c *Checkup) SaleID(ctx context.Context, n order.SaleName) (int64, error) {
+	return c.service.SaleID(ctx, n)
+}
+
 // Preflight examines everything that a sale needs; what it cannot read is a
 // finding too. The error is order.ErrNotFound: there is no such sale.
 func (c *Checkup) Preflight(ctx context.Context, id int64) ([]checkup.Finding, error) {
@@ -114,13 +142,10 @@ func (c *Checkup) Preflight(ctx context.Context, id int64) ([]checkup.Finding, e
 	} else {
 		found = c.sale(ctx, s)
 	}
-	found = append(found, c.servers(ctx)...)
-	f := c.fleet(ctx)
-	found = append(found, f.Check()...)
-	found = append(found, f.Roles()...)
+	servers, f := c.servers(ctx), c.fleet(ctx)
+	found = slices.Concat(found, servers, f.Check(), f.Roles(), c.shared(ctx, f, servers))
 	if f.InstancesErr == nil { // otherwise their number is not known
 		found = append(found,
-			checkup.MySQLPools(ctx, c.backend.db, f.Instances),
 			checkup.RedisPools(ctx, c.backend.redis, f.Instances),
 			checkup.Queues(ctx, c.orders, f.Consumers()))
 	}

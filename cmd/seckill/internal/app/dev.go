@@ -72,7 +72,7 @@ func runDev(ctx context.Context, cfg config.Config, tracer *telemetry.Tracer, lo
 	if err != nil {
 		return err
 	}
-	operators, err := newAdminAPI(cfg, b, log)
+	operators, err := newAdminAPI(cfg, b, reg, log)
 	if err != nil {
 		return err
 	}
@@ -154,6 +154,7 @@ func DevConfig() (config.Config, error) {
 	cfg.Auth.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Admin.JWTSecrets = map[string][]byte{"": []byte(rand.Text() + rand.Text())}
 	cfg.Auth.IDKeys = [][]byte{[]byte(rand.Text() + rand.Text())}
+	cfg.Messages.Keys = [][]byte{[]byte(rand.Text() + rand.Text())}
 	cfg.API.Pages = true
 	cfg.API.PaymentSecrets = [][]byte{[]byte(rand.Text() + rand.Text())}
 	return cfg, nil
@@ -167,7 +168,7 @@ func sampleSale(ctx context.Context, cfg config.Config, b *backend, log *slog.Lo
 	}
 	made, err := service.Create(ctx, call(), order.Sale{
 		Title: "Sample sale", SKU: "sample-1", PriceMinor: 9900, Currency: "CNY",
-		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1,
+		Total: 100, OrdersPerShopper: 1, UnitsPerOrder: 1, // no attempts_per_shopper: who tries it out buys and cancels as often as they like
 		StartsAt: now.Add(-time.Second), EndsAt: now.Add(24 * time.Hour), PayWithin: 10 * time.Minute,
 	})
 	if err != nil {
@@ -209,7 +210,7 @@ type memoryPublisher struct {
 
 func (d memoryPublisher) Publish(ctx context.Context, o order.Order) error {
 	span := d.opts.tracer.Create(ctx, devTopic, int64(o.ID))
-	m := queue.Message{ID: o.ID.String(), Body: order.AppendMessage(nil, o), Traceparent: span.Traceparent()}
+	m := queue.Message{ID: o.ID.String(), Body: d.opts.signer.Append(nil, o), Traceparent: span.Traceparent()}
 	err := d.opts.guard(func() error { return d.queue.PublishMessage(ctx, m) })
 	span.End(err)
 	return err

@@ -86,7 +86,7 @@ func (a *APIRole) describe(self *fleet.Instance) fleet.Totals {
 		self.Worker = m.NodeID()
 	}
 	self.SalesLoaded, self.SalesFingerprint = a.catalog.Fingerprint()
-	self.BreakersOpen = openBreakers(a.breakers()...)
+	self.BreakersOpen, self.Fault = openBreakers(a.breakers()...), fleet.Brief(a.rehearsed.fault())
 	l := a.server.Load()
 	return fleet.Totals{
 		Inflight: int64(l.Inflight), HeldPolls: int64(l.HeldPolls), Backlog: a.backlog.waiting(),
@@ -110,7 +110,10 @@ func openBreakers(all ...*breaker.Breaker) (names []string) {
 }
 
 func (c *ConsumerRole) describe(self *fleet.Instance) fleet.Totals {
-	self.BreakersOpen = openBreakers(c.redis.breakers()...)
+	self.BreakersOpen, self.Fault = openBreakers(c.redis.breakers()...), fleet.Brief(c.rehearsed.fault())
+	if s, ok := c.subscriber.(interface{ Client() string }); ok {
+		self.QueueClient = s.Client()
+	}
 	l := c.pool.Load()
 	return fleet.Totals{Workers: l.Workers, Settled: l.Settled, ToResult: l.ToResult}
 }

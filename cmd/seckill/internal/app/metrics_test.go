@@ -70,6 +70,10 @@ func startRoles(t *testing.T) *runningRoles {
 	s.api, err = newAPIRole(cfg, b, s.registries["api"], log)
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = rdb.Close(), db.Close() })
+	for _, role := range []string{"api", "consumer"} {
+		_, err = newAdminAPI(cfg, b, s.registries[role], log)
+		require.NoError(t, err)
+	}
 	adminAt := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
 	addr := make(chan net.Addr, 1)
 	s.api.up = func(a net.Addr) { addr <- a }

@@ -33,7 +33,11 @@ func Migrations(ctx context.Context, c config.MySQL) (ms []mysql.Migration, err 
 
 // MakeTopics creates the topics in RocketMQ that do not exist.
 func MakeTopics(ctx context.Context, c config.RocketMQ, log *slog.Logger) error {
-	for _, opts := range []rocketmq.Options{rocketOptions(c, log), eventOptions(c, log)} {
+	orders, events, err := rocketOptions(c, log)
+	if err != nil {
+		return err
+	}
+	for _, opts := range []rocketmq.Options{orders, events} {
 		admin, err := rocketmq.NewAdmin(opts)
 		if err != nil {
 			return &SettingError{err}
@@ -50,7 +54,11 @@ func MakeTopics(ctx context.Context, c config.RocketMQ, log *slog.Logger) error 
 // NewEventReader returns a reader of the topic of order events, outside of any
 // consumer group.
 func NewEventReader(c config.RocketMQ, log *slog.Logger) (*rocketmq.Reader, error) {
-	r, err := rocketmq.NewReader(eventOptions(c, log))
+	_, events, err := rocketOptions(c, log)
+	if err != nil {
+		return nil, err
+	}
+	r, err := rocketmq.NewReader(events)
 	if err != nil {
 		return nil, badSetting("SECKILL_ROCKETMQ_*", err)
 	}

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"seckill/admin"
 	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/internal/config"
+	"seckill/internal/denial"
 	"seckill/order/mysql"
 	"seckill/reconcile"
 	"seckill/stock"
@@ -20,7 +23,7 @@ func newService(cfg config.Config, b *backend, log *slog.Logger) *admin.Service 
 	ledger := stock.New(b.redis)
 	loader := reconcile.NewLoader(b.store, b.store, ledger, b.queue, log)
 	return admin.New(admin.Options{
-		Operations: b.operators, Sales: b.operators, AuditLog: b.operators, Orders: b.operators, Search: b.operators, DeadLetters: b.operators, Reports: b.operators,
+		Operations: b.operators, Sales: b.operators, Names: b.operators, AuditLog: b.operators, Orders: b.operators, Search: b.operators, DeadLetters: b.operators, Payments: b.operators, Reports: b.operators,
 		Ledger: ledger, Entries: ledger, Loader: loader, Tail: reconcile.NewTail(b.store, ledger),
 		Auditor: audit.NewAuditor(b.store, ledger, audit.Grace), Rebuilder: reconcile.NewRebuilder(b.store, ledger, loader), Log: log,
 		Limits: b.operators, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, b.redis),
@@ -32,7 +35,7 @@ func limitRules(cfg config.Config) admin.LimitRules {
 }
 
 // newAdminAPI returns the operators' API; nil where no key of theirs is set.
-func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler, error) {
+func newAdminAPI(cfg config.Config, b *backend, reg prometheus.Registerer, log *slog.Logger) (http.Handler, error) {
 	if len(cfg.Admin.JWTSecrets)+len(cfg.Admin.JWTPublicKeys) == 0 {
 		log.Info("admin API is off: no SECKILL_ADMIN_JWT_SECRETS or SECKILL_ADMIN_JWT_PUBLIC_KEYS")
 		return nil, nil //nolint:nilnil // off is no error
@@ -41,7 +44,7 @@ func newAdminAPI(cfg config.Config, b *backend, log *slog.Logger) (http.Handler,
 	if err != nil {
 		return nil, &SettingError{err}
 	}
-	return adminhttp.NewHandler(newService(cfg, b, log), tokens, log), nil
+	return adminhttp.NewHandler(newService(cfg, b, log), tokens, denial.NewRecorder(reg, log, denial.Operator), log), nil
 }
 
 // WithServers calls fn with a service on all servers.
@@ -64,7 +67,7 @@ func WithStores(cfg config.Config, log *slog.Logger, fn func(*admin.Service) err
 	return withDB(cfg.MySQL, func(db *sql.DB) error {
 		store := mysql.NewStore(db, log)
 		return fn(admin.New(admin.Options{
-			Sales: store, Ledger: stock.New(rdb), Limits: store, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, rdb), Log: log,
+			Sales: store, Names: store, Ledger: stock.New(rdb), Limits: store, LimitRules: limitRules(cfg), Fleet: newFleet(cfg, rdb), Log: log,
 		}))
 	})
 }
@@ -73,7 +76,7 @@ func WithStores(cfg config.Config, log *slog.Logger, fn func(*admin.Service) err
 func WithMySQL(cfg config.Config, log *slog.Logger, fn func(*admin.Service) error) error {
 	return withDB(cfg.MySQL, func(db *sql.DB) error {
 		store := mysql.NewStore(db, log)
-		return fn(admin.New(admin.Options{Sales: store, AuditLog: store, DeadLetters: store, Log: log}))
+		return fn(admin.New(admin.Options{Sales: store, Names: store, AuditLog: store, DeadLetters: store, Payments: store, Log: log}))
 	})
 }
 

@@ -51,7 +51,7 @@ func admins(t *testing.T, settings ...string) (http.Handler, error) {
 	t.Cleanup(func() { _ = rdb.Close() })
 	store := memory.NewStore()
 	b := &backend{redis: rdb, store: store, operators: store, queue: newMemoryQueue()}
-	operators, err := newAdminAPI(cfg, b, slog.New(slog.DiscardHandler))
+	operators, err := newAdminAPI(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), &ConsumerRole{}, operators), err
 }
 

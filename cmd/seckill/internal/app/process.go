@@ -100,7 +100,7 @@ func runRole(ctx context.Context, cfg config.Config, name string, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	operators, err := newAdminAPI(cfg, b, log)
+	operators, err := newAdminAPI(cfg, b, reg, log)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 // clustered is a guard on a Redis Cluster of two nodes, with two sales on the first
 // and one on the second.
 type clustered struct {
-	nodes        [2]testenv.RedisNode
+	nodes        []testenv.RedisNode
 	ledger       *stock.Ledger
 	guard        *redisGuard
 	metrics      *prometheus.Registry
@@ -37,7 +37,7 @@ type clustered struct {
 
 func onCluster(t *testing.T) *clustered {
 	t.Helper()
-	c := &clustered{nodes: testenv.RedisCluster(t), metrics: prometheus.NewRegistry(), ids: order.NewIDMaker(1)}
+	c := &clustered{nodes: testenv.RedisCluster(t, 2), metrics: prometheus.NewRegistry(), ids: order.NewIDMaker(1)}
 	rdb, err := openRedis(config.Redis{Addrs: []string{c.nodes[0].Addr, c.nodes[1].Addr}, Cluster: true, PoolSize: 8})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = rdb.Close() })
@@ -72,7 +72,7 @@ func (c *clustered) buy(t *testing.T, saleID int64) error {
 	t.Helper()
 	id, err := c.ids.Next()
 	require.NoError(t, err)
-	r, err := c.collector.Reserve(t.Context(), order.Order{ID: id, SaleID: saleID, ShopperID: id.String(), Quantity: 1})
+	r, err := c.collector.Reserve(t.Context(), stock.Purchases(order.Order{ID: id, SaleID: saleID, ShopperID: id.String(), Quantity: 1})[0])
 	return errors.Join(err, r.Err)
 }
 

@@ -120,6 +120,8 @@ func simulated(t *testing.T) simulation.Program {
 	require.NoError(t, err)
 	mint, err := NewMinter(ShopperTokens(cfg), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
+	signer, err := newSigner(cfg)
+	require.NoError(t, err)
 	tokens := map[string]string{}
 	for i := range simulation.Shoppers {
 		shopper := "shopper-" + strconv.Itoa(i)
@@ -131,6 +133,7 @@ func simulated(t *testing.T) simulation.Program {
 		Consumer: func(s simulation.Servers) (func(context.Context) error, error) { return simulatedConsumer(cfg, s) },
 		Token:    func(shopper string) string { return tokens[shopper] },
 		Secret:   cfg.API.PaymentSecrets[0],
+		Signer:   signer,
 	}
 }
 
@@ -247,7 +250,7 @@ type simulatedPublisher struct {
 }
 
 func (p simulatedPublisher) Publish(ctx context.Context, o order.Order) error {
-	return p.opts.guard(func() error { return p.Member.Publish(ctx, o) })
+	return p.opts.guard(func() error { return p.Member.Publish(ctx, o.ID, p.opts.signer.Append(nil, o)) })
 }
 
 func (simulatedPublisher) Close(context.Context) error { return nil }

@@ -41,7 +41,7 @@ type saleChanger interface {
 }
 
 type saleLog interface {
-	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Sale, error)
+	Snapshot(ctx context.Context, saleID int64, page func([]order.Record) error, returns func([]order.Returns) error) (order.Sale, error)
 	Changes(ctx context.Context, saleID int64, after uint64, limit int) ([]order.Change, error)
 	Tally(ctx context.Context, saleID int64) (order.Tally, error)
 }
@@ -72,6 +72,12 @@ type settler interface {
 type paymentStore interface {
 	payments
 	deadlines
+	refunds
+}
+
+type refunds interface {
+	OpenRefunds(ctx context.Context) (order.RefundCount, error)
+	AdoptPayments(ctx context.Context) (int, error)
 }
 
 type payments interface {
@@ -106,9 +112,11 @@ type eventCursors interface {
 type operatorStore interface { //nolint:interfacebloat // the parts of one store
 	store
 	saleAdmin
+	saleNames
 	orderAdmin
 	auditLog
 	deadLetters
+	paymentAdmin
 	limitStore
 }
 
@@ -118,9 +126,13 @@ type saleAdmin interface {
 	Report(ctx context.Context, saleID int64, page func([]order.Record) error) (order.Report, error)
 }
 
+type saleNames interface {
+	SalesNamed(ctx context.Context, n order.SaleName) ([]order.Sale, error)
+}
+
 type orderAdmin interface {
 	Orders(ctx context.Context, q order.Query) (found []order.Record, next order.ID, err error)
-	OfShopper(ctx context.Context, saleIDs []int64, shopper string, limit int) ([]order.Record, error)
+	OfShopper(ctx context.Context, saleIDs []int64, shopper string, before order.ID, limit int) ([]order.Record, error)
 	CancelAs(ctx context.Context, by order.Operator, cmd string, id order.ID) (order.Verdict, error)
 }
 
@@ -130,9 +142,14 @@ type auditLog interface {
 }
 
 type deadLetters interface {
-	DeadLetters(ctx context.Context, saleID int64, limit int) ([]order.DeadLetter, error)
+	DeadLetters(ctx context.Context, q order.DeadLetterQuery) ([]order.DeadLetter, error)
 	DeadLettersNamed(ctx context.Context, name string) ([]order.DeadLetter, error)
 	DiscardAs(ctx context.Context, by order.Operator, cmd string, d order.DeadLetter) error
+}
+
+type paymentAdmin interface {
+	Payments(ctx context.Context, q order.PaymentQuery) ([]order.PaymentRecord, error)
+	Refunded(ctx context.Context, by order.Operator, cmd, event string) (order.PaymentRecord, error)
 }
 
 type limitStore interface {

@@ -76,9 +76,9 @@ func (t operatorVerifier) Operator(token string) (order.Operator, error) {
 	}
 	switch {
 	case c.ExpiresAt.Sub(from) > t.longest:
-		return order.Operator{}, fmt.Errorf("%w: valid for %s, operators' may be for %s", auth.ErrToken, c.ExpiresAt.Sub(from), t.longest)
+		return order.Operator{}, auth.Refused("lifetime")
 	case c.ID != "" && slices.Contains(t.denied, c.ID):
-		return order.Operator{}, fmt.Errorf("%w: jti %q is denied", auth.ErrToken, c.ID)
+		return order.Operator{}, auth.Refused("denied")
 	}
 	for _, role := range adminhttp.Roles() {
 		if who.Holds("role=" + role) {

@@ -1,6 +1,6 @@
 // Package checkup checks everything that a sale depends on. Each finding says
-// whether something is in order and, if not, what to do. Checks change nothing,
-// and findings contain no passwords.
+// whether something is in order and, if not, what to do. Checks leave nothing
+// behind, and findings contain no passwords.
 package checkup
 
 import (

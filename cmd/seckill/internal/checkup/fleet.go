@@ -86,6 +86,7 @@ func (f Fleet) instance(i fleet.Instance) Finding {
 		"does not have the sales of MySQL and Redis: %d loaded, of %d", i.SalesLoaded, f.Loaded)
 	say(len(i.BreakersOpen) > 0, Fail, "the server does not answer from its machine: see its /readyz?verbose and its log",
 		"does not call %s at present", strings.Join(i.BreakersOpen, ", "))
+	say(i.Fault != "", Fail, "see the finding of the server above; if there is none, its machine or its settings differ from this one's: run `seckill doctor` there", "cannot do at present: %s", i.Fault)
 	least, most := uint64(filesLeast), f.HeldPolls+filesBeside
 	if !api {
 		least, most = 256, 1024

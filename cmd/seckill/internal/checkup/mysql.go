@@ -3,6 +3,7 @@ package checkup
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"time"
 
 	"seckill/fleet"
@@ -22,7 +23,7 @@ func MySQL(ctx context.Context, db *sql.DB) []Finding {
 		schema(ctx, db),
 		flush(ctx, db),
 		binlog(ctx, db),
-		writable(ctx, db),
+		writes(ctx, db),
 		Clock(ctx, "mysql", func(ctx context.Context) (now time.Time, err error) {
 			return now, db.QueryRowContext(ctx, `SELECT UTC_TIMESTAMP(6)`).Scan(&now)
 		}),
@@ -40,7 +41,11 @@ func schema(ctx context.Context, db *sql.DB) Finding {
 			return failure(name, "run `seckill migrate up`", "%s is not applied", m.Name)
 		}
 	}
-	return well(name, "%d migrations applied", len(ms))
+	version, newer, err := mysql.Unknown(ctx, db)
+	if err != nil {
+		return failure(name, explainMySQL(err), "%s", err)
+	}
+	return rule(newer, Warn, name, "finish the rolling update: this program is of an earlier version than the schema", "%d migrations applied, the last is %d", len(ms), version)
 }
 
 // globals reads settings of the server.
@@ -75,36 +80,48 @@ func binlog(ctx context.Context, db *sql.DB) Finding {
 		"on, sync_binlog is %d", n)
 }
 
-func writable(ctx context.Context, db *sql.DB) Finding {
+// writes rehearses an order. A user with enough privileges may write to a server that
+// is read-only, so that is asked as well.
+func writes(ctx context.Context, db *sql.DB) Finding {
 	const name = "mysql writes"
 	var readOnly bool
 	if err := globals(ctx, db, `SELECT @@GLOBAL.read_only`, &readOnly); err != nil {
 		return failure(name, explainMySQL(err), "%s", err)
 	}
 	if readOnly {
-		return failure(name, "the server is a replica, or still read-only after a failover: connect to the primary, or SET GLOBAL read_only=0", "read_only is on")
+		return failure(name, readOnlyAdvice, "read_only is on")
 	}
-	return well(name, "it accepts writes")
+	_, took, err := ask(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, mysql.NewStore(db, slog.New(slog.DiscardHandler)).Rehearse(ctx)
+	})
+	if err != nil {
+		return failure(name, explainMySQL(err), "%s", err)
+	}
+	return well(name, "an order was settled and rolled back in %s", took.Round(time.Millisecond))
 }
 
-// MySQLPools compares the connections that the processes may open with the limit
-// of the server.
+// MySQLPools compares the connections that the processes may open with the limits
+// of the server and of the user.
 func MySQLPools(ctx context.Context, db *sql.DB, is []fleet.Instance) Finding {
 	const name = "mysql connections"
-	var most, used int
-	if err := globals(ctx, db, `SELECT @@GLOBAL.max_connections`, &most); err != nil {
+	var most, ofUser, used int
+	if err := globals(ctx, db, `SELECT @@GLOBAL.max_connections, @@SESSION.max_user_connections`, &most, &ofUser); err != nil {
 		return failure(name, explainMySQL(err), "%s", err)
+	}
+	setting := "max_connections"
+	if ofUser > 0 && ofUser < most {
+		most, setting = ofUser, "MAX_USER_CONNECTIONS of the user (or max_user_connections)"
 	}
 	for _, i := range is {
 		used += i.MaxMySQLConns
 	}
-	return pools(name, "max_connections, or lower SECKILL_MYSQL_MAX_CONNS", used, most)
+	return pools(name, setting+", or lower SECKILL_MYSQL_MAX_CONNS", used, most)
 }
 
 // pools compares the connections that all processes may open with the limit of a
 // server: some must be left for operators, and for processes of a rolling update.
 func pools(name, setting string, used, most int) Finding {
-	const detail = "the running processes may open %d of %d"
+	const detail = "the processes may open %d of %d"
 	if used > most {
 		return failure(name, "raise "+setting, detail, used, most)
 	}

@@ -2,6 +2,7 @@ package checkup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"seckill/fleet"
+	"seckill/stock"
 )
 
 // node holds the fields of INFO of one Redis server.
@@ -42,8 +44,13 @@ func nodes(ctx context.Context, rdb redis.UniversalClient) ([]node, error) {
 		})
 		return all, err
 	})
+	if err == nil && len(all) == 0 {
+		err = errNoMaster
+	}
 	return all, err
 }
+
+var errNoMaster = errors.New("the Cluster has no master that serves slots")
 
 func parseInfo(text string) node {
 	n := node{}
@@ -71,10 +78,43 @@ func Redis(ctx context.Context, rdb redis.UniversalClient) []Finding {
 		if len(all) > 1 {
 			name = fmt.Sprintf("redis %d of %d", i+1, len(all))
 		}
-		found = append(found, well(name, "version %s, up for %s", n["redis_version"], time.Duration(n.number("uptime_in_seconds"))*time.Second))
+		found = append(found, redisVersion(name, n))
 		found = append(found, redisNode(name, n)...)
 	}
-	return append(found, Clock(ctx, "redis", func(ctx context.Context) (time.Time, error) { return rdb.Time(ctx).Result() }))
+	return append(found, redisMode(rdb, all), redisOrders(ctx, rdb), Clock(ctx, "redis", func(ctx context.Context) (time.Time, error) { return rdb.Time(ctx).Result() }))
+}
+
+// redisMode compares the kind of server with the setting.
+func redisMode(rdb redis.UniversalClient, all []node) Finding {
+	const name = "redis mode"
+	_, cluster := rdb.(*redis.ClusterClient)
+	is := all[0]["redis_mode"] == "cluster"
+	return rule(is != cluster && all[0]["redis_mode"] != "", Fail, name, fmt.Sprintf("set SECKILL_REDIS_CLUSTER=%v", is),
+		"it is a Cluster: %v; SECKILL_REDIS_CLUSTER is %v", is, cluster)
+}
+
+// RedisOrders is the name of the finding about a Redis that takes no orders, and
+// whatever else is written to it.
+const RedisOrders = "redis orders"
+
+// redisOrders rehearses an order, on every master.
+func redisOrders(ctx context.Context, rdb redis.UniversalClient) Finding {
+	const name = RedisOrders
+	_, took, err := ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, stock.New(rdb).Rehearse(ctx) })
+	if err != nil {
+		return failure(name, explainRedis(err), "%s", err)
+	}
+	return well(name, "an order was reserved and undone, and its result published and heard, in %s", took.Round(time.Millisecond))
+}
+
+// oldestRedis is the first version whose scripts the tests run on.
+const oldestRedis = 7
+
+func redisVersion(name string, n node) Finding {
+	version := n["redis_version"]
+	major, _, _ := strings.Cut(version, ".")
+	v, err := strconv.Atoi(major)
+	return rule(err == nil && v < oldestRedis, Fail, name, "upgrade it to Redis 7 or later", "version %s, up for %s", version, time.Duration(n.number("uptime_in_seconds"))*time.Second)
 }
 
 func redisNode(name string, n node) []Finding {

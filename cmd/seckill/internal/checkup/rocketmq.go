@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
+	"seckill/fleet"
 	"seckill/queue/rocketmq"
 )
 
@@ -20,13 +24,19 @@ func RocketMQ(ctx context.Context, orders, events *rocketmq.Admin) []Finding {
 	for _, b := range brokers {
 		found = append(found, broker(b))
 	}
-	return append(found, topics(ctx, orders), eventTopic(ctx, events))
+	return append(found, topics(ctx, orders), messages(ctx, orders), eventTopic(ctx, events))
 }
 
 // The broker refuses writes above 90 % of its disk, whatever its settings.
 const (
 	diskWarn = .75
 	diskFail = .85
+)
+
+// Values of brokerPermission that forbid something.
+const (
+	permitWrite = 2
+	permitRead  = 4
 )
 
 func broker(b rocketmq.Broker) Finding {
@@ -44,6 +54,8 @@ func broker(b rocketmq.Broker) Finding {
 		"set flushDiskType=SYNC_FLUSH to lose no messages in a crash of its host: lost orders are settled from Redis 30 s later, lost order events have to be sent again")
 	say(b.Role == "SYNC_MASTER" && b.InSync == 1, Warn, "it is a SYNC_MASTER that waits for no replica",
 		"set inSyncReplicas=2: with 1 it answers before a replica has the message, and order events lost with its host have to be sent again")
+	say(b.Permission == permitRead || b.Permission == permitWrite, Warn, fmt.Sprintf("its brokerPermission is %d", b.Permission),
+		"set brokerPermission=6, unless it is to be shut down: with 4 it takes no messages, with 2 it delivers none")
 	say(b.AutoCreate, Warn, "it creates topics with misspelt names", "set autoCreateTopicEnable=false")
 	say(b.CleanForcibly, Warn, "it deletes unread messages when its disk is nearly full",
 		"set cleanFileForciblyEnable=false: then it refuses new messages, and shoppers get an answer")
@@ -55,11 +67,73 @@ func eventTopic(ctx context.Context, events *rocketmq.Admin) Finding {
 	if events == nil {
 		return well(name, "not needed: SECKILL_EVENTS is false")
 	}
-	_, _, err := ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, events.Topics(ctx) })
+	_, _, err := ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, events.TrySend(ctx) })
 	if err != nil {
 		return failure(name, explainRocketMQ(err)+"; until then order events wait in MySQL", "%s", err)
 	}
-	return well(name, "it exists")
+	return well(name, "it takes messages")
+}
+
+// messages sends a message and reads it for the consumers' group.
+func messages(ctx context.Context, orders *rocketmq.Admin) Finding {
+	const name = "rocketmq messages"
+	_, took, err := ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, orders.TryBoth(ctx) })
+	if err != nil {
+		return failure(name, explainRocketMQ(err), "%s", err)
+	}
+	return well(name, "one was stored and read for the group in %s; the order topic takes them", took.Round(time.Millisecond))
+}
+
+// Group compares the members of the consumers' group, and what they subscribe to, with
+// the running processes: a member that is none of them takes orders away from them.
+func Group(ctx context.Context, orders *rocketmq.Admin, running []fleet.Instance) Finding {
+	const name = "rocketmq group"
+	g, _, err := ask(ctx, orders.Group)
+	if err != nil {
+		return failure(name, explainRocketMQ(err), "%s", err)
+	}
+	if foreign := Foreign(g, running); foreign != "" {
+		return failure(name, foreignAdvice, "%s", foreign)
+	}
+	return well(name, "consumers connected: %d", len(g.Members))
+}
+
+const foreignAdvice = "give each deployment its own SECKILL_ROCKETMQ_GROUP, topics or SECKILL_ROCKETMQ_NAMESPACE: members share the queues, and what another program gets, this one does not. " +
+	"A process that was lost with its host is listed for up to two minutes"
+
+// Foreign describes the members and subscriptions of a group that do not belong to the
+// running processes; empty for none. A consumer of an earlier version does not say
+// which member it is.
+func Foreign(g rocketmq.Group, running []fleet.Instance) string {
+	silent := 0
+	var unknown []string
+	for _, i := range running {
+		if i.Role == fleet.RoleConsumer && i.QueueClient == "" {
+			silent++
+		}
+	}
+	for _, m := range g.Members {
+		if !slices.ContainsFunc(running, func(i fleet.Instance) bool { return i.QueueClient != "" && m.Is(i.QueueClient) }) {
+			unknown = append(unknown, m.Client+" from "+m.Addr)
+		}
+	}
+	var found []string
+	if len(unknown) > silent {
+		found = append(found, "members that are none of the running consumers: "+some(unknown))
+	}
+	if len(g.Foreign) > 0 {
+		found = append(found, "subscriptions to something else: "+some(g.Foreign))
+	}
+	return strings.Join(found, "; ")
+}
+
+// some joins a few of many texts.
+func some(all []string) string {
+	const most = 5
+	if len(all) > most {
+		return strings.Join(all[:most], ", ") + fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	return strings.Join(all, ", ")
 }
 
 func topics(ctx context.Context, orders *rocketmq.Admin) Finding {

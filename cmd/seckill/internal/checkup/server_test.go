@@ -1,7 +1,11 @@
 package checkup_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 
@@ -53,6 +57,23 @@ func TestAServerThatRefusesIsSaidToBeDownAndNoPasswordIsSaid(t *testing.T) {
 		require.Contains(t, found[0].Advice, "nothing listens at this address")
 		require.NotContains(t, found[0].Detail+found[0].Advice, "confidential")
 	}
+}
+
+func TestACertificateForAnotherNameIsExplained(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+	mq, err := rocketmq.NewAdmin(rocketmq.Options{
+		NameServers: []string{server.Listener.Addr().String()}, Topic: "x",
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, ServerName: "mq.shop.example"},
+	})
+	require.NoError(t, err)
+	defer mq.Close()
+	found := checkup.RocketMQ(t.Context(), mq, nil)
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Advice, "SECKILL_ROCKETMQ_TLS_SERVER_NAME")
 }
 
 func TestARedisIsJudgedByWhatItDoesWithTheStock(t *testing.T) {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
+	adminhttp "seckill/admin/http"
 	"seckill/audit"
 	"seckill/internal/loop"
 	"seckill/order"
@@ -33,17 +36,15 @@ reports only differences that last for 5 s: between a commit and its write-back 
 consumers do the same once a minute and repair what writing the result again can repair. Exit code 4: MySQL and
 Redis disagree.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: withSale(func(c *cobra.Command, id int64) error {
-			return p.withServers(func(s *admin.Service) error {
-				if watch {
-					return p.watchAudit(c.Context(), s, id)
-				}
-				report, err := audited(c.Context(), s, id)
-				if err != nil {
-					return err
-				}
-				return p.showAudit(report)
-			})
+		RunE: onSale(p.withServers, func(c *cobra.Command, s *admin.Service, id int64) error {
+			if watch {
+				return p.watchAudit(c.Context(), s, id)
+			}
+			report, err := audited(c.Context(), s, id)
+			if err != nil {
+				return err
+			}
+			return p.showAudit(report)
 		}),
 	}
 	c.Flags().BoolVar(&watch, "watch", false, "repeat until Ctrl-C, one line a round; the exit code is that of the last round")
@@ -53,7 +54,7 @@ Redis disagree.`,
 func audited(ctx context.Context, s *admin.Service, id int64) (auditReport, error) {
 	audits, err := s.Audit(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
-		return auditReport{}, &noSaleError{id}
+		return auditReport{}, ofSale(id, err)
 	}
 	if err != nil {
 		return auditReport{}, err
@@ -154,9 +155,7 @@ func newRebuild(p *process) *cobra.Command {
 prompt. Meanwhile, for a few seconds, purchases of this sale are refused. No order is lost: pending orders are
 settled first. A Redis that was wiped needs no rebuild, the consumers load its sales without it.`,
 		Args: cobra.ExactArgs(1),
-		RunE: withSale(func(c *cobra.Command, id int64) error {
-			return p.withServers(func(s *admin.Service) error { return p.rebuild(c.Context(), s, id) })
-		}),
+		RunE: onSale(p.withServers, func(c *cobra.Command, s *admin.Service, id int64) error { return p.rebuild(c.Context(), s, id) }),
 	}
 }
 
@@ -200,3 +199,68 @@ func (p *process) rebuild(ctx context.Context, s *admin.Service, id int64) error
 		id, view.TookMS, was, view.Settled, view.Total, view.Available, view.Live, view.Epoch)
 	return err
 }
+
+func newAuditLog(p *process) *cobra.Command {
+	var q order.AuditQuery
+	var sale saleFlag
+	var limit int
+	c := &cobra.Command{
+		Use: "audit-log", Short: "Show what operators changed, newest first: who, when, before and after", Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if limit < 1 || q.Before < 0 {
+				return &usageError{errors.New("--limit and --before are positive numbers")}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.withMySQL(func(s *admin.Service) (err error) {
+				if q.SaleID, err = sale.id(c.Context(), s); err != nil {
+					return err
+				}
+				return p.listHistory(c.Context(), s, q, limit)
+			})
+		},
+	}
+	c.Flags().Var(&sale, "sale", "only changes of this sale")
+	c.Flags().StringVar(&q.Actor, "actor", "", "only changes by this operator")
+	c.Flags().Int64Var(&q.Before, "before", 0, "only rows before this one")
+	c.Flags().IntVar(&limit, "limit", 100, "maximum number of rows")
+	return c
+}
+
+func (p *process) listHistory(ctx context.Context, s *admin.Service, q order.AuditQuery, limit int) error {
+	q.Limit = limit + 1
+	entries, err := s.History(ctx, q)
+	if err != nil {
+		return err
+	}
+	entries = part(p, entries, limit, func(last order.AuditEntry) string {
+		return fmt.Sprintf("`--before %d` shows those after them, --limit more at once", last.ID)
+	})
+	return list(p, entries, admin.ViewAudit, "ROW\tWHEN\tACTOR\tROLE\tACTION\tTARGET\tBEFORE\tAFTER", func(e order.AuditEntry) string {
+		return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s", e.ID, e.At.Format(time.RFC3339), admin.Printable(e.By.Name), e.By.Role,
+			e.Action, admin.Printable(e.Target), dash(plain(string(e.Before))), dash(plain(string(e.After))))
+	})
+}
+
+// thisOperator is the user who runs this command. Anybody with the database's
+// password may do what an operator may.
+func thisOperator() order.Operator {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, "cli:"+name+"@"+host)
+	return order.Operator{Name: plain, Role: adminhttp.Operate}
+}
+
+// thisCall is a call by the user who runs this command.
+func thisCall() admin.Call { return admin.Call{By: thisOperator(), Command: admin.NewCommand()} }

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"seckill/admin"
 	"seckill/cmd/seckill/internal/app"
+	"seckill/internal/suggest"
 	"seckill/order"
-
-	"github.com/spf13/cobra"
 )
 
 // Exit codes, which programs rely on.
@@ -79,13 +82,15 @@ func newRoot(p *process) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (YAML); SECKILL_* variables override it")
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "output for programs")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w%s", err, flagRemark(c, err))}
+	})
 	for _, group := range []struct {
 		title    string
 		commands []*cobra.Command
 	}{
 		{"Processes", []*cobra.Command{newDev(p), newAPI(p), newConsumer(p), newMigrate(p), newHealthcheck(p)}},
-		{"Sales and orders", []*cobra.Command{newSale(p), newOrder(p), newEvents(p), newPay(p), newToken(p)}},
+		{"Sales and orders", []*cobra.Command{newSale(p), newOrder(p), newPayments(p), newEvents(p), newPay(p), newToken(p)}},
 		{"Operation", []*cobra.Command{
 			newPreflight(p), newDoctor(p), newInstances(p), newLimits(p), newAudit(p), newRebuild(p), newDeadLetters(p), newAuditLog(p),
 		}},
@@ -100,7 +105,57 @@ func newRoot(p *process) *cobra.Command {
 	root.SetHelpCommandGroupID("This program")
 	root.SetCompletionCommandGroupID("This program")
 	wrapArgs(root)
+	p.complete(root)
 	return root
+}
+
+// complete lets the shell complete the names of sales, in every command.
+func (p *process) complete(c *cobra.Command) {
+	if words := strings.Fields(c.Use); len(words) > 1 && strings.Trim(words[1], "[]") == "SALE" {
+		c.ValidArgsFunction = func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return p.completeSales(c, typed), cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	if f := c.Flags().Lookup("sale"); f != nil {
+		_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return p.completeSales(c, typed), cobra.ShellCompDirectiveNoFileComp
+		}) // fails for a flag that does not exist, or has one
+	}
+	for _, sub := range c.Commands() {
+		p.complete(sub)
+	}
+}
+
+// flagRemark says which flag an unknown one was meant to be.
+func flagRemark(c *cobra.Command, err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return ""
+	}
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return suggest.Remark("--"+unknown.GetSpecifiedName(), known)
+}
+
+// commandRemark says which command an unknown word was meant to be: one of c, or one of
+// that name further down.
+func commandRemark(c *cobra.Command, word string) string {
+	var known, deeper []string
+	for _, sub := range c.Commands() {
+		known = append(known, sub.Name())
+		for _, leaf := range sub.Commands() {
+			if leaf.Name() == word {
+				deeper = append(deeper, sub.Name()+" "+word)
+			}
+		}
+	}
+	if remark := suggest.Remark(word, known); remark != "" || deeper == nil {
+		return remark
+	}
+	return fmt.Sprintf(" (did you mean %s?)", strings.Join(deeper, " or "))
 }
 
 // group returns a command that only has subcommands.
@@ -118,7 +173,11 @@ func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return &usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
+				remark := ""
+				if c.HasSubCommands() && len(args) > 0 {
+					remark = commandRemark(c, args[0])
+				}
+				return &usageError{fmt.Errorf("%w%s; see `%s --help`", err, remark, c.CommandPath())}
 			}
 			return nil
 		}
@@ -152,10 +211,10 @@ func ofServer(name string, err error) error {
 }
 
 // noSaleError is a sale that does not exist.
-type noSaleError struct{ id int64 }
+type noSaleError struct{ name string }
 
 func (e *noSaleError) Error() string {
-	return fmt.Sprintf("there is no sale %d; `seckill sale list` lists them", e.id)
+	return fmt.Sprintf("there is no sale %s; `seckill sale list` lists them", e.name)
 }
 func (e *noSaleError) Unwrap() error { return order.ErrNotFound }
 

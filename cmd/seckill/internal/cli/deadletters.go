@@ -19,26 +19,38 @@ func newDeadLetters(p *process) *cobra.Command {
 }
 
 func newDeadLettersList(p *process) *cobra.Command {
-	var sale int64
+	var sale saleFlag
 	var limit int
 	c := &cobra.Command{
 		Use: "list", Short: "List the dead letters, newest first", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if limit < 1 || sale < 0 {
-				return &usageError{errors.New("--limit and --sale are positive numbers")}
+		PreRunE: func(*cobra.Command, []string) error {
+			if limit < 1 {
+				return &usageError{errors.New("--limit is a positive number")}
 			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withMySQL(func(s *admin.Service) error {
-				found, err := s.DeadLetters(c.Context(), sale, limit)
+				id, err := sale.id(c.Context(), s)
 				if err != nil {
 					return err
 				}
-				return list(p, found, admin.ViewDeadLetter, "MESSAGE\tREASON\tORDER\tSALE\tSHOPPER\tWHEN\tBYTES", deadLetterRow)
+				return p.listDeadLetters(c.Context(), s, id, limit)
 			})
 		},
 	}
-	c.Flags().Int64Var(&sale, "sale", 0, "only those known to belong to this sale")
+	c.Flags().Var(&sale, "sale", "only those known to belong to this sale")
 	c.Flags().IntVar(&limit, "limit", 100, "maximum number of dead letters")
 	return c
+}
+
+func (p *process) listDeadLetters(ctx context.Context, s *admin.Service, saleID int64, limit int) error {
+	found, err := s.DeadLetters(ctx, order.DeadLetterQuery{SaleID: saleID, Limit: limit + 1})
+	if err != nil {
+		return err
+	}
+	found = part(p, found, limit, func(order.DeadLetter) string { return fmt.Sprintf("--limit %d shows more", 10*limit) })
+	return list(p, found, admin.ViewDeadLetter, "MESSAGE\tREASON\tORDER\tSALE\tSHOPPER\tWHEN\tBYTES", deadLetterRow)
 }
 
 func deadLetterRow(d order.DeadLetter) string {
@@ -98,29 +110,55 @@ func (p *process) writeDeadLetter(v admin.DeadLetterView) error {
 }
 
 func newDeadLettersDiscard(p *process) *cobra.Command {
-	return &cobra.Command{
-		Use: "discard MESSAGE", Short: "Delete a message that could not be read; results of orders stay", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{
+		Use: "discard MESSAGE", Short: "Delete a message that could not be read, for good; results of orders stay", Args: cobra.ExactArgs(1),
 		Long: `Delete a message that could not be read. Its order, if it has one, does not need it: the sweeper settles every
 order whose message is unreadable. A dead letter that is itself the result of an order (its message ID is
 empty) is never deleted.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			return p.withMySQL(func(s *admin.Service) error {
-				n, err := s.Discard(c.Context(), thisCall(), admin.ParseMessageID(args[0]))
-				switch {
-				case errors.Is(err, order.ErrNotFound):
-					return &noDeadLetterError{admin.Printable(admin.ParseMessageID(args[0]))}
-				case errors.Is(err, order.ErrConflict):
-					return errors.New(adminhttp.Reason(err))
-				case err != nil:
-					return err
-				case p.json:
-					return writeJSON(p.stdout, map[string]int{"discarded": n})
-				}
-				_, err = fmt.Fprintf(p.stdout, "discarded %d\n", n)
-				return err
-			})
-		},
 	}
+	sure := p.confirmed(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return p.withMySQL(func(s *admin.Service) error {
+			if !sure.yes {
+				found, err := findDeadLetters(c.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				if err := p.confirm(c.Context(), discarded(found), "The messages are deleted.\nThis cannot be undone. Type discard to do it", "discard"); err != nil {
+					return err
+				}
+			}
+			return p.discard(c.Context(), s, args[0])
+		})
+	}
+	return c
+}
+
+// discarded are the facts of what is to be discarded.
+func discarded(found []order.DeadLetter) (facts [][2]string) {
+	for _, v := range admin.Views(found, admin.ViewDeadLetter) {
+		if !v.Verdict {
+			facts = append(facts, [2]string{"message " + dash(v.MessageID), fmt.Sprintf("%s, order %s, sale %s, shopper %s, %s, %d bytes",
+				v.Reason, dash(v.OrderID), dash(v.SaleID), dash(v.ShopperID), v.CreatedAt.Format(time.RFC3339), v.Size)})
+		}
+	}
+	return facts
+}
+
+func (p *process) discard(ctx context.Context, s *admin.Service, name string) error {
+	n, err := s.Discard(ctx, thisCall(), admin.ParseMessageID(name))
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return &noDeadLetterError{admin.Printable(admin.ParseMessageID(name))}
+	case errors.Is(err, order.ErrConflict):
+		return errors.New(adminhttp.Reason(err))
+	case err != nil:
+		return err
+	case p.json:
+		return writeJSON(p.stdout, map[string]int{"discarded": n})
+	}
+	_, err = fmt.Fprintf(p.stdout, "discarded %d\n", n)
+	return err
 }
 
 // noDeadLetterError is a dead letter that does not exist.

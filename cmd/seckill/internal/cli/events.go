@@ -15,14 +15,20 @@ import (
 	"seckill/admin"
 	"seckill/cmd/seckill/internal/app"
 	"seckill/event"
+	"seckill/order"
 	"seckill/queue"
 )
 
 func newEvents(p *process) *cobra.Command {
 	return group("events", "Read the order events that other systems get", newEventsTail(p), &cobra.Command{
-		Use: "schema", Short: "Print the JSON schema of events", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := p.stdout.Write(event.Schema)
+		Use: "schema [order | refund]", Short: "Print the JSON schema of the events of orders, or of payments to be refunded",
+		Args: cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"order", "refund"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema := event.Schema
+			if len(args) == 1 && args[0] == "refund" {
+				schema = event.RefundSchema
+			}
+			_, err := p.stdout.Write(schema)
 			return err
 		},
 	})
@@ -37,13 +43,24 @@ type tail struct {
 
 func newEventsTail(p *process) *cobra.Command {
 	var t tail
+	var sale saleFlag
 	c := &cobra.Command{
 		Use: "tail", Short: "Show order events as they are published, until interrupted", Args: cobra.NoArgs,
 		Long: `Show order events as they are published, until interrupted. It joins no consumer group, so it does not disturb
 other readers. With --json each line is an event as it is in the topic, without line breaks; see docs/events.md.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if t.limit < 0 || t.sale < 0 {
-				return &usageError{errors.New("--limit and --sale are positive numbers")}
+			if t.limit < 0 {
+				return &usageError{errors.New("--limit is a positive number")}
+			}
+			// An event has the sale's ID: to follow it, no database is needed.
+			if t.sale = sale.name.ID; t.sale == 0 && sale.name.External != "" {
+				err := p.withMySQL(func(s *admin.Service) (err error) {
+					t.sale, err = sale.id(c.Context(), s)
+					return err
+				})
+				if err != nil {
+					return err
+				}
 			}
 			cfg, err := p.settings("rocketmq_nameservers")
 			if err != nil {
@@ -56,7 +73,7 @@ other readers. With --json each line is an event as it is in the topic, without 
 			return p.tailEvents(c.Context(), r, t)
 		},
 	}
-	c.Flags().Int64Var(&t.sale, "sale", 0, "only events of this sale")
+	c.Flags().Var(&sale, "sale", "only events of this sale; a number is its ID, and ext:NAME needs MySQL")
 	c.Flags().IntVar(&t.limit, "limit", 0, "end after this many events; 0: never")
 	c.Flags().BoolVar(&t.fromStart, "from-start", false, "begin with the oldest event that the broker has")
 	return c
@@ -125,9 +142,15 @@ func (p *process) showEvent(m queue.Message, sale int64) (shown bool, err error)
 // written it, so no text of it is printed unescaped.
 func eventLine(e event.Event) string {
 	d, safe := e.Data, admin.Printable
+	if pay := d.Payment; pay != nil {
+		return strings.Join([]string{
+			safe(e.Time), "refund   ", "order " + safe(d.OrderID), "sale " + safe(d.SaleID), fmt.Sprintf("#%d", d.Sequence), "shopper " + safe(d.ShopperID),
+			fmt.Sprintf("%d %s", pay.AmountMinor, safe(pay.Currency)), safe(string(pay.Reason)), "payment " + safe(pay.EventID),
+		}, "  ")
+	}
 	return strings.TrimRight(strings.Join([]string{
 		safe(e.Time), fmt.Sprintf("%-9s", safe(string(d.Status))), "order " + safe(d.OrderID), "sale " + safe(d.SaleID), fmt.Sprintf("#%d", d.Sequence),
 		"shopper " + safe(d.ShopperID), fmt.Sprintf("%d x %s", d.Quantity, dash(safe(d.SKU))),
-		fmt.Sprintf("%d %s", d.AmountMinor, safe(d.Currency)), safe(string(d.Reason)), safe(d.Reference),
+		fmt.Sprintf("%s (%d)", order.Money(d.AmountMinor, safe(d.Currency)), d.AmountMinor), safe(string(d.Reason)), safe(d.Reference),
 	}, "  "), " ")
 }

@@ -55,8 +55,8 @@ func TestTailShowsEventsToPeople(t *testing.T) {
 	t.Parallel()
 	out, errs, err := tailed(t, &process{}, tail{sale: 7})
 	require.NoError(t, err, "interrupted")
-	require.Equal(t, "2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 42  2 x cup-1  19800 CNY    cart-1\n"+
-		"2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 44  2 x cup-1  19800 CNY    \"\\x1b[2J\"\n", out)
+	require.Equal(t, "2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 42  2 x cup-1  ¥198.00 (19800)    cart-1\n"+
+		"2026-11-11T12:00:00.120Z  confirmed  order 512  sale 7  #3  shopper 44  2 x cup-1  ¥198.00 (19800)    \"\\x1b[2J\"\n", out)
 	require.Contains(t, errs, "message stranger: event: no order event")
 }
 
@@ -69,6 +69,15 @@ func TestTailShowsEventsToProgramsAsTheyAre(t *testing.T) {
 	e, err := event.Parse([]byte(lines[1]))
 	require.NoError(t, err)
 	require.Equal(t, "8-3-512", e.ID)
+}
+
+func TestTailShowsThePaymentToBeRefunded(t *testing.T) {
+	t.Parallel()
+	e := event.Event{SpecVersion: "1.0", ID: "7-4-512", Type: event.RefundType, Time: "2026-11-11T12:00:00.120Z", Data: event.Data{
+		OrderID: "512", SaleID: "7", ShopperID: "42", Status: "cancelled", AmountMinor: 9900, Currency: "CNY", Sequence: 4,
+		Payment: &event.Payment{EventID: "evt\x1b[2J", AmountMinor: 50, Currency: "USD", Reason: "wrong_amount"},
+	}}
+	require.Equal(t, `2026-11-11T12:00:00.120Z  refund     order 512  sale 7  #4  shopper 42  50 USD  wrong_amount  payment "evt\x1b[2J"`, eventLine(e))
 }
 
 // TestTailEscapesEveryText: another program writes to the topic, and every text of its
@@ -120,6 +129,11 @@ func TestTailReportsThatTheBrokerIsDown(t *testing.T) {
 	code, out, _ := command(t, nil, "events", "schema")
 	require.Zero(t, code)
 	require.Equal(t, string(event.Schema), out)
+	code, out, _ = command(t, nil, "events", "schema", "refund")
+	require.Zero(t, code)
+	require.Equal(t, string(event.RefundSchema), out)
+	code, _, _ = command(t, nil, "events", "schema", "payment")
+	require.Equal(t, exitUsage, code)
 }
 
 type failingReader struct{}

@@ -11,9 +11,9 @@ import (
 )
 
 func newMigrate(p *process) *cobra.Command {
-	return group("migrate", "Update the schema of the database and create missing topics",
+	return group("migrate", "Update the schema of the database and create missing topics and consumer groups",
 		&cobra.Command{
-			Use: "up", Short: "Apply the missing migrations and create missing topics; safe at any time, even several at once", Args: cobra.NoArgs,
+			Use: "up", Short: "Apply the missing migrations and create missing topics and consumer groups; safe at any time, even several at once", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return p.migrateUp(c.Context()) },
 		},
 		&cobra.Command{
@@ -34,13 +34,13 @@ func (p *process) migrateUp(ctx context.Context) error {
 	}
 	fmt.Fprintln(p.stderr, "mysql: the schema is up to date")
 	if len(cfg.RocketMQ.NameServers) == 0 {
-		fmt.Fprintln(p.stderr, "rocketmq: SECKILL_ROCKETMQ_NAMESERVERS is not set, topics not checked")
+		fmt.Fprintln(p.stderr, "rocketmq: SECKILL_ROCKETMQ_NAMESERVERS is not set, topics and consumer groups not checked")
 		return nil
 	}
 	if err := app.MakeTopics(ctx, cfg.RocketMQ, log); err != nil {
 		return ofServer("rocketmq", err)
 	}
-	fmt.Fprintln(p.stderr, "rocketmq: the topics exist")
+	fmt.Fprintln(p.stderr, "rocketmq: the topics and consumer groups exist")
 	return nil
 }
 

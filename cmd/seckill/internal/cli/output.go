@@ -33,6 +33,17 @@ func list[T, V any](p *process, items []T, view func(T) V, header string, row fu
 	return t.Flush()
 }
 
+// part cuts a list that was read one longer than it is to be, and says on stderr that
+// there is more, and with rest how to get it.
+func part[T any](p *process, items []T, limit int, rest func(last T) string) []T {
+	if len(items) <= limit {
+		return items
+	}
+	items = items[:limit]
+	fmt.Fprintf(p.stderr, "only %d are shown, there are more: %s\n", limit, rest(items[limit-1]))
+	return items
+}
+
 // listFields prints names and values.
 func (p *process) listFields(fields [][2]string) error {
 	t := columns(p.stdout)

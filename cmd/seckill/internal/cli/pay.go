@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seckill/admin"
+	adminhttp "seckill/admin/http"
 	"seckill/internal/webhook"
 	"seckill/order"
 )
@@ -115,3 +117,84 @@ func (p *process) paid(status int, text []byte, event string) error {
 		return fmt.Errorf("not paid: %d %s: %s", status, answer.Code, answer.Detail)
 	}
 }
+
+func newPayments(p *process) *cobra.Command {
+	return group("payments", "List recorded payments, and mark what was refunded", newPaymentsList(p), newPaymentsRefunded(p))
+}
+
+func newPaymentsList(p *process) *cobra.Command {
+	var q order.PaymentQuery
+	c := &cobra.Command{
+		Use: "list", Short: "List recorded payments, newest first; --refund-required: whose money is yet to be returned", Args: cobra.NoArgs,
+		Long: `List recorded payments, newest first. With --refund-required only those that pay no order and are not marked as
+refunded. REASON says why: cancelled (also because it was not paid in time), rejected, paid (by another payment),
+voided (its sale was) or wrong_amount. A payment of a wrong amount leaves the list when the provider sends it again
+with the right one; every other one when it was marked with ` + "`payments refunded`" + `.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if q.Limit < 1 || q.SaleID < 0 {
+				return &usageError{errors.New("--limit and --sale are positive numbers")}
+			}
+			return p.withMySQL(func(s *admin.Service) error {
+				more := q
+				more.Limit++ // to know whether there are more
+				found, err := s.Payments(c.Context(), more)
+				switch {
+				case errors.Is(err, order.ErrNotFound):
+					return &noPaymentError{q.Before}
+				case err != nil:
+					return err
+				case len(found) > q.Limit:
+					found = found[:q.Limit]
+					fmt.Fprintf(p.stderr, "only the newest %d are shown; --before %s shows the next\n", q.Limit, admin.Printable(found[q.Limit-1].EventID))
+				}
+				return list(p, found, admin.ViewPayment, "EVENT\tORDER\tSALE\tSHOPPER\tAMOUNT\tOUTCOME\tREASON\tRECEIVED\tREFUNDED", paymentRow)
+			})
+		},
+	}
+	c.Flags().BoolVar(&q.RefundDue, "refund-required", false, "only those that are yet to be refunded")
+	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only payments of orders of this sale")
+	c.Flags().StringVar(&q.ShopperID, "shopper", "", "only payments of this shopper's orders")
+	c.Flags().StringVar(&q.Before, "before", "", "only payments older than that of this event")
+	c.Flags().IntVar(&q.Limit, "limit", 100, "maximum number of payments")
+	return c
+}
+
+func paymentRow(r order.PaymentRecord) string {
+	v := admin.ViewPayment(r)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", admin.Printable(v.EventID), v.OrderID, dash(v.SaleID), dash(admin.Printable(v.ShopperID)), v.Amount,
+		v.Outcome, dash(v.Reason), v.ReceivedAt, dash(v.RefundedAt))
+}
+
+func newPaymentsRefunded(p *process) *cobra.Command {
+	return &cobra.Command{
+		Use: "refunded EVENT", Short: "Mark a payment as refunded, after you have returned the money", Args: cobra.ExactArgs(1),
+		Long: `Mark a payment as refunded, by its event ID. This program returns no money: do that first, with the payment
+provider. Marked again, it changes nothing. It is in the audit log. A payment that paid its order cannot be marked.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withMySQL(func(s *admin.Service) error {
+				r, err := s.Refunded(c.Context(), thisCall(), args[0])
+				switch {
+				case errors.Is(err, order.ErrNotFound):
+					return &noPaymentError{args[0]}
+				case errors.Is(err, order.ErrConflict):
+					return errors.New(adminhttp.Reason(err))
+				case err != nil:
+					return err
+				case p.json:
+					return writeJSON(p.stdout, admin.ViewPayment(r))
+				}
+				v := admin.ViewPayment(r)
+				_, err = fmt.Fprintf(p.stdout, "payment %s of order %s, %s, was refunded at %s\n", admin.Printable(v.EventID), v.OrderID, money(r.AmountMinor, r.Currency), v.RefundedAt)
+				return err
+			})
+		},
+	}
+}
+
+// noPaymentError is a payment that does not exist.
+type noPaymentError struct{ event string }
+
+func (e *noPaymentError) Error() string {
+	return fmt.Sprintf("there is no payment with the event ID %s; `seckill payments list` lists them", admin.Printable(e.event))
+}
+func (e *noPaymentError) Unwrap() error { return order.ErrNotFound }

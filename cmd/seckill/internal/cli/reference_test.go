@@ -126,7 +126,7 @@ func flagTable(flags *pflag.FlagSet) string {
 
 func TestTheOperationsPagesNameEveryRouteOfOperatorsAndNoOther(t *testing.T) {
 	t.Parallel()
-	served := adminhttp.NewHandler(admin.New(admin.Options{}), nil, nil).Routes()
+	served := adminhttp.NewHandler(admin.New(admin.Options{}), nil, nil, nil).Routes()
 	for _, name := range []string{"docs/operations.md", "docs/zh-CN/operations.md"} {
 		var named []string
 		for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /admin/v1/[^`]*)` \\|").FindAllStringSubmatch(document(t, name), -1) {

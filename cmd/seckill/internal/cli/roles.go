@@ -20,7 +20,7 @@ func newAPI(p *process) *cobra.Command {
 		Short: "Serve shoppers: reserve in Redis, send the order to the queue, respond 202",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, log, err := p.roleSettings(append(servers, "id_keys", "jwt_secrets|jwt_public_keys")...)
+			cfg, log, err := p.roleSettings(append(servers, "message_keys", "id_keys", "jwt_secrets|jwt_public_keys")...)
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ func newConsumer(p *process) *cobra.Command {
 		Short: "Settle orders: a fixed pool of workers reads them from the queue and writes them to MySQL",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, log, err := p.roleSettings(servers...)
+			cfg, log, err := p.roleSettings(append(servers, "message_keys")...)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -12,18 +13,24 @@ import (
 
 	"seckill/admin"
 	adminhttp "seckill/admin/http"
+	"seckill/cmd/seckill/internal/app"
 	"seckill/order"
 )
 
 func newSale(p *process) *cobra.Command {
-	return group("sale", "Create, change and watch sales",
-		newSaleCreate(p), newSaleList(p), newSaleShow(p),
-		newSaleMove(p, "open", "Load a sale into Redis now; it sells within its window"),
-		newSalePause(p),
-		newSaleMove(p, "resume", "Let a paused sale sell again"),
-		newSaleMove(p, "end", "End a sale: purchases are refused for good, pending orders still get their result"),
+	c := group("sale", "Create, change and watch sales",
+		newSaleCreate(p), newSaleList(p), newSaleShow(p), newSaleUpdate(p),
+		newSaleOpen(p),
+		newSaleMoveAll(p, "pause", "Refuse purchases until the sale is resumed; --all: in every open sale", "every sale that is open"),
+		newSaleMoveAll(p, "resume", "Let a paused sale sell again; --all: every paused sale", "every sale that is paused"),
+		newSaleEnd(p),
 		newSaleRestock(p), newSaleExtendPay(p), newSaleVoid(p), newSaleWatch(p), newSaleReport(p),
 	)
+	c.Long = c.Short + `.
+
+SALE is the ID of a sale or its external_id. A number may be either; if it is the ID of one sale and the
+external_id of another, it is refused. id:NUMBER and ext:NAME say which is meant.`
+	return c
 }
 
 func newSaleCreate(p *process) *cobra.Command {
@@ -76,101 +83,191 @@ func newSaleCreate(p *process) *cobra.Command {
 
 func newSaleList(p *process) *cobra.Command {
 	var all bool
+	var before int64
+	var limit int
 	c := &cobra.Command{
 		Use: "list", Short: "List the sales that are not closed, newest first", Args: cobra.NoArgs,
+		PreRunE: func(c *cobra.Command, _ []string) error {
+			if limit < 1 || before < 0 {
+				return &usageError{errors.New("--limit and --before are positive numbers")}
+			}
+			if !all && (c.Flags().Changed("limit") || before > 0) {
+				return &usageError{errors.New("--limit and --before go with --all")}
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withServers(func(s *admin.Service) error {
-				ss, err := listed(c.Context(), s, all)
+				if all {
+					ss, err := s.List(c.Context(), before, limit+1)
+					if err != nil {
+						return err
+					}
+					ss = part(p, ss, limit, func(last order.Sale) string { return fmt.Sprintf("`--before %d` shows those after them", last.ID) })
+					return p.listSales(ss)
+				}
+				ss, err := s.Current(c.Context())
 				if err != nil {
 					return err
+				}
+				if len(ss) >= order.MaxSales {
+					fmt.Fprintf(p.stderr, "only %d sales are shown: there may be more, see --all\n", len(ss))
 				}
 				return p.listSales(ss)
 			})
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "also closed ones; the newest 1,000 in all")
+	c.Flags().BoolVar(&all, "all", false, "also closed ones")
+	c.Flags().IntVar(&limit, "limit", order.MaxSales, "maximum number of sales, with --all")
+	c.Flags().Int64Var(&before, "before", 0, "only sales before this ID, with --all")
 	return c
-}
-
-func listed(ctx context.Context, s *admin.Service, all bool) ([]order.Sale, error) {
-	if all {
-		return s.List(ctx, 0, 1000)
-	}
-	return s.Current(ctx)
 }
 
 func newSaleShow(p *process) *cobra.Command {
 	return &cobra.Command{
 		Use: "show SALE", Short: "Show a sale, in MySQL and in Redis", Args: cobra.ExactArgs(1),
-		RunE: withSale(func(c *cobra.Command, id int64) error {
-			return p.withServers(func(s *admin.Service) error {
-				sale, err := s.Sale(c.Context(), id)
-				if err != nil {
-					return ofSale(id, err)
-				}
-				return p.showStatus(sale)
-			})
-		}),
-	}
-}
-
-// newSaleMove returns the command for an action without arguments.
-func newSaleMove(p *process, name, short string) *cobra.Command {
-	return &cobra.Command{
-		Use: name + " SALE", Short: short, Args: cobra.ExactArgs(1),
-		RunE: withSale(func(c *cobra.Command, id int64) error {
-			action, _ := admin.Moves(name)
-			return p.steer(c.Context(), id, action)
+		RunE: onSale(p.withServers, func(c *cobra.Command, s *admin.Service, id int64) error {
+			sale, err := s.Sale(c.Context(), id)
+			if err != nil {
+				return ofSale(id, err)
+			}
+			return p.showStatus(sale)
 		}),
 	}
 }
 
 // steer applies an action to a sale and shows the sale.
-func (p *process) steer(ctx context.Context, id int64, a order.Action) error {
-	return p.withServers(func(s *admin.Service) error {
-		done, err := s.Act(ctx, thisCall(), id, a)
-		if err := errors.Join(ofSale(id, err), done.Behind); done.Sale.ID == 0 || err != nil {
-			return err
-		}
-		return p.showSale(done.Sale)
-	})
+func (p *process) steer(ctx context.Context, s *admin.Service, call admin.Call, id int64, a order.Action) error {
+	done, err := s.Act(ctx, call, id, a)
+	if err := errors.Join(ofSale(id, err), done.Behind); done.Sale.ID == 0 || err != nil {
+		return err
+	}
+	return p.showSale(done.Sale)
 }
 
-// withSale returns a command's function that gets the ID in its argument; 0 without one.
-func withSale(run func(c *cobra.Command, id int64) error) func(*cobra.Command, []string) error {
+// steerForGood is steer for an action that cannot be undone: it asks, and then changes
+// the version that it has shown.
+func (p *process) steerForGood(ctx context.Context, s *admin.Service, sure *sure, id int64, consequence string, a order.Action) error {
+	call := thisCall()
+	if !sure.yes {
+		var err error
+		if call.IfVersion, err = p.confirmSale(ctx, s, id, consequence); err != nil {
+			return err
+		}
+	}
+	return p.steer(ctx, s, call, id, a)
+}
+
+// opener calls a function with a service.
+type opener = func(func(*admin.Service) error) error
+
+// onSale returns a command's function that gets the sale named by its argument; 0
+// without one.
+func onSale(open opener, run func(c *cobra.Command, s *admin.Service, id int64) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return run(c, 0)
+		var n order.SaleName
+		if len(args) > 0 {
+			var err error
+			if n, err = order.ParseSaleName(args[0]); err != nil {
+				return &usageError{err}
+			}
 		}
-		id, err := saleArg(args)
-		if err != nil {
-			return err
-		}
-		return run(c, id)
+		return open(func(s *admin.Service) error {
+			id, err := named(n, func() (int64, error) { return s.SaleID(c.Context(), n) })
+			if err != nil {
+				return err
+			}
+			return run(c, s, id)
+		})
 	}
 }
 
-func saleArg(args []string) (int64, error) {
-	id, err := strconv.ParseInt(args[0], 10, 64)
-	if err != nil || id <= 0 {
-		return 0, &usageError{fmt.Errorf("a sale's ID is a decimal number, got %q", args[0])}
+// saleFlag is --sale, which names a sale.
+type saleFlag struct{ name order.SaleName }
+
+func (f *saleFlag) String() string { return f.name.String() }
+func (f *saleFlag) Type() string   { return "sale" }
+func (f *saleFlag) Set(s string) (err error) {
+	f.name, err = order.ParseSaleName(s)
+	return err
+}
+
+// id returns the ID of the sale; 0 if the flag was not given.
+func (f *saleFlag) id(ctx context.Context, s *admin.Service) (int64, error) {
+	return named(f.name, func() (int64, error) { return s.SaleFilter(ctx, f.name) })
+}
+
+func named(n order.SaleName, find func() (int64, error)) (int64, error) {
+	if n == (order.SaleName{}) {
+		return 0, nil
 	}
-	return id, nil
+	id, err := find()
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return 0, &noSaleError{n.String()}
+	case errors.Is(err, order.ErrConflict):
+		return 0, &usageError{errors.New(adminhttp.Reason(err))}
+	}
+	return id, err
 }
 
 // ofSale explains an error of an action on a sale.
 func ofSale(id int64, err error) error {
 	switch {
 	case errors.Is(err, order.ErrNotFound):
-		return &noSaleError{id}
+		return &noSaleError{strconv.FormatInt(id, 10)}
 	case errors.Is(err, order.ErrConflict):
 		return errors.New(adminhttp.Reason(err))
+	case errors.Is(err, order.ErrStale):
+		return fmt.Errorf("sale %d was changed meanwhile, so nothing was done: look at it and give the command again (%w)", id, err)
 	}
 	return err
 }
 
 func (p *process) listSales(ss []order.Sale) error {
-	return list(p, ss, admin.ViewSale, "ID\tSTATE\tAVAILABLE\tTOTAL\tSTARTS\tENDS\tTITLE", func(s order.Sale) string {
-		return fmt.Sprintf("%d\t%s\t%d\t%d\t%s\t%s\t%q", s.ID, s.State, s.Available, s.Total, s.StartsAt.Format(time.RFC3339), s.EndsAt.Format(time.RFC3339), s.Title)
+	return list(p, ss, admin.ViewSale, "ID\tEXTERNAL ID\tSTATE\tAVAILABLE\tTOTAL\tSTARTS\tENDS\tTITLE", func(s order.Sale) string {
+		return fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%s\t%s\t%q", s.ID, dash(s.ExternalID), s.State, s.Available, s.Total, s.StartsAt.Format(time.RFC3339), s.EndsAt.Format(time.RFC3339), s.Title)
 	})
+}
+
+// completeSales offers the newest sales that begin with what is typed. It is silent
+// where MySQL is away or not configured.
+func (p *process) completeSales(c *cobra.Command, typed string) (found []cobra.Completion) {
+	cfg, err := p.settings("mysql_dsn")
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+	defer cancel()
+	_ = app.WithMySQL(cfg, slog.New(slog.DiscardHandler), func(s *admin.Service) error { // nothing is offered then
+		sales, err := s.List(ctx, 0, completedSales)
+		for _, sale := range sales {
+			about := fmt.Sprintf("%s, %s", plain(sale.Title), sale.State)
+			names := []string{strconv.FormatInt(sale.ID, 10)}
+			if sale.ExternalID != "" {
+				names = append(names, externalName(sale.ExternalID))
+			}
+			for _, name := range names {
+				if strings.HasPrefix(name, typed) {
+					found = append(found, cobra.CompletionWithDesc(name, about))
+				}
+			}
+		}
+		return err
+	})
+	return found
+}
+
+const (
+	completionTimeout = time.Second // a person waits for the key
+	completedSales    = 200
+)
+
+// externalName is how an external ID is typed: with a prefix where it could be
+// something else.
+func externalName(external string) string {
+	if n, err := order.ParseSaleName(external); err != nil || n.ID != 0 || n.External != external {
+		return "ext:" + external
+	}
+	return external
 }

@@ -93,13 +93,19 @@ func toJSON(fields []strictyaml.Field) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(textFields, f.Key) && !f.Quoted() && jsonValue.MatchString(text) {
-			values[f.Key] = json.RawMessage(text)
-		} else if values[f.Key], err = json.Marshal(text); err != nil {
+		if values[f.Key], err = jsonOf(f.Key, text, f.Quoted()); err != nil {
 			return nil, err
 		}
 	}
 	return json.Marshal(values)
+}
+
+// jsonOf returns the value of a field as JSON.
+func jsonOf(field, text string, quoted bool) (json.RawMessage, error) {
+	if !slices.Contains(textFields, field) && !quoted && jsonValue.MatchString(text) {
+		return json.RawMessage(text), nil
+	}
+	return json.Marshal(text)
 }
 
 // syntax returns the error of a text that is no JSON, with its line.
@@ -182,29 +188,38 @@ func doubts(s order.Sale, now time.Time) (found []string) {
 }
 
 func (p *process) showSale(s order.Sale) error {
-	v := admin.ViewSale(s)
 	if p.json {
-		return writeJSON(p.stdout, v)
+		return writeJSON(p.stdout, admin.ViewSale(s))
 	}
-	state := v.State
-	if v.Voided {
-		state += ", voided"
-	}
-	return p.listFields([][2]string{
+	return p.listFields(saleFields(s))
+}
+
+// saleFields are the fields of a sale for people.
+func saleFields(s order.Sale) [][2]string {
+	v := admin.ViewSale(s)
+	return [][2]string{
 		{"id", v.ID},
 		{"external_id", v.ExternalID},
 		{"title", strconv.Quote(v.Title)},
 		{"sku", v.SKU},
 		{"price", money(v.PriceMinor, v.Currency)},
-		{"state", state},
+		{"state", stateOf(s)},
 		{"window", v.StartsAt + " to " + v.EndsAt},
 		{"stock", fmt.Sprintf("%d of %d available", v.Available, v.Total)},
-		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order", v.OrdersPerShopper, v.UnitsPerOrder)},
+		{"limits", fmt.Sprintf("%d orders a shopper, %d units an order, %s", v.OrdersPerShopper, v.UnitsPerOrder, attempts(v.AttemptsPerShopper))},
 		{"pay_within", v.PayWithin},
 		{"version", strconv.FormatUint(v.Version, 10)},
 		{"require_permit", strconv.FormatBool(v.RequirePermit)},
 		{"require_claim", v.RequireClaim},
-	})
+	}
+}
+
+// attempts says how many orders of a sale a shopper may return.
+func attempts(n int) string {
+	if n == 0 {
+		return "any number of attempts"
+	}
+	return fmt.Sprintf("%d attempts a shopper", n)
 }
 
 // money is an amount for people, with what programs call it.

@@ -21,6 +21,7 @@ func TestASaleFileIsYAMLOrJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 5, s.Total)
 	require.Equal(t, 1, s.OrdersPerShopper)
+	require.Equal(t, 3, s.AttemptsPerShopper)
 	require.Equal(t, time.Date(2030, 1, 1, 16, 0, 0, 0, time.UTC), s.EndsAt)
 	s, err = parseSale([]byte("\ufeff" + yamlSale + "pay_within: 90s\nsku: 0042\nrequire_permit: true\n"))
 	require.NoError(t, err)

@@ -14,39 +14,44 @@ import (
 	"github.com/spf13/cobra"
 
 	"seckill/admin"
-	"seckill/internal/config"
 	"seckill/order"
 )
 
 func newSaleReport(p *process) *cobra.Command {
-	var lines bool
+	var lines, raw bool
 	c := &cobra.Command{
 		Use: "report SALE", Short: "Report units and amounts of a sale, for stock and finance; --csv: every order", Args: cobra.ExactArgs(1),
-		Long: `Report a sale from MySQL: units left, and orders, units and amounts by status, the same numbers as audit. --csv
+		Long: `Report a sale from MySQL: units left, orders, units and amounts by status, the same numbers as audit, and how many
+shoppers have returned an order once, twice and so on: cancelled it, or did not pay in time. --csv
 prints every order as a line, sorted by ID, all as of one moment, and the sums on stderr. The lines contain
 shopper IDs, so each export is recorded in the audit log. They contain public IDs if SECKILL_ID_KEYS is set.
-A cell that a spreadsheet would read as a formula is prefixed with a single quote.`,
-		RunE: withSale(func(c *cobra.Command, id int64) error {
-			if lines && p.json {
+
+A spreadsheet keeps the digits of long IDs and leading zeros, and takes nothing for a formula, whichever of , ; and
+tab it separates cells at: in order_id, public_id, shopper_id and reference a single quote is before the value, and
+behind each of , ; tab and line break in it. --raw leaves these quotes out, for programs; do not open such a file
+in a spreadsheet.`,
+		PreRunE: func(*cobra.Command, []string) error {
+			switch {
+			case lines && p.json:
 				return &usageError{errors.New("give --csv or --json")}
+			case raw && !lines:
+				return &usageError{errors.New("--raw goes with --csv")}
 			}
-			cfg, err := p.settings(servers...)
+			return nil
+		},
+		RunE: onSale(p.withServers, func(c *cobra.Command, s *admin.Service, id int64) error {
+			if lines {
+				return p.exportSale(c.Context(), s, id, raw)
+			}
+			r, err := s.Report(c.Context(), id)
 			if err != nil {
-				return err
+				return ofSale(id, err)
 			}
-			return p.withServers(func(s *admin.Service) error {
-				if lines {
-					return p.exportSale(c.Context(), s, id, cfg.Auth)
-				}
-				r, err := s.Report(c.Context(), id)
-				if err != nil {
-					return ofSale(id, err)
-				}
-				return p.showReport(admin.ViewReport(r))
-			})
+			return p.showReport(admin.ViewReport(r))
 		}),
 	}
-	c.Flags().BoolVar(&lines, "csv", false, "print every order as a line")
+	c.Flags().BoolVar(&lines, "csv", false, "print every order as a line, for spreadsheets")
+	c.Flags().BoolVar(&raw, "raw", false, "with --csv: values as they are, for programs")
 	return c
 }
 
@@ -66,7 +71,17 @@ func (p *process) showReport(v admin.ReportView) error {
 	}{{"confirmed, unpaid", v.Confirmed}, {"paid", v.Paid}, {"cancelled", v.Cancelled}, {"rejected", v.Rejected}} {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", row.name, row.Orders, row.Units, money(row.AmountMinor, v.Currency))
 	}
+	for _, r := range v.Refunds {
+		fmt.Fprintf(t, "to be refunded\t%d payments\t\t%s\n", r.Due, money(r.DueMinor, r.Currency))
+		fmt.Fprintf(t, "refunded\t%d payments\t\t%s\n", r.Refunded, money(r.RefundedMinor, r.Currency))
+	}
 	fmt.Fprintf(t, "dead letters\t%d\n", v.DeadLetters)
+	if len(v.Returns) > 0 {
+		fmt.Fprintln(t, "RETURNED\tSHOPPERS\tORDERS\tUNITS")
+	}
+	for _, r := range v.Returns {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", times(r.Times), r.Shoppers, r.Orders, r.Units)
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -76,18 +91,31 @@ func (p *process) showReport(v admin.ReportView) error {
 	return nil
 }
 
+// times says how often the shoppers of a line have returned an order.
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case order.LastTimes:
+		return fmt.Sprintf("%d times and more", n)
+	default:
+		return fmt.Sprintf("%d times", n)
+	}
+}
+
 // exportSale writes every order of a sale as a line, and the sums to stderr.
-func (p *process) exportSale(ctx context.Context, service *admin.Service, id int64, auth config.Auth) error {
-	var sealer *order.Sealer
-	if len(auth.IDKeys) > 0 {
-		var err error
-		if sealer, err = order.NewSealer(auth.IDKeys...); err != nil {
-			return &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
-		}
+func (p *process) exportSale(ctx context.Context, service *admin.Service, id int64, raw bool) error {
+	sealer, err := p.sealer()
+	if err != nil {
+		return err
 	}
 	s, err := service.Sale(ctx, id)
 	if err != nil {
 		return ofSale(id, err)
+	}
+	text := inSpreadsheets
+	if raw {
+		text = func(s string) string { return s }
 	}
 	w := newCSVWriter(p.stdout)
 	if err := w.Write([]string{
@@ -98,7 +126,7 @@ func (p *process) exportSale(ctx context.Context, service *admin.Service, id int
 	}
 	r, err := service.Export(ctx, thisCall(), id, func(rs []order.Record) error {
 		for _, r := range rs {
-			if err := w.Write(safe(cells(r, s.Sale.Currency, sealer))); err != nil {
+			if err := w.Write(cells(r, s.Sale.Currency, sealer, text)); err != nil {
 				return err
 			}
 		}
@@ -115,8 +143,22 @@ func (p *process) exportSale(ctx context.Context, service *admin.Service, id int
 	return onStderr.showReport(admin.ViewReport(r))
 }
 
-// cells returns an order as a line of the export.
-func cells(r order.Record, currency string, sealer *order.Sealer) []string {
+// sealer makes public IDs; nil without the keys.
+func (p *process) sealer() (*order.Sealer, error) {
+	cfg, err := p.settings()
+	if err != nil || len(cfg.Auth.IDKeys) == 0 {
+		return nil, err
+	}
+	sealer, err := order.NewSealer(cfg.Auth.IDKeys...)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("SECKILL_ID_KEYS: %w", err)}
+	}
+	return sealer, nil
+}
+
+// cells returns an order as a line of the export. text writes what is an ID, or was
+// chosen by a shopper; the other cells are numbers, times and words of our own.
+func cells(r order.Record, currency string, sealer *order.Sealer, text func(string) string) []string {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	at := func(t time.Time) string {
 		if t.IsZero() {
@@ -129,8 +171,8 @@ func cells(r order.Record, currency string, sealer *order.Sealer) []string {
 		public = sealer.Seal(r.ID, r.SaleID, r.ShopperID)
 	}
 	return []string{
-		r.ID.String(), public, r.ShopperID, strconv.Itoa(r.Quantity), number(r.UnitPrice), number(int64(r.Quantity) * r.UnitPrice), currency,
-		string(r.Status), string(r.Reason), r.Reference, at(r.ID.Time()), at(r.DecidedAt), at(r.PayBy),
+		text(r.ID.String()), text(public), text(r.ShopperID), strconv.Itoa(r.Quantity), number(r.UnitPrice), number(int64(r.Quantity) * r.UnitPrice), currency,
+		string(r.Status), string(r.Reason), text(r.Reference), at(r.ID.Time()), at(r.DecidedAt), at(r.PayBy),
 	}
 }
 
@@ -141,15 +183,18 @@ func newCSVWriter(w io.Writer) *csv.Writer {
 	return c
 }
 
-// formula finds what a spreadsheet would read as a formula. Where a semicolon
-// separates cells, a cell may also begin behind one.
-var formula = regexp.MustCompile("(^|;)([=+@\t\r\n-])")
+// cellEnd is where a spreadsheet may see a cell end, and so another begin, if it
+// separates at another character than we do and ignores our double quotes.
+var cellEnd = regexp.MustCompile("[,;\t\r\n]")
 
-// safe prefixes formulas with a single quote, as OWASP recommends: shoppers choose
-// the text of some cells.
-func safe(cells []string) []string {
-	for i, cell := range cells {
-		cells[i] = formula.ReplaceAllString(cell, "$1'$2")
+// inSpreadsheets writes a value so that every spreadsheet reads it as text: a number
+// would lose digits or leading zeros, and shoppers choose some of the values, which may
+// be formulas. No list of what looks like a number, a date or a formula is right for
+// all programs and languages, so all values get the quote that makes a cell text, at
+// every place where a cell may begin. Without these quotes it is the value again.
+func inSpreadsheets(value string) string {
+	if value == "" {
+		return ""
 	}
-	return cells
+	return "'" + cellEnd.ReplaceAllString(value, "$0'")
 }

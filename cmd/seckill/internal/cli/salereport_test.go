@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,14 +12,19 @@ import (
 	"seckill/order"
 )
 
-func TestExport_NoCellIsAFormula(t *testing.T) {
+func TestExport_EveryValueIsTextInASpreadsheetAndCanBeReadAgain(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
-		`=cmd|' /C calc'!A0`: `'=cmd|' /C calc'!A0`, "a,b;=1": "a,b;'=1", ";;-1": ";;'-1",
-		"a=1": "a=1", "": "", `say "hi"`: `say "hi"`, "two\nlines": "two\nlines", "'quoted": "'quoted", "限量": "限量", "a-b;c+d": "a-b;c+d",
+	for value, want := range map[string]string{
+		"7234567890123456789": "'7234567890123456789", "0042": "'0042", "TRUE": "'TRUE", "1-2": "'1-2", "1E5": "'1E5",
+		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", " =1": "' =1", "＝1+1": "'＝1+1", "－1": "'－1",
+		"\t=1": "'\t'=1", "\r=1": "'\r'=1", "\n=1": "'\n'=1", "\r\n=1": "'\r'\n'=1",
+		`x;=HYPERLINK("http://x")`: `'x;'=HYPERLINK("http://x")`, "a,b;=1": "'a,'b;'=1", ";;-1": "';';'-1", ";'": "';''",
+		"": "", `say "hi"`: `'say "hi"`, "'quoted": "''quoted", "限量": "'限量",
 	} {
-		require.Equal(t, []string{want}, safe([]string{text}))
+		cell := inSpreadsheets(value)
+		require.Equal(t, want, cell)
+		// As docs/operations.md tells programs to read it.
+		require.Equal(t, value, regexp.MustCompile("(^|[,;\t\r\n])'").ReplaceAllString(cell, "$1"))
 	}
 }
 
@@ -56,8 +63,8 @@ func TestALineOfAnExportHasTheIDThatTheShopperHas(t *testing.T) {
 	require.Equal(t, []string{
 		r.ID.String(), sealer.Seal(r.ID, 7, "shopper-1"), "shopper-1", "3", "9900", "29700", "CNY",
 		"rejected", "sold_out", "cart-1", "2025-01-01T00:00:00.042Z", "2026-11-21T20:00:00.005Z", "",
-	}, cells(r, "CNY", sealer))
-	require.Empty(t, cells(r, "CNY", nil)[1], "unknown without the keys")
+	}, cells(r, "CNY", sealer, strings.Clone))
+	require.Empty(t, cells(r, "CNY", nil, inSpreadsheets)[1], "unknown without the keys")
 
 	var out bytes.Buffer
 	w := newCSVWriter(&out)

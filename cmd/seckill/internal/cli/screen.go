@@ -5,11 +5,14 @@ import (
 	"maps"
 	"math"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
 	"seckill/admin"
@@ -19,8 +22,9 @@ import (
 // screen draws on the alternate screen of a terminal. Afterwards the terminal shows
 // what it did before, and below it the last view.
 type screen struct {
-	out  *os.File
-	last []string
+	out     *os.File
+	last    []string
+	resized chan os.Signal
 }
 
 // terminal returns stdout as a screen; false if it is no terminal, or plain lines
@@ -54,29 +58,52 @@ const (
 	usual = "\x1b[0m"
 )
 
-func (s *screen) open() { _, _ = s.out.WriteString(enter) } // the next write fails as well
+func (s *screen) open() {
+	s.resized = make(chan os.Signal, 1)
+	signal.Notify(s.resized, syscall.SIGWINCH)
+	_, _ = s.out.WriteString(enter) // the next write fails as well
+}
 
 // close restores the terminal.
 func (s *screen) close() {
+	signal.Stop(s.resized)
 	text := strings.Join(append(s.last, ""), "\n")
 	_, _ = s.out.WriteString(leave + text) // nothing can be done about it
 }
 
-// draw replaces the view, cut off at the height of the terminal.
+// draw replaces the view by one that fits the terminal.
 func (s *screen) draw(v admin.LiveView) error {
-	s.last = liveLines(v, func(style, text string) string { return style + text + usual })
-	lines := s.last
-	if _, height, err := term.GetSize(int(s.out.Fd())); err == nil && height > 0 {
-		lines = lines[:min(len(lines), height-1)]
+	width, height, err := term.GetSize(int(s.out.Fd()))
+	if err != nil || height <= 1 {
+		width, height = math.MaxInt, math.MaxInt
 	}
-	_, err := s.out.WriteString(home + strings.Join(lines, next) + next + below)
+	s.last = liveLines(v, height-1, func(style, text string) string { return style + text + usual })
+	for i, line := range s.last {
+		s.last[i] = ansi.Truncate(line, width, "…")
+	}
+	_, err = s.out.WriteString(home + strings.Join(s.last, next) + next + below)
 	return err
 }
+
+// sellingFirst sorts sales by what an operator watches: those that sell, then those
+// that may sell again, the next ones, and those that are over.
+func sellingFirst(sales []admin.LiveSaleView) []admin.LiveSaleView {
+	rank := func(s admin.LiveSaleView) int { return slices.Index(statuses, s.Status) }
+	return slices.SortedStableFunc(slices.Values(sales), func(a, b admin.LiveSaleView) int {
+		if a.Status == "scheduled" && b.Status == a.Status {
+			return strings.Compare(a.StartsAt, b.StartsAt)
+		}
+		return rank(a) - rank(b)
+	})
+}
+
+// statuses are those of a LiveSaleView, in the order of sellingFirst.
+var statuses = []string{"open", "sold_out", "paused", "scheduled", "ended"}
 
 // liveLine formats an update as one line, for a log.
 func liveLine(v admin.LiveView) string {
 	parts := []string{v.At}
-	for _, s := range v.Sales {
+	for _, s := range sellingFirst(v.Sales) {
 		parts = append(parts, fmt.Sprintf("sale %s %s, %d of %d left, %d pending, %d settled", s.ID, s.Status, s.Available, s.Total, s.Pending, s.Settled))
 	}
 	if len(v.Sales) == 0 {
@@ -91,31 +118,70 @@ func liveLine(v admin.LiveView) string {
 	return strings.Join(append(parts, troubles(v)...), " | ")
 }
 
-// liveLines formats an update as a page; paint applies a style to a text.
-func liveLines(v admin.LiveView, paint func(style, text string) string) []string {
-	lines := []string{paint(bold, "seckill") + "  " + v.At, ""}
-	for _, s := range v.Sales {
-		lines = append(lines, saleLines(s, v.At, paint)...)
+// liveLines formats an update as a page of at most height lines; paint applies a style
+// to a text. What is wrong comes first: where all else does not fit, that is seen.
+func liveLines(v admin.LiveView, height int, paint func(style, text string) string) []string {
+	head := []string{paint(bold, "seckill") + "  " + v.At}
+	for _, t := range troubles(v) {
+		head = append(head, paint(red, t))
 	}
-	if len(v.Sales) == 0 {
-		lines = append(lines, "no sale", "")
-	}
-	lines = append(lines, table(
+	head = append(head, "")
+	rates := append(table(
 		[]string{"accepted", "refused", "settled", "backlog", "drained in", "result p50", "result p99"},
 		[]string{
 			fmt.Sprintf("%.0f/s", v.Accepted), fmt.Sprintf("%.0f/s", v.Refused), fmt.Sprintf("%.0f/s", v.Settled),
 			amount(v.Backlog), seconds(v.DrainSeconds), seconds(v.ToResultP50), seconds(v.ToResultP99),
-		})...)
-	lines = append(lines, "")
+		}), "")
 	rows := [][]string{{"INSTANCE", "VERSION", "HOST", "LIMITS", "LOAD"}}
 	for _, i := range v.Instances {
 		rows = append(rows, []string{admin.Printable(i.ID), admin.Printable(i.Version), admin.Printable(i.Host), strconv.FormatUint(i.Generation, 10), loadLine(i.Instance)})
 	}
-	lines = append(lines, table(rows...)...)
-	for _, t := range troubles(v) {
-		lines = append(lines, paint(red, t))
+	instances := table(rows...)
+
+	room := height - len(head) - len(rates)
+	// The sales come first; of what is scarce, instances get at least a third.
+	sales := fitSales(v, room-min(len(instances), max(0, room/3)), paint)
+	if left := max(0, room-len(sales)); len(instances) > left {
+		hidden := len(instances) - max(0, left-1)
+		instances = append(instances[:len(instances)-hidden], fmt.Sprintf("%d more lines of instances are not shown: seckill instances", hidden))
+	}
+	lines := slices.Concat(head, sales, rates, instances)
+	return lines[:min(len(lines), height)]
+}
+
+// fitSales returns the lines of as many sales as fit, those that sell first, and says
+// how many are not shown.
+func fitSales(v admin.LiveView, room int, paint func(style, text string) string) (lines []string) {
+	if len(v.Sales) == 0 {
+		return []string{"no sale", ""}
+	}
+	sorted := sellingFirst(v.Sales)
+	for i, s := range sorted {
+		block := saleLines(s, v.At, paint)
+		hint := 2 // the lines that say what is not shown
+		if i == len(sorted)-1 {
+			hint = 0
+		}
+		if len(lines)+len(block)+hint > room {
+			return append(lines, hiddenSales(sorted[i:]), "")
+		}
+		lines = append(lines, block...)
 	}
 	return lines
+}
+
+func hiddenSales(sales []admin.LiveSaleView) string {
+	count := map[string]int{}
+	for _, s := range sales {
+		count[s.Status]++
+	}
+	var parts []string
+	for _, status := range statuses {
+		if count[status] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[status], status))
+		}
+	}
+	return fmt.Sprintf("%d more sales are not shown (%s): seckill sale list", len(sales), strings.Join(parts, ", "))
 }
 
 func saleLines(s admin.LiveSaleView, at string, paint func(style, text string) string) []string {

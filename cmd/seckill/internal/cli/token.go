@@ -15,6 +15,7 @@ import (
 
 	adminhttp "seckill/admin/http"
 	"seckill/cmd/seckill/internal/app"
+	"seckill/internal/suggest"
 	"seckill/order"
 )
 
@@ -51,7 +52,7 @@ func (o tokenOptions) terms(p *process) (app.TokenTerms, error) {
 	}
 	cfg, err := p.settings("admin_jwt_secrets")
 	if err == nil && !slices.Contains(adminhttp.Roles(), o.role) {
-		err = &usageError{fmt.Errorf("--role is %s, got %q", strings.Join(adminhttp.Roles(), " or "), o.role)}
+		err = &usageError{fmt.Errorf("--role is %s, got %q%s", strings.Join(adminhttp.Roles(), " or "), o.role, suggest.Remark(o.role, adminhttp.Roles()))}
 	}
 	if err == nil && o.valid > cfg.Admin.TokenLifetime {
 		err = &usageError{fmt.Errorf("--valid is at most %s for an operator (SECKILL_ADMIN_TOKEN_LIFETIME), got %s", cfg.Admin.TokenLifetime, o.valid)}
