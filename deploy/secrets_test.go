@@ -24,7 +24,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		var all strings.Builder
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		require.NoError(t, err)
-		require.Len(t, files, 9)
+		require.Len(t, files, 10)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
 			require.NoError(t, err)

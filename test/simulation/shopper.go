@@ -383,20 +383,6 @@ func (c *crowd) record(id, status string, asked time.Time) {
 	}
 }
 
-// forged notes an order that must get no verdict.
-func (c *crowd) forged(o order.Order) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unwanted = append(c.unwanted, o)
-}
-
-// expect notes an order that only the queue knows, and that must get a verdict.
-func (c *crowd) expect(o order.Order) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expected = append(c.expected, o)
-}
-
 // any is some order that was accepted.
 func (c *crowd) any() (order.Order, bool) {
 	c.mu.Lock()

@@ -52,7 +52,7 @@ func admins(t *testing.T, settings ...string) (http.Handler, error) {
 	store := memory.NewStore()
 	b := &backend{redis: rdb, store: store, operators: store, queue: newMemoryQueue()}
 	operators, err := newAdminAPI(cfg, b, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), &ConsumerRole{}, operators), err
+	return adminHandler("0.0.0.0:8081", prometheus.NewRegistry(), &ConsumerRole{rehearsed: newRehearsals(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), consumerParts)}, operators), err
 }
 
 func statusOf(t *testing.T, h http.Handler, path, token string) int {
@@ -138,7 +138,7 @@ func TestAnOperatorsTokenIsShortLivedAndCanBeDenied(t *testing.T) {
 
 func TestProfilesAreServedUnderALoopbackNameOnly(t *testing.T) {
 	t.Parallel()
-	h := adminHandler("127.0.0.1:8081", prometheus.NewRegistry(), &ConsumerRole{}, nil)
+	h := adminHandler("127.0.0.1:8081", prometheus.NewRegistry(), &ConsumerRole{rehearsed: newRehearsals(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), consumerParts)}, nil)
 	for host, want := range map[string]int{
 		"localhost:8081": 200, "localhost": 200, "127.0.0.1:8081": 200, "127.0.0.2": 200, "[::1]:8081": 200,
 		"rebound.example:8081": 403, "localhost.rebound.example": 403, "10.0.0.1:8081": 403, "": 403,
