@@ -41,17 +41,20 @@ func (s *Store) EventsBehind(ctx context.Context, closed bool, limit int) ([]ord
 func (s *Store) HoldEvents(ctx context.Context, saleID int64, holder string, lease time.Duration) (seq uint64, held bool, err error) {
 	n, _, err := s.exec(ctx, `UPDATE event_cursors SET holder = ?, held_until = NOW(3) + INTERVAL ? MICROSECOND
 		WHERE sale_id = ? AND (holder = ? OR held_until <= NOW(3))`, []byte(holder), lease.Microseconds(), saleID, []byte(holder))
-	if err == nil && n == 0 { // held by another, or the first time
-		n, _, err = s.exec(ctx, `INSERT INTO event_cursors (sale_id, seq, holder, held_until) VALUES (?, 0, ?, NOW(3) + INTERVAL ? MICROSECOND)
+	if err == nil && n == 0 { // held by another, taken again in the same millisecond, or the first time
+		_, _, err = s.exec(ctx, `INSERT INTO event_cursors (sale_id, seq, holder, held_until) VALUES (?, 0, ?, NOW(3) + INTERVAL ? MICROSECOND)
 			ON DUPLICATE KEY UPDATE sale_id = event_cursors.sale_id`, saleID, []byte(holder), lease.Microseconds())
 	}
-	if err == nil && n == 1 {
-		err = s.db.QueryRowContext(ctx, `SELECT seq FROM event_cursors WHERE sale_id = ?`, saleID).Scan(&seq)
+	if err == nil {
+		err = s.db.QueryRowContext(ctx, `SELECT seq, holder = ? FROM event_cursors WHERE sale_id = ?`, []byte(holder), saleID).Scan(&seq, &held)
 	}
 	if err != nil {
 		return 0, false, fmt.Errorf("mysql: hold events of sale %d: %w", saleID, err)
 	}
-	return seq, n == 1, nil
+	if !held {
+		return 0, false, nil
+	}
+	return seq, true, nil
 }
 
 // MoveEvents moves the cursor to seq and extends the lease of holder. The caller must

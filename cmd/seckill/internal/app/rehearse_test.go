@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,9 +56,14 @@ func TestAFaultThatAllAPIsHaveDegradesThemAndOneOfOneAPITakesItOut(t *testing.T)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				err := sick
+				var cured atomic.Bool
 				var logs testenv.Logs
-				r, reg := rehearsing(t, &logs, c.others, func(context.Context) error { return err })
+				r, reg := rehearsing(t, &logs, c.others, func(context.Context) error {
+					if cured.Load() {
+						return nil
+					}
+					return sick
+				})
 				synctest.Wait()
 				require.EqualError(t, r.fault(), "redis: "+sick.Error(), "at once")
 				require.True(t, failing(t, reg))
@@ -70,7 +76,7 @@ func TestAFaultThatAllAPIsHaveDegradesThemAndOneOfOneAPITakesItOut(t *testing.T)
 				time.Sleep(3 * time.Minute)
 				synctest.Wait()
 				require.Equal(t, 4, strings.Count(logs.String(), "OOM"), "once a minute")
-				err = nil
+				cured.Store(true)
 				time.Sleep(2 * rehearseEvery)
 				synctest.Wait()
 				require.NoError(t, r.own())
