@@ -52,6 +52,7 @@ func testOptions(t *testing.T) Options {
 // publish runs f with a publisher on a producer, which has as many senders.
 func publish(t *testing.T, fake *scripted, popts PublisherOptions, f func(*Publisher)) {
 	t.Helper()
+	popts.Signer = testSigner(t)
 	p := newPublisher(testOptions(t), popts)
 	p.link.cur.Store(&connection{client: fake})
 	for range p.opts.Senders {
