@@ -112,6 +112,12 @@ func TestAPaymentToBeRefundedIsAnEventOfItsOwnKind(t *testing.T) {
 		require.Equal(t, int64(19800), read.Data.AmountMinor, "the order is told of as ever")
 		require.Equal(t, order.StatusCancelled, read.Data.Status)
 	}
+	for _, reason := range []order.Reason{order.ReasonSoldOut, order.ReasonPurchaseLimit, order.ReasonAttemptsUsed, order.ReasonPoison, order.ReasonVoid} {
+		e := sample()
+		e.Status, e.Reason, e.Quantity = order.StatusRejected, reason, 0
+		e.Refund = &order.Refund{EventID: "evt_1", OrderID: e.ID, AmountMinor: 50, Currency: "USD", Why: order.RefundRejected}
+		validates(t, refundSchema(t), encoded(e, nil))
+	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded(sample(), nil)))
 	require.NoError(t, err)
 	require.Error(t, refundSchema(t).Validate(doc), "an order event is none")
