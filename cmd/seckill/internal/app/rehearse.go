@@ -33,6 +33,10 @@ const (
 	// joinWithin is how long processes that start, or replace each other, may take to
 	// find each other.
 	joinWithin = 15 * time.Second
+	// provenAfter is how long a process has run when it would have said if it had a
+	// fault: until then that it says none is no proof, or a process that starts during
+	// an outage would take all others out of service.
+	provenAfter = joinWithin + localAfter
 	sayAgain   = time.Minute // while a part fails
 )
 
@@ -148,13 +152,18 @@ func (r *rehearsals) judge(ctx context.Context) {
 		defer cancel()
 		others, err := r.others(ctx)
 		for _, o := range others {
-			local = local || err == nil && o.Fault == "" && len(o.BreakersOpen) == 0
+			local = local || err == nil && works(o)
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done, r.local = true, local
 	r.judged = r.judged || lasts || len(r.faults) == 0
+}
+
+// works reports whether a process is known to do all that its role does.
+func works(i fleet.Instance) bool {
+	return i.Fault == "" && len(i.BreakersOpen) == 0 && i.SaidAt.Sub(i.StartedAt) >= provenAfter // both by its own clock
 }
 
 // fault returns what this process cannot do, with the servers' reasons; nil for nothing.

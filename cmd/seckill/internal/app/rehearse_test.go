@@ -35,6 +35,12 @@ func rehearsing(t *testing.T, logs *testenv.Logs, others []fleet.Instance, try f
 	return r, reg
 }
 
+// aged returns an API without a fault that has run so long.
+func aged(d time.Duration) fleet.Instance {
+	said := time.Now()
+	return fleet.Instance{Role: fleet.RoleAPI, StartedAt: said.Add(-d), SaidAt: said}
+}
+
 func failing(t *testing.T, reg *prometheus.Registry) bool {
 	t.Helper()
 	all, err := reg.Gather()
@@ -51,7 +57,8 @@ func TestAFaultThatAllAPIsHaveDegradesThemAndOneOfOneAPITakesItOut(t *testing.T)
 	}{
 		"alone":                {nil, false},
 		"the others have it":   {[]fleet.Instance{{Fault: "redis: OOM"}, {BreakersOpen: []string{"redis"}}}, false},
-		"another API can sell": {[]fleet.Instance{{Fault: "redis: OOM"}, {}}, true},
+		"another API can sell": {[]fleet.Instance{{Fault: "redis: OOM"}, aged(time.Hour)}, true},
+		"another one starts":   {[]fleet.Instance{{Fault: "redis: OOM"}, aged(joinWithin)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
