@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"seckill/internal/loop"
@@ -35,13 +36,15 @@ type gateway struct {
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 
-	mu  sync.Mutex
-	own map[string]net.Listener // by the server's address
+	mu      sync.Mutex
+	servers map[string]net.Listener          // for the name servers, by their address
+	brokers *lru.Cache[string, net.Listener] // for those that were in a route last
 }
 
 const (
-	// maxGates bounds the listeners: brokers that ever were in a route.
-	maxGates    = 256
+	// maxBrokers bounds the listeners for brokers: some get a new address with every
+	// start. Where the listener was closed, connections go on.
+	maxBrokers  = 256
 	dialTimeout = 3 * time.Second
 )
 
@@ -50,8 +53,15 @@ func newGateway(o Options) *gateway {
 	if o.TLS == nil {
 		return nil
 	}
+	brokers, err := lru.NewWithEvict(maxBrokers, func(_ string, l net.Listener) { _ = l.Close() })
+	if err != nil {
+		panic(err) // the size is not positive
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &gateway{dial: o.dial, log: o.Log, failed: rate.Sometimes{Interval: 10 * time.Second}, ctx: ctx, stop: stop, own: make(map[string]net.Listener)}
+	return &gateway{
+		dial: o.dial, log: o.Log, failed: rate.Sometimes{Interval: 10 * time.Second}, ctx: ctx, stop: stop,
+		servers: make(map[string]net.Listener), brokers: brokers,
+	}
 }
 
 // dial connects to a server, under TLS if the options have it.
@@ -70,34 +80,46 @@ func (g *gateway) nameServers(addrs []string) ([]string, error) {
 	if g == nil {
 		return addrs, nil
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	locals := make([]string, len(addrs))
 	for i, addr := range addrs {
-		var err error
-		if locals[i], err = g.gate(addr, g.rewrite); err != nil {
-			return nil, err
+		l := g.servers[addr]
+		if l == nil {
+			var err error
+			if l, err = g.listen(addr, g.rewrite); err != nil {
+				return nil, err
+			}
+			g.servers[addr] = l
 		}
+		locals[i] = l.Addr().String()
 	}
 	return locals, nil
 }
 
-// gate returns the address of the listener for a server. answers passes on what the
-// server sends.
-func (g *gateway) gate(addr string, answers func(client io.Writer, server io.Reader) error) (string, error) {
+// broker returns where the client is to connect instead of to a broker.
+func (g *gateway) broker(addr string) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.own[addr]
-	if l == nil {
-		if len(g.own) == maxGates {
-			return "", fmt.Errorf("rocketmq: more than %d addresses of brokers under TLS", maxGates)
-		}
+	l, ok := g.brokers.Get(addr)
+	if !ok {
 		var err error
-		if l, err = (&net.ListenConfig{}).Listen(g.ctx, "tcp", "127.0.0.1:0"); err != nil {
-			return "", fmt.Errorf("listen for the client: %w", err)
+		if l, err = g.listen(addr, pass); err != nil {
+			return "", err
 		}
-		g.own[addr] = l
-		g.work.Go(func() { g.accept(l, addr, answers) })
+		g.brokers.Add(addr, l)
 	}
 	return l.Addr().String(), nil
+}
+
+// listen opens a listener for a server. answers passes on what the server sends.
+func (g *gateway) listen(addr string, answers func(client io.Writer, server io.Reader) error) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(g.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the client: %w", err)
+	}
+	g.work.Go(func() { g.accept(l, addr, answers) })
+	return l, nil
 }
 
 func (g *gateway) accept(l net.Listener, addr string, answers func(io.Writer, io.Reader) error) {
@@ -177,7 +199,7 @@ var (
 func (g *gateway) localBrokers(body []byte) (_ []byte, err error) {
 	body = brokerAddrsRE.ReplaceAllFunc(body, func(addrs []byte) []byte {
 		return addressRE.ReplaceAllFunc(addrs, func(quoted []byte) []byte {
-			local, failed := g.gate(string(quoted[1:len(quoted)-1]), pass)
+			local, failed := g.broker(string(quoted[1 : len(quoted)-1]))
 			if failed != nil {
 				err = failed
 			}

@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,7 +38,8 @@ func TestTheBrokersOfARouteBecomeListenersOfThisProcess(t *testing.T) {
 		var got bytes.Buffer
 		require.ErrorIs(t, g.rewrite(&got, &frame), io.EOF)
 		want := body
-		for addr, l := range g.own {
+		for _, addr := range g.brokers.Keys() {
+			l, _ := g.brokers.Peek(addr)
 			want = string(bytes.ReplaceAll([]byte(want), []byte(`"`+addr+`"`), []byte(`"`+l.Addr().String()+`"`)))
 		}
 		for range 2 {
@@ -46,14 +49,39 @@ func TestTheBrokersOfARouteBecomeListenersOfThisProcess(t *testing.T) {
 			require.NotContains(t, string(a.body), `:10911`)
 		}
 	}
-	require.Len(t, g.own, 3)
+	require.Equal(t, 3, g.brokers.Len())
 
 	// A server that is away, or that has the wrong certificate, is a connection that ends.
-	c, err := net.Dial("tcp", g.own["10.0.0.1:10911"].Addr().String())
+	l, _ := g.brokers.Peek("10.0.0.1:10911")
+	c, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	_, err = io.ReadAll(c)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
+}
+
+func TestBrokersMayGetNewAddressesForEver(t *testing.T) {
+	g := newGateway(Options{TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Log: slog.New(slog.DiscardHandler)})
+	g.dial = func(context.Context, string) (net.Conn, error) { return nil, errors.New("away") }
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer g.close()
+	servers, err := g.nameServers([]string{"ns.example:9876"})
+	require.NoError(t, err)
+	var locals []string
+	for i := range maxBrokers + 50 {
+		body, err := g.localBrokers(fmt.Appendf(nil, `{"brokerDatas":[{"brokerAddrs":{0:"mq.example:10911",1:"10.0.%d.%d:10911"}}]}`, i/256, i%256))
+		require.NoError(t, err)
+		locals = addressRE.FindAllString(string(body), -1)
+	}
+	require.Equal(t, maxBrokers, g.brokers.Len())
+	for _, l := range g.servers {
+		require.Equal(t, servers[0], l.Addr().String())
+	}
+	for _, addr := range append(servers, strings.Trim(locals[0], `"`), strings.Trim(locals[1], `"`)) {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err, "the name server, a broker of every route, and the last one")
+		require.NoError(t, c.Close())
+	}
 }
 
 func TestAMalformedAnswerOfANameServerEndsItsConnection(t *testing.T) {
