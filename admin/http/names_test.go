@@ -46,7 +46,7 @@ func TestASaleIsNamedByItsExternalIDWhereverByItsID(t *testing.T) {
 		version := d.want(200, "GET", "sales/"+id, "").header.Get("ETag")
 		require.Equal(t, id, d.want(200, "PATCH", "sales/"+name, `{"title":"Renamed"}`, "If-Match", version).sale.ID)
 		query := "sale_id=" + url.QueryEscape("ext:"+external)
-		for _, path := range []string{"orders?" + query, "audit-log?" + query, "live?" + query, "dead-letters?" + query} {
+		for _, path := range []string{"orders?" + query, "audit-log?" + query, "live?" + query, "dead-letters?" + query, "payments?" + query} {
 			d.want(200, "GET", path, "")
 		}
 		require.Len(t, d.orders(query), 1)

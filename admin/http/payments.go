@@ -11,9 +11,10 @@ import (
 func (h *Handler) listPayments(_ http.ResponseWriter, r *http.Request) (any, error) {
 	in := queryOf(r, "refund_required", "sale_id", "shopper", "cursor", "limit")
 	q := order.PaymentQuery{
-		SaleID: in.positive("sale_id"), ShopperID: in.query.Get("shopper"), RefundDue: in.flag("refund_required"),
+		ShopperID: in.query.Get("shopper"), RefundDue: in.flag("refund_required"),
 		Before: in.query.Get("cursor"), Limit: in.limit(),
 	}
+	q.SaleID = h.saleFilter(r.Context(), in)
 	if in.err != nil {
 		return nil, in.err
 	}

@@ -66,7 +66,7 @@ func TestMoneyToReturnIsListedUntilAnOperatorHasReturnedIt(t *testing.T) {
 			Outcome: "refund_required", Reason: "paid", RefundDue: true, ReceivedAt: v.ReceivedAt,
 		}, v)
 	}
-	for _, bad := range []string{"refund_required=1", "refund_required=", "sale_id=x", "limit=0", "cursor=nobody"} {
+	for _, bad := range []string{"refund_required=1", "refund_required=", "sale_id=", "limit=0", "cursor=nobody"} {
 		require.Equal(t, "validation", d.want(422, http.MethodGet, "payments?"+bad, "").body.Code, bad)
 	}
 	require.Equal(t, "unexpected-field", d.want(400, http.MethodGet, "payments?refund=true", "").body.Code)

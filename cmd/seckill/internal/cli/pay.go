@@ -124,6 +124,7 @@ func newPayments(p *process) *cobra.Command {
 
 func newPaymentsList(p *process) *cobra.Command {
 	var q order.PaymentQuery
+	var sale saleFlag
 	c := &cobra.Command{
 		Use: "list", Short: "List recorded payments, newest first; --refund-required: whose money is yet to be returned", Args: cobra.NoArgs,
 		Long: `List recorded payments, newest first. With --refund-required only those that pay no order and are not marked as
@@ -131,10 +132,15 @@ refunded. REASON says why: cancelled (also because it was not paid in time), rej
 voided (its sale was) or wrong_amount. A payment of a wrong amount leaves the list when the provider sends it again
 with the right one; every other one when it was marked with ` + "`payments refunded`" + `.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if q.Limit < 1 || q.SaleID < 0 {
-				return &usageError{errors.New("--limit and --sale are positive numbers")}
+			if q.Limit < 1 {
+				return &usageError{errors.New("--limit is a positive number")}
 			}
 			return p.withMySQL(func(s *admin.Service) error {
+				id, err := sale.id(c.Context(), s)
+				if err != nil {
+					return err
+				}
+				q.SaleID = id
 				more := q
 				more.Limit++ // to know whether there are more
 				found, err := s.Payments(c.Context(), more)
@@ -152,7 +158,7 @@ with the right one; every other one when it was marked with ` + "`payments refun
 		},
 	}
 	c.Flags().BoolVar(&q.RefundDue, "refund-required", false, "only those that are yet to be refunded")
-	c.Flags().Int64Var(&q.SaleID, "sale", 0, "only payments of orders of this sale")
+	c.Flags().Var(&sale, "sale", "only payments of orders of this sale")
 	c.Flags().StringVar(&q.ShopperID, "shopper", "", "only payments of this shopper's orders")
 	c.Flags().StringVar(&q.Before, "before", "", "only payments older than that of this event")
 	c.Flags().IntVar(&q.Limit, "limit", 100, "maximum number of payments")
