@@ -127,11 +127,20 @@ func (b *badShop) badPayments(t *testing.T) {
 		tampered, unsigned, signed("another secret", good, "e1", now, strings.Repeat("x", 32), 401, "signature-invalid"),
 		signed("6 minutes old", good, "e1", now.Add(-6*time.Minute), paymentSecret, 401, "signature-invalid"), signed("of tomorrow", good, "e1", now.Add(24*time.Hour), paymentSecret, 401, "signature-invalid"),
 		signed("no event", good, "", now, paymentSecret, 401, "signature-invalid"),
-		signed("a cent too much", body(location, 9901, "CNY"), "e2", now, paymentSecret, 422, "wrong-amount"), signed("another currency", body(location, 9900, "USD"), "e3", now, paymentSecret, 422, "wrong-amount"),
 		signed("a negative amount", body(location, -9900, "CNY"), "e4", now, paymentSecret, 422, "validation"), signed("no such order", body("A"+strings.Repeat("B", 31), 9900, "CNY"), "e5", now, paymentSecret, 404, "not-found"),
 		signed("a field more", `{"order_id":"1","amount_minor":1,"currency":"CNY","user_id":1}`, "e6", now, paymentSecret, 400, "unexpected-field"), signed("no JSON", "paid", "e7", now, paymentSecret, 400, "malformed-json"),
 	})
 	require.Equal(t, before, b.holdings(t, sale), "nothing is paid")
+	for _, a := range []ask{ // recorded: their money is to be returned
+		signed("a cent too much", body(location, 9901, "CNY"), "e2", now, paymentSecret, 422, "wrong-amount"), signed("another currency", body(location, 9900, "USD"), "e3", now, paymentSecret, 422, "wrong-amount"),
+	} {
+		res := b.do(t, b.urls[0], a)
+		require.Equal(t, a.status, res.status, res.text)
+		require.Contains(t, res.text, `"code":"`+a.code+`"`)
+	}
+	out, code := command(t, b.env, "", "payments", "list", "--refund-required", "--sale", sale, "--json")
+	require.Zero(t, code, out)
+	require.Equal(t, 2, strings.Count(out, `"wrong_amount"`), out)
 	said := func(a ask) string {
 		res := b.do(t, b.urls[0], a)
 		require.Equal(t, http.StatusOK, res.status, res.text)

@@ -123,7 +123,7 @@ func TestWhatNoAPISignedIsNoOrder(t *testing.T) {
 	reasons := map[string]int{}
 	for _, d := range s.deadLetters(t) {
 		reasons[fmt.Sprint(d["reason"])]++
-		_, code := command(t, s.env, "", "dead-letters", "discard", fmt.Sprint(d["message_id"]))
+		_, code := command(t, s.env, "", "dead-letters", "discard", "--yes", fmt.Sprint(d["message_id"]))
 		require.Zero(t, code, d)
 	}
 	require.Equal(t, map[string]int{"unsigned": 1, "forged": 3, "unreadable": 3}, reasons)

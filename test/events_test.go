@@ -152,7 +152,7 @@ func TestTailShowsEventsOfOneSaleAsTheyLeave(t *testing.T) {
 	for ; lines.Scan(); n++ {
 		require.Contains(t, lines.Text(), "  confirmed  order ")
 		require.Contains(t, lines.Text(), "  sale "+one+"  #")
-		require.Contains(t, lines.Text(), "  9900 CNY")
+		require.Contains(t, lines.Text(), "  ¥99.00 (9900")
 	}
 	require.NoError(t, cmd.Wait())
 	require.Equal(t, 3, n)

@@ -124,6 +124,7 @@ func (b boards) sameAsAudit(t *testing.T, m monitor, s *shop, c *crowd) {
 var calm = []string{
 	`ALERTS{alertstate="firing", alertname=~"Seckill.+"}`,
 	`max by (kind) (seckill_audit_discrepancies) > 0`,
+	`sum by (kind, cause) (rate(seckill_credentials_refused_total[1m])) > 0`,
 	`histogram_quantile(0.99, sum by (le) (rate(seckill_settle_duration_seconds_bucket{instance=~".+", result="error"}[1m])))`,
 }
 
