@@ -37,7 +37,7 @@ const (
 	// fault: until then that it says none is no proof, or a process that starts during
 	// an outage would take all others out of service.
 	provenAfter = joinWithin + localAfter
-	sayAgain   = time.Minute // while a part fails
+	sayAgain    = time.Minute // while a part fails
 )
 
 // part is one thing that a role does, tried without effect.
