@@ -66,7 +66,7 @@ type rehearsals struct {
 	judged bool // and whose fault it is, if any failed, was decided once
 	faults map[string]error
 	since  time.Time // of the oldest fault
-	local  bool      // others of the role have none
+	local  bool      // most others of the role have none
 }
 
 // The parts that each role exports, whether or not it has them.
@@ -140,8 +140,8 @@ func (r *rehearsals) note(name string, err error) {
 	r.faults[name] = err
 }
 
-// judge decides whether a fault is this process' own: another process of the role
-// works. Redis is asked only while there is a fault.
+// judge decides whether a fault is this process' own: most other processes of the role
+// work, so that they can take its requests. Redis is asked only while there is a fault.
 func (r *rehearsals) judge(ctx context.Context) {
 	r.mu.Lock()
 	lasts := len(r.faults) > 0 && time.Since(r.since) >= localAfter
@@ -151,9 +151,13 @@ func (r *rehearsals) judge(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, rehearseTimeout)
 		defer cancel()
 		others, err := r.others(ctx)
+		working := 0
 		for _, o := range others {
-			local = local || err == nil && works(o)
+			if works(o) {
+				working++
+			}
 		}
+		local = err == nil && 2*working > len(others)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -57,7 +57,9 @@ func TestAFaultThatAllAPIsHaveDegradesThemAndOneOfOneAPITakesItOut(t *testing.T)
 	}{
 		"alone":                {nil, false},
 		"the others have it":   {[]fleet.Instance{{Fault: "redis: OOM"}, {BreakersOpen: []string{"redis"}}}, false},
-		"another API can sell": {[]fleet.Instance{{Fault: "redis: OOM"}, aged(time.Hour)}, true},
+		"another API can sell": {[]fleet.Instance{aged(time.Hour)}, true},
+		"most can sell":        {[]fleet.Instance{{Fault: "redis: OOM"}, aged(time.Hour), aged(time.Hour)}, true},
+		"too few can sell":     {[]fleet.Instance{{Fault: "redis: OOM"}, aged(time.Hour)}, false},
 		"another one starts":   {[]fleet.Instance{{Fault: "redis: OOM"}, aged(joinWithin)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
