@@ -143,7 +143,7 @@ type Identity struct {
 // require a claim: caching the claims of all tokens would take memory.
 func (i Identity) Holds(required string) bool {
 	var claims map[string]any
-	if i.Claims(&claims) != nil {
+	if i.claims(&claims) != nil {
 		return false
 	}
 	name, value := order.ParseClaim(required)
@@ -159,8 +159,14 @@ func (i Identity) Holds(required string) bool {
 	}
 }
 
-// Claims decodes the token's claims as JSON into v.
-func (i Identity) Claims(v any) error {
+// Registered returns the claims of the token that RFC 7519 registers.
+func (i Identity) Registered() (jwt.RegisteredClaims, error) {
+	var c registeredClaims
+	err := i.claims(&c)
+	return c.RegisteredClaims, err
+}
+
+func (i Identity) claims(v any) error {
 	_, rest, _ := strings.Cut(i.token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	text, err := base64.RawURLEncoding.DecodeString(payload)
@@ -190,7 +196,7 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		cache.Remove(digest)
 		return Identity{}, Refused("expired")
 	}
-	var claims jwt.RegisteredClaims
+	var claims registeredClaims
 	parsed, err := v.parser.ParseWithClaims(token, &claims, v.key)
 	if err == nil && !order.ValidShopperID(claims.Subject) {
 		err = errSubject
