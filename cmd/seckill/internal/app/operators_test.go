@@ -119,6 +119,8 @@ func TestAnOperatorsTokenIsShortLivedAndCanBeDenied(t *testing.T) {
 		"longer, and nearly over":  {jwt.MapClaims{"iat": now.Unix() - 1e6, "exp": now.Unix() + 60}, false},
 		"without iat":              {jwt.MapClaims{"exp": now.Unix() + 3000}, true},
 		"without iat, for years":   {jwt.MapClaims{"exp": now.Unix() + 1e8}, false},
+		"a clock ahead":            {jwt.MapClaims{"iat": now.Unix() + 30, "exp": now.Unix() + 3630}, true},
+		"dated ahead":              {jwt.MapClaims{"iat": now.Unix() + 1e8, "exp": now.Unix() + 1e8 + 60}, false},
 		"IAT is no iat":            {jwt.MapClaims{"IAT": now.Unix() - 3000, "exp": now.Unix() + 3000}, true},
 		"another jti":              {jwt.MapClaims{"iat": now.Unix(), "exp": now.Unix() + 60, "jti": "mine"}, true},
 		"a denied jti":             {jwt.MapClaims{"iat": now.Unix(), "exp": now.Unix() + 60, "jti": "stolen"}, false},
