@@ -143,7 +143,7 @@ func (s *Store) Pay(ctx context.Context, p order.Payment) (order.Receipt, error)
 		switch {
 		case before.CorrectedBy(p, receipt.Reason):
 			row.ReceivedAt = before.ReceivedAt
-		case wrong != nil:
+		case wrong != nil && before.Reason == order.RefundWrongAmount:
 			return receipt, wrong
 		default:
 			receipt.Outcome, receipt.Reason = before.Outcome, before.Reason

@@ -111,7 +111,7 @@ func repeated(ctx context.Context, tx *sql.Tx, p order.Payment, now order.Receip
 	case before.CorrectedBy(p, now.Reason):
 		_, _, err = exec(ctx, tx, correctPayment, p.AmountMinor, p.Currency, string(now.Outcome), []byte(now.Reason), []byte(p.EventID))
 		return order.Receipt{}, err
-	case now.Reason == order.RefundWrongAmount:
+	case now.Reason == order.RefundWrongAmount && before.Reason == order.RefundWrongAmount:
 		return now, nil
 	}
 	if err := p.Repeats(before.Payment); err != nil {

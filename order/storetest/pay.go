@@ -176,9 +176,14 @@ func payWrongly(t *testing.T, s *suite) {
 		require.Equal(t, order.StatusConfirmed, s.record(t, o.ID).Status, name)
 	}
 	require.Equal(t, order.OutcomePaid, s.pay(t, right).Outcome, "what was wrong is corrected")
+	changed := right
+	changed.AmountMinor--
+	_, err := s.store.Pay(t.Context(), changed)
+	require.ErrorIs(t, err, order.ErrConflict, "the event has paid the order")
+	require.NotErrorIs(t, err, order.ErrAmount, "nobody shall believe that it is not paid")
 	stolen := s.payment(t, other)
 	stolen.EventID = right.EventID
-	_, err := s.store.Pay(t.Context(), stolen)
+	_, err = s.store.Pay(t.Context(), stolen)
 	require.ErrorIs(t, err, order.ErrConflict, "an event is one payment")
 	require.Equal(t, order.StatusConfirmed, s.record(t, other.ID).Status)
 	s.cancel(t, other.ID)

@@ -166,7 +166,7 @@ func wrongAmountCorrected(t *testing.T, s *suite) {
 	_, err = s.store.Pay(t.Context(), stolen)
 	require.ErrorIs(t, err, order.ErrConflict)
 	_, err = s.store.Pay(t.Context(), wrong[paid.ID])
-	require.ErrorIs(t, err, order.ErrAmount, "the wrong one is still wrong, and changes nothing")
+	require.ErrorIs(t, err, order.ErrConflict, "the event has paid since: the wrong one changes nothing")
 
 	require.ElementsMatch(t, []string{
 		wrong[paid.ID].EventID + " paid  9900 CNY", wrong[gone.ID].EventID + " refund_required cancelled 9900 CNY",
