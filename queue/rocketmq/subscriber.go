@@ -114,8 +114,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		}
 		in.persist()
 		why = cmp.Or(s.watch.check(ctx, in, s.active.Load()), why)
-		// Without a route, a new one is impossible; this one recovers by itself later.
-		if why != "" && s.watch.routed && time.Since(in.opened) >= gap {
+		if why != "" && s.replaceable(in, gap) {
 			s.opts.Log.WarnContext(ctx, "consumer rebuilt", "why", why, "topic", s.opts.Topic)
 			gap = nextReopen(gap, in)
 			s.now.Store(nil)
@@ -154,6 +153,12 @@ func (s *Subscriber) Joined() bool {
 	}
 	_, assigned := in.progress()
 	return assigned
+}
+
+// replaceable reports whether in, which does not work, may be replaced now. Without a
+// route, a new one is impossible; this one recovers by itself later.
+func (s *Subscriber) replaceable(in *intake, gap time.Duration) bool {
+	return s.watch.routed && time.Since(in.opened) >= gap
 }
 
 // nextReopen returns the minimum age of the next consumer before it may be replaced:

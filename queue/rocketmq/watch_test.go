@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,4 +72,71 @@ func TestAConsumerWithoutAPlaceIsReplacedAfterAWhile(t *testing.T) {
 		time.Sleep(time.Second)
 		require.True(t, w.left(false))
 	})
+}
+
+// routeTo is the answer of a name server: topic T is at broker a, which has four queues.
+func routeTo(addr string) map[int]answer {
+	return map[int]answer{codeRoute: {body: []byte(strings.ReplaceAll(oneBroker, "10.0.0.1:10911", addr))}}
+}
+
+// watching is the watch of topic T, and a consumer that has queue 2 of its broker.
+func watching(t *testing.T) (*watch, *intake) {
+	t.Helper()
+	o := Options{Topic: "T", Group: "G"}
+	w := newWatch(o, newCaller(o))
+	t.Cleanup(w.rpc.close)
+	return w, &intake{assigned: true, own: []string{"a/2"}, next: map[string]int64{"a/2": 5}}
+}
+
+func TestABrokerThatMovedOrCameBackNeedsANewConsumer(t *testing.T) {
+	t.Parallel()
+	end := map[int]answer{codeMaxOffset: {ext: map[string]string{"offset": "5"}}}
+	first, asked := brokerWith(t, end)
+	second, _ := brokerWith(t, end)
+	away, _ := brokerWith(t, routeTo(nobody))
+	at1, _ := brokerWith(t, routeTo(first))
+	at2, _ := brokerWith(t, routeTo(second))
+	w, in := watching(t)
+	for i, step := range []struct {
+		server, why string
+		down        bool
+	}{
+		{at1, "", false},
+		{at1, "", false},
+		{at2, "the broker is back", false}, // it moved
+		{at2, "", false},
+		{nobody, "", false}, // no name server: the broker that is known
+		{at1, "the broker is back", false},
+		{away, "", true},
+		{away, "", true},
+		{nobody, "", true}, // not listed: no new consumer could be connected
+		{at2, "the broker is back", false},
+	} {
+		w.opts.NameServers = []string{step.server}
+		why := w.check(t.Context(), in, 0)
+		require.Equal(t, step.why, why, "step %d", i)
+		require.Equal(t, step.down, !w.brokers["a"].down.IsZero(), "step %d", i)
+		require.Equal(t, step.server != nobody, w.routed, "step %d", i)
+	}
+	require.Len(t, asked(), 2*3, "the first queue, which shows that the broker is up, and ours")
+}
+
+func TestABrokenConnectionIsThatOfItsBroker(t *testing.T) {
+	t.Parallel()
+	w, _ := watching(t)
+	w.brokers["a"], w.brokers["b"] = &peer{addr: "10.0.0.1:10911"}, &peer{addr: "10.0.0.2:10911"}
+	w.lost("10.0.0.1:10911")
+	require.False(t, w.brokers["a"].down.IsZero())
+	require.True(t, w.brokers["b"].down.IsZero())
+}
+
+func TestABrokerThatIsGoneIsForgottenInTheEnd(t *testing.T) {
+	t.Parallel()
+	w, _ := watching(t)
+	w.opts.NameServers = []string{nobody}
+	w.brokers["up"] = &peer{}
+	w.brokers["down"] = &peer{down: time.Now().Add(time.Minute - forgetAfter)}
+	w.brokers["gone"] = &peer{down: time.Now().Add(-forgetAfter - time.Second)}
+	w.refresh(t.Context())
+	require.ElementsMatch(t, []string{"up", "down"}, slices.Collect(maps.Keys(w.brokers)))
 }
