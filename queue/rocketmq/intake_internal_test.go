@@ -42,8 +42,9 @@ func (c *fakeClient) Shutdown() error {
 func opened(t *testing.T, c *fakeClient, handle func(context.Context, []Message) error) (*intake, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	s, err := NewSubscriber(Options{NameServers: []string{nobody}, Topic: "T", Group: "G", Log: slog.New(slog.NewTextHandler(&log, nil))}, SubscriberOptions{Handle: handle})
+	s, err := NewSubscriber(Options{NameServers: []string{nobody}, Topic: "T", Group: "G", Log: slog.New(slog.DiscardHandler)}, SubscriberOptions{Handle: handle})
 	require.NoError(t, err)
+	s.opts.Log = slog.New(slog.NewTextHandler(&log, nil)) // not that of the client, which has one for all tests
 	return &intake{
 		s: s, client: c, handle: func(batch []Message) error { return handle(t.Context(), batch) }, opened: time.Now(),
 		closing: make(chan struct{}), closed: make(chan struct{}), next: make(map[string]int64),
