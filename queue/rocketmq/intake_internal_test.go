@@ -152,7 +152,7 @@ func TestConsumersThatDoNotHelpAreReplacedLessAndLessOften(t *testing.T) {
 		require.Equal(t, reopenMax, nextReopen(reopenMax*2/3, in))
 		time.Sleep(reopenMax)
 		require.Equal(t, 2*reopenFirst, nextReopen(reopenFirst, in))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, reopenFirst, nextReopen(reopenMax, in), "it lasted")
 		in.opened = time.Now()
 		in.delivered.Add(1)
@@ -167,7 +167,7 @@ func TestAConsumerIsReplacedIfItHadItsTimeAndThereIsARoute(t *testing.T) {
 		in.s.watch.routed = true
 		time.Sleep(reopenFirst - 1)
 		require.False(t, in.s.replaceable(in, reopenFirst))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.True(t, in.s.replaceable(in, reopenFirst))
 		in.s.watch.routed = false
 		require.False(t, in.s.replaceable(in, reopenFirst))
