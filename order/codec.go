@@ -12,7 +12,8 @@ import (
 
 // codecVersion is the first byte of a message. A field added at the end keeps the
 // version: readers ignore what follows the fields they know, and the MAC at the very
-// end (see Signer). Only a change that an older reader would misread takes the next number.
+// end (see Signer). Only a change that an older reader would misread takes the next
+// number.
 const codecVersion = 1
 
 // ErrMalformed is the error of a message body that is not an order. The message

@@ -12,11 +12,11 @@ import (
 )
 
 // Apply writes committed changes to Redis: T5, T6 and T8 for the orders, the
-// effect on the sale, what shoppers have returned, and the cursor. Each change is one script call; all calls
-// share a pipeline. The changes of a sale must be in seq order. Apply may be
-// repeated, late and by any process: a change takes effect once. The orders of a
-// change ahead of the cursor are applied at once. A change that has an effect on
-// the sale or is over 1,000 ahead is left to the tail, without an error.
+// effect on the sale, what shoppers have returned, and the cursor. Each change is
+// one script call; all calls share a pipeline. The changes of a sale must be in seq
+// order. Apply may be repeated, late and by any process: a change takes effect once.
+// The orders of a change ahead of the cursor are applied at once. A change that has
+// an effect on the sale or is over 1,000 ahead is left to the tail, without an error.
 //
 // Apply then publishes the changed orders, and the sale when units came back or
 // ran out or the sale itself changed. When it returns an error (ErrNotLoaded for

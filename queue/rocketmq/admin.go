@@ -43,8 +43,8 @@ var ErrNoBroker = errors.New("rocketmq: the name servers know no broker")
 
 // EnsureTopics creates the orders' topic with so many queues on every master broker
 // that does not have it, and the probe topic with one, and waits until the name servers
-// know them. It creates the consumer groups as well, see ErrNoGroup. An existing topic keeps its queues, or gets more. It takes 15 seconds at
-// most.
+// know them. An existing topic keeps its queues, or gets more. It creates the consumer
+// groups as well, see ErrNoGroup. It takes 15 seconds at most.
 func (a *Admin) EnsureTopics(ctx context.Context, queues int) error {
 	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
 	defer cancel()
