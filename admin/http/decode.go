@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,18 +155,30 @@ func (b *body) refuse(name, detail string) {
 	b.bad = append(b.bad, problem.Field{Pointer: "/" + name, Detail: detail})
 }
 
+const unknownField = "is not known here"
+
 // done returns what is wrong with the body. Call it when all fields are read.
 func (b *body) done() error {
 	if len(b.types) > 0 {
 		return &problem.Failure{Type: malformedJSON, Fields: append(b.types, b.bad...)}
 	}
-	for key := range b.values {
+	var unknown, renamed []problem.Field
+	for _, key := range slices.Sorted(maps.Keys(b.values)) {
+		pointer := "/" + strings.ToValidUTF8(key, "?")
 		switch err := strictjson.Name(key, b.known); {
 		case errors.Is(err, strictjson.ErrUnknownField):
-			return because(unexpectedField, "The body has an unknown field: "+strings.ToValidUTF8(key, "?")+suggest.Remark(key, b.known))
+			unknown = append(unknown, problem.Field{Pointer: pointer, Detail: unknownField + suggest.Remark(key, b.known)})
 		case err != nil:
-			return problem.New(malformedJSON, nil)
+			renamed = append(renamed, problem.Field{Pointer: pointer, Detail: "must be written in lower case"})
 		}
+	}
+	switch {
+	case renamed != nil:
+		return &problem.Failure{Type: malformedJSON, Fields: renamed}
+	case unknown != nil:
+		f := because(unexpectedField, "The body has an unknown field: "+strings.TrimPrefix(unknown[0].Pointer, "/")+strings.TrimPrefix(unknown[0].Detail, unknownField))
+		f.Fields = unknown
+		return f
 	}
 	if len(b.bad) > 0 {
 		return &problem.Failure{Type: validation, Fields: b.bad}
