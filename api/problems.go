@@ -11,8 +11,8 @@ var (
 		problem.NewText("Malformed JSON", "The body must be one JSON object with the fields of this request, each of its type, at most once and in lower case: a purchase has quantity (an integer) and reference (a string)."),
 		problem.NewText("JSON 格式错误", "请求体必须是一个 JSON 对象，字段名均为小写且不重复、类型正确；下单的字段为 quantity（整数）和 reference（字符串）。"))
 	unexpectedField = problem.NewType("unexpected-field", http.StatusBadRequest,
-		problem.NewText("Unexpected field", "The body has an unknown field. A purchase has only quantity and reference."),
-		problem.NewText("未知字段", "请求体包含未知字段，下单仅支持 quantity 和 reference。"))
+		problem.NewText("Unexpected field", "The body has a field that this request does not have: a purchase has only quantity and reference."),
+		problem.NewText("未知字段", "请求体包含该请求没有的字段；下单仅支持 quantity 和 reference。"))
 	keyInvalid = problem.NewType("idempotency-key-invalid", http.StatusBadRequest,
 		problem.NewText("Invalid Idempotency-Key", "Send Idempotency-Key once, with 1 to 64 printable ASCII characters."),
 		problem.NewText("Idempotency-Key 无效", "Idempotency-Key 只能出现一次，长度为 1 至 64 个可打印 ASCII 字符。"))

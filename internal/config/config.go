@@ -155,7 +155,22 @@ func Load(environ []string, path string) (Config, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", s.Env(), err))
 		}
 	}
-	return cfg, errors.Join(append(errs, shared(cfg))...)
+	return cfg, errors.Join(append(errs, shared(cfg), plaintext(cfg))...)
+}
+
+// plaintext refuses settings of TLS where TLS is off: who sets them expects it.
+func plaintext(c Config) error {
+	var errs []error
+	check := func(tls bool, server, name, value string) {
+		if !tls && value != "" {
+			errs = append(errs, fmt.Errorf("SECKILL_%s_%s has no effect: set SECKILL_%[1]s_TLS=true, or remove it", server, name))
+		}
+	}
+	check(c.MySQL.TLS, "MYSQL", "CA_FILE", c.MySQL.CAFile)
+	check(c.Redis.TLS, "REDIS", "CA_FILE", c.Redis.CAFile)
+	check(c.RocketMQ.TLS, "ROCKETMQ", "CA_FILE", c.RocketMQ.CAFile)
+	check(c.RocketMQ.TLS, "ROCKETMQ", "TLS_SERVER_NAME", c.RocketMQ.ServerName)
+	return errors.Join(errs...)
 }
 
 // shared refuses a secret of two purposes: who learns it for one has both.

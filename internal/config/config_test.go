@@ -200,3 +200,15 @@ func TestPaymentSecretsAreTextOrThoseOfStandardWebhooks(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "redacted", values["payment_secrets"])
 }
+
+func TestSettingsOfTLSAreRefusedWithoutTLS(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"MYSQL_CA_FILE", "REDIS_CA_FILE", "ROCKETMQ_CA_FILE", "ROCKETMQ_TLS_SERVER_NAME"} {
+		server, _, _ := strings.Cut(name, "_")
+		set := "SECKILL_" + name + "=x"
+		_, err := config.Load([]string{set}, "")
+		require.EqualError(t, err, "SECKILL_"+name+" has no effect: set SECKILL_"+server+"_TLS=true, or remove it")
+		_, err = config.Load([]string{set, "SECKILL_" + server + "_TLS=true"}, "")
+		require.NoError(t, err)
+	}
+}
