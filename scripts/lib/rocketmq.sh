@@ -22,16 +22,17 @@ fetch_rocketmq() {
 	cp "$pom" "$run/rocketmq/pom.xml"
 }
 
-# java_17 prefers the version RocketMQ was tried with over a newer default.
+# java_17 prefers the version RocketMQ was tried with over a newer default. From 24 on Java has no
+# SecurityManager, which keeps other machines from the broker (broker.policy): that is as good as none.
 java_17() {
 	local java
-	for java in /usr/lib/jvm/java-17-openjdk-*/bin/java; do
-		if [[ -x $java ]]; then
+	for java in /usr/lib/jvm/java-17-openjdk-*/bin/java /usr/lib/jvm/java-21-openjdk-*/bin/java "$(command -v java)"; do
+		if [[ -x $java ]] && (($("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.specification\.version = //p') < 24)); then
 			echo "$java"
 			return
 		fi
 	done
-	command -v java
+	return 1
 }
 
 # rpc PORT HEADER BODY: one request of RocketMQ's own protocol; prints the answer's header and body.
@@ -79,13 +80,6 @@ rocketmq_java() {
 		-XX:+UseSerialGC -XX:-UsePerfData "${@:2}" -cp "$run/rocketmq/lib/*")
 }
 
-# alone: the options that keep the broker from talking with other machines (broker.policy), up to Java 23.
-alone() {
-	local version
-	version=$("$(java_17)" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.specification\.version = //p')
-	((version > 23)) || printf '%s\n' -Djava.security.manager "-Djava.security.policy==$root/deploy/rocketmq/broker.policy"
-}
-
 # configure NAME: its configuration with the @…@ of deploy/rocketmq filled in.
 configure() {
 	sed -e "s|@NAMESRV_PORT@|$namesrv_port|" -e "s|@BROKER_PORT@|$broker_port|" -e "s|@FLUSH@|$flush|" \
@@ -104,7 +98,7 @@ small_disk() {
 }
 
 up_rocketmq() {
-	local java policy flush=$1 namesrv_port=$2 broker_port=$3 full
+	local java flush=$1 namesrv_port=$2 broker_port=$3 full
 	fetch_rocketmq
 	configure namesrv
 	rocketmq_java namesrv -Xms128m -Xmx128m
@@ -116,9 +110,7 @@ up_rocketmq() {
 	((full < 90)) || say broker "the disk of $run is $full % full: RocketMQ refuses to write above 90 %. Make .run a link to a folder on another disk"
 	small_disk
 	configure broker
-	mapfile -t policy < <(alone)
-	((${#policy[@]})) || say broker "this Java cannot keep other machines from port $((broker_port + 1)), where replicas read all orders: block it, or install Java 17"
-	rocketmq_java broker "${policy[@]}" -Xms512m -Xmx512m -Xmn256m -XX:MaxDirectMemorySize=512m
+	rocketmq_java broker -Djava.security.manager "-Djava.security.policy==$root/deploy/rocketmq/broker.policy" -Xms512m -Xmx512m -Xmn256m -XX:MaxDirectMemorySize=512m
 	start broker "$broker_port" "$run/broker.conf" "${java[@]}" org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$namesrv_port" -c "$run/broker.conf"
 	await broker 180 "answer on port $broker_port" call "$broker_port" 28
 	say broker "$became on 127.0.0.1:$broker_port, $flush"
