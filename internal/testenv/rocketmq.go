@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,6 +23,12 @@ import (
 // answer. Both end with the test.
 func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 	tb.Helper()
+	return BrokerUnder(tb, nil, settings...)
+}
+
+// BrokerUnder is Broker with options of Java for both.
+func BrokerUnder(tb testing.TB, options []string, settings ...string) (nameServer, broker string) {
+	tb.Helper()
 	needsServers(tb)
 	lib := upwards(tb, ".run/rocketmq/lib")
 	if lib == "" {
@@ -30,6 +37,7 @@ func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 	dir := tb.TempDir()
 	names, listen := freePorts(tb, 0), freePorts(tb, -2, 0, 1)
 	nameServer, broker = loopbackAt(names), loopbackAt(listen)
+	deployed := filepath.Join(filepath.Dir(upwards(tb, "go.mod")), "deploy/rocketmq")
 	placeholders := strings.NewReplacer("@NAMESRV_PORT@", strconv.Itoa(names), "@BROKER_PORT@", strconv.Itoa(listen),
 		"@BROKER_IP@", "127.0.0.1", "@FLUSH@", "ASYNC_FLUSH", "@DATA@", dir)
 	for _, s := range []struct {
@@ -39,7 +47,7 @@ func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 		{"namesrv", "128m", "org.apache.rocketmq.namesrv.NamesrvStartup", nil},
 		{"broker", "512m", "org.apache.rocketmq.broker.BrokerStartup", settings},
 	} {
-		given, err := os.ReadFile(filepath.Join(filepath.Dir(upwards(tb, "go.mod")), "deploy/rocketmq", s.name+".conf"))
+		given, err := os.ReadFile(filepath.Join(deployed, s.name+".conf"))
 		if err != nil {
 			tb.Fatalf("%v", err)
 		}
@@ -48,9 +56,9 @@ func Broker(tb testing.TB, settings ...string) (nameServer, broker string) {
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			tb.Fatalf("%v", err)
 		}
-		background(tb, []string{"ROCKETMQ_HOME=" + dir}, java(tb), "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
-			"-Duser.home="+dir, "-Drmq.logback.configurationFile=rmq."+s.name+".logback.xml", "-XX:+UseSerialGC", "-Xmx"+s.heap,
-			"-cp", lib+"/*", s.class, "-c", conf)
+		background(tb, []string{"ROCKETMQ_HOME=" + dir}, java(tb), append(slices.Clone(options), "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
+			"-Djava.security.manager", "-Djava.security.policy=="+filepath.Join(deployed, "broker.policy"), "-Duser.home="+dir, "-Drmq.logback.configurationFile=rmq."+s.name+".logback.xml", "-XX:+UseSerialGC", "-Xmx"+s.heap,
+			"-cp", lib+"/*", s.class, "-c", conf)...)
 	}
 	for _, addr := range []string{nameServer, broker} {
 		awaitPort(tb, addr, time.Minute)

@@ -54,14 +54,3 @@ func Promtool(tb testing.TB) string {
 	}
 	return path
 }
-
-// RocketMQ returns the folder with RocketMQ's jars that scripts/up fetched, and Java.
-func RocketMQ(tb testing.TB) (lib, java string) {
-	tb.Helper()
-	lib = upwards(tb, ".run/rocketmq/lib")
-	java, err := exec.LookPath("java")
-	if lib == "" || err != nil {
-		missingf(tb, "no RocketMQ or no Java: scripts/up fetches them")
-	}
-	return lib, java
-}

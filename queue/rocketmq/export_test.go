@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"testing"
@@ -48,11 +49,21 @@ func (a *Admin) SetQueues(ctx context.Context, tb testing.TB, read, write int) {
 	}
 }
 
-// RemoveTopics takes the topics of a off their brokers and name servers.
+// RemoveTopics takes the topics of a off their brokers and name servers. Nobody may send
+// to them any more. The broker must have put into its queues what was sent: it writes to
+// mapped files, and one that is removed meanwhile ends its JVM.
 func (a *Admin) RemoveTopics(ctx context.Context) {
 	shards, err := a.route(ctx)
 	if err != nil {
 		return
+	}
+	for _, s := range shards {
+		for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+			ans, err := a.rpc.call(ctx, s.Addr, codeRuntimeInfo, nil)
+			if err == nil && bytes.Contains(ans.body, []byte(`"dispatchBehindBytes":"0"`)) {
+				break
+			}
+		}
 	}
 	for _, topic := range []string{a.opts.Topic, a.opts.ProbeTopic, "%RETRY%" + a.opts.Group} {
 		for _, s := range shards {

@@ -11,14 +11,9 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -71,53 +66,16 @@ func (a authority) issue(t *testing.T, dir, name string) {
 	}
 }
 
-// freePort returns a port below which two more are free, as a broker needs them.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	addr, err := netip.ParseAddrPort(l.Addr().String())
-	require.NoError(t, err)
-	return int(addr.Port())
-}
-
 // encrypted starts a name server and a broker that refuse plaintext, and returns the
 // name server's address.
 func encrypted(t *testing.T, a authority, name string) string {
 	t.Helper()
-	lib, java := testenv.RocketMQ(t)
 	dir := t.TempDir()
 	a.issue(t, dir, name)
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		return path
-	}
-	conf := file("tls.properties", fmt.Sprintf("tls.test.mode.enable=false\ntls.server.certPath=%[1]s/cert.pem\ntls.server.keyPath=%[1]s/key.pem\n"+
-		"tls.server.need.client.auth=none\ntls.client.authServer=true\ntls.client.trustCertPath=%[1]s/ca.pem\n", dir))
-	ns, port := freePort(t), freePort(t)
-	at := "127.0.0.1:" + strconv.Itoa(ns)
-	run := func(role, class string, args ...string) {
-		home := filepath.Join(dir, role)
-		require.NoError(t, os.MkdirAll(home, 0o700))
-		cmd := exec.Command(java, append([]string{
-			"--add-exports", "java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens", "java.base/java.nio=ALL-UNNAMED",
-			"-Duser.home=" + home, "-Drmq.logback.configurationFile=rmq." + role + ".logback.xml", "-XX:+UseSerialGC", "-Xms256m", "-Xmx256m",
-			"-Dtls.enable=true", "-Dtls.server.mode=enforcing", "-Dtls.config.file=" + conf, "-cp", lib + "/*", class,
-		}, args...)...)
-		cmd.Env = append(os.Environ(), "ROCKETMQ_HOME="+home)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		log, err := os.Create(filepath.Join(dir, role+".log"))
-		require.NoError(t, err)
-		cmd.Stdout, cmd.Stderr = log, log
-		require.NoError(t, cmd.Start())
-		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = log.Close() })
-	}
-	run("namesrv", "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", file("namesrv.conf", fmt.Sprintf("listenPort=%d\nbindAddress=127.0.0.1\n", ns)))
-	run("broker", "org.apache.rocketmq.broker.BrokerStartup", "-n", at, "-c", file("broker.conf", fmt.Sprintf(
-		"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort=%d\nhaListenPort=%d\nstorePathRootDir=%s/store\n"+
-			"storePathCommitLog=%s/store/commitlog\nmappedFileSizeCommitLog=16777216\nmaxHashSlotNum=10000\nmaxIndexNum=40000\ndiskMaxUsedSpaceRatio=90\ntimerWheelEnable=false\nregisterNameServerPeriod=10000\n", port, freePort(t), dir, dir)))
+	conf := filepath.Join(dir, "tls.properties")
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "tls.test.mode.enable=false\ntls.server.certPath=%[1]s/cert.pem\ntls.server.keyPath=%[1]s/key.pem\n"+
+		"tls.server.need.client.auth=none\ntls.client.authServer=true\ntls.client.trustCertPath=%[1]s/ca.pem\n", dir), 0o600))
+	at, _ := testenv.BrokerUnder(t, []string{"-Dtls.enable=true", "-Dtls.server.mode=enforcing", "-Dtls.config.file=" + conf})
 	return at
 }
 
